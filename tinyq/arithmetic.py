@@ -1,0 +1,211 @@
+"""Integer arithmetic of the deployed path: one rounding rule, kept bit for bit by the C twins.
+
+The rule is stated in docs/decisions/0001-arithmetic-contract.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.errors import TinyqError
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+BIAS_LIMIT = 2**30
+MAX_SHIFT = 62
+
+
+def requantize(acc: Int64s | Int32s, bias: Int32s, multiplier: Int32s, shift: Int32s) -> Int64s:
+    """Scale accumulators to output codes with integers only.
+
+        y = floor(((acc + bias) * multiplier + 2**(shift - 1)) / 2**shift)    (half rounds up)
+
+    Args:
+        acc: Accumulators, int32 range, shape (..., channels).
+        bias: Added before scaling, int32, shape (channels,); acc + bias stays within int32.
+        multiplier: Signed mantissa per channel, int32, shape (channels,).
+        shift: Right shift per channel in bits, 1 .. 62, shape (channels,).
+
+    Returns:
+        Codes before zero point and saturation, int64, shape (..., channels).
+
+    Twin: tq_requantize in templates/runtime/tq_arith.h, equal bit for bit.
+    Reference: Jacob et al. 2018, arXiv:1712.05877, section 2.2.
+    """
+    wide = acc.astype(np.int64) + bias
+    half = np.int64(1) << (shift.astype(np.int64) - 1)
+    return (wide * multiplier.astype(np.int64) + half) >> shift.astype(np.int64)
+
+
+def compare(acc: Int64s | Int32s, threshold: Int32s, flip: Int32s) -> Int32s:
+    """Turn accumulators into signs.
+
+        y = -1 if (acc < threshold) xor flip else +1
+
+    Args:
+        acc: Accumulators, int32 range, shape (..., channels).
+        threshold: int32, shape (channels,).
+        flip: 0 or 1 per channel; 1 where a larger accumulator means -1.
+
+    Returns:
+        -1 or +1, int32, shape (..., channels).
+
+    Twin: tq_threshold in templates/runtime/tq_arith.h.
+    """
+    below = acc < threshold
+    return np.where(below ^ (flip != 0), -1, 1).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Integer form of ``gain * acc + offset``: see ``fold_affine``."""
+
+    bias: Int32s
+    multiplier: Int32s
+    shift: Int32s
+
+
+def exponent(value: Floats) -> Int64s:
+    """Floor of the binary logarithm, exact: ``2**e <= value < 2**(e + 1)``; value > 0."""
+    return np.frexp(value)[1].astype(np.int64) - 1
+
+
+def fold_affine(gain: npt.ArrayLike, offset: npt.ArrayLike) -> Affine:
+    """Integers that stand for an affine map of the accumulators.
+
+        gain * acc + offset  ~  (acc + bias) * multiplier / 2**shift
+
+        shift      = 30 - floor(log2(max |gain|)), within 1 .. 62, one for all channels
+        multiplier = floor(gain * 2**shift + 1/2)
+        bias       = floor(offset * 2**shift / multiplier + 1/2)
+
+    One shift for all channels lets a kernel keep it in the instruction. A channel whose gain is
+    so small that its bias would leave int32 gets the smallest multiplier with |bias| <= 2**30:
+    its output is then the offset, as it should be. The bias is computed from the rounded
+    multiplier, so a coarse multiplier does not move the offset.
+
+    Args:
+        gain: Output codes per accumulator unit, float64, shape (channels,), finite.
+        offset: Output codes at accumulator 0, without the zero point, shape (channels,), finite.
+
+    Raises:
+        TinyqError: A gain or an offset is not finite, or too large for int32.
+
+    Twin: fold_affine in tinyq/training/integer.py, equal bit for bit.
+    """
+    gains, offsets = _finite(gain, "gain"), _finite(offset, "offset")
+    gains, offsets = np.broadcast_arrays(gains, offsets)
+    largest = np.maximum(np.abs(gains).max(initial=0.0), 2.0**-31)
+    shift = np.clip(30 - exponent(largest), 1, MAX_SHIFT)
+    scale = np.ldexp(1.0, shift)
+    multiplier = np.floor(gains * scale + 0.5)
+    multiplier = np.clip(multiplier, -INT32_MAX, INT32_MAX)
+    least = np.ceil(np.abs(offsets) * scale / BIAS_LIMIT)
+    if (least > INT32_MAX).any():
+        raise TinyqError(
+            "an output offset is too large for the integer path",
+            remedy="train the layer's bias or BatchNorm so that its output fits the format",
+        )
+    sign = np.where(multiplier < 0, -1.0, 1.0)
+    multiplier = np.where(np.abs(multiplier) < least, sign * least, multiplier)
+    divisor = np.where(multiplier == 0, 1.0, multiplier)
+    bias = np.floor(offsets * scale / divisor + 0.5)
+    return Affine(
+        bias=bias.astype(np.int32),
+        multiplier=multiplier.astype(np.int32),
+        shift=np.full(gains.shape, shift, np.int32),
+    )
+
+
+def fold_threshold(gain: npt.ArrayLike, offset: npt.ArrayLike) -> tuple[Int32s, Int32s]:
+    """Integer threshold and direction of the sign of an affine map; sign(0) = +1.
+
+        sign(gain * acc + offset) = compare(acc, threshold, flip)
+
+        gain > 0: threshold = ceil(-offset / gain),      flip = 0
+        gain < 0: threshold = floor(-offset / gain) + 1, flip = 1
+        gain = 0: threshold = -2**31,                    flip = (offset < 0)
+
+    Args:
+        gain: Real value per accumulator unit, float64, shape (channels,), finite.
+        offset: Real value at accumulator 0, shape (channels,), finite.
+
+    Returns:
+        Threshold and flip, int32 each, shape (channels,).
+
+    Twin: fold_threshold in tinyq/training/integer.py, equal bit for bit.
+    """
+    gains, offsets = _finite(gain, "gain"), _finite(offset, "offset")
+    gains, offsets = np.broadcast_arrays(gains, offsets)
+    crossing = -offsets / np.where(gains == 0, 1.0, gains)
+    crossing = np.clip(crossing, float(INT32_MIN), float(INT32_MAX) - 1.0)
+    threshold = np.where(gains > 0, np.ceil(crossing), np.floor(crossing) + 1)
+    threshold = np.where(gains == 0, float(INT32_MIN), threshold)
+    flip = np.where(gains == 0, offsets < 0, gains < 0)
+    return threshold.astype(np.int32), flip.astype(np.int32)
+
+
+def divide_half_up(total: Int64s, count: Int64s | int) -> Int64s:
+    """Mean of integers, half rounded up.
+
+        y = floor((2 * total + count) / (2 * count))
+
+    Args:
+        total: Sums, int64.
+        count: How many values each sum holds, at least 1.
+
+    Twin: tq_divide_half_up in templates/runtime/tq_arith.h.
+    """
+    return np.asarray((2 * total + count) // (2 * np.asarray(count, np.int64)), np.int64)
+
+
+def softmax_table(scale: float) -> Int32s:
+    """Exponentials of all differences that two 8-bit codes can have.
+
+        table[d] = floor(exp(-scale * d) * 65535 + 1/2)     for d = 0 .. 255
+
+    Args:
+        scale: Real value of one code, greater than 0.
+
+    Returns:
+        int32, shape (256,), values 0 .. 65535.
+    """
+    difference = np.arange(256, dtype=np.float64)
+    return np.floor(np.exp(-scale * difference) * 65535.0 + 0.5).astype(np.int32)
+
+
+def softmax(codes: Int32s, table: Int32s) -> Int32s:
+    """Integer softmax over the last axis.
+
+        e_i = table[max(x) - x_i]
+        y_i = min(floor((256 * e_i + floor(sum(e) / 2)) / sum(e)) - 128, 127)
+
+    Args:
+        codes: 8-bit codes, shape (..., classes), at most 65,535 classes.
+        table: See ``softmax_table``.
+
+    Returns:
+        Codes of scale 1/256 and zero point -128, int32, shape (..., classes).
+
+    Twin: tq_softmax_s8_generic in templates/kernels/softmax_s8_generic.c.j2.
+    """
+    difference = codes.max(axis=-1, keepdims=True) - codes
+    powers = table[difference].astype(np.int64)
+    total = powers.sum(axis=-1, keepdims=True)
+    return np.minimum((256 * powers + total // 2) // total - 128, 127).astype(np.int32)
+
+
+def _finite(values: npt.ArrayLike, what: str) -> Floats:
+    array = np.atleast_1d(np.asarray(values, np.float64))
+    if not np.isfinite(array).all():
+        raise TinyqError(
+            f"a {what} is not a finite number (channel {int(np.argmin(np.isfinite(array)))})",
+            remedy="look for NaN or infinity in the layer's weights and statistics",
+        )
+    return array

@@ -1,0 +1,173 @@
+"""Output stages: what turns the int32 accumulators of an operation into the output's codes.
+
+An operation that accumulates is complete only with a stage, and works with every stage. A stage
+is no operation of its own: it is fused into the kernel, and accumulators never reach memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq import arithmetic
+from tinyq.errors import ModelError
+from tinyq.formats import Codes, find_format
+from tinyq.graph import Op, Shape, TensorType
+
+
+class Output:
+    """A stage. ``names`` are its constants, each int32 with one element per channel."""
+
+    names: ClassVar[tuple[str, ...]]
+
+    __slots__ = ()
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output for accumulators of ``shape``."""
+        raise NotImplementedError
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        raise NotImplementedError
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Output):
+    """Multiply, shift, add the zero point, saturate.
+
+        y = clip(zero_point + requantize(acc, bias, multiplier, shift), lo, hi)
+
+    Attributes:
+        format: Output format, such as ``s8`` or ``u4``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        lo: Smallest output code; a fused ReLU raises it to the zero point.
+        hi: Largest output code; a fused ReLU6 lowers it.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    lo: int
+    hi: int
+
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
+            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        bias, multiplier, shift = constants
+        codes = arithmetic.requantize(acc, bias, multiplier, shift) + self.zero_point
+        return np.clip(codes, self.lo, self.hi).astype(np.int32)
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold(Output):
+    """Compare with one integer per channel: BatchNorm and sign in one step.
+
+    y = compare(acc, threshold, flip)
+
+    Attributes:
+        scale: Real value of +1.
+    """
+
+    scale: float = 1.0
+
+    names: ClassVar[tuple[str, ...]] = ("threshold", "flip")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        return TensorType(shape, find_format("b1"), self.scale)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        threshold, flip = constants
+        return arithmetic.compare(acc, threshold, flip)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Output):
+    """Accumulators as they are, plus a bias.
+
+        y = acc + bias
+
+    Attributes:
+        scale: Real value of one accumulator unit.
+    """
+
+    scale: float | None = None
+
+    names: ClassVar[tuple[str, ...]] = ("bias",)
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        return TensorType(shape, find_format("s32"), self.scale)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        return (acc.astype(np.int64) + constants[0]).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulating(Op):
+    """An operation that accumulates in int32 and ends in an output stage.
+
+        y = output.finish(accumulate(operands), constants of the stage)
+
+    The inputs of a node are the operands, then the stage's constants in the order of ``names``.
+    """
+
+    output: Output
+
+    operands: ClassVar[int]
+
+    def accumulate(self, *codes: Codes) -> Codes:
+        """Accumulators, int32, from the operands."""
+        raise NotImplementedError
+
+    def accumulator_shape(self, *types: TensorType) -> Shape:
+        """Shape of the accumulators; the last axis is the channels."""
+        raise NotImplementedError
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        expected = self.operands + len(self.output.names)
+        if len(types) != expected:
+            raise ModelError(f"{self.kernel} takes {expected} inputs, {len(types)} are given")
+        shape = self.accumulator_shape(*types[: self.operands])
+        for name, constant in zip(self.output.names, types[self.operands :], strict=True):
+            if constant.shape != shape[-1:] or constant.format.name != "s32":
+                raise ModelError(f"{name} is {constant}, {self.kernel} needs s32[{shape[-1]}]")
+        return self.output.type(shape)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        acc = self.accumulate(*codes[: self.operands])
+        return self.output.finish(acc, *codes[self.operands :])
+
+
+def narrow(acc: np.ndarray, what: str) -> Codes:
+    """Accumulators as int32.
+
+    Raises:
+        ModelError: A value leaves int32, which the C code could not represent.
+    """
+    if acc.size and (acc.max() > arithmetic.INT32_MAX or acc.min() < arithmetic.INT32_MIN):
+        raise ModelError(f"an accumulator of {what} leaves int32")
+    return acc.astype(np.int32)

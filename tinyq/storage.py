@@ -1,0 +1,164 @@
+"""Integer graphs as files, and their digest.
+
+A ``.tqg`` file is a zip archive with ``graph.json`` (names, types, operations) and one ``.npy``
+file per constant. It holds no code, and loading it needs neither Keras nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.formats import find_format
+from tinyq.graph import Graph, Node, Op, Tensor, TensorType
+from tinyq.ops import OPERATIONS, STAGES
+from tinyq.ops.output import Output
+from tinyq.ops.window import Window
+
+VERSION = 1
+SUFFIX = ".tqg"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_REMEDY = "build the graph file again from its model"
+
+
+def describe(graph: Graph) -> dict[str, Any]:
+    """The graph without its constants' values, as plain JSON data."""
+    return {
+        "tinyq_graph": VERSION,
+        "name": graph.name,
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
+        "tensors": [_describe_tensor(tensor) for tensor in graph.tensors.values()],
+        "nodes": [
+            {
+                "name": node.name,
+                "op": _describe_record(node.op),
+                "inputs": list(node.inputs),
+                "output": node.output,
+            }
+            for node in graph.nodes
+        ],
+    }
+
+
+def digest(graph: Graph) -> str:
+    """SHA-256 over structure and packed constants, hexadecimal; same graph, same digest."""
+    state = hashlib.sha256(json.dumps(describe(graph), sort_keys=True).encode())
+    for name, tensor in sorted(graph.tensors.items()):
+        if tensor.codes is not None:
+            state.update(name.encode() + b"\0")
+            state.update(tensor.type.format.pack(tensor.codes).tobytes())
+    return state.hexdigest()
+
+
+def save_graph(graph: Graph, path: Path) -> None:
+    """Write a graph file; an existing file is replaced whole or not at all."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _write_member(archive, "graph.json", json.dumps(describe(graph), indent=1).encode())
+        for index, tensor in enumerate(graph.tensors.values()):
+            if tensor.codes is not None:
+                content = io.BytesIO()
+                np.save(content, tensor.codes.astype("<i4"), allow_pickle=False)
+                _write_member(archive, f"{index}.npy", content.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(buffer.getvalue())
+    partial.replace(path)
+
+
+def load_graph(path: Path) -> Graph:
+    """Read a graph file.
+
+    Raises:
+        ModelError: The file is missing, damaged, of another version, or not a valid graph.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = json.loads(archive.read("graph.json"))
+            if data.get("tinyq_graph") != VERSION:
+                raise ModelError(
+                    f"graph file version {data.get('tinyq_graph')!r}, this tinyq reads {VERSION}",
+                    where=str(path),
+                    remedy=_REMEDY,
+                )
+            graph = _restore(data, archive)
+    except FileNotFoundError:
+        raise ModelError("there is no such file", where=str(path)) from None
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, EOFError) as error:
+        raise ModelError(
+            f"the graph file is damaged ({error})", where=str(path), remedy=_REMEDY
+        ) from None
+    graph.verify()
+    return graph
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+
+
+def _describe_tensor(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.type.shape),
+        "format": tensor.type.format.name,
+        "scale": tensor.type.scale,
+        "zero_point": tensor.type.zero_point,
+        "constant": tensor.is_constant,
+    }
+
+
+def _describe_record(record: Op | Output | Window) -> dict[str, Any]:
+    fields: dict[str, Any] = {"type": type(record).__name__}
+    for field in dataclasses.fields(record):  # type: ignore[arg-type]  # all three are dataclasses
+        value = getattr(record, field.name)
+        nested = isinstance(value, (Op, Output, Window))
+        fields[field.name] = _describe_record(value) if nested else value
+    return fields
+
+
+_RECORDS: Mapping[str, type] = {**OPERATIONS, **STAGES, "Window": Window}
+
+
+def _restore_record(data: Mapping[str, Any]) -> Any:  # noqa: ANN401  # one of three families
+    fields = {key: _restore_value(value) for key, value in data.items() if key != "type"}
+    return _RECORDS[data["type"]](**fields)
+
+
+def _restore_value(value: Any) -> Any:  # noqa: ANN401  # JSON data
+    if isinstance(value, dict):
+        return _restore_record(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _restore(data: Mapping[str, Any], archive: zipfile.ZipFile) -> Graph:
+    tensors: dict[str, Tensor] = {}
+    for index, entry in enumerate(data["tensors"]):
+        tensor_type = TensorType(
+            tuple(entry["shape"]),
+            find_format(entry["format"]),
+            entry["scale"],
+            entry["zero_point"],
+        )
+        codes = None
+        if entry["constant"]:
+            content = io.BytesIO(archive.read(f"{index}.npy"))
+            codes = np.load(content, allow_pickle=False).astype(np.int32)
+        tensors[entry["name"]] = Tensor(entry["name"], tensor_type, codes)
+    nodes = tuple(
+        Node(entry["name"], _restore_record(entry["op"]), tuple(entry["inputs"]), entry["output"])
+        for entry in data["nodes"]
+    )
+    return Graph(data["name"], tuple(data["inputs"]), tuple(data["outputs"]), tensors, nodes)
