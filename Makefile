@@ -1,0 +1,69 @@
+# make demo    set up what is missing, then the main job: train, build, run on the emulated STM32, report
+# make test    set up what is missing, then every test that this machine can run
+# make help    the other targets
+
+VENV    ?= .venv
+PYTHON  ?=
+EXAMPLES ?= 20000
+BENCH   ?=
+
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.tinyq-installed
+C_FILES = $(shell find firmware templates -name '*.[ch]' 2>/dev/null | sort)
+
+export PYTHON
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup packages packages-demo demo test lint format fuzz bench clean
+
+help:
+	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
+	@echo 'make test            every test that this machine can run (BENCH=FILE adds the boards named there)'
+	@echo 'make lint            ruff, mypy, import order, clang-format'
+	@echo 'make format          let ruff and clang-format rewrite the sources'
+	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
+	@echo 'make bench           every script in benchmarks/'
+	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
+	@echo 'make clean           remove build output, keep $(VENV)'
+
+setup: packages $(STAMP)
+
+packages:
+	@bash .ci/packages.sh all
+
+packages-demo:
+	@bash .ci/packages.sh demo
+
+$(STAMP): pyproject.toml constraints.txt .ci/environment.sh | packages-demo
+	@bash .ci/environment.sh $(VENV)
+	@touch $@
+
+demo: packages-demo $(STAMP)
+	$(BIN)/tinyq demo
+
+test: setup
+	$(BIN)/python -m pytest $(if $(BENCH),--bench $(BENCH))
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(C_FILES),clang-format --dry-run -Werror $(C_FILES))
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(if $(C_FILES),clang-format -i $(C_FILES))
+
+fuzz: setup
+	TINYQ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+
+bench: setup
+	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }
+	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find tinyq tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,118 @@
+"""Options, seed and skip rules of all suites."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SEED = pytest.StashKey[int]()
+TESTS = Path(__file__).resolve().parent
+# Quick suites without Keras run first, so that a fault shows early.
+ORDER = (
+    "architecture",
+    "unit",
+    "contract",
+    "property",
+    "bitexact",
+    "golden",
+    "fuzz",
+    "package",
+    "emulator",
+    "hil",
+)
+MARKED = {"emulator", "fuzz", "hil", "package"}
+EMULATOR_TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc")
+
+# A test that fixes max_examples in its own @settings is not changed by a profile.
+settings.register_profile(
+    "default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "fuzz",
+    parent=settings.get_profile("default"),
+    max_examples=int(os.environ.get("TINYQ_EXAMPLES", "20000")),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink],
+)
+settings.load_profile("default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tinyq")
+    group.addoption("--bench", metavar="FILE", help="the boards plugged in here, for tests/hil")
+    group.addoption("--seed", default="0", help="seed of the random tests, a number or `random`")
+    group.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    wanted = config.getoption("--seed")
+    config.stash[SEED] = secrets.randbits(32) if wanted == "random" else int(wanted)
+
+
+def suite_of(path: Path) -> str:
+    """Return the folder below tests/ that a test file is in."""
+    return path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        suite = suite_of(item.path)
+        if suite in MARKED:
+            item.add_marker(suite)
+        if suite == "emulator":
+            item.add_marker(pytest.mark.requires(*EMULATOR_TOOLS))
+        if suite == "hil" and not config.getoption("--bench"):
+            item.add_marker(pytest.mark.skip(reason="needs a board: pass --bench FILE"))
+    items.sort(
+        key=lambda item: ORDER.index(suite) if (suite := suite_of(item.path)) in ORDER else -1
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("requires"):
+        absent = [tool for tool in mark.args if shutil.which(tool) is None]
+        if not absent:
+            continue
+        reason = f"{', '.join(absent)} not installed; `tinyq doctor` says how to install"
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            pytest.fail(f"{reason}. In CI nothing may be missing.", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    if report.failed and "seed" in getattr(item, "fixturenames", ()):
+        report.sections.append(("seed", f"repeat with --seed={item.config.stash[SEED]}"))
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of this run, printed when a test that uses it fails."""
+    return request.config.stash[SEED]
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A random generator of its own for each test."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def bench_file(request: pytest.FixtureRequest) -> Path:
+    """The file that names the boards plugged in here."""
+    return Path(request.config.getoption("--bench"))
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are rewritten instead of compared."""
+    return bool(request.config.getoption("--update-golden"))

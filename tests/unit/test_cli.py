@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tinyq
+from tinyq import boards as catalogue
+from tinyq import cli
+from tinyq.errors import BoardError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tinyq {tinyq.__version__}\n"
+
+
+def test_version_is_the_project_version():
+    assert f'version = "{tinyq.__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_help_names_every_command(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert f" {command.__name__} " in shown
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.__name__)
+def test_every_command_has_help_and_json(command, capsys):
+    assert cli.main([command.__name__, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert command.__doc__.splitlines()[0].split(",")[0] in shown
+    assert "--json" in shown
+
+
+def test_help_is_quick():
+    """The fastest of three, so that a busy machine does not fail the test."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "tinyq", "--help"], cwd=ROOT, check=True, capture_output=True
+        )
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.8
+
+
+def test_unknown_command_is_a_usage_error(capsys):
+    assert cli.main(["bild"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "bild" in shown.err
+
+
+def test_boards_json(capsys):
+    assert cli.main(["boards", "--json"]) == 0
+    listed = {board["name"]: board for board in json.loads(capsys.readouterr().out)}
+    assert listed.keys() == catalogue.load_boards().keys()
+    stm32 = catalogue.find_board("stm32")
+    assert "stm32" in listed[stm32.name]["aliases"]
+    assert listed[stm32.name]["flash_bytes"] == stm32.flash_bytes
+
+
+def test_boards_table_names_every_board(capsys):
+    assert cli.main(["boards"]) == 0
+    shown = capsys.readouterr().out
+    for name in (*catalogue.load_boards(), *catalogue.load_aliases()):
+        assert name in shown
+
+
+def fail_with(monkeypatch, error):
+    def load_boards():
+        raise error
+
+    monkeypatch.setattr(catalogue, "load_boards", load_boards)
+
+
+def test_known_error_is_one_message(monkeypatch, capsys):
+    fail_with(
+        monkeypatch, BoardError("no [flash]", where="boards.yaml:3", remedy="add flash_bytes")
+    )
+    assert cli.main(["boards"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        "error: no [flash]",
+        "  where:  boards.yaml:3",
+        "  remedy: add flash_bytes",
+    ]
+
+
+def test_unexpected_error_says_how_to_report(monkeypatch, capsys):
+    fail_with(monkeypatch, ZeroDivisionError("by zero"))
+    assert cli.main(["boards", "--json"]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "ZeroDivisionError: by zero" in shown.err
+    assert "--debug" in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("by zero"), BoardError("bad")])
+def test_debug_shows_the_traceback(error, monkeypatch):
+    fail_with(monkeypatch, error)
+    with pytest.raises(type(error)):
+        cli.main(["--debug", "boards"])
+
+
+def test_interrupt_has_its_exit_code(monkeypatch):
+    fail_with(monkeypatch, KeyboardInterrupt())
+    assert cli.main(["boards"]) == 130
+
+
+def test_unknown_attribute_of_the_package():
+    with pytest.raises(AttributeError, match="quantise"):
+        _ = tinyq.quantise
+    assert "quantize" in dir(tinyq)

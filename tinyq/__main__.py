@@ -1,0 +1,7 @@
+"""`python -m tinyq` is the same as `tinyq`."""
+
+import sys
+
+from tinyq.cli import main
+
+sys.exit(main())

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from tinyq.commands.output import JsonOption, print_json, print_table
+
+
+def boards(json: JsonOption = False) -> None:
+    """List the boards that firmware can be built for."""
+    from tinyq.boards import load_aliases, load_boards
+
+    aliases: dict[str, list[str]] = {}
+    for alias, name in load_aliases().items():
+        aliases.setdefault(name, []).append(alias)
+    catalogue = [board for _, board in sorted(load_boards().items())]
+    if json:
+        print_json(
+            [
+                {
+                    "name": board.name,
+                    "aliases": aliases.get(board.name, []),
+                    "title": board.title,
+                    "isa": board.isa,
+                    "flash_bytes": board.flash_bytes,
+                    "ram_bytes": board.ram_bytes,
+                    "clock_hz": board.clock_hz,
+                    "qemu_machine": board.qemu_machine,
+                    "source": board.source,
+                }
+                for board in catalogue
+            ]
+        )
+        return
+    print_table(
+        "boards",
+        ("name", "title", "isa", "flash KiB", "RAM KiB", "MHz", "QEMU machine"),
+        [
+            (
+                ", ".join([*aliases.get(board.name, []), board.name]),
+                board.title,
+                board.isa,
+                f"{board.flash_bytes / 1024:g}",
+                f"{board.ram_bytes / 1024:g}",
+                f"{board.clock_hz / 1e6:g}",
+                board.qemu_machine or "-",
+            )
+            for board in catalogue
+        ],
+        right=("flash KiB", "RAM KiB", "MHz"),
+    )
