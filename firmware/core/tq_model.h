@@ -1,0 +1,19 @@
+/* The model as the firmware sees it. The generated tq_model_instance.c defines the one instance. */
+#ifndef TQ_MODEL_H
+#define TQ_MODEL_H
+
+#include <stdint.h>
+
+typedef struct {
+    const char *name;                             /* UTF-8, ends with a zero byte */
+    uint8_t digest[32];                           /* SHA-256 of the integer graph */
+    int32_t input_bytes;                          /* packed bytes of one input */
+    int32_t output_bytes;                         /* packed bytes of one output */
+    int32_t arena_bytes;                          /* bytes of all intermediate tensors together */
+    int32_t layers;                               /* run calls TQ_MARK(0) .. TQ_MARK(layers) */
+    void (*run)(const void *input, void *output); /* both pointers 4-byte aligned */
+} tq_model;
+
+extern const tq_model tq_model_instance;
+
+#endif

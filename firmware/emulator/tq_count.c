@@ -1,0 +1,353 @@
+/* QEMU plugin: count executed guest instructions exactly, per address and per layer.
+ *
+ * Loaded as -plugin file=tq_count.so,out=FILE,run=ADDRESS,mark=ADDRESS,layers=N,skip=FROM-TO,...
+ *
+ *   run     address of tq_profile_run: an inference starts
+ *   mark    address of tq_profile_mark: mark i = 0 .. layers of that inference, in order
+ *   layers  marks of one inference minus one
+ *   skip    addresses FROM <= a < TO that belong to the marks themselves and to no layer
+ *
+ * QEMU translates straight runs of instructions and leaves them only at their end, because firmware
+ * that works raises no fault in the middle. So a counter per run is exact for each instruction in it:
+ *
+ *   executed(address) = sum of executions of all translated runs that hold the address
+ *
+ * The same address may be translated more than once. An instruction whose condition fails counts, as
+ * it takes its cycle on a core. FILE is written when QEMU exits, as lines
+ *
+ *   runs,COUNT
+ *   total,INSTRUCTIONS          all of them
+ *   layer,INDEX,SUM,MIN,MAX     over the complete inferences, without skipped addresses
+ *   address,HEX,COUNT
+ *
+ * The few declarations of QEMU's plugin interface below stand for its header, which distributions
+ * leave out. Interface version 1 (QEMU 4.2 .. 8.2) adds inline; from version 2 on (QEMU 9) that
+ * function is gone, and TQ_COUNT_BY_CALL counts by calls that every version has.
+ *
+ * Source: QEMU documentation, "QEMU TCG Plugins".
+ */
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef TQ_PLUGIN_VERSION
+#define TQ_PLUGIN_VERSION 1
+#endif
+#if TQ_PLUGIN_VERSION >= 2
+#define TQ_COUNT_BY_CALL
+#endif
+
+#define EXPORTED __attribute__((visibility("default")))
+#define UNUSED __attribute__((unused))
+
+/* ---- QEMU's plugin interface ---- */
+
+typedef uint64_t plugin_id;
+typedef struct qemu_info_t qemu_info_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+
+enum { NO_REGISTERS = 0 };
+enum { ADD_U64 = 0 };
+
+typedef void (*translate_callback)(plugin_id id, struct qemu_plugin_tb *block);
+typedef void (*execute_callback)(unsigned int core, void *data);
+typedef void (*exit_callback)(plugin_id id, void *data);
+
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, translate_callback callback);
+void qemu_plugin_register_atexit_cb(plugin_id id, exit_callback callback, void *data);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, execute_callback callback,
+                                          int registers, void *data);
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *block, int operation,
+                                              void *counter, uint64_t operand);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *instruction,
+                                            execute_callback callback, int registers, void *data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *instruction);
+
+EXPORTED extern int qemu_plugin_version;
+EXPORTED int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv);
+
+int qemu_plugin_version = TQ_PLUGIN_VERSION;
+
+/* ---- what is counted ---- */
+
+typedef struct translated_run {
+    struct translated_run *next;
+    uint64_t executions;
+    uint64_t counted; /* instructions outside the skipped addresses */
+    size_t length;
+    uint64_t addresses[];
+} translated_run;
+
+typedef struct {
+    uint64_t current; /* of the inference under way */
+    uint64_t sum;
+    uint64_t min;
+    uint64_t max;
+} layer_count;
+
+typedef struct {
+    uint64_t from;
+    uint64_t to;
+} address_range;
+
+enum { RANGES = 16 };
+
+static struct {
+    const char *out;
+    uint64_t run;
+    uint64_t mark;
+    size_t layers;
+    address_range skip[RANGES];
+    size_t skips;
+} settings;
+
+static translated_run *translated; /* newest first */
+static uint64_t counted;           /* executed instructions outside the skipped addresses */
+static layer_count *layer_counts;  /* [layers] */
+static uint64_t complete_runs;
+static size_t next_mark; /* 0 .. layers; layers + 1 while no inference is under way */
+static uint64_t counted_at_mark;
+
+static void fail(const char *problem, const char *text)
+{
+    fprintf(stderr, "tq_count: %s: %s\n", problem, text);
+    exit(EXIT_FAILURE);
+}
+
+static void *allocate(size_t bytes)
+{
+    void *memory = calloc(1, bytes);
+    if (memory == NULL) {
+        fail("out of memory", "stopped");
+    }
+    return memory;
+}
+
+static int is_skipped(uint64_t address)
+{
+    for (size_t i = 0; i < settings.skips; i++) {
+        if (address >= settings.skip[i].from && address < settings.skip[i].to) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* ---- while the firmware runs ---- */
+
+static void start_inference(unsigned int core, void *data)
+{
+    (void)core;
+    (void)data;
+    next_mark = 0;
+}
+
+static void commit_inference(void)
+{
+    for (size_t i = 0; i < settings.layers; i++) {
+        layer_count *layer = &layer_counts[i];
+        layer->sum += layer->current;
+        layer->min =
+            complete_runs == 0 || layer->current < layer->min ? layer->current : layer->min;
+        layer->max = layer->current > layer->max ? layer->current : layer->max;
+    }
+    complete_runs++;
+}
+
+static void pass_mark(unsigned int core, void *data)
+{
+    (void)core;
+    (void)data;
+    if (next_mark > settings.layers) {
+        return; /* a mark outside of an inference, such as one that measures the mark itself */
+    }
+    if (next_mark > 0) {
+        layer_counts[next_mark - 1].current = counted - counted_at_mark;
+    }
+    if (next_mark == settings.layers) {
+        commit_inference();
+    }
+    counted_at_mark = counted;
+    next_mark++;
+}
+
+UNUSED static void add_execution(unsigned int core, void *data)
+{
+    translated_run *run = data;
+    (void)core;
+    run->executions++;
+    counted += run->counted;
+}
+
+static void count_executions(struct qemu_plugin_tb *block, translated_run *run)
+{
+#ifdef TQ_COUNT_BY_CALL
+    qemu_plugin_register_vcpu_tb_exec_cb(block, add_execution, NO_REGISTERS, run);
+#else
+    qemu_plugin_register_vcpu_tb_exec_inline(block, ADD_U64, &run->executions, 1);
+    if (run->counted > 0) {
+        qemu_plugin_register_vcpu_tb_exec_inline(block, ADD_U64, &counted, run->counted);
+    }
+#endif
+}
+
+static void translate(plugin_id id, struct qemu_plugin_tb *block)
+{
+    const size_t length = qemu_plugin_tb_n_insns(block);
+    translated_run *run = allocate(sizeof *run + length * sizeof run->addresses[0]);
+    (void)id;
+    run->length = length;
+    run->next = translated;
+    translated = run;
+    for (size_t i = 0; i < length; i++) {
+        struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
+        const uint64_t address = qemu_plugin_insn_vaddr(instruction);
+        run->addresses[i] = address;
+        run->counted += is_skipped(address) ? 0 : 1;
+        if (address == settings.mark) {
+            qemu_plugin_register_vcpu_insn_exec_cb(instruction, pass_mark, NO_REGISTERS, NULL);
+        } else if (address == settings.run) {
+            qemu_plugin_register_vcpu_insn_exec_cb(instruction, start_inference, NO_REGISTERS,
+                                                   NULL);
+        }
+    }
+    count_executions(block, run);
+}
+
+/* ---- at the end ---- */
+
+typedef struct {
+    uint64_t address;
+    uint64_t executions;
+} address_count;
+
+static int compare_addresses(const void *left, const void *right)
+{
+    const uint64_t a = ((const address_count *)left)->address;
+    const uint64_t b = ((const address_count *)right)->address;
+    return (a > b) - (a < b);
+}
+
+/* Write one line per address, equal addresses added up. Returns the sum over all. */
+static uint64_t write_addresses(FILE *file)
+{
+    size_t length = 0;
+    for (const translated_run *run = translated; run != NULL; run = run->next) {
+        length += run->length;
+    }
+    address_count *counts = allocate((length + 1) * sizeof *counts);
+    size_t at = 0;
+    for (const translated_run *run = translated; run != NULL; run = run->next) {
+        for (size_t i = 0; i < run->length; i++) {
+            counts[at].address = run->addresses[i];
+            counts[at].executions = run->executions;
+            at++;
+        }
+    }
+    qsort(counts, length, sizeof *counts, compare_addresses);
+    uint64_t total = 0;
+    for (size_t i = 0; i < length;) {
+        uint64_t executions = 0;
+        const uint64_t address = counts[i].address;
+        for (; i < length && counts[i].address == address; i++) {
+            executions += counts[i].executions;
+        }
+        if (executions > 0) {
+            fprintf(file, "address,%" PRIx64 ",%" PRIu64 "\n", address, executions);
+        }
+        total += executions;
+    }
+    free(counts);
+    return total;
+}
+
+static void write_counts(plugin_id id, void *data)
+{
+    FILE *file = fopen(settings.out, "w");
+    (void)id;
+    (void)data;
+    if (file == NULL) {
+        fprintf(stderr, "tq_count: cannot write %s\n", settings.out);
+        return;
+    }
+    fprintf(file, "runs,%" PRIu64 "\n", complete_runs);
+    for (size_t i = 0; i < settings.layers; i++) {
+        const layer_count *layer = &layer_counts[i];
+        fprintf(file, "layer,%zu,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", i, layer->sum, layer->min,
+                layer->max);
+    }
+    const uint64_t total = write_addresses(file);
+    fprintf(file, "total,%" PRIu64 "\n", total);
+    if (fclose(file) != 0) {
+        fprintf(stderr, "tq_count: cannot finish %s\n", settings.out);
+    }
+}
+
+/* ---- settings ---- */
+
+static uint64_t parse_number(const char *text, char **end)
+{
+    const uint64_t number = strtoull(text, end, 0);
+    if (*end == text) {
+        fail("not a number", text);
+    }
+    return number;
+}
+
+static void add_skip(const char *text)
+{
+    char *end;
+    if (settings.skips == RANGES) {
+        fail("too many skip ranges", text);
+    }
+    address_range *range = &settings.skip[settings.skips++];
+    range->from = parse_number(text, &end);
+    if (*end != '-') {
+        fail("skip is not FROM-TO", text);
+    }
+    range->to = parse_number(end + 1, &end);
+}
+
+static void parse_setting(const char *text)
+{
+    char *end;
+    const char *value = strchr(text, '=');
+    if (value == NULL) {
+        fail("no value", text);
+    }
+    value++;
+    if (strncmp(text, "out=", 4) == 0) {
+        settings.out = strdup(value);
+    } else if (strncmp(text, "run=", 4) == 0) {
+        settings.run = parse_number(value, &end);
+    } else if (strncmp(text, "mark=", 5) == 0) {
+        settings.mark = parse_number(value, &end);
+    } else if (strncmp(text, "layers=", 7) == 0) {
+        settings.layers = (size_t)parse_number(value, &end);
+    } else if (strncmp(text, "skip=", 5) == 0) {
+        add_skip(value);
+    } else {
+        fail("unknown setting", text);
+    }
+}
+
+int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv)
+{
+    (void)info;
+    for (int i = 0; i < argc; i++) {
+        parse_setting(argv[i]);
+    }
+    if (settings.out == NULL) {
+        fail("missing setting", "out");
+    }
+    layer_counts = allocate((settings.layers + 1) * sizeof *layer_counts);
+    next_mark = settings.layers + 1;
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+    qemu_plugin_register_atexit_cb(id, write_counts, NULL);
+    return 0;
+}

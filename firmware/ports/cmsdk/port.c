@@ -1,0 +1,67 @@
+/* Port of Arm's MPS2 images (AN385, AN386, AN500): UART 0 of the Cortex-M System Design Kit.
+ *
+ * From the board: TQ_CLOCK_HZ, TQ_BAUD.
+ * Source: Cortex-M System Design Kit Technical Reference Manual (DDI 0479), section 4.3;
+ * Application Note AN386, section 3. */
+#include "tq_build.h"
+#include "tq_cortexm.h"
+#include "tq_port.h"
+
+#define UART 0x40004000u
+#define UART_DATA TQ_REGISTER(UART + 0x00u)
+#define UART_STATE TQ_REGISTER(UART + 0x04u)
+#define UART_CTRL TQ_REGISTER(UART + 0x08u)
+#define UART_BAUDDIV TQ_REGISTER(UART + 0x10u)
+
+#define STATE_TX_FULL (1u << 0)
+#define STATE_RX_FULL (1u << 1)
+#define STATE_RX_OVERRUN (1u << 3)
+#define CTRL_TX_ENABLE (1u << 0)
+#define CTRL_RX_ENABLE (1u << 1)
+
+void tq_port_init(void)
+{
+    UART_BAUDDIV = (TQ_CLOCK_HZ + TQ_BAUD / 2u) / TQ_BAUD;
+    UART_CTRL = CTRL_TX_ENABLE | CTRL_RX_ENABLE;
+    /* A byte from before does not belong to a request. The read is also what tells QEMU to look at
+     * its line again: it stops looking while the receiver is off. */
+    (void)UART_DATA;
+    tq_cortexm_start_cycles();
+}
+
+/* Polling loses nothing here: the host sends one request, then waits for the reply (see
+ * stm32f4/port.c). */
+int32_t tq_port_read(void)
+{
+    const uint32_t state = UART_STATE;
+    if ((state & STATE_RX_FULL) == 0u) {
+        return -1;
+    }
+    if ((state & STATE_RX_OVERRUN) != 0u) {
+        UART_STATE = STATE_RX_OVERRUN; /* the flag is cleared by writing 1 */
+    }
+    return (int32_t)(UART_DATA & 0xFFu);
+}
+
+void tq_port_write(const uint8_t *bytes, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        while ((UART_STATE & STATE_TX_FULL) != 0u) {
+        }
+        UART_DATA = bytes[i];
+    }
+}
+
+uint32_t tq_port_clock_hz(void)
+{
+    return TQ_CLOCK_HZ;
+}
+
+void tq_port_reset(void)
+{
+    /* The UART tells when its buffer is empty but not when the last byte has left the shift
+     * register, so two characters of 10 bits are waited for: one loop is at least one cycle. */
+    for (volatile uint32_t cycle = 0u; cycle < 20u * (TQ_CLOCK_HZ / TQ_BAUD); cycle++) {
+    }
+    tq_cortexm_restart();
+}

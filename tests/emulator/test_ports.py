@@ -1,0 +1,181 @@
+"""The ports under QEMU and on the host, with a firmware that echoes bytes."""
+
+from __future__ import annotations
+
+import select
+import shutil
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tinyq.boards import Board, load_boards
+from tinyq.build import BuildOptions, Image, build
+
+APPLICATION = Path(__file__).parent / "application"
+EMULATED = [board for board in load_boards().values() if board.qemu_machine]
+HOST = load_boards()["host"]
+HSI_HZ = 16_000_000
+TIMEOUT_S = 20.0
+
+pytestmark = pytest.mark.requires("qemu-system-arm", "arm-none-eabi-gcc")
+
+
+class Process:
+    """A firmware that runs, with its serial line on pipes."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+
+    def write(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+
+    def read(self, count: int) -> bytes:
+        assert self.process.stdout is not None
+        received, end = b"", time.monotonic() + TIMEOUT_S
+        while len(received) < count:
+            ready, _, _ = select.select([self.process.stdout], [], [], end - time.monotonic())
+            assert ready, f"silent after {received!r}"
+            chunk = self.process.stdout.read(count - len(received))
+            assert chunk, f"ended after {received!r}"
+            received += chunk
+        return received
+
+    def read_greeting(self) -> tuple[int, int, int]:
+        """Return the .data word, the .bss word and the clock that a start reports."""
+        assert self.read(4) == b"boot"
+        return struct.unpack("<III", self.read(12))
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def build_echo(board: Board, out: Path) -> Image:
+    return build({}, board, out, BuildOptions(application=APPLICATION, cflags=("-Werror",)))
+
+
+def qemu_command(image: Image) -> list[str]:
+    serials = ["null"] * image.board.qemu_serial + ["stdio"]
+    return [
+        "qemu-system-arm",
+        *("-machine", str(image.board.qemu_machine), "-kernel", str(image.elf)),
+        *("-display", "none", "-monitor", "none", "-nodefaults"),
+        *(word for serial in serials for word in ("-serial", serial)),
+    ]
+
+
+@pytest.fixture(scope="module", params=EMULATED, ids=lambda board: board.name)
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return build_echo(request.param, tmp_path_factory.mktemp("port") / request.param.name)
+
+
+@pytest.fixture
+def device(image: Image) -> Iterator[Process]:
+    process = Process(qemu_command(image))
+    yield process
+    process.close()
+
+
+def expected_clock(board: Board) -> int:
+    """QEMU has no clock tree for the STM32F405, so the port stays on its internal oscillator."""
+    return HSI_HZ if board.port == "stm32f4" else board.clock_hz
+
+
+def test_start_copies_data_clears_bss_and_reports_the_clock_it_reached(device, image):
+    assert device.read_greeting() == (0x600DDA7A, 0, expected_clock(image.board))
+
+
+def test_every_byte_comes_back_in_order(device, rng):
+    device.read_greeting()
+    sent = bytes(rng.integers(4, 256, 2000, dtype="uint8"))
+    device.write(sent)
+    assert device.read(len(sent)) == sent
+
+
+def test_bytes_that_come_before_the_receiver_is_on_do_not_block_the_line(image):
+    for _ in range(3):
+        device = Process(qemu_command(image))
+        try:
+            device.write(b"\xaa" * 4)
+            device.read_greeting()
+            time.sleep(0.05)
+            device.write(b"\xbb")
+            received = b""
+            while not received.endswith(b"\xbb"):
+                received += device.read(1)
+            assert set(received[:-1]) <= {0xAA}
+        finally:
+            device.close()
+
+
+def test_stack_mark_grows_by_the_frame_that_was_used(device, image):
+    device.read_greeting()
+    device.write(b"\x01")
+    before, after = struct.unpack("<II", device.read(8))
+    assert 0 < before < 1024 <= after < 1024 + 512
+    assert after <= image.board.stack_bytes
+
+
+def test_reset_starts_again_with_fresh_data(device, image):
+    device.read_greeting()
+    for _ in range(2):
+        device.write(b"\x02")
+        assert device.read_greeting() == (0x600DDA7A, 0, expected_clock(image.board))
+
+
+# QEMU's MPS2 boards swallow writes below their RAM; the STM32F405 has nothing there.
+@pytest.mark.parametrize(
+    "image",
+    [board for board in EMULATED if board.port == "stm32f4"],
+    indirect=True,
+    ids=lambda board: board.name,
+)
+def test_stack_overflow_restarts_the_board_instead_of_spoiling_data(device, image):
+    device.read_greeting()
+    device.write(b"\x03")
+    assert device.read_greeting() == (0x600DDA7A, 0, expected_clock(image.board))
+
+
+@pytest.mark.requires("gcc")
+def test_host_port_echoes_and_leaves_on_reset_and_at_end_of_input(tmp_path, rng):
+    image = build_echo(HOST, tmp_path / "host")
+    device = Process([str(image.elf)])
+    try:
+        assert device.read_greeting() == (0x600DDA7A, 0, 0)
+        sent = bytes(rng.integers(4, 256, 20000, dtype="uint8"))
+        device.write(sent)
+        assert device.read(len(sent)) == sent
+        device.write(b"\x01")
+        assert device.read(8) == bytes(8)
+        device.write(b"\x02")
+        assert device.process.wait(TIMEOUT_S) == 0
+    finally:
+        device.close()
+    device = Process([str(image.elf)])
+    device.read_greeting()
+    device.process.stdin.close()
+    assert device.process.wait(TIMEOUT_S) == 0
+    device.process.stdout.close()
+    device.process.stderr.close()
+
+
+@pytest.mark.requires("make")
+def test_make_alone_builds_the_same_image(image, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(image.elf.parent, copy)
+    for name in ("firmware.elf", "firmware.bin", "firmware.map"):
+        (copy / name).unlink()
+    subprocess.run(["make", "-s"], cwd=copy, check=True, capture_output=True)
+    for name in ("firmware.elf", "firmware.bin"):
+        assert (copy / name).read_bytes() == (image.elf.parent / name).read_bytes()

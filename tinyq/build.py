@@ -1,0 +1,589 @@
+"""Compile a generated model and the firmware for a board into an image."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath, PurePosixPath
+
+from tinyq.boards import Board
+from tinyq.errors import BudgetError, TinyqError, ToolMissing
+from tinyq.resources import FIRMWARE, TEMPLATES
+
+Costs = Sequence[tuple[str, int]]
+SourceFiles = Mapping[PurePosixPath, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """How a family of compilers is called and installed.
+
+    Args:
+        compilers: Names of the compiler, the first one found is taken.
+        objcopy: Name of the program that makes a raw binary, None where there is none to make.
+        remedy: The commands that install it.
+    """
+
+    compilers: tuple[str, ...]
+    objcopy: str | None
+    remedy: str
+
+
+TOOLCHAINS: Mapping[str, Toolchain] = {
+    "arm-none-eabi": Toolchain(
+        ("arm-none-eabi-gcc",),
+        "arm-none-eabi-objcopy",
+        "install it: `sudo apt install gcc-arm-none-eabi` (Debian, Ubuntu), "
+        "`sudo dnf install arm-none-eabi-gcc-cs` (Fedora), "
+        "`brew install --cask gcc-arm-embedded` (macOS) or "
+        "`winget install Arm.GnuArmEmbeddedToolchain` (Windows)",
+    ),
+    "host": Toolchain(
+        ("gcc", "cc", "clang"),
+        None,
+        "install it: `sudo apt install gcc libc6-dev` (Debian, Ubuntu), "
+        "`sudo dnf install gcc` (Fedora) or `xcode-select --install` (macOS)",
+    ),
+}
+
+# -O2: the kernels are loops whose speed counts, and -O3 unrolls them for more flash than it gains.
+# -ffunction-sections and --gc-sections leave out what the model does not call.
+_CFLAGS = (
+    "-std=c99",
+    "-O2",
+    "-g",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-pedantic",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+)
+# No C library: ports/cortexm/memory.c has the four functions that GCC may call, and GCC must not
+# make calls of them out of their own loops.
+_BARE_CFLAGS = ("-ffreestanding", "-fno-tree-loop-distribute-patterns")
+_BARE_LDFLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,-Map=firmware.map")
+_MODEL_CFLAGS = ("-include", "tq_profile.h")
+
+_SCRIPT = PurePosixPath("board.ld")
+_BUILD_HEADER = PurePosixPath("tq_build.h")
+_OVERFLOW = re.compile(r"overflowed|will not fit in region")
+# Larger than any catalogue entry, small enough that code and data regions stay apart.
+_UNLIMITED_BYTES = 0x10000000
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What the caller of `build` may choose.
+
+    Args:
+        payload_bytes: Largest payload of a request that the firmware takes, a multiple of 4.
+        reply_bytes: Largest payload of a reply, a multiple of 4; None: as payload_bytes.
+        cflags: Flags after all others.
+        application: Folder whose C files replace those of firmware/core (its headers stay).
+        flash_costs: (layer, bytes) for the message when flash is too small.
+        ram_costs: (layer, bytes) for the message when RAM is too small.
+    """
+
+    payload_bytes: int = 1024
+    reply_bytes: int | None = None
+    cflags: tuple[str, ...] = ()
+    application: Path | None = None
+    flash_costs: Costs = ()
+    ram_costs: Costs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A linked firmware.
+
+    Args:
+        elf: The ELF file; for the host an executable.
+        board: What it was built for.
+        text_bytes: Code and constants.
+        data_bytes: Initialized variables, which take flash and RAM.
+        bss_bytes: Variables that start as zero, the arena among them.
+        flash_bytes: text + data.
+        ram_bytes: data + bss + the stack's reserve.
+        toolchain: Name and version as the compiler prints them.
+        firmware_digest: SHA-256 over sources, settings and flags, 64 hexadecimal digits; the
+            firmware says the same one in its handshake.
+    """
+
+    elf: Path
+    board: Board
+    text_bytes: int
+    data_bytes: int
+    bss_bytes: int
+    flash_bytes: int
+    ram_bytes: int
+    toolchain: str
+    firmware_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    source: PurePosixPath
+    object: PurePosixPath
+    cflags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that decides the image: the files to write and the commands to run on them."""
+
+    board: Board
+    compiler: Path
+    toolchain: str
+    files: SourceFiles
+    units: tuple[_Unit, ...]
+    cflags: tuple[str, ...]
+    ldflags: tuple[str, ...]
+    ldlibs: tuple[str, ...]
+    firmware_digest: str
+
+    @property
+    def bare(self) -> bool:
+        """Whether the firmware runs without an operating system."""
+        return self.board.startup is not None
+
+
+def build(
+    sources: Mapping[PurePath, str] | Path,
+    board: Board,
+    out: Path,
+    options: BuildOptions | None = None,
+) -> Image:
+    """Compile and link the firmware of one model for one board.
+
+    The folder `out` then holds every source under model/ and firmware/, the linker script board.ld,
+    tq_build.h, a Makefile that builds the same again without Python, firmware.elf and, for a
+    microcontroller, firmware.bin and firmware.map. It is replaced as a whole, at the end.
+
+    Args:
+        sources: Generated files by relative path, or the folder that holds them.
+        board: What to build for.
+        out: Folder to write; missing, empty, or one that `build` has written before.
+        options: Capacities, further flags, and the layers' costs for error messages.
+
+    Returns:
+        The image, with sizes read from its section headers.
+
+    Raises:
+        ToolMissing: The board's compiler is not installed.
+        BudgetError: Flash or RAM is too small; names the costliest layers.
+        TinyqError: The compiler or linker refuses, or `out` holds other files.
+    """
+    options = options or BuildOptions()
+    plan = _make_plan(_read_sources(sources), board, options)
+    _check_replaceable(out)
+    out = out.absolute()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)).resolve()
+    except OSError as error:
+        raise TinyqError(
+            f"cannot be written: {error.strerror}", where=str(out), remedy="choose another folder"
+        ) from error
+    try:
+        _write_files(plan.files, staging)
+        _compile(plan, staging)
+        elf = _link(plan, staging, options)
+        image = _measure(plan, elf)
+        check_budget(image, options.flash_costs, options.ram_costs)
+        shutil.rmtree(staging / "objects")
+        _publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return replace(image, elf=out / elf.name)
+
+
+def find_compiler(board: Board) -> Path:
+    """Find the compiler of a board on the PATH.
+
+    Args:
+        board: Its `toolchain` is looked for.
+
+    Returns:
+        The compiler's path.
+
+    Raises:
+        ToolMissing: It is not installed; says how to install it.
+        TinyqError: The board names a toolchain that is not known.
+    """
+    toolchain = TOOLCHAINS.get(board.toolchain)
+    if toolchain is None:
+        raise TinyqError(
+            f"toolchain {board.toolchain!r} is not known",
+            where=f"board {board.name}",
+            remedy=f"choose one of {', '.join(TOOLCHAINS)}",
+        )
+    return _find_program(board, toolchain.compilers)
+
+
+def _find_program(board: Board, names: Sequence[str]) -> Path:
+    for name in names:
+        path = shutil.which(name)
+        if path:
+            return Path(path)
+    raise ToolMissing(
+        f"{names[0]} is not installed",
+        where=f"board {board.name}",
+        remedy=TOOLCHAINS[board.toolchain].remedy,
+    )
+
+
+def check_budget(image: Image, flash_costs: Costs = (), ram_costs: Costs = ()) -> None:
+    """Compare what an image needs with what its board has.
+
+    Args:
+        image: The sizes and the board; a limit of 0 bytes means none.
+        flash_costs: (layer, bytes of flash), any order.
+        ram_costs: (layer, bytes of RAM), any order.
+
+    Raises:
+        BudgetError: Flash or RAM is too small; names up to three layers that cost most.
+    """
+    board = image.board
+    faults = [
+        _describe_excess(name, needed, limit, costs)
+        for name, needed, limit, costs in (
+            ("flash", image.flash_bytes, board.flash_bytes, flash_costs),
+            ("RAM", image.ram_bytes, board.ram_bytes, ram_costs),
+        )
+        if limit and needed > limit
+    ]
+    if faults:
+        raise BudgetError(
+            "; ".join(faults),
+            where=f"board {board.name}",
+            remedy="give these layers fewer bits or channels, or choose a larger board",
+        )
+
+
+def _describe_excess(memory: str, needed: int, limit: int, costs: Costs) -> str:
+    text = (
+        f"the firmware needs {needed:,} bytes of {memory}, {needed - limit:,} more than {limit:,}"
+    )
+    costliest = sorted(costs, key=lambda cost: (-cost[1], cost[0]))[:3]
+    if costliest:
+        text += ": most go to " + ", ".join(f"{name} ({size:,})" for name, size in costliest)
+    return text
+
+
+def _read_sources(sources: Mapping[PurePath, str] | Path) -> SourceFiles:
+    if isinstance(sources, Path):
+        if not sources.is_dir():
+            raise TinyqError("is not a folder with generated sources", where=str(sources))
+        found = sorted(path for path in sources.rglob("*.[ch]") if path.is_file())
+        return {
+            PurePosixPath(path.relative_to(sources).as_posix()): path.read_text("utf-8")
+            for path in found
+        }
+    return {PurePosixPath(path.as_posix()): text for path, text in sources.items()}
+
+
+def _make_plan(sources: SourceFiles, board: Board, options: BuildOptions) -> _Plan:
+    compiler = find_compiler(board)
+    files = {PurePosixPath("model") / path: text for path, text in sources.items()}
+    files |= dict(_firmware_files(board, options.application))
+    bare = board.startup is not None
+    cflags = (*board.cflags, *_CFLAGS, *(_BARE_CFLAGS if bare else ()), *_include_flags(files))
+    ldflags = (*_BARE_LDFLAGS, "-T", str(_SCRIPT)) if bare else ()
+    if bare:
+        files[_SCRIPT] = _render_script(board)
+    cflags += options.cflags
+    digest = _digest(files, board, options, (*cflags, *ldflags))
+    files[_BUILD_HEADER] = _render_header(board, options, digest)
+    plan = _Plan(
+        board=board,
+        compiler=compiler,
+        toolchain=_ask_version(compiler),
+        files=files,
+        units=tuple(_units(files)),
+        cflags=cflags,
+        ldflags=ldflags,
+        ldlibs=("-lgcc",) if bare else (),
+        firmware_digest=digest,
+    )
+    makefile = PurePosixPath("Makefile")
+    return replace(plan, files={**files, makefile: _render_makefile(plan)})
+
+
+def _firmware_files(board: Board, application: Path | None) -> Iterator[tuple[PurePosixPath, str]]:
+    """Yield core, start-up and port; an application replaces the core's C files."""
+    core = FIRMWARE / "core"
+    for path in sorted(core.glob("*.h" if application else "*.[ch]")):
+        yield PurePosixPath("firmware/core", path.name), path.read_text("utf-8")
+    for path in sorted(application.glob("*.[ch]") if application else ()):
+        yield PurePosixPath("firmware/application", path.name), path.read_text("utf-8")
+    for name in filter(None, (board.startup, board.port)):
+        folder = FIRMWARE / "ports" / name
+        if not folder.is_dir():
+            raise TinyqError(
+                f"there is no port {name!r}",
+                where=f"board {board.name}",
+                remedy=f"write firmware/ports/{name} or correct the board's entry",
+            )
+        for path in sorted(folder.glob("*.[ch]")):
+            yield PurePosixPath("firmware/ports", name, path.name), path.read_text("utf-8")
+
+
+def _include_flags(files: SourceFiles) -> tuple[str, ...]:
+    """Return -I for the root (tq_build.h) and each folder of the firmware and the model's root."""
+    folders = {path.parent for path in files if path.parts[0] == "firmware"}
+    return tuple(f"-I{folder}" for folder in (".", "model", *sorted(folders)))
+
+
+def _units(files: SourceFiles) -> Iterator[_Unit]:
+    for source in sorted(path for path in files if path.suffix == ".c"):
+        extra = _MODEL_CFLAGS if source.parts[0] == "model" else ()
+        yield _Unit(source, PurePosixPath("objects") / source.with_suffix(".o"), extra)
+
+
+def _defines(board: Board, options: BuildOptions) -> dict[str, str]:
+    reply_bytes = options.payload_bytes if options.reply_bytes is None else options.reply_bytes
+    return {
+        "TQ_CLOCK_HZ": f"{board.clock_hz}u",
+        "TQ_BAUD": f"{board.serial.baud}u",
+        **{name: str(value) for name, value in board.defines.items()},
+        "TQ_PAYLOAD_BYTES": str(options.payload_bytes),
+        "TQ_REPLY_BYTES": str(reply_bytes),
+    }
+
+
+def _digest(files: SourceFiles, board: Board, options: BuildOptions, flags: Sequence[str]) -> str:
+    """Return SHA-256 over lengths and texts, so that no two inputs run into the same bytes."""
+    parts = [text for path in sorted(files) for text in (str(path), files[path])]
+    parts += [f"{name}={value}" for name, value in _defines(board, options).items()]
+    parts += flags
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def _render_header(board: Board, options: BuildOptions, digest: str) -> str:
+    bytes_ = [f"0x{value:02x}" for value in bytes.fromhex(digest)]
+    rows = [", ".join(bytes_[start : start + 8]) for start in range(0, 32, 8)]
+    lines = [
+        f"/* Settings of the firmware for {board.name}. Generated by tinyq. Do not edit. */",
+        "#ifndef TQ_BUILD_H",
+        "#define TQ_BUILD_H",
+        "",
+        *(f"#define {name} {value}" for name, value in _defines(board, options).items()),
+        "",
+        "/* SHA-256 over the sources, these settings and the compiler flags. */",
+        "#define TQ_FIRMWARE_DIGEST \\",
+        *(f"    {row}{', ' if row != rows[-1] else ''}\\" for row in rows[:-1]),
+        f"    {rows[-1]}",
+        "",
+        "#endif",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _render(folder: Path, template: str, **values: object) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def _render_script(board: Board) -> str:
+    return _render(FIRMWARE / "linker", f"{board.startup}.ld.j2", board=board)
+
+
+def _render_makefile(plan: _Plan) -> str:
+    return _render(
+        TEMPLATES / "projects",
+        "Makefile.j2",
+        board=plan.board,
+        bare=plan.bare,
+        compiler=plan.compiler.name,
+        objcopy=TOOLCHAINS[plan.board.toolchain].objcopy,
+        cflags=plan.cflags,
+        model_cflags=_MODEL_CFLAGS,
+        ldflags=plan.ldflags,
+        ldlibs=plan.ldlibs,
+        units=plan.units,
+    )
+
+
+def _check_replaceable(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise TinyqError("is a file, not a folder", where=str(out), remedy="choose another name")
+    if any(out.iterdir()) and not (out / _BUILD_HEADER).is_file():
+        raise TinyqError(
+            "holds files that are not from a build",
+            where=str(out),
+            remedy="choose an empty or a new folder",
+        )
+
+
+def _write_files(files: SourceFiles, folder: Path) -> None:
+    for path, text in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, "utf-8", newline="\n")
+
+
+def _compile(plan: _Plan, folder: Path) -> None:
+    """Compile all units, as many at once as there are processors."""
+    for unit in plan.units:
+        (folder / unit.object).parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(lambda unit: _compile_unit(plan, unit, folder), plan.units):
+            pass
+
+
+def _compile_unit(plan: _Plan, unit: _Unit, folder: Path) -> None:
+    _run(
+        [
+            *_compiler_command(plan, folder),
+            *unit.cflags,
+            "-c",
+            str(unit.source),
+            "-o",
+            str(unit.object),
+        ],
+        folder,
+        str(unit.source),
+    )
+
+
+def _compiler_command(plan: _Plan, folder: Path) -> list[str]:
+    return [str(plan.compiler), *plan.cflags, f"-ffile-prefix-map={folder}=."]
+
+
+def _link(plan: _Plan, folder: Path, options: BuildOptions) -> Path:
+    """Link; when a region overflows, link once more without limits to say by how much."""
+    objects = [str(unit.object) for unit in plan.units]
+    command = [*_compiler_command(plan, folder), *plan.ldflags, *objects, *plan.ldlibs]
+    try:
+        _run([*command, "-o", "firmware.elf"], folder, "firmware.elf")
+    except _ToolError as failure:
+        if plan.bare and _OVERFLOW.search(failure.output):
+            limitless = replace(
+                plan.board, flash_bytes=_UNLIMITED_BYTES, ram_bytes=_UNLIMITED_BYTES
+            )
+            _write_files({_SCRIPT: _render_script(limitless)}, folder)
+            _run([*command, "-o", "oversize.elf"], folder, "firmware.elf")
+            oversize = _measure(plan, folder / "oversize.elf")
+            check_budget(oversize, options.flash_costs, options.ram_costs)
+        raise
+    if plan.bare:
+        objcopy = TOOLCHAINS[plan.board.toolchain].objcopy or ""
+        program = _find_program(plan.board, (objcopy,))
+        _run([str(program), "-O", "binary", "firmware.elf", "firmware.bin"], folder, "firmware.bin")
+    return folder / "firmware.elf"
+
+
+class _ToolError(TinyqError):
+    """A compiler, linker or objcopy has refused; `output` is what it printed."""
+
+    output: str = ""
+
+
+def _run(command: list[str], folder: Path, where: str) -> None:
+    # The locale decides the language of messages, in which an overflow is looked for.
+    environment = {**os.environ, "LC_ALL": "C", "PWD": str(folder)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode == 0:
+        return
+    lines = done.stderr.strip().splitlines()
+    fault = next((line for line in lines if re.search(r"error|undefined|overflowed", line)), "")
+    failure = _ToolError(
+        f"{Path(command[0]).name} failed: {fault or (lines or ['no message'])[-1]}",
+        where=where,
+        remedy="report it with the model, unless the sources were changed by hand",
+    )
+    failure.output = done.stderr
+    raise failure
+
+
+def _ask_version(compiler: Path) -> str:
+    done = subprocess.run([str(compiler), "--version"], capture_output=True, text=True)
+    return (done.stdout.splitlines() or [compiler.name])[0].strip()
+
+
+def _measure(plan: _Plan, elf: Path) -> Image:
+    """Read the sizes from the section headers: by allocation, write permission and file content."""
+    text, data, bss, stack = _section_sizes(elf)
+    return Image(
+        elf=elf,
+        board=plan.board,
+        text_bytes=text,
+        data_bytes=data,
+        bss_bytes=bss,
+        flash_bytes=text + data,
+        ram_bytes=data + bss + stack,
+        toolchain=plan.toolchain,
+        firmware_digest=plan.firmware_digest,
+    )
+
+
+def _section_sizes(elf: Path) -> tuple[int, int, int, int]:
+    """Return text, data, bss and stack in bytes; zeros where programs are not ELF (macOS)."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.constants import SH_FLAGS
+    from elftools.elf.elffile import ELFFile
+
+    text = data = bss = stack = 0
+    with elf.open("rb") as stream:
+        try:
+            sections = list(ELFFile(stream).iter_sections())
+        except ELFError:
+            return 0, 0, 0, 0
+        for section in sections:
+            size, flags = section["sh_size"], section["sh_flags"]
+            if not flags & SH_FLAGS.SHF_ALLOC:
+                continue
+            if section.name == ".stack":
+                stack += size
+            elif section["sh_type"] == "SHT_NOBITS":
+                bss += size
+            elif flags & SH_FLAGS.SHF_WRITE:
+                data += size
+            else:
+                text += size
+    return text, data, bss, stack
+
+
+def _publish(staging: Path, out: Path) -> None:
+    """Put the finished folder in the place of the old one."""
+    staging.chmod(0o777 & ~_umask())
+    if not out.exists():
+        staging.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    out.rename(old / "old")
+    staging.rename(out)
+    shutil.rmtree(old)
+
+
+def _umask() -> int:
+    """Return the mask that new folders get; mkdtemp makes private ones instead."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
