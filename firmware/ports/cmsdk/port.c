@@ -4,7 +4,7 @@
  * Source: Cortex-M System Design Kit Technical Reference Manual (DDI 0479), section 4.3;
  * Application Note AN386, section 3. */
 #include "tq_build.h"
-#include "tq_cortexm.h"
+#include "tq_core.h"
 #include "tq_port.h"
 
 #define UART 0x40004000u
@@ -26,7 +26,7 @@ void tq_port_init(void)
     /* A byte from before does not belong to a request. The read is also what tells QEMU to look at
      * its line again: it stops looking while the receiver is off. */
     (void)UART_DATA;
-    tq_cortexm_start_cycles();
+    tq_core_start_cycles();
 }
 
 /* Polling loses nothing here: the host sends one request, then waits for the reply (see
@@ -63,5 +63,5 @@ void tq_port_reset(void)
      * register, so two characters of 10 bits are waited for: one loop is at least one cycle. */
     for (volatile uint32_t cycle = 0u; cycle < 20u * (TQ_CLOCK_HZ / TQ_BAUD); cycle++) {
     }
-    tq_cortexm_restart();
+    tq_core_restart();
 }

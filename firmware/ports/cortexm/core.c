@@ -1,17 +1,10 @@
-/* Cycle counter, stack paint and reset of a Cortex-M3, M4 or M7 core. */
-#include "tq_cortexm.h"
+/* Cycle counter, stack paint and reset of a Cortex-M core. */
+#include "tq_core.h"
 #include "tq_port.h"
 
-/* Armv7-M Architecture Reference Manual (DDI 0403), C1.6.5 and C1.8. */
-#define DEMCR TQ_REGISTER(0xE000EDFCu)
-#define DWT_CTRL TQ_REGISTER(0xE0001000u)
-#define DWT_CYCCNT TQ_REGISTER(0xE0001004u)
-#define DWT_LAR TQ_REGISTER(0xE0001FB0u)
+/* Armv6-M, Armv7-M and Armv8-M Architecture Reference Manuals (DDI 0419, DDI 0403, DDI 0553),
+ * chapters on the System Control Space and the Data Watchpoint and Trace unit. */
 #define AIRCR TQ_REGISTER(0xE000ED0Cu)
-
-#define DEMCR_TRCENA (1u << 24)
-#define DWT_CTRL_CYCCNTENA 1u
-#define DWT_LAR_UNLOCK 0xC5ACCE55u
 #define AIRCR_VECTKEY (0x05FAu << 16)
 #define AIRCR_SYSRESETREQ (1u << 2)
 
@@ -20,7 +13,57 @@
 extern uint32_t tq_stack_start[];
 extern uint32_t tq_stack_top[];
 
-void tq_cortexm_start_cycles(void)
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+
+/* These have no cycle counter, but most have the 24-bit system timer, which counts core cycles
+ * downwards. Its exception is the only one that the firmware lets happen: once in 2^24 cycles. A
+ * chip without the timer (nRF51) reads zeros, and so the count stands still. */
+#define SYST_CSR TQ_REGISTER(0xE000E010u)
+#define SYST_RVR TQ_REGISTER(0xE000E014u)
+#define SYST_CVR TQ_REGISTER(0xE000E018u)
+#define SYST_ENABLE_EXCEPTION_CORE_CLOCK 7u
+#define SYST_BITS 24
+#define SYST_MASK 0x00FFFFFFu
+
+void tq_system_tick(void);
+
+static volatile uint32_t wraps;
+
+void tq_system_tick(void)
+{
+    wraps++;
+}
+
+void tq_core_start_cycles(void)
+{
+    SYST_RVR = SYST_MASK;
+    SYST_CVR = 0u;
+    SYST_CSR = SYST_ENABLE_EXCEPTION_CORE_CLOCK;
+}
+
+uint32_t tq_port_cycles(void)
+{
+    uint32_t before;
+    uint32_t count;
+    do {
+        before = wraps;
+        count = SYST_CVR;
+    } while (before != wraps);
+    /* The timer is back at its start one cycle after it has passed 0. */
+    return before << SYST_BITS | ((0u - count) & SYST_MASK);
+}
+
+#else
+
+#define DEMCR TQ_REGISTER(0xE000EDFCu)
+#define DWT_CTRL TQ_REGISTER(0xE0001000u)
+#define DWT_CYCCNT TQ_REGISTER(0xE0001004u)
+#define DWT_LAR TQ_REGISTER(0xE0001FB0u)
+#define DEMCR_TRCENA (1u << 24)
+#define DWT_CTRL_CYCCNTENA 1u
+#define DWT_LAR_UNLOCK 0xC5ACCE55u
+
+void tq_core_start_cycles(void)
 {
     DEMCR |= DEMCR_TRCENA;
     DWT_LAR = DWT_LAR_UNLOCK; /* the Cortex-M7 locks the unit, the others ignore the write */
@@ -28,18 +71,20 @@ void tq_cortexm_start_cycles(void)
     DWT_CTRL |= DWT_CTRL_CYCCNTENA;
 }
 
-void tq_cortexm_restart(void)
+uint32_t tq_port_cycles(void)
+{
+    return DWT_CYCCNT;
+}
+
+#endif
+
+void tq_core_restart(void)
 {
     __asm volatile("dsb" ::: "memory");
     AIRCR = AIRCR_VECTKEY | AIRCR_SYSRESETREQ;
     __asm volatile("dsb" ::: "memory");
     for (;;) {
     }
-}
-
-uint32_t tq_port_cycles(void)
-{
-    return DWT_CYCCNT;
 }
 
 void tq_port_stack_paint(void)

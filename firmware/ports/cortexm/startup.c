@@ -1,8 +1,10 @@
 /* Vector table, reset and fault handlers of a Cortex-M core.
  *
  * The table ends with the system exceptions: the firmware polls and enables no interrupt, so that
- * an inference is never interrupted and its cycle count belongs to it alone. */
-#include "tq_cortexm.h"
+ * an inference is never interrupted and its cycle count belongs to it alone (core.c has the one
+ * exception). A core with the security extension stays in the secure state that it is reset to,
+ * where all memory and devices of the linker script and the port are at hand. */
+#include "tq_core.h"
 
 #define CPACR TQ_REGISTER(0xE000ED88u)
 #define DHCSR TQ_REGISTER(0xE000EDF0u)
@@ -21,11 +23,12 @@ extern uint32_t tq_stack_top[];
 int main(void);
 void tq_reset_handler(void);
 void tq_fault(void);
+void tq_system_tick(void);
 
 static void start_fpu(void)
 {
-    /* The FPU is off after reset. Code compiled without its registers leaves it off. */
-#if defined(__ARM_FP)
+    /* FPU and vector unit are off after reset. Code compiled without them leaves them off. */
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     CPACR |= CPACR_CP10_CP11_FULL;
     __asm volatile("dsb\n\tisb" ::: "memory");
 #endif
@@ -35,10 +38,12 @@ static void start_fpu(void)
  * starts again, which the host notices, where an endless loop would only be silent. */
 void tq_fault(void)
 {
+#if !defined(__ARM_ARCH_6M__) /* where only a debugger can read the register */
     if ((DHCSR & DHCSR_C_DEBUGEN) != 0u) {
         __asm volatile("bkpt 0");
     }
-    tq_cortexm_restart();
+#endif
+    tq_core_restart();
 }
 
 /* The stack may be what has overflowed, and a fault within a fault locks the core up: start a new
@@ -48,8 +53,14 @@ __attribute__((naked)) static void fault_handler(void)
     __asm volatile("ldr r0, =tq_stack_top\n\tmov sp, r0\n\tb tq_fault");
 }
 
+/* core.c replaces it where the timer counts cycles. */
+__attribute__((weak)) void tq_system_tick(void)
+{
+}
+
 void tq_reset_handler(void)
 {
+    start_fpu(); /* first: the compiler may make vector instructions of the loops below */
     const uint32_t *from = tq_data_load;
     for (uint32_t *to = tq_data_start; to < tq_data_end; to++) {
         *to = *from++;
@@ -57,12 +68,12 @@ void tq_reset_handler(void)
     for (uint32_t *to = tq_bss_start; to < tq_bss_end; to++) {
         *to = 0u;
     }
-    start_fpu();
     (void)main();
     tq_fault();
 }
 
-/* Armv7-M Architecture Reference Manual (DDI 0403), B1.5.2: exception number less one. */
+/* Armv7-M Architecture Reference Manual (DDI 0403), B1.5.2: exception number less one. The
+ * secure fault of Armv8-M has number 7. */
 enum {
     RESET = 0,
     NMI = 1,
@@ -70,6 +81,7 @@ enum {
     MEMORY_FAULT = 3,
     BUS_FAULT = 4,
     USAGE_FAULT = 5,
+    SECURE_FAULT = 6,
     SUPERVISOR_CALL = 10,
     DEBUG_MONITOR = 11,
     PENDED_CALL = 13,
@@ -93,9 +105,10 @@ __attribute__((section(".vectors"), used)) const vector_table tq_vectors = {
             [MEMORY_FAULT] = fault_handler,
             [BUS_FAULT] = fault_handler,
             [USAGE_FAULT] = fault_handler,
+            [SECURE_FAULT] = fault_handler,
             [SUPERVISOR_CALL] = fault_handler,
             [DEBUG_MONITOR] = fault_handler,
             [PENDED_CALL] = fault_handler,
-            [SYSTEM_TICK] = fault_handler,
+            [SYSTEM_TICK] = tq_system_tick,
         },
 };

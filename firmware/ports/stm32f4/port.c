@@ -15,7 +15,7 @@
  * Source: reference manuals RM0090 (F405/407), RM0368 (F401), RM0383 (F411), RM0390 (F446):
  * chapters on PWR, RCC, GPIO and USART. */
 #include "tq_build.h"
-#include "tq_cortexm.h"
+#include "tq_core.h"
 #include "tq_port.h"
 
 #define PASTE(left, right) left##right
@@ -263,7 +263,7 @@ void tq_port_init(void)
 {
     start_clock();
     start_usart();
-    tq_cortexm_start_cycles();
+    tq_core_start_cycles();
 }
 
 /* Polled, without an interrupt or a ring buffer, and no byte is lost:
@@ -309,5 +309,5 @@ void tq_port_reset(void)
     /* Two characters at most are under way; 2^20 polls are more than that at any line rate above
      * 300. */
     (void)wait_for(&USART_SR, SR_TC, SR_TC, 1u << 20);
-    tq_cortexm_restart();
+    tq_core_restart();
 }

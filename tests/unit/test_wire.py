@@ -1,0 +1,106 @@
+"""Frames and messages, against values worked out by hand."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tinyq import wire
+from tinyq.errors import LinkError
+from tinyq.wire import Damaged, Decoder, Frame, Kind
+
+
+def test_line_of_a_known_frame():
+    # 01 01 34 12 and their CRC-32: no zero among them, so one COBS block of eight bytes, code 9
+    line = wire.encode(Frame(Kind.HELLO, 0x1234))
+    assert line[:5] == bytes.fromhex("0901013412")
+    assert line[-1] == 0
+    assert len(line) == 10
+
+
+def test_crc_is_the_published_one():
+    # The check value of CRC-32/ISO-HDLC is that of the digits "123456789".
+    covered = struct.pack("<BBH", 0x31, 0x32, 0x3433) + b"56789"
+    line = wire.encode(Frame(0x32, 0x3433, b"56789", version=0x31))
+    assert covered == b"123456789"
+    assert line[1:-1].endswith(struct.pack("<I", 0xCBF43926))
+
+
+@pytest.mark.parametrize("size", [0, 1, 245, 246, 247, 253, 254, 255, 508, 509, 4096])
+@pytest.mark.parametrize("fill", [0, 1, 255])
+def test_sizes_around_a_block(size, fill):
+    frame = Frame(Kind.ECHO, 7, bytes([fill]) * size)
+    assert Decoder().feed(wire.encode(frame)) == [frame]
+
+
+def test_bytes_may_come_one_at_a_time():
+    frames = [Frame(Kind.ECHO, number, bytes(range(number))) for number in range(40)]
+    decoder = Decoder()
+    line = b"\0\0".join(map(wire.encode, frames))
+    found = [frame for byte in line for frame in decoder.feed(bytes([byte]))]
+    assert found == frames
+
+
+def test_damage_costs_one_frame():
+    good = Frame(Kind.ECHO, 2, b"good")
+    broken = bytearray(wire.encode(Frame(Kind.ECHO, 1, b"broken")))
+    broken[4] ^= 0x40
+    found = Decoder().feed(bytes(broken) + wire.encode(good))
+    assert found == [Damaged(bytes(broken[:-1])), good]
+
+
+def test_a_line_beyond_the_limit_is_damaged():
+    decoder = Decoder(limit=64)
+    good = Frame(Kind.ECHO, 2, b"good")
+    found = decoder.feed(b"\x05" * 1000)
+    found += decoder.feed(b"\0" + wire.encode(good))
+    assert found == [Damaged(b"\x05" * 64), good]
+
+
+@pytest.mark.parametrize("size", range(8))
+def test_a_frame_without_room_for_header_and_crc_is_damaged(size):
+    from cobs import cobs
+
+    assert isinstance(wire.decode(cobs.encode(b"\x01" * (size - 1) if size else b"")), Damaged)
+
+
+def test_device_info():
+    numbers = struct.pack("<8I", 168_000_000, 1, 3920, 160, 784, 10, 4096, 5)
+    payload = numbers + b"m" * 32 + b"f" * 32 + b"digits"
+    info = wire.unpack_device_info(Frame(Kind.HELLO | wire.REPLY, 1, payload))
+    assert info.name == "digits"
+    assert info.clock_hz == 168_000_000
+    assert info.has_cycle_counter
+    assert info.batch == 5
+    assert info.layers == 5
+    assert info.firmware_digest == b"f" * 32
+
+
+def test_a_short_greeting_says_what_to_do():
+    with pytest.raises(LinkError, match="flash the image"):
+        wire.unpack_device_info(Frame(Kind.HELLO | wire.REPLY, 1, b"short"))
+
+
+def test_profile_wraps_around_and_leaves_the_mark_out():
+    payload = struct.pack("<4I", 6, 2**32 - 10, 90, 95) + b"\x01\x02\x00\x00"
+    reply = wire.unpack_profile(payload, layers=2, output_bytes=2)
+    assert reply.output == b"\x01\x02"
+    assert reply.layer_cycles() == (94, 0)
+
+
+def test_profile_of_another_size_is_refused():
+    with pytest.raises(LinkError, match="3 layers"):
+        wire.unpack_profile(bytes(12), layers=3, output_bytes=2)
+
+
+def test_number_of_another_size_is_refused():
+    with pytest.raises(LinkError, match="3 bytes"):
+        wire.unpack_word(bytes(3))
+
+
+def test_payload_capacities():
+    assert wire.payload_bytes(784, 10, 5) == (5 * 784, 160)
+    assert wire.payload_bytes(1, 1, 5) == (4096, 4096)
+    assert wire.payload_bytes(10_000, 3, 5) == (10_000, 160)
+    assert wire.payload_bytes(4, 4, 5000) == (4096, 4 * 5002 + 4)

@@ -1,0 +1,86 @@
+"""Where an image runs: a process on the host, an emulator, a board on a serial port.
+
+A module of this package with a public function `open(image, address, *, counting)` is a target;
+its name is what stands before the colon in `--target`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Protocol
+
+from tinyq.errors import LinkError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tinyq.build import Image
+    from tinyq.targets.counts import InstructionCounts
+    from tinyq.wire import DeviceInfo
+
+
+class Link(Protocol):
+    """A device that runs one image and answers."""
+
+    resets: int
+
+    def hello(self) -> DeviceInfo:
+        """Return what the device says about itself."""
+
+    def infer(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return packed outputs, uint8 (n, output_bytes), of packed inputs, (n, input_bytes)."""
+
+    def profile(self, packed: NDArray[np.uint8]) -> tuple[int, ...] | None:
+        """Return cycles per layer of one inference; `None` without a cycle counter."""
+
+    def stack_used(self) -> int | None:
+        """Return the stack's high-water mark in bytes; `None` where unknown."""
+
+    def paint_stack(self) -> None:
+        """Let `stack_used` count from here."""
+
+    def echo(self, payload: bytes) -> bytes:
+        """Return the bytes after their way through the device."""
+
+    def reset(self) -> DeviceInfo:
+        """Reset the device and greet it again."""
+
+    def instruction_counts(self) -> InstructionCounts | None:
+        """End the run and return what was counted; `None` where nothing was."""
+
+    def close(self) -> None:
+        """End the connection and what it started. A second call does nothing."""
+
+
+def target_names() -> tuple[str, ...]:
+    """Return the names of all targets, sorted."""
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
+    return tuple(name for name in names if hasattr(_load(name), "open"))
+
+
+def open_link(image: Image, target: str, *, counting: bool = False) -> Link:
+    """Start or open a target that runs an image, and greet it.
+
+    Args:
+        image: The built firmware.
+        target: "host", "qemu" or "serial:PORT".
+        counting: Count executed instructions, where the target can.
+
+    Raises:
+        LinkError: If the target is unknown, cannot be opened or does not answer as it should.
+        ToolMissing: If the target needs a program that is not installed.
+    """
+    name, _, address = target.partition(":")
+    names = target_names()
+    if name not in names:
+        raise LinkError(f"no target is called {name!r}", remedy=f"take one of: {', '.join(names)}")
+    link: Link = _load(name).open(image, address, counting=counting)
+    return link
+
+
+def _load(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

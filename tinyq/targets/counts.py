@@ -1,0 +1,208 @@
+"""Executed instructions of emulated firmware: per layer, per function, in total."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyq.errors import LinkError, ToolMissing
+from tinyq.resources import FIRMWARE
+from tinyq.targets.symbols import Functions, Symbol
+
+_SOURCE = FIRMWARE / "emulator" / "tq_count.c"
+_COMPILERS = ("cc", "gcc", "clang")
+# What a mark executes belongs to no layer: the mark, and the clock that it reads.
+_SKIPPED = ("tq_profile_mark", "tq_port_cycles")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCount:
+    """Instructions of one layer.
+
+    Args:
+        total: Over all runs.
+        min: Least in one run.
+        max: Most in one run.
+    """
+
+    total: int
+    min: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionCounts:
+    """Executed instructions.
+
+    The layers hold all from one mark to the next but the mark itself; the two instructions that
+    call a mark count for the layer before it. Functions and total hold everything since the start,
+    waiting for the serial line included.
+
+    Args:
+        runs: Complete inferences.
+        layers: One count per layer.
+        functions: Instructions per function of the image, most first.
+        total: Instructions in all.
+    """
+
+    runs: int
+    layers: tuple[LayerCount, ...]
+    functions: Mapping[str, int]
+    total: int
+
+    @property
+    def per_run(self) -> int:
+        """Instructions of all layers in one inference, averaged over the runs, rounded down."""
+        return sum(layer.total for layer in self.layers) // self.runs if self.runs else 0
+
+
+def plugin_arguments(qemu: str, functions: Functions, layers: int, out: Path) -> list[str]:
+    """Return the arguments that make QEMU count, and build the plugin when there is none yet.
+
+    Args:
+        qemu: The emulator.
+        functions: Functions of the image.
+        layers: Layers of the model.
+        out: File that QEMU writes when it exits.
+
+    Raises:
+        ToolMissing: If no C compiler is installed.
+        LinkError: If the plugin does not compile, or the image has no marks.
+
+    Twin: qemu_plugin_install in firmware/emulator/tq_count.c.
+    """
+    run, mark = functions.find("tq_profile_run"), functions.find("tq_profile_mark")
+    settings = [
+        f"file={_escape(build_plugin(find_interface(qemu)))}",
+        f"out={_escape(out)}",
+        f"run={run.address:#x}",
+        f"mark={mark.address:#x}",
+        f"layers={layers}",
+    ]
+    settings += [f"skip={_range(functions.find(name))}" for name in _SKIPPED]
+    return ["-plugin", ",".join(settings)]
+
+
+def find_interface(qemu: str) -> int:
+    """Return the version of the plugin interface that a QEMU has: 1 until 8.2, then 2.
+
+    Raises:
+        LinkError: If the program does not say its version.
+    """
+    said = subprocess.run([qemu, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"version (\d+)\.", said)
+    if version is None:
+        raise LinkError("the emulator does not say its version", where=qemu)
+    return 1 if int(version[1]) < 9 else 2
+
+
+def build_plugin(interface: int) -> Path:
+    """Return the compiled plugin; the first call for a source and compiler compiles it.
+
+    Args:
+        interface: Version of QEMU's plugin interface.
+
+    Raises:
+        ToolMissing: If no C compiler is installed.
+        LinkError: If it does not compile.
+    """
+    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if compiler is None:
+        raise ToolMissing(
+            "counting instructions needs a C compiler for this machine",
+            remedy="apt-get install gcc libc6-dev (macOS: xcode-select --install)",
+        )
+    flags = _plugin_flags(interface)
+    identity = "\0".join([compiler, *flags]).encode() + _SOURCE.read_bytes()
+    plugin = _cache_folder() / f"tq_count-{hashlib.sha256(identity).hexdigest()[:16]}.so"
+    if not plugin.exists():
+        _compile([compiler, *flags], plugin)
+    return plugin
+
+
+def read(file: Path, functions: Functions, layers: int) -> InstructionCounts:
+    """Return what the plugin wrote.
+
+    Args:
+        file: The plugin's file.
+        functions: Functions of the image.
+        layers: Layers of the model.
+
+    Raises:
+        LinkError: If the file is missing or cut off.
+
+    Twin: write_counts in firmware/emulator/tq_count.c.
+    """
+    numbers: dict[str, int] = {}
+    counted: list[LayerCount] = []
+    by_function: Counter[str] = Counter()
+    for line in _read_lines(file):
+        kind, *fields = line.split(",")
+        if kind == "layer":
+            counted.append(LayerCount(*map(int, fields[1:])))
+        elif kind == "address":
+            by_function[functions.name_at(int(fields[0], 16))] += int(fields[1])
+        else:
+            numbers[kind] = int(fields[0])
+    if "total" not in numbers or len(counted) != layers:
+        raise LinkError("the emulator's counts are cut off", where=str(file))
+    return InstructionCounts(
+        numbers["runs"], tuple(counted), dict(by_function.most_common()), numbers["total"]
+    )
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except FileNotFoundError:
+        raise LinkError(
+            "the emulator wrote no counts: it was killed before it could",
+            where=str(file),
+            remedy="measure again",
+        ) from None
+
+
+def _plugin_flags(interface: int) -> list[str]:
+    flags = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O2", "-fPIC", "-shared"]
+    flags += ["-fvisibility=hidden", f"-DTQ_PLUGIN_VERSION={interface}"]
+    return [*flags, "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else flags
+
+
+def _compile(command: list[str], plugin: Path) -> None:
+    plugin.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=plugin.parent) as folder:
+        built = Path(folder) / plugin.name
+        done = subprocess.run(
+            [*command, "-o", str(built), str(_SOURCE)], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise LinkError(
+                f"the counting plugin does not compile: {done.stderr.strip()}",
+                where=_SOURCE.name,
+                remedy=f"check that {command[0]} can build a shared library",
+            )
+        built.replace(plugin)
+
+
+def _cache_folder() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tinyq"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyq"
+
+
+def _escape(path: Path) -> str:
+    """Return a path for QEMU's option syntax, where a comma is written twice."""
+    return str(path).replace(",", ",,")
+
+
+def _range(symbol: Symbol) -> str:
+    return f"{symbol.address:#x}-{symbol.address + symbol.size_bytes:#x}"

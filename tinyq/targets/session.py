@@ -1,0 +1,365 @@
+"""Requests and replies over a stream: numbered, repeated when lost, resumed after a reset."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tinyq import wire
+from tinyq.errors import DataError, LinkError
+from tinyq.targets.streams import Stream, StreamEnded
+from tinyq.wire import Damaged, DeviceInfo, Frame, Kind, Refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tinyq.targets.counts import InstructionCounts
+    from tinyq.targets.symbols import Identity
+
+_ATTEMPTS = 6
+_RESETS_IN_A_ROW = 3
+_BOOT_SECONDS = 3.0
+_GREETING_SECONDS = 2.0
+_REPLY_SECONDS = 3.0
+_FIRST_INFERENCE_SECONDS = 20.0
+_QUIET_SECONDS = 0.02
+
+_REFUSALS = {
+    Refusal.KIND: "it does not know the request",
+    Refusal.LENGTH: "the request has a wrong size",
+    Refusal.CAPACITY: "the reply does not fit into its buffer",
+}
+
+
+class _ResetNoticed(Exception):  # noqa: N818
+    """The device has started anew since it was greeted."""
+
+
+class Session:
+    """A greeted device behind a stream; the `Link` of every target.
+
+    Args:
+        connect: Opens the stream; called again when a program ends because of a reset.
+        where: What a message calls the device.
+        identity: What the device must be, or `None` to take any.
+
+    Raises:
+        LinkError: If the device is silent, speaks another protocol or holds another model.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Stream],
+        where: str,
+        identity: Identity | None = None,
+    ) -> None:
+        self.resets = 0
+        self._connect = connect
+        self._where = where
+        self._identity = identity
+        self._sequence = int.from_bytes(os.urandom(2), "little")
+        self._seconds_per_inference = _FIRST_INFERENCE_SECONDS
+        self._reply_seconds = 0.0
+        self._arrived: deque[Frame | Damaged] = deque()
+        self._decoder = wire.Decoder()
+        self._stream = connect()
+        try:
+            self._info = self._greet()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def hello(self) -> DeviceInfo:
+        """Return what the device said about itself when it was greeted."""
+        return self._info
+
+    def infer(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Run the model on packed inputs, as many per frame as the device takes.
+
+        A reset on the way is noticed and the batch that it hit is sent again.
+
+        Args:
+            inputs: Packed inputs, uint8, shape (n, input_bytes).
+
+        Returns:
+            Packed outputs, uint8, shape (n, output_bytes).
+
+        Raises:
+            DataError: If the shape or type does not fit the model.
+            LinkError: If the device does not answer.
+        """
+        import numpy as np
+
+        self._check_inputs(inputs)
+        outputs = np.empty((len(inputs), self._info.output_bytes), np.uint8)
+        batch = 1 if self._seconds_per_inference == _FIRST_INFERENCE_SECONDS else self._info.batch
+        at = 0
+        while at < len(inputs):
+            part = inputs[at : at + batch]
+            outputs[at : at + len(part)] = self._infer_batch(part)
+            at += len(part)
+            batch = self._info.batch
+        return outputs
+
+    def profile(self, packed: NDArray[np.uint8]) -> tuple[int, ...] | None:
+        """Run one inference and return the cycles of each layer.
+
+        Args:
+            packed: One packed input, uint8, shape (input_bytes,).
+
+        Returns:
+            Cycles per layer, or `None` on a core without a cycle counter.
+        """
+        self._check_inputs(packed[None])
+        if not self._info.has_cycle_counter:
+            return None
+        info = self._info
+        reply = self._call(Kind.PROFILE, _pad(packed[None]), self._seconds_per_inference)
+        return wire.unpack_profile(reply, info.layers, info.output_bytes).layer_cycles()
+
+    def stack_used(self) -> int | None:
+        """Return the stack's high-water mark in bytes since the start or the last `paint_stack`.
+
+        Returns:
+            Bytes, or `None` where the device cannot tell.
+        """
+        return wire.unpack_word(self._call(Kind.STACK)) or None
+
+    def paint_stack(self) -> None:
+        """Fill the unused stack, so that `stack_used` counts from here."""
+        self._call(Kind.PAINT)
+
+    def echo(self, payload: bytes) -> bytes:
+        """Send bytes through the device and return what comes back."""
+        return self._call(Kind.ECHO, payload)
+
+    def reset(self) -> DeviceInfo:
+        """Reset the device and greet it again."""
+        with contextlib.suppress(_ResetNoticed):
+            self._request(Kind.RESET, b"", _REPLY_SECONDS)
+        self._arrived.clear()
+        self._stream.boots = True
+        self._info = self._greet()
+        return self._info
+
+    def instruction_counts(self) -> InstructionCounts | None:
+        """Return `None`: only an emulator counts instructions."""
+        return None
+
+    def close(self) -> None:
+        """End the connection and what it started. A second call does nothing."""
+        self._stream.close()
+
+    def _check_inputs(self, inputs: NDArray[np.uint8]) -> None:
+        wanted = self._info.input_bytes
+        if inputs.dtype != "uint8" or inputs.ndim != 2 or inputs.shape[1] != wanted:
+            raise DataError(
+                f"inputs of type {inputs.dtype} and shape {inputs.shape} do not fit the model",
+                where=self._where,
+                remedy=f"pack them to uint8 of shape (n, {wanted})",
+            )
+
+    def _infer_batch(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        import numpy as np
+
+        limit = self._seconds_per_inference * len(inputs)
+        reply = self._call(Kind.INFER, _pad(inputs), limit)
+        step = wire.stride(self._info.output_bytes)
+        if len(reply) != step * len(inputs):
+            raise LinkError(
+                f"{len(inputs)} outputs of {step} bytes came with {len(reply)} bytes",
+                where=self._where,
+            )
+        # Four times the slowest seen so far, so that a lost frame is repeated soon.
+        seconds = 4 * self._reply_seconds / len(inputs)
+        if self._seconds_per_inference == _FIRST_INFERENCE_SECONDS:
+            self._seconds_per_inference = seconds
+        self._seconds_per_inference = max(self._seconds_per_inference, seconds)
+        return np.frombuffer(reply, np.uint8).reshape(-1, step)[:, : self._info.output_bytes]
+
+    def _call(self, kind: Kind, payload: bytes = b"", seconds: float = 0.0) -> bytes:
+        """Request, and once more after each reset."""
+        for _ in range(_RESETS_IN_A_ROW):
+            try:
+                return self._request(kind, payload, _REPLY_SECONDS + seconds).payload
+            except _ResetNoticed:
+                self.resets += 1
+                self._info = self._greet()
+        raise LinkError(
+            f"the device resets whenever it gets {kind.name}",
+            where=self._where,
+            remedy="look for a stack overflow, a watchdog or a weak power supply",
+        )
+
+    def _await_boot(self) -> None:
+        """Wait for the boot frame of a device that is starting; before it, its receiver is off."""
+        limit = time.monotonic() + (_BOOT_SECONDS if self._stream.boots else 0.0)
+        self._stream.boots = False
+        with contextlib.suppress(_ResetNoticed):
+            while frame := self._next_frame(limit):
+                if isinstance(frame, Frame) and frame.kind == Kind.BOOT:
+                    return
+
+    def _greet(self) -> DeviceInfo:
+        for _ in range(_RESETS_IN_A_ROW):
+            try:
+                self._await_boot()
+                reply = self._request(Kind.HELLO, b"", _GREETING_SECONDS)
+                break
+            except _ResetNoticed:
+                continue
+        else:
+            raise LinkError("the device resets whenever it is greeted", where=self._where)
+        info = wire.unpack_device_info(reply)
+        self._check_identity(info)
+        return info
+
+    def _check_identity(self, info: DeviceInfo) -> None:
+        if self._identity is None:
+            return
+        identity = self._identity
+        for part, found, wanted in (
+            ("model", info.model_digest, identity.model_digest),
+            ("firmware", info.firmware_digest, identity.firmware_digest),
+        ):
+            if found != wanted:
+                raise LinkError(
+                    f"the device runs another {part} (model {info.name!r}, {part} digest "
+                    f"{found.hex()[:12]}) than the image ({wanted.hex()[:12]})",
+                    where=self._where,
+                    remedy="flash the image and measure again",
+                )
+
+    def _request(self, kind: Kind, payload: bytes, seconds: float) -> Frame:
+        """Send a request until its reply has come."""
+        self._sequence = (self._sequence + 1) % 2**16
+        # The first delimiter ends whatever noise or half frame the device has before.
+        line = b"\0" + wire.encode(Frame(kind, self._sequence, payload))
+        size = len(line) + self._reply_limit(kind, payload)
+        for _ in range(_ATTEMPTS):
+            sent = time.monotonic()
+            self._send(line)
+            limit = time.monotonic() + seconds + size * self._stream.seconds_per_byte
+            reply = self._await_reply(kind, limit)
+            if reply is not None:
+                self._reply_seconds = time.monotonic() - sent  # of this attempt, not of lost ones
+                return reply
+        raise LinkError(
+            f"the device is silent: no sound reply to {kind.name} in {_ATTEMPTS} attempts",
+            where=self._where,
+            remedy="check cable, baud rate and power, and that the image is flashed",
+        )
+
+    def _reply_limit(self, kind: Kind, payload: bytes) -> int:
+        """Return the most bytes that a reply can have."""
+        if kind in {Kind.INFER, Kind.PROFILE}:
+            return self._info.reply_bytes + wire.OVERHEAD_BYTES
+        return max(len(payload), wire.GREETING_BYTES) + wire.OVERHEAD_BYTES
+
+    def _await_reply(self, kind: Kind, limit: float) -> Frame | None:
+        """Return the reply, or `None` when the request has to be sent again."""
+        while True:
+            frame = self._next_frame(limit)
+            if frame is None:
+                return None
+            if isinstance(frame, Damaged) or frame.kind == Kind.NAK:
+                self._wait_for_quiet()
+                return None
+            self._check_version(frame)
+            if frame.kind == Kind.BOOT:
+                if kind == Kind.HELLO:
+                    return None
+                raise _ResetNoticed
+            if frame.sequence != self._sequence:
+                continue  # the late reply to a request that was sent twice
+            if frame.kind == Kind.ERROR:
+                self._refuse(kind, frame)
+            if frame.kind == kind | wire.REPLY:
+                return frame
+
+    def _check_version(self, frame: Frame) -> None:
+        if frame.version != wire.VERSION:
+            raise LinkError(
+                f"the device speaks version {frame.version} of the protocol, "
+                f"this is version {wire.VERSION}",
+                where=self._where,
+                remedy="flash an image that this version of tinyq built",
+            )
+
+    def _refuse(self, kind: Kind, frame: Frame) -> None:
+        code = wire.unpack_word(frame.payload)
+        if code == Refusal.UNGREETED:
+            raise _ResetNoticed
+        reason = _REFUSALS.get(Refusal(code)) if code in set(Refusal) else None
+        raise LinkError(
+            f"the device refuses {kind.name}: {reason or f'error {code}'}", where=self._where
+        )
+
+    def _next_frame(self, limit: float) -> Frame | Damaged | None:
+        while not self._arrived:
+            left = limit - time.monotonic()
+            if left <= 0:
+                return None
+            try:
+                self._arrived.extend(self._decoder.feed(self._stream.read(left)))
+            except StreamEnded as ended:
+                self._reconnect(ended)
+        return self._arrived.popleft()
+
+    def _wait_for_quiet(self) -> None:
+        """Drop what is under way, such as further complaints about the same frame."""
+        self._arrived.clear()
+        try:
+            while received := self._stream.read(_QUIET_SECONDS):
+                self._decoder.feed(received)
+        except StreamEnded as ended:
+            self._reconnect(ended)
+
+    def _send(self, line: bytes) -> None:
+        try:
+            self._stream.write(line)
+        except StreamEnded as ended:
+            self._reconnect(ended)
+
+    def _reconnect(self, ended: StreamEnded) -> None:
+        """Start a program again that has left with status 0, which is its reset."""
+        if ended.status != 0:
+            raise LinkError(
+                _describe_end(ended),
+                where=self._where,
+                remedy=None if ended.status is not None else "plug it in and try again",
+            ) from None
+        self._stream = self._connect()
+        self._decoder = wire.Decoder()
+        self._arrived.clear()
+        raise _ResetNoticed from None
+
+
+def _describe_end(ended: StreamEnded) -> str:
+    said = f": {ended.log.splitlines()[-1]}" if ended.log else ""
+    if ended.status is None:
+        return f"the connection has ended{said}"
+    if ended.status > 128:
+        return f"the program was ended by signal {ended.status - 128}{said}"
+    return f"the program has ended with status {ended.status}{said}"
+
+
+def _pad(inputs: NDArray[np.uint8]) -> bytes:
+    """Return rows as bytes, each filled up to whole 4-byte words."""
+    import numpy as np
+
+    count, size = inputs.shape
+    rows = np.zeros((count, wire.stride(size)), np.uint8)
+    rows[:, :size] = inputs
+    return rows.tobytes()

@@ -1,0 +1,310 @@
+"""Frames and messages on the serial line between host and device.
+
+    frame = version u8, kind u8, sequence u16, payload, crc u32        (little endian)
+    crc   = CRC-32 (ISO-HDLC, the one of zlib) over version .. payload
+    line  = COBS(frame), 0x00
+
+Twin: firmware/core/wire.h, equal byte for byte.
+Reference: Cheshire and Baker 1999, "Consistent Overhead Byte Stuffing", IEEE/ACM ToN 7(2).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+from cobs import cobs
+
+from tinyq.errors import LinkError
+
+VERSION = 1
+OVERHEAD_BYTES = 8
+REPLY = 0x80
+
+_HEADER = struct.Struct("<BBH")
+_CRC = struct.Struct("<I")
+_WORD = struct.Struct("<I")
+_DEVICE = struct.Struct("<8I32s32s")
+_FLAG_CYCLE_COUNTER = 1
+_NAME_BYTES = 64
+GREETING_BYTES = _DEVICE.size + _NAME_BYTES
+_BATCH_PAYLOAD_BYTES = 4096
+
+
+class Kind(IntEnum):
+    """What a frame is. The reply to request k is k | REPLY.
+
+    Twin: TQ_WIRE_HELLO and the names after it in firmware/core/wire.h.
+    """
+
+    HELLO = 0x01
+    ECHO = 0x02
+    INFER = 0x03
+    PROFILE = 0x04
+    PAINT = 0x05
+    STACK = 0x06
+    RESET = 0x07
+    BOOT = 0xF0
+    NAK = 0xF1
+    ERROR = 0xF2
+
+
+class Refusal(IntEnum):
+    """Why a device refuses a request: the payload of an ERROR frame.
+
+    Twin: TQ_WIRE_ERROR_VERSION and the names after it in firmware/core/wire.h.
+    """
+
+    VERSION = 1
+    KIND = 2
+    LENGTH = 3
+    CAPACITY = 4
+    UNGREETED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame.
+
+    Args:
+        kind: 0 .. 255, see `Kind`.
+        sequence: 0 .. 65535.
+        payload: Content, at most what the receiver's buffer holds.
+        version: Protocol version of the sender, 0 .. 255.
+    """
+
+    kind: int
+    sequence: int
+    payload: bytes = b""
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """What stands for a frame that did not arrive sound.
+
+    Args:
+        line: The bytes between two delimiters as they arrived.
+    """
+
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """What a device says about itself and its model.
+
+    Args:
+        name: Name of the model.
+        model_digest: SHA-256 of the integer graph, 32 bytes.
+        firmware_digest: SHA-256 of the sources and flags of the image, 32 bytes.
+        clock_hz: Core clock that the firmware reached.
+        has_cycle_counter: Whether cycles can be read on this core.
+        request_bytes: Capacity of a request's payload.
+        reply_bytes: Capacity of a reply's payload.
+        input_bytes: Packed bytes of one input.
+        output_bytes: Packed bytes of one output.
+        arena_bytes: Bytes of all intermediate tensors together.
+        layers: Layers that a profile tells apart.
+        version: Protocol version.
+    """
+
+    name: str
+    model_digest: bytes
+    firmware_digest: bytes
+    clock_hz: int
+    has_cycle_counter: bool
+    request_bytes: int
+    reply_bytes: int
+    input_bytes: int
+    output_bytes: int
+    arena_bytes: int
+    layers: int
+    version: int = VERSION
+
+    @property
+    def batch(self) -> int:
+        """Inputs that one request can carry."""
+        by_request = self.request_bytes // stride(self.input_bytes)
+        return min(by_request, self.reply_bytes // stride(self.output_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileReply:
+    """Cycles of one inference.
+
+    Args:
+        mark_cycles: Cycles that a layer mark itself takes.
+        stamps: Cycle counter at each mark, modulo 2**32, layers + 1 values.
+        output: Packed output of the inference.
+    """
+
+    mark_cycles: int
+    stamps: tuple[int, ...]
+    output: bytes
+
+    def layer_cycles(self) -> tuple[int, ...]:
+        """Return the cycles of each layer without those of the mark that starts it.
+
+        cycles[i] = max(0, (stamps[i + 1] - stamps[i]) mod 2**32 - mark_cycles)
+        """
+        pairs = zip(self.stamps, self.stamps[1:], strict=False)
+        return tuple(max(0, (after - before) % 2**32 - self.mark_cycles) for before, after in pairs)
+
+
+def stride(size_bytes: int) -> int:
+    """Return the bytes from one tensor to the next in a batch: whole 4-byte words.
+
+    Twin: stride in firmware/core/main.c.
+    """
+    return (size_bytes + 3) // 4 * 4
+
+
+def payload_bytes(input_bytes: int, output_bytes: int, layers: int) -> tuple[int, int]:
+    """Return the payload capacities that firmware for a model needs.
+
+    A request holds as many inputs as fit into 4,096 bytes, and at least one. A reply holds the
+    outputs of these, the greeting and a profile.
+
+    Args:
+        input_bytes: Packed bytes of one input, at least 1.
+        output_bytes: Packed bytes of one output, at least 1.
+        layers: Layers of the model.
+
+    Returns:
+        TQ_PAYLOAD_BYTES and TQ_REPLY_BYTES, multiples of 4.
+
+    Twin: reply_buffer_holds_hello in firmware/core/main.c.
+    """
+    larger = max(stride(input_bytes), stride(output_bytes))
+    batch = max(1, _BATCH_PAYLOAD_BYTES // larger)
+    profile = 4 * (layers + 2) + stride(output_bytes)
+    return batch * stride(input_bytes), max(batch * stride(output_bytes), GREETING_BYTES, profile)
+
+
+def encode(frame: Frame) -> bytes:
+    """Return the bytes of a frame on the line, delimiter included.
+
+    Twin: tq_wire_send in firmware/core/wire.c, equal byte for byte.
+    """
+    covered = _HEADER.pack(frame.version, frame.kind, frame.sequence) + frame.payload
+    return bytes(cobs.encode(covered + _CRC.pack(zlib.crc32(covered)))) + b"\0"
+
+
+def decode(line: bytes) -> Frame | Damaged:
+    """Return the frame between two delimiters, or `Damaged` where COBS, size or CRC are wrong.
+
+    Args:
+        line: Bytes without the delimiter, not empty.
+
+    Twin: tq_wire_accept in firmware/core/wire.c.
+    """
+    try:
+        decoded = bytes(cobs.decode(line))
+    except cobs.DecodeError:
+        return Damaged(line)
+    if len(decoded) < OVERHEAD_BYTES:
+        return Damaged(line)
+    covered, crc = decoded[: -_CRC.size], decoded[-_CRC.size :]
+    if zlib.crc32(covered) != _CRC.unpack(crc)[0]:
+        return Damaged(line)
+    version, kind, sequence = _HEADER.unpack_from(covered)
+    return Frame(kind, sequence, covered[_HEADER.size :], version)
+
+
+class Decoder:
+    """Cut a stream of bytes into frames.
+
+    Args:
+        limit: Longest line in bytes that is kept; a longer one comes back as `Damaged`, cut.
+
+    Twin: tq_wire_decoder in firmware/core/wire.h.
+    """
+
+    def __init__(self, limit: int = 1 << 20) -> None:
+        self._limit = limit
+        self._line = bytearray()
+        self._overflow = False
+
+    def feed(self, received: bytes) -> list[Frame | Damaged]:
+        """Take bytes as they arrive and return what they complete; empty lines are skipped."""
+        *ended, rest = received.split(b"\0")
+        frames: list[Frame | Damaged] = []
+        for part in ended:
+            self._keep(part)
+            if self._overflow:
+                frames.append(Damaged(bytes(self._line)))
+            elif self._line:
+                frames.append(decode(bytes(self._line)))
+            self._line.clear()
+            self._overflow = False
+        self._keep(rest)
+        return frames
+
+    def _keep(self, part: bytes) -> None:
+        room = self._limit - len(self._line)
+        self._overflow = self._overflow or len(part) > room
+        self._line += part[:room]
+
+
+def unpack_device_info(frame: Frame) -> DeviceInfo:
+    """Return what a HELLO reply says.
+
+    Raises:
+        LinkError: If the reply is shorter than the protocol says.
+
+    Twin: answer_hello in firmware/core/main.c.
+    """
+    if len(frame.payload) < _DEVICE.size:
+        raise LinkError(
+            f"the device's greeting has {len(frame.payload)} bytes instead of {_DEVICE.size}",
+            remedy="flash the image that this version of tinyq built",
+        )
+    numbers = _DEVICE.unpack_from(frame.payload)
+    clock_hz, flags, request, reply, inputs, outputs, arena, layers, model, firmware = numbers
+    return DeviceInfo(
+        name=frame.payload[_DEVICE.size :].decode("utf-8", "replace"),
+        model_digest=model,
+        firmware_digest=firmware,
+        clock_hz=clock_hz,
+        has_cycle_counter=bool(flags & _FLAG_CYCLE_COUNTER),
+        request_bytes=request,
+        reply_bytes=reply,
+        input_bytes=inputs,
+        output_bytes=outputs,
+        arena_bytes=arena,
+        layers=layers,
+        version=frame.version,
+    )
+
+
+def unpack_profile(payload: bytes, layers: int, output_bytes: int) -> ProfileReply:
+    """Return what a PROFILE reply says.
+
+    Raises:
+        LinkError: If the size does not fit the model.
+
+    Twin: answer_profile in firmware/core/main.c.
+    """
+    words = struct.Struct(f"<{layers + 2}I")
+    if len(payload) != words.size + stride(output_bytes):
+        raise LinkError(f"a profile of {layers} layers came with {len(payload)} bytes")
+    mark_cycles, *stamps = words.unpack_from(payload)
+    output = payload[words.size : words.size + output_bytes]
+    return ProfileReply(mark_cycles, tuple(stamps), output)
+
+
+def unpack_word(payload: bytes) -> int:
+    """Return the one unsigned 32-bit number of a payload (STACK reply, ERROR code).
+
+    Raises:
+        LinkError: If the payload has not four bytes.
+
+    Twin: tq_wire_get_u32 in firmware/core/wire.c.
+    """
+    if len(payload) != _WORD.size:
+        raise LinkError(f"a number came with {len(payload)} bytes instead of {_WORD.size}")
+    value: int = _WORD.unpack(payload)[0]
+    return value
