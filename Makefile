@@ -12,14 +12,15 @@ STAMP := $(VENV)/.tinyq-installed
 C_FILES = $(shell find firmware templates -name '*.[ch]' 2>/dev/null | sort)
 
 export PYTHON
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test lint format fuzz bench clean
+.PHONY: help setup packages packages-demo demo test test-boards lint format fuzz bench clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
 	@echo 'make test            every test that this machine can run (BENCH=FILE adds the boards named there)'
+	@echo 'make test-boards     models on every emulated core and the demo on every board, as tables'
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
@@ -45,6 +46,10 @@ demo: packages-demo $(STAMP)
 test: setup
 	$(BIN)/python -m pytest $(if $(BENCH),--bench $(BENCH))
 
+test-boards: setup
+	$(BIN)/python -m tests.fleet
+	$(BIN)/python -m tests.footprint
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -58,7 +63,7 @@ format: setup
 	$(if $(C_FILES),clang-format -i $(C_FILES))
 
 fuzz: setup
-	TINYQ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+	TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
 
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }

@@ -25,6 +25,16 @@ have_sanitizers() {
         | clang -x c - -fsanitize=address,fuzzer-no-link,undefined -o /dev/null 2>/dev/null
 }
 
+# The library around which the tests build their AVR emulator.
+have_simavr() {
+    have gcc && printf '#include <simavr/sim_avr.h>\nint main(void) { return 0; }\n' \
+        | gcc -x c - -o /dev/null -lsimavr 2>/dev/null
+}
+
+have_avr_libc() {
+    have avr-gcc && [[ -e $(avr-gcc -mmcu=atmega2560 -print-file-name=crtatmega2560.o) ]]
+}
+
 # A Debian python3 has the venv module but not the pip that it copies.
 have_venv() {
     local python
@@ -42,6 +52,13 @@ missing() {
     [[ $1 == all ]] || return 0
     have_sanitizers || printf '%s\n' clang libclang-rt-dev
     have clang-format || echo clang-format
+    have avr-gcc || echo gcc-avr
+    have cmake || echo cmake
+    [[ -d /usr/share/arduino/hardware/arduino/avr ]] || echo arduino-core-avr
+    have_avr_libc || echo avr-libc
+    have_simavr || printf '%s\n' libsimavr-dev libelf-dev
+    have riscv64-unknown-elf-gcc || echo gcc-riscv64-unknown-elf
+    have qemu-system-riscv32 || echo qemu-system-misc
 }
 
 wanted=${1:-all}

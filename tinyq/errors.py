@@ -67,3 +67,13 @@ class ToolMissing(TinyqError):  # noqa: N818  (a missing tool is the name of the
 
 class LinkError(TinyqError):
     """The device does not answer, or its serial port cannot be used."""
+
+
+class RecipeError(TinyqError):
+    """A recipe cannot be used."""
+
+
+class ToolError(TinyqError):
+    """A compiler, linker or build tool has ended with an error; `output` is what it printed."""
+
+    output: str = ""
