@@ -40,7 +40,8 @@ def requantize(acc: Int64s | Int32s, bias: Int32s, multiplier: Int32s, shift: In
     """
     wide = acc.astype(np.int64) + bias
     half = np.int64(1) << (shift.astype(np.int64) - 1)
-    return (wide * multiplier.astype(np.int64) + half) >> shift.astype(np.int64)
+    scaled = (wide * multiplier.astype(np.int64) + half) >> shift.astype(np.int64)
+    return np.asarray(scaled, np.int64)
 
 
 def compare(acc: Int64s | Int32s, threshold: Int32s, flip: Int32s) -> Int32s:
@@ -81,32 +82,42 @@ def fold_affine(gain: npt.ArrayLike, offset: npt.ArrayLike) -> Affine:
 
         gain * acc + offset  ~  (acc + bias) * multiplier / 2**shift
 
-        shift      = 30 - floor(log2(max |gain|)), within 1 .. 62, one for all channels
+        shift      = min(30 - floor(log2(max |gain|)), 59 - floor(log2(max |offset|))),
+                     within 1 .. 62, one for all channels
         multiplier = floor(gain * 2**shift + 1/2)
         bias       = floor(offset * 2**shift / multiplier + 1/2)
 
-    One shift for all channels lets a kernel keep it in the instruction. A channel whose gain is
-    so small that its bias would leave int32 gets the smallest multiplier with |bias| <= 2**30:
-    its output is then the offset, as it should be. The bias is computed from the rounded
-    multiplier, so a coarse multiplier does not move the offset.
+    One shift for all channels lets a kernel keep it in the instruction. Its second limit is for
+    layers whose gains are all next to nothing: the offset alone then sets the scale. A channel
+    whose gain is so small that its bias would leave int32 gets the smallest multiplier with
+    |bias| <= 2**30: its output is then the offset, as it should be. The bias is computed from
+    the rounded multiplier, so a coarse multiplier does not move the offset.
 
     Args:
         gain: Output codes per accumulator unit, float64, shape (channels,), finite.
         offset: Output codes at accumulator 0, without the zero point, shape (channels,), finite.
 
     Raises:
-        TinyqError: A gain or an offset is not finite, or too large for int32.
+        TinyqError: A gain or an offset is not finite, a gain is 2**30 or more, or an offset is
+            too large for int32.
 
     Twin: fold_affine in tinyq/training/integer.py, equal bit for bit.
     """
-    gains, offsets = _finite(gain, "gain"), _finite(offset, "offset")
+    gains, offsets = _finite(gain, "a gain"), _finite(offset, "an offset")
     gains, offsets = np.broadcast_arrays(gains, offsets)
     largest = np.maximum(np.abs(gains).max(initial=0.0), 2.0**-31)
-    shift = np.clip(30 - exponent(largest), 1, MAX_SHIFT)
+    if largest >= 2.0**30:
+        raise TinyqError(
+            "an output gain is too large for the integer path",
+            remedy="raise the output's scale, or look for a BatchNorm variance near 0",
+        )
+    farthest = np.maximum(np.abs(offsets).max(initial=0.0), 2.0**-31)
+    shift = np.clip(np.minimum(30 - exponent(largest), 59 - exponent(farthest)), 1, MAX_SHIFT)
     scale = np.ldexp(1.0, shift)
     multiplier = np.floor(gains * scale + 0.5)
     multiplier = np.clip(multiplier, -INT32_MAX, INT32_MAX)
-    least = np.ceil(np.abs(offsets) * scale / BIAS_LIMIT)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        least = np.ceil(np.abs(offsets) * scale / BIAS_LIMIT)
     if (least > INT32_MAX).any():
         raise TinyqError(
             "an output offset is too large for the integer path",
@@ -132,6 +143,10 @@ def fold_threshold(gain: npt.ArrayLike, offset: npt.ArrayLike) -> tuple[Int32s, 
         gain < 0: threshold = floor(-offset / gain) + 1, flip = 1
         gain = 0: threshold = -2**31,                    flip = (offset < 0)
 
+    The quotient is rounded to float64, so an accumulator within 2**-53 of the crossing, relative
+    to it, may fall on the other side. Accumulators at the two ends of int32 count as the codes
+    next to them.
+
     Args:
         gain: Real value per accumulator unit, float64, shape (channels,), finite.
         offset: Real value at accumulator 0, shape (channels,), finite.
@@ -141,9 +156,10 @@ def fold_threshold(gain: npt.ArrayLike, offset: npt.ArrayLike) -> tuple[Int32s, 
 
     Twin: fold_threshold in tinyq/training/integer.py, equal bit for bit.
     """
-    gains, offsets = _finite(gain, "gain"), _finite(offset, "offset")
+    gains, offsets = _finite(gain, "a gain"), _finite(offset, "an offset")
     gains, offsets = np.broadcast_arrays(gains, offsets)
-    crossing = -offsets / np.where(gains == 0, 1.0, gains)
+    with np.errstate(over="ignore"):  # infinity is clipped
+        crossing = -offsets / np.where(gains == 0, 1.0, gains)
     crossing = np.clip(crossing, float(INT32_MIN), float(INT32_MAX) - 1.0)
     threshold = np.where(gains > 0, np.ceil(crossing), np.floor(crossing) + 1)
     threshold = np.where(gains == 0, float(INT32_MIN), threshold)
@@ -198,14 +214,15 @@ def softmax(codes: Int32s, table: Int32s) -> Int32s:
     difference = codes.max(axis=-1, keepdims=True) - codes
     powers = table[difference].astype(np.int64)
     total = powers.sum(axis=-1, keepdims=True)
-    return np.minimum((256 * powers + total // 2) // total - 128, 127).astype(np.int32)
+    shares = (256 * powers + total // 2) // total
+    return np.asarray(np.minimum(shares - 128, 127), np.int32)
 
 
 def _finite(values: npt.ArrayLike, what: str) -> Floats:
     array = np.atleast_1d(np.asarray(values, np.float64))
     if not np.isfinite(array).all():
         raise TinyqError(
-            f"a {what} is not a finite number (channel {int(np.argmin(np.isfinite(array)))})",
+            f"{what} is not a finite number (channel {int(np.argmin(np.isfinite(array)))})",
             remedy="look for NaN or infinity in the layer's weights and statistics",
         )
     return array

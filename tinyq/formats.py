@@ -94,15 +94,17 @@ class Format:
                 f"({self.lo} .. {self.hi})",
                 remedy="quantize to the format's range before packing",
             )
-        fields = (codes < 0) if self.step == 2 else codes.astype(np.int64) & ((1 << self.bits) - 1)
+        wide = codes.astype(np.int64)
+        wide = (wide < 0).astype(np.int64) if self.step == 2 else wide & ((1 << self.bits) - 1)
         padding = -codes.shape[-1] % self.per_unit
-        fields = np.pad(fields.astype(np.uint64), [(0, 0)] * (codes.ndim - 1) + [(0, padding)])
-        units = fields.reshape(*codes.shape[:-1], -1, self.per_unit)
+        fields = np.pad(wide.astype(np.uint64), [(0, 0)] * (codes.ndim - 1) + [(0, padding)])
+        units = fields.reshape(*codes.shape[:-1], fields.shape[-1] // self.per_unit, self.per_unit)
         shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
         words = (units << shifts).sum(axis=-1, dtype=np.uint64)
         little = np.ascontiguousarray(words.astype("<u8")).view(np.uint8)
         little = little.reshape(*words.shape, 8)[..., : self.unit_bytes]
-        return np.ascontiguousarray(little).reshape(*codes.shape[:-1], -1)
+        row_bytes = self.row_bytes(codes.shape[-1])
+        return np.ascontiguousarray(little).reshape(*codes.shape[:-1], row_bytes)
 
     def unpack(self, packed: npt.NDArray[np.uint8], length: int) -> Codes:
         """Inverse of ``pack``.
@@ -114,17 +116,18 @@ class Format:
         Returns:
             int32, shape (..., length).
         """
-        units = packed.reshape(*packed.shape[:-1], -1, self.unit_bytes).astype(np.uint64)
+        outer, count = packed.shape[:-1], packed.shape[-1] // self.unit_bytes
+        units = packed.reshape(*outer, count, self.unit_bytes).astype(np.uint64)
         byte_shifts = np.arange(self.unit_bytes, dtype=np.uint64) * np.uint64(8)
         words = (units << byte_shifts).sum(axis=-1, dtype=np.uint64)
         shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
         fields = (words[..., None] >> shifts) & np.uint64((1 << self.bits) - 1)
-        fields = fields.reshape(*packed.shape[:-1], -1)[..., :length].astype(np.int64)
+        codes = fields.reshape(*outer, count * self.per_unit)[..., :length].astype(np.int64)
         if self.step == 2:
-            return (1 - 2 * fields).astype(np.int32)
-        if self.lo < 0:
-            fields = fields - ((fields >> (self.bits - 1)) << self.bits)
-        return fields.astype(np.int32)
+            codes = 1 - 2 * codes
+        elif self.lo < 0:
+            codes = codes - ((codes >> (self.bits - 1)) << self.bits)
+        return np.asarray(codes, np.int32)
 
 
 def _signed(bits: int, unit_bytes: int, c_type: str) -> Format:

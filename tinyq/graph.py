@@ -69,10 +69,12 @@ class Op:
         keyed: Indexes of the inputs whose formats are the next parts of the kernel's name.
         in_place: Indexes of the inputs whose buffer the output may take over when both have
             the same size and format.
+        batched: Indexes of the inputs that are data, one value per sample, not parameters.
     """
 
     kernel: ClassVar[str]
     keyed: ClassVar[tuple[int, ...]] = (0,)
+    batched: ClassVar[tuple[int, ...]] = (0,)
     in_place: ClassVar[tuple[int, ...]] = ()
 
     __slots__ = ()
@@ -86,7 +88,7 @@ class Op:
         raise NotImplementedError
 
     def run(self, *codes: Codes) -> Codes:
-        """Codes of the output; activations carry a leading batch axis, constants do not."""
+        """Codes of the output; only the ``batched`` inputs carry a leading batch axis."""
         raise NotImplementedError
 
     def macs(self, *types: TensorType) -> int:
@@ -167,13 +169,14 @@ class Graph:
                 computed, a constant lies outside its format, or an inferred type differs.
         """
         _verify_interface(self)
-        _verify_constants(self)
+        _verify_tensors(self)
         ready = {name for name, tensor in self.tensors.items() if tensor.is_constant}
         ready.update(self.inputs)
         for node in self.nodes:
             _verify_node(self, node, ready)
             ready.add(node.output)
-        missing = [name for name in self.outputs if name not in ready]
+        computed = {node.output for node in self.nodes}
+        missing = [name for name in self.outputs if name not in computed]
         if missing:
             raise ModelError(f"output {missing[0]!r} is never computed", where=self.name)
 
@@ -192,10 +195,12 @@ def _verify_interface(graph: Graph) -> None:
             raise ModelError(f"tensor {name!r} does not exist", where=graph.name)
 
 
-def _verify_constants(graph: Graph) -> None:
+def _verify_tensors(graph: Graph) -> None:
     for name, tensor in graph.tensors.items():
         if tensor.name != name:
             raise ModelError(f"tensor {tensor.name!r} is filed under {name!r}", where=graph.name)
+        if min(tensor.type.shape, default=0) < 1:
+            raise ModelError(f"shape {tensor.type.shape} holds nothing", where=name)
         if tensor.codes is None:
             continue
         if tensor.codes.shape != tensor.type.shape:
@@ -246,10 +251,21 @@ class GraphBuilder:
         """Type of a tensor added so far."""
         return self._tensors[name].type
 
-    def constant(self, name: str, codes: npt.ArrayLike, number_format: Format) -> str:
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor added so far is a constant."""
+        return self._tensors[name].is_constant
+
+    def constant(
+        self,
+        name: str,
+        codes: npt.ArrayLike,
+        number_format: Format,
+        scale: float | None = None,
+        zero_point: int = 0,
+    ) -> str:
         """Add a constant; returns its name."""
         array = np.asarray(codes, np.int32)
-        self._add(Tensor(name, TensorType(array.shape, number_format), array))
+        self._add(Tensor(name, TensorType(array.shape, number_format, scale, zero_point), array))
         return name
 
     def apply(self, name: str, operation: Op, *inputs: str) -> str:
@@ -261,9 +277,7 @@ class GraphBuilder:
 
     def build(self, output: str) -> Graph:
         """The finished, verified graph."""
-        graph = Graph(
-            self.name, (self._input,), (output,), dict(self._tensors), tuple(self._nodes)
-        )
+        graph = Graph(self.name, (self._input,), (output,), dict(self._tensors), tuple(self._nodes))
         graph.verify()
         return graph
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError, ModelError
 from tinyq.formats import Codes
-from tinyq.graph import Graph, TensorType
+from tinyq.graph import Graph, Node, TensorType
 
 Observer = Callable[[str, Codes], None]
 
@@ -28,7 +28,7 @@ def quantize_input(values: npt.ArrayLike, target: TensorType) -> Codes:
     Raises:
         DataError: The shape differs or a value is not finite.
 
-    Twin: the input quantizer of tinyq/training/layers.py, equal code for code.
+    Twin: tinyq.training.elementwise.QuantizedInput, equal code for code.
     """
     array = np.asarray(values)
     if array.shape[1:] != target.shape:
@@ -45,7 +45,7 @@ def quantize_input(values: npt.ArrayLike, target: TensorType) -> Codes:
         return np.where(real < 0, -1, 1).astype(np.int32)
     scaled = np.floor(real / np.float32(target.scale or 1.0) + np.float32(0.5))
     codes = scaled + np.float32(target.zero_point)
-    return np.clip(codes, target.format.lo, target.format.hi).astype(np.int32)
+    return np.asarray(np.clip(codes, target.format.lo, target.format.hi), np.int32)
 
 
 def dequantize(codes: Codes, source: TensorType) -> npt.NDArray[np.float32]:
@@ -77,7 +77,7 @@ def run(graph: Graph, inputs: Codes, observe: Observer | None = None) -> Codes:
         if tensor.codes is not None:
             values[name] = tensor.codes
     for node in graph.nodes:
-        codes = node.op.run(*(values[name] for name in node.inputs))
+        codes = node.op.run(*_operands(graph, node, values, len(inputs)))
         output = graph.tensors[node.output].type
         if codes.shape[1:] != output.shape or not output.format.contains(codes):
             raise ModelError(f"result does not fit {output}", where=node.name)
@@ -87,12 +87,20 @@ def run(graph: Graph, inputs: Codes, observe: Observer | None = None) -> Codes:
     return values[graph.outputs[0]]
 
 
+def _operands(graph: Graph, node: Node, values: Mapping[str, Codes], batch: int) -> Iterator[Codes]:
+    """Values of a node's inputs; a constant in the place of data is the same in every sample."""
+    for position, name in enumerate(node.inputs):
+        codes = values[name]
+        if graph.tensors[name].is_constant and position in node.op.batched:
+            codes = np.broadcast_to(codes, (batch, *codes.shape))
+        yield codes
+
+
 def run_batched(
     graph: Graph, inputs: Codes, batch: int = 64, observe: Observer | None = None
 ) -> Codes:
     """``run`` in slices of ``batch`` samples, to bound the memory."""
     parts = [
-        run(graph, inputs[start : start + batch], observe)
-        for start in range(0, len(inputs), batch)
+        run(graph, inputs[start : start + batch], observe) for start in range(0, len(inputs), batch)
     ]
     return np.concatenate(parts)

@@ -7,24 +7,25 @@ file per constant. It holds no code, and loading it needs neither Keras nor Tens
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.formats import find_format
+from tinyq.formats import Codes, find_format
 from tinyq.graph import Graph, Node, Op, Tensor, TensorType
 from tinyq.ops import OPERATIONS, STAGES
 from tinyq.ops.output import Output
 from tinyq.ops.window import Window
 
+Record = TypeVar("Record")
 VERSION = 1
 SUFFIX = ".tqg"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -93,15 +94,20 @@ def load_graph(path: Path) -> Graph:
                     remedy=_REMEDY,
                 )
             graph = _restore(data, archive)
+        graph.verify()
+    except ModelError:
+        raise
     except FileNotFoundError:
         raise ModelError("there is no such file", where=str(path)) from None
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, EOFError) as error:
+    except Exception as error:
+        # A file may hold anything; whatever zipfile, NumPy or an operation makes of it is damage.
         raise ModelError(
-            f"the graph file is damaged ({error})", where=str(path), remedy=_REMEDY
+            f"the graph file is damaged ({type(error).__name__}: {error})",
+            where=str(path),
+            remedy=_REMEDY,
         ) from None
-    graph.verify()
     return graph
 
 
@@ -134,7 +140,7 @@ _RECORDS: Mapping[str, type] = {**OPERATIONS, **STAGES, "Window": Window}
 
 def _restore_record(data: Mapping[str, Any]) -> Any:  # noqa: ANN401  # one of three families
     fields = {key: _restore_value(value) for key, value in data.items() if key != "type"}
-    return _RECORDS[data["type"]](**fields)
+    return _check_fields(_RECORDS[data["type"]](**fields))
 
 
 def _restore_value(value: Any) -> Any:  # noqa: ANN401  # JSON data
@@ -153,12 +159,56 @@ def _restore(data: Mapping[str, Any], archive: zipfile.ZipFile) -> Graph:
             entry["zero_point"],
         )
         codes = None
-        if entry["constant"]:
-            content = io.BytesIO(archive.read(f"{index}.npy"))
-            codes = np.load(content, allow_pickle=False).astype(np.int32)
-        tensors[entry["name"]] = Tensor(entry["name"], tensor_type, codes)
+        if _check(bool, entry["constant"]):
+            codes = _restore_codes(archive.read(f"{index}.npy"))
+        name = _check(str, entry["name"])
+        if name in tensors:
+            raise ModelError(f"tensor {name!r} is defined twice", remedy=_REMEDY)
+        tensors[name] = Tensor(name, _check_fields(tensor_type), codes)
     nodes = tuple(
-        Node(entry["name"], _restore_record(entry["op"]), tuple(entry["inputs"]), entry["output"])
+        _check_fields(
+            Node(
+                entry["name"], _restore_record(entry["op"]), tuple(entry["inputs"]), entry["output"]
+            )
+        )
         for entry in data["nodes"]
     )
-    return Graph(data["name"], tuple(data["inputs"]), tuple(data["outputs"]), tensors, nodes)
+    names = tuple[str, ...]
+    return Graph(
+        _check(str, data["name"]),
+        _check(names, tuple(data["inputs"])),
+        _check(names, tuple(data["outputs"])),
+        tensors,
+        nodes,
+    )
+
+
+def _restore_codes(content: bytes) -> Codes:
+    codes = np.load(io.BytesIO(content), allow_pickle=False)
+    if codes.dtype != np.dtype("<i4"):
+        raise TypeError(f"a constant of type {codes.dtype}, expected int32")
+    return np.asarray(codes, np.int32)
+
+
+def _check_fields(record: Record) -> Record:
+    """The record, once every field is of its annotated type: JSON could hold any other."""
+    for name, hint in get_type_hints(type(record)).items():
+        if get_origin(hint) is not ClassVar:
+            _check(hint, getattr(record, name))
+    return record
+
+
+def _check(hint: Any, value: Any) -> Any:  # noqa: ANN401  # any type, and a value of it
+    if not isinstance(hint, type) or not dataclasses.is_dataclass(hint):
+        return _make_check(hint)(value)
+    if not isinstance(value, hint):
+        raise TypeError(f"{value!r} is no {hint.__name__}")
+    return value
+
+
+@functools.cache
+def _make_check(hint: Any) -> Callable[[Any], Any]:  # noqa: ANN401  # any type
+    from pydantic import ConfigDict, TypeAdapter
+
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    return TypeAdapter(hint, config=config).validate_python

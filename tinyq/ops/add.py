@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow
+from tinyq.ops.output import Accumulating, narrow, require_zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Add(Accumulating):
     y_zero: int = 0
 
     kernel: ClassVar[str] = "add"
+    batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2
     in_place: ClassVar[tuple[int, ...]] = (0, 1)
@@ -46,6 +47,8 @@ class Add(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, y = types
+        require_zero(x, self.x_zero)
+        require_zero(y, self.y_zero)
         if x.shape != y.shape:
             raise ModelError(f"cannot add {x} and {y}: the shapes differ")
         if not all(-(2**15) <= factor < 2**15 for factor in (self.x_factor, self.y_factor)):

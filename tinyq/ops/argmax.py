@@ -29,7 +29,7 @@ class Argmax(Op):
 
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
-        return np.argmax(codes[0], axis=-1, keepdims=True).astype(np.int32)
+        return np.asarray(np.argmax(codes[0], axis=-1, keepdims=True), np.int32)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq import arithmetic
+from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Op, TensorType
 from tinyq.ops.window import Window
@@ -36,6 +37,12 @@ class AveragePool2D(Op):
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
         (x,) = types
+        if x.format.step == 2:
+            raise ModelError(
+                f"the mean of {x} is not binary",
+                remedy="pool before the sign, or use max pooling",
+            )
+        self.window.require_taps(x.shape)
         shape = (*self.window.output_size(x.shape), x.shape[2])
         return TensorType(shape, x.format, x.scale, x.zero_point)
 

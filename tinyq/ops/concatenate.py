@@ -25,6 +25,7 @@ class Concatenate(Op):
     """
 
     kernel: ClassVar[str] = "concatenate"
+    batched: ClassVar[tuple[int, ...]] = (0, 1)
 
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow
+from tinyq.ops.output import Accumulating, narrow, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -41,6 +41,7 @@ class Conv2D(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, w = types
+        require_zero(x, self.x_zero)
         height, width = self.window.output_size(x.shape)
         if len(w.shape) != 4 or w.shape[1:] != (*self.window.size, x.shape[2]):
             raise ModelError(

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow
+from tinyq.ops.output import Accumulating, narrow, require_zero
 from tinyq.ops.window import centered
 
 
@@ -38,6 +38,7 @@ class Dense(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, w = types
+        require_zero(x, self.x_zero)
         if len(w.shape) != 2 or w.shape[1] != x.shape[-1]:
             raise ModelError(f"weights are {w.shape}, expected (out_channels, {x.shape[-1]})")
         return (*x.shape[:-1], w.shape[0])

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow
+from tinyq.ops.output import Accumulating, narrow, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -19,7 +19,8 @@ from tinyq.ops.window import Window, centered
 class DepthwiseConv2D(Accumulating):
     """Convolution of each channel on its own.
 
-        acc[r, c, k*m + q] = sum_{i, j} w[i, j, k*m + q] * (x[r*s + i*d - p, c*s + j*d - p, k] - x_zero)
+        acc[r, c, k*m + q] =
+            sum_{i, j} w[i, j, k*m + q] * (x[r*s + i*d - p, c*s + j*d - p, k] - x_zero)
 
     m, the depth multiplier, is how many outputs each input channel has.
     Operands: x (height, width, in_channels), w (kernel_h, kernel_w, in_channels * m).
@@ -41,6 +42,7 @@ class DepthwiseConv2D(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, w = types
+        require_zero(x, self.x_zero)
         height, width = self.window.output_size(x.shape)
         if len(w.shape) != 3 or w.shape[:2] != self.window.size or w.shape[2] % x.shape[2]:
             raise ModelError(

@@ -34,6 +34,7 @@ class MaxPool2D(Op):
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
         (x,) = types
+        self.window.require_taps(x.shape)
         shape = (*self.window.output_size(x.shape), x.shape[2])
         return TensorType(shape, x.format, x.scale, x.zero_point)
 

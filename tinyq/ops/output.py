@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq import arithmetic
+from tinyq import arithmetic, fixed_point
 from tinyq.errors import ModelError
 from tinyq.formats import Codes, find_format
 from tinyq.graph import Op, Shape, TensorType
@@ -78,6 +78,48 @@ class Requantize(Output):
 
 
 @dataclass(frozen=True, slots=True)
+class RequantizeTwice(Output):
+    """Scale with TFLite's two roundings, add the zero point, saturate.
+
+        y = clip(zero_point + scale_twice(acc + bias, multiplier, exponent), lo, hi)
+
+    Attributes:
+        format: Output format, such as ``s8``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        lo: Smallest output code.
+        hi: Largest output code.
+
+    Twin: tq_requantize_twice in templates/runtime/tq_twice.h.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    lo: int
+    hi: int
+
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "exponent")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
+            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        bias, multiplier, exponent = constants
+        scaled = fixed_point.scale_twice(acc.astype(np.int64) + bias, multiplier, exponent)
+        return np.clip(scaled + self.zero_point, self.lo, self.hi).astype(np.int32)
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold(Output):
     """Compare with one integer per channel: BatchNorm and sign in one step.
 
@@ -121,7 +163,7 @@ class Raw(Output):
 
     def finish(self, acc: Codes, *constants: Codes) -> Codes:
         """Codes from accumulators."""
-        return (acc.astype(np.int64) + constants[0]).astype(np.int32)
+        return narrow(acc.astype(np.int64) + constants[0], "a raw output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +202,16 @@ class Accumulating(Op):
         """Codes of the output."""
         acc = self.accumulate(*codes[: self.operands])
         return self.output.finish(acc, *codes[self.operands :])
+
+
+def require_zero(x: TensorType, zero: int) -> None:
+    """Check a zero point: within the format, and 0 for binary, which has none.
+
+    Raises:
+        ModelError: It is not.
+    """
+    if not x.format.lo <= zero <= x.format.hi or (x.format.step == 2 and zero != 0):
+        raise ModelError(f"{zero} cannot be the zero point of {x}")
 
 
 def narrow(acc: np.ndarray, what: str) -> Codes:

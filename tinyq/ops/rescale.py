@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow
+from tinyq.ops.output import Accumulating, narrow, require_zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ class Rescale(Accumulating):
 
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
+        require_zero(types[0], self.x_zero)
+        if not 0 <= self.left_shift <= 20:
+            raise ModelError(f"left shift {self.left_shift} is not in 0 .. 20")
         return types[0].shape
 
     def accumulate(self, *codes: Codes) -> Codes:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow
+from tinyq.ops.output import Accumulating, narrow, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -37,6 +37,7 @@ class SumPool2D(Accumulating):
 
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
+        require_zero(types[0], self.x_zero)
         if self.window.padding != (0, 0, 0, 0):
             raise ModelError("sum pooling takes no padding", remedy="use average pooling")
         return (*self.window.output_size(types[0].shape), types[0].shape[2])

@@ -38,8 +38,14 @@ class Window:
             out = floor((in + padding - extent) / stride) + 1
 
         Raises:
-            ModelError: The image is no image, or smaller than the window.
+            ModelError: The image is no image, or smaller than the window, or a number of the
+                window makes no sense.
         """
+        if min(*self.size, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+            raise ModelError(
+                f"window of size {self.size}, stride {self.stride}, dilation {self.dilation}, "
+                f"padding {self.padding}: sizes and steps are at least 1, padding at least 0"
+            )
         if len(shape) != 3:
             raise ModelError(f"a window needs (height, width, channels), the input is {shape}")
         top, bottom, left, right = self.padding
@@ -64,9 +70,7 @@ class Window:
         """
         height, width = self.output_size(image.shape[1:])
         top, bottom, left, right = self.padding
-        padded = np.pad(
-            image, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill
-        )
+        padded = np.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
         batch, rows, columns, channels = padded.strides
         return np.lib.stride_tricks.as_strided(
             padded,
@@ -81,6 +85,19 @@ class Window:
             ),
             writeable=False,
         )
+
+    def require_taps(self, shape: Shape) -> None:
+        """Check that every window has a tap inside the image.
+
+        Raises:
+            ModelError: One lies in the padding alone, so it has no largest value and no mean.
+        """
+        inside = self.patches(np.ones((1, *shape[:2], 1), np.int64), 0).sum(axis=(3, 4))
+        if inside.min() == 0:
+            raise ModelError(
+                f"a window of {self.size} lies in the padding {self.padding} alone",
+                remedy="pad by less than the window's size",
+            )
 
     def geometry(self, shape: Shape) -> dict[str, int]:
         """Integers that a kernel's call needs."""
@@ -107,7 +124,7 @@ def same_padding(
 ) -> tuple[int, int, int, int]:
     """Padding (top, bottom, left, right) that Keras means by ``same``.
 
-        total = max((ceil(in / stride) - 1) * stride + extent - in, 0), the larger half behind
+    total = max((ceil(in / stride) - 1) * stride + extent - in, 0), the larger half behind
     """
     before_after: list[int] = []
     extent = Window(size, stride, dilation).extent()

@@ -1,0 +1,349 @@
+"""Every operation keeps the promises of an operation, and computes what its formula says.
+
+The formulas are written a second time here, in plain Python loops over Python's integers. The
+nodes come from random graphs, so they have all formats, windows and edge values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from math import floor
+
+import numpy as np
+import pytest
+
+from tests.contract.imported_formulas import IMPORTED_FORMULAS, twice, wrap
+from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
+from tinyq.formats import Codes
+from tinyq.graph import Graph, Node, TensorType
+from tinyq.ops import OPERATIONS, STAGES
+from tinyq.ops.output import Accumulating, Output
+from tinyq.reference import run
+
+SAMPLES = 2
+CASES = 40
+MOST_STEPS = 40_000
+Nested = list
+HALF = Fraction(1, 2)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One node with the codes that it read and wrote in a random graph."""
+
+    graph: Graph
+    node: Node
+    inputs: tuple[Codes, ...]
+    output: Codes
+
+    @property
+    def types(self) -> tuple[TensorType, ...]:
+        return self.graph.types(self.node)
+
+    def sample(self, index: int) -> list[Codes]:
+        """The inputs of one sample; constants are the same in all."""
+        return [
+            codes if self.graph.tensors[name].is_constant else codes[index]
+            for name, codes in zip(self.node.inputs, self.inputs, strict=True)
+        ]
+
+
+@functools.cache
+def cases() -> dict[str, list[Case]]:
+    """Up to CASES nodes of each operation, from consecutive seeds."""
+    found: dict[str, list[Case]] = {name: [] for name in OPERATIONS}
+    for seed in range(1500):
+        rng = np.random.default_rng((seed, 99))
+        graph = draw_graph(rng)
+        for case in list_cases(graph, draw_inputs(rng, graph, SAMPLES)):
+            same = found[type(case.node.op).__name__]
+            if len(same) < CASES and count_steps(case) <= MOST_STEPS:
+                same.append(case)
+    return found
+
+
+def list_cases(graph: Graph, inputs: Codes) -> Iterator[Case]:
+    values = {graph.inputs[0]: inputs}
+    run(graph, inputs, values.__setitem__)
+    for name, tensor in graph.tensors.items():
+        if tensor.codes is not None:
+            values[name] = tensor.codes
+    for node in graph.nodes:
+        yield Case(graph, node, tuple(values[name] for name in node.inputs), values[node.output])
+
+
+def count_steps(case: Case) -> int:
+    window = getattr(case.node.op, "window", None)
+    taps = window.size[0] * window.size[1] if window else 1
+    return max(case.graph.macs(case.node), case.output[0].size * taps)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+class TestOperation:
+    def test_random_graphs_have_it(self, name):
+        drawn = bool(cases()[name])
+        assert drawn == (name not in NOT_DRAWN), f"{name}: give it a step, or take it off NOT_DRAWN"
+
+    def test_it_is_a_frozen_record_of_plain_fields(self, name):
+        operation = OPERATIONS[name]
+        assert dataclasses.is_dataclass(operation)
+        assert operation.__dataclass_params__.frozen
+        assert "__slots__" in vars(operation)
+
+    def test_its_kernel_name_is_its_own_and_one_word(self, name):
+        kernel = OPERATIONS[name].kernel
+        assert kernel.isalnum()
+        assert kernel == kernel.lower()
+        assert [other.kernel for other in OPERATIONS.values()].count(kernel) == 1
+
+    def test_the_inferred_type_is_that_of_the_result(self, name):
+        for case in cases()[name]:
+            inferred = case.node.op.infer(*case.types)
+            assert case.output.shape[1:] == inferred.shape
+            assert case.output.dtype == np.int32
+            assert inferred.format.contains(case.output)
+            assert inferred == case.graph.tensors[case.node.output].type
+
+    def test_its_keyed_inputs_are_inputs(self, name):
+        for case in cases()[name]:
+            for indexes in (case.node.op.keyed, case.node.op.in_place, case.node.op.batched):
+                assert all(index < len(case.types) for index in indexes)
+
+    def test_its_geometry_and_cost_are_integers(self, name):
+        for case in cases()[name]:
+            geometry = case.node.op.geometry(*case.types)
+            assert all(type(value) is int for value in geometry.values()), geometry
+            macs = case.node.op.macs(*case.types)
+            assert type(macs) is int
+            assert macs >= 0
+
+    def test_samples_do_not_touch_each_other(self, name):
+        for case in cases()[name]:
+            for index in range(SAMPLES):
+                one = [
+                    codes[None] if position in case.node.op.batched else codes
+                    for position, codes in enumerate(case.sample(index))
+                ]
+                assert (case.node.op.run(*one)[0] == case.output[index]).all()
+
+    def test_a_view_is_the_same_bytes(self, name):
+        for case in cases()[name]:
+            if case.node.op.aliases(*case.types):
+                number_format = case.types[0].format
+                packed = [number_format.pack(codes) for codes in (case.inputs[0], case.output)]
+                assert packed[0].tobytes() == packed[1].tobytes()
+
+    def test_it_computes_its_formula(self, name):
+        assert (name in FORMULAS) == (name not in NOT_DRAWN), f"write {name}'s formula here again"
+        for case in cases()[name]:
+            for index in range(SAMPLES):
+                expected = compute(case.node.op, case.sample(index))
+                assert case.output[index].tolist() == expected, case.node
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_random_graphs_have_the_stage(name):
+    drawn = {
+        type(case.node.op.output).__name__
+        for same in cases().values()
+        for case in same
+        if isinstance(case.node.op, Accumulating)
+    }
+    assert (name in drawn) == (name not in NOT_DRAWN)
+
+
+def compute(operation, inputs: Sequence[Codes]) -> Nested:
+    """The operation on one sample, as nested lists."""
+    formula = FORMULAS[type(operation).__name__]
+    if not isinstance(operation, Accumulating):
+        return formula(operation, *(codes.tolist() for codes in inputs))
+    operands = [codes.tolist() for codes in inputs[: operation.operands]]
+    constants = [codes.tolist() for codes in inputs[operation.operands :]]
+    acc = formula(operation, *operands)
+    return map_channels(
+        lambda value, channel: finish(
+            operation.output, value, *(constant[channel] for constant in constants)
+        ),
+        acc,
+    )
+
+
+def finish(stage: Output, acc: int, *constants: int) -> int:
+    kind = type(stage).__name__
+    if kind == "Raw":
+        return acc + constants[0]
+    if kind == "Threshold":
+        threshold, flip = constants
+        sign = -1 if acc < threshold else 1
+        return -sign if flip else sign
+    if kind == "RequantizeTwice":
+        bias, multiplier, exponent = constants
+        code = twice(wrap(acc + bias), multiplier, exponent) + stage.zero_point
+        return min(max(code, stage.lo), stage.hi)
+    assert kind == "Requantize", f"write the formula of {kind} a second time here"
+    bias, multiplier, shift = constants
+    code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + stage.zero_point
+    return min(max(code, stage.lo), stage.hi)
+
+
+def map_channels(function: Callable[[int, int], int], values: Nested) -> Nested:
+    """Apply to every innermost element with its index on the last axis."""
+    if isinstance(values[0], list):
+        return [map_channels(function, part) for part in values]
+    return [function(value, channel) for channel, value in enumerate(values)]
+
+
+def map_rows(function: Callable[..., Nested], *tensors: Nested) -> Nested:
+    """Apply to every innermost list."""
+    if isinstance(tensors[0][0], list):
+        return [map_rows(function, *parts) for parts in zip(*tensors, strict=True)]
+    return function(*tensors)
+
+
+def windows(window, x: Nested) -> list[list[list[tuple[int, int, int, int]]]]:
+    """For each output pixel the taps inside the image: (tap row, tap column, row, column)."""
+    height, width = len(x), len(x[0])
+    top, bottom, left, right = window.padding
+    reach = [(n - 1) * d + 1 for n, d in zip(window.size, window.dilation, strict=True)]
+    starts = (
+        range(-top, height + bottom - reach[0] + 1, window.stride[0]),
+        range(-left, width + right - reach[1] + 1, window.stride[1]),
+    )
+    return [
+        [
+            [
+                (i, j, first + i * window.dilation[0], second + j * window.dilation[1])
+                for i, j in itertools.product(range(window.size[0]), range(window.size[1]))
+                if 0 <= first + i * window.dilation[0] < height
+                and 0 <= second + j * window.dilation[1] < width
+            ]
+            for second in starts[1]
+        ]
+        for first in starts[0]
+    ]
+
+
+def map_windows(function: Callable[[list], Nested], window, x: Nested) -> Nested:
+    return [[function(taps) for taps in row] for row in windows(window, x)]
+
+
+def conv2d(op, x, w):
+    def pixel(taps):
+        return [
+            sum(
+                weight * (code - op.x_zero)
+                for i, j, r, c in taps
+                for weight, code in zip(kernel[i][j], x[r][c], strict=True)
+            )
+            for kernel in w
+        ]
+
+    return map_windows(pixel, op.window, x)
+
+
+def depthwise(op, x, w):
+    multiplicity = len(w[0][0]) // len(x[0][0])
+
+    def pixel(taps):
+        return [
+            sum(w[i][j][o] * (x[r][c][o // multiplicity] - op.x_zero) for i, j, r, c in taps)
+            for o in range(len(w[0][0]))
+        ]
+
+    return map_windows(pixel, op.window, x)
+
+
+def dense(op, x, w):
+    def row(codes):
+        return [
+            sum(weight * (code - op.x_zero) for weight, code in zip(weights, codes, strict=True))
+            for weights in w
+        ]
+
+    return map_rows(row, x)
+
+
+def sum_pool(op, x):
+    def pixel(taps):
+        return [sum(x[r][c][k] - op.x_zero for _, _, r, c in taps) for k in range(len(x[0][0]))]
+
+    return map_windows(pixel, op.window, x)
+
+
+def average_pool(op, x):
+    def pixel(taps):
+        return [
+            floor(Fraction(sum(x[r][c][k] for _, _, r, c in taps), len(taps)) + HALF)
+            for k in range(len(x[0][0]))
+        ]
+
+    return map_windows(pixel, op.window, x)
+
+
+def max_pool(op, x):
+    def pixel(taps):
+        return [max(x[r][c][k] for _, _, r, c in taps) for k in range(len(x[0][0]))]
+
+    return map_windows(pixel, op.window, x)
+
+
+def add(op, x, y):
+    def row(first, second):
+        return [
+            (a - op.x_zero) * op.x_factor + (b - op.y_zero) * op.y_factor
+            for a, b in zip(first, second, strict=True)
+        ]
+
+    return map_rows(row, x, y)
+
+
+def rescale(op, x):
+    return map_rows(lambda row: [(code - op.x_zero) * 2**op.left_shift for code in row], x)
+
+
+def pad(op, x):
+    top, bottom, left, right = op.padding
+    border = [op.value] * len(x[0][0])
+    width = left + len(x[0]) + right
+    middle = [[border] * left + row + [border] * right for row in x]
+    return [[border] * width] * top + middle + [[border] * width] * bottom
+
+
+def reshape(op, x):
+    flat = x
+    while isinstance(flat[0], list):
+        flat = [value for part in flat for value in part]
+    for size in reversed(op.shape[1:]):
+        flat = [flat[start : start + size] for start in range(0, len(flat), size)]
+    return flat
+
+
+def softmax(op, x, table):
+    def row(codes):
+        powers = [table[max(codes) - code] for code in codes]
+        total = sum(powers)
+        return [min((256 * power + total // 2) // total - 128, 127) for power in powers]
+
+    return map_rows(row, x)
+
+
+FORMULAS: dict[str, Callable[..., Nested]] = {
+    "Add": add,
+    "Argmax": lambda op, x: map_rows(lambda row: [row.index(max(row))], x),
+    "AveragePool2D": average_pool,
+    "Concatenate": lambda op, x, y: map_rows(lambda first, second: first + second, x, y),
+    "Conv2D": conv2d,
+    "Dense": dense,
+    "DepthwiseConv2D": depthwise,
+    "MaxPool2D": max_pool,
+    "Pad2D": pad,
+    "Rescale": rescale,
+    "Reshape": reshape,
+    "Softmax": softmax,
+    "SumPool2D": sum_pool,
+    **IMPORTED_FORMULAS,
+}

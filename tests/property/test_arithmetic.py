@@ -1,0 +1,130 @@
+"""Integer arithmetic against exact rational numbers."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tinyq.arithmetic import (
+    BIAS_LIMIT,
+    INT32_MAX,
+    INT32_MIN,
+    MAX_SHIFT,
+    compare,
+    divide_half_up,
+    fold_affine,
+    fold_threshold,
+    requantize,
+    softmax,
+    softmax_table,
+)
+
+HALF = Fraction(1, 2)
+int32s = st.integers(INT32_MIN, INT32_MAX) | st.sampled_from((INT32_MIN, INT32_MAX, 0, 1, -1))
+gains = st.floats(-1.0, 1.0).filter(lambda value: value == 0 or abs(value) > 2.0**-40)
+
+
+def one(value: int) -> np.ndarray:
+    return np.array([value], np.int32)
+
+
+@given(int32s, int32s, int32s, st.integers(1, MAX_SHIFT))
+def test_requantize_is_exact_rational_rounding(total, bias, multiplier, shift):
+    acc = min(max(total - bias, INT32_MIN), INT32_MAX)
+    assume(INT32_MIN <= acc + bias <= INT32_MAX)
+    exact = math.floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF)
+    assert requantize(one(acc), one(bias), one(multiplier), one(shift)).tolist() == [exact]
+
+
+@given(int32s, int32s, st.integers(0, 1))
+def test_compare(acc, threshold, flip):
+    expected = 1 if (acc >= threshold) != bool(flip) else -1
+    assert compare(one(acc), one(threshold), one(flip)).tolist() == [expected]
+
+
+@given(st.integers(-(2**40), 2**40), st.integers(1, 2**20))
+def test_mean_is_exact_rational_rounding(total, count):
+    exact = math.floor(Fraction(total, count) + HALF)
+    assert int(divide_half_up(np.int64(total), count)) == exact
+
+
+@given(
+    st.lists(st.tuples(gains, st.floats(-(2.0**20), 2.0**20)), min_size=1, max_size=4),
+    st.integers(-(2**24), 2**24),
+)
+def test_fold_affine_stays_within_its_rounding_errors(channels, acc):
+    """The three roundings, of multiplier, bias and result, bound the distance to the real map.
+
+    A channel whose multiplier was raised for its bias has an error of at most that raise.
+    """
+    folded = fold_affine([gain for gain, _ in channels], [offset for _, offset in channels])
+    assert (np.abs(folded.bias.astype(np.int64)) <= BIAS_LIMIT).all()
+    assert len(set(folded.shift.tolist())) == 1
+    codes = requantize(np.int64(acc), folded.bias, folded.multiplier, folded.shift)
+    for index, (gain, offset) in enumerate(channels):
+        unit = Fraction(1, 2 ** int(folded.shift[index]))
+        multiplier = int(folded.multiplier[index])
+        real = Fraction(gain) * acc + Fraction(offset)
+        error_of_gain = abs(multiplier * unit - Fraction(gain)) * abs(acc)
+        error_of_bias = abs(multiplier) * unit * HALF
+        # The quotient offset / multiplier is rounded to float64 before it is rounded to an integer.
+        error_of_quotient = abs(Fraction(offset)) * Fraction(1, 2**50)
+        limit = error_of_gain + error_of_bias + error_of_quotient + HALF
+        assert abs(int(codes[index]) - real) <= limit
+        raised = math.ceil(abs(Fraction(offset)) / unit / BIAS_LIMIT)
+        assert abs(multiplier * unit - Fraction(gain)) <= max(
+            unit * HALF, unit * raised + abs(Fraction(gain)) if raised else 0
+        )
+
+
+@given(
+    st.lists(st.floats(2.0**-12, 1.0), min_size=1, max_size=4),
+    st.floats(-300.0, 300.0),
+    st.integers(-(2**18), 2**18),
+    st.booleans(),
+)
+def test_a_layer_with_ordinary_gains_is_within_one_code(sizes, offset, acc, negative):
+    channels = [-size if negative else size for size in sizes]
+    folded = fold_affine(channels, [offset] * len(channels))
+    codes = requantize(np.int64(acc), folded.bias, folded.multiplier, folded.shift)
+    for gain, code in zip(channels, codes.tolist(), strict=True):
+        assert abs(code - (Fraction(gain) * acc + Fraction(offset))) <= 1 + Fraction(1, 1000)
+
+
+@given(
+    st.floats(-1e6, 1e6).filter(lambda value: abs(value) > 1e-200)
+    | st.sampled_from((0.0, 1.0, -1.0, 0.5, -0.125)),
+    st.floats(-1e6, 1e6) | st.integers(-1000, 1000).map(float),
+    st.integers(-(2**30), 2**30) | st.none(),
+    st.integers(-2, 2),
+)
+def test_fold_threshold_is_the_sign_of_exact_arithmetic(gain, offset, acc, near):
+    crossing = None if gain == 0 else -Fraction(offset) / Fraction(gain)
+    if acc is None:  # look where it matters: beside the crossing
+        acc = near + (0 if crossing is None else math.floor(crossing))
+    assume(INT32_MIN < acc < INT32_MAX - 1)
+    exact = Fraction(gain) * acc + Fraction(offset)
+    if crossing is not None and Fraction(float(crossing)) != crossing:
+        assume(abs(acc - crossing) > abs(crossing) * Fraction(1, 2**52))
+    threshold, flip = fold_threshold([gain], [offset])
+    assert compare(one(acc), threshold, flip).tolist() == [1 if exact >= 0 else -1]
+
+
+@given(
+    st.lists(st.integers(-128, 127), min_size=1, max_size=40),
+    st.floats(1e-4, 20.0),
+)
+def test_softmax_is_the_formula_and_near_the_real_one(codes, scale):
+    table = softmax_table(scale)
+    found = softmax(np.array(codes, np.int32), table).tolist()
+    powers = [int(table[max(codes) - code]) for code in codes]
+    total = sum(powers)
+    assert found == [min((256 * e + total // 2) // total - 128, 127) for e in powers]
+    real = [math.exp(scale * (code - max(codes))) for code in codes]
+    for code, part in zip(found, real, strict=True):
+        wanted = min(256 * part / sum(real) - 128, 127)
+        assert abs(code - wanted) <= 0.5 + 256 * len(codes) / 65535

@@ -1,0 +1,50 @@
+"""What a graph is made of, layer by layer: formats, shapes, work, bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinyq.graph import Graph, Node
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSummary:
+    """One node of a graph.
+
+    Attributes:
+        name: Node name.
+        operation: Kernel name.
+        formats: Formats and shapes of the operands and the output.
+        macs: Multiply-accumulates of one inference, counted from the shapes.
+        weight_bytes: Packed constants, the output stage's included.
+        output_bytes: Packed output.
+    """
+
+    name: str
+    operation: str
+    formats: str
+    macs: int
+    weight_bytes: int
+    output_bytes: int
+
+
+def summarize(graph: Graph) -> tuple[LayerSummary, ...]:
+    """All nodes in execution order."""
+    return tuple(
+        LayerSummary(
+            name=node.name,
+            operation=node.op.kernel,
+            formats=describe_node(graph, node),
+            macs=graph.macs(node),
+            weight_bytes=graph.constant_bytes(node),
+            output_bytes=graph.tensors[node.output].type.packed_bytes,
+        )
+        for node in graph.nodes
+    )
+
+
+def describe_node(graph: Graph, node: Node) -> str:
+    """Operands and output of a node, such as ``u4[8,8,16] x t2[32,3,3,16] -> s8[8,8,32]``."""
+    types = graph.types(node)
+    operands = " x ".join(str(types[position]) for position in node.op.keyed)
+    return f"{operands} -> {graph.tensors[node.output].type}"
