@@ -1,0 +1,185 @@
+"""Each pass keeps the output's codes and removes what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyq.errors import ModelError
+from tinyq.formats import find_format
+from tinyq.graph import GraphBuilder, TensorType
+from tinyq.ops.conv2d import Conv2D
+from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.ops.max_pool2d import MaxPool2D
+from tinyq.ops.output import Requantize, Threshold
+from tinyq.ops.pad2d import Pad2D
+from tinyq.ops.rescale import Rescale
+from tinyq.ops.reshape import Reshape
+from tinyq.ops.window import Window
+from tinyq.passes import PIPELINE, simplify
+from tinyq.passes.drop_dead_nodes import drop_dead_nodes
+from tinyq.passes.drop_identity import drop_identity
+from tinyq.passes.fold_padding import fold_padding
+from tinyq.passes.merge_reshapes import merge_reshapes
+from tinyq.reference import run
+
+S8, S32 = find_format("s8"), find_format("s32")
+IMAGE = TensorType((5, 4, 3), S8, 0.5, -7)
+
+
+class Sketch:
+    """A graph builder with constants of suitable sizes."""
+
+    def __init__(self, rng, start=IMAGE):
+        self.rng, self.builder = rng, GraphBuilder.start("sketch", start, "x")
+
+    def constants(self, name, stage, channels):
+        ranges = {"bias": (-50, 50), "multiplier": (2**29, 2**30), "shift": (34, 35)}
+        return [
+            self.builder.constant(f"{name}_{part}", self.rng.integers(*ranges[part], channels), S32)
+            for part in stage.names
+        ]
+
+    def conv(self, name, source, padding=(0, 0, 0, 0), zero=-7, depthwise=False):
+        kind = self.builder.type(source)
+        shape = (3, 3, kind.shape[2]) if depthwise else (2, 3, 3, kind.shape[2])
+        channels = shape[-1] if depthwise else shape[0]
+        weights = self.builder.constant(f"{name}_w", self.rng.integers(-127, 128, shape), S8)
+        stage = Requantize("s8", 0.25, 3, -128, 127)
+        window = Window((3, 3), (1, 1), (1, 1), padding)
+        operation = (DepthwiseConv2D if depthwise else Conv2D)(stage, window, zero)
+        return self.add(name, operation, source, weights, *self.constants(name, stage, channels))
+
+    def rescale(self, name, source, multiplier, zero=-7):
+        kind = self.builder.type(source)
+        stage = Requantize("s8", kind.scale, kind.zero_point, -128, 127)
+        values = {"bias": 0, "multiplier": multiplier, "shift": 30}
+        parts = [
+            self.builder.constant(f"{name}_{part}", np.full(kind.shape[-1], value), S32)
+            for part, value in values.items()
+        ]
+        return self.add(name, Rescale(stage, zero), source, *parts)
+
+    def add(self, name, operation, *inputs):
+        return self.builder.apply(name, operation, *inputs)
+
+
+@pytest.fixture
+def sketch(rng):
+    return Sketch(rng)
+
+
+def same(graph, changed, rng):
+    """The changed graph, after its codes were found equal."""
+    changed.verify()
+    kind = graph.input.type
+    x = rng.integers(kind.format.lo, kind.format.hi + 1, (50, *kind.shape)).astype(np.int32)
+    np.testing.assert_array_equal(run(graph, x), run(changed, x))
+    return [node.name for node in changed.nodes]
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_padding_goes_into_the_window(sketch, rng, depthwise):
+    sketch.add("pad", Pad2D((1, 0, 2, 1), -7), "x")
+    sketch.add("more", Pad2D((0, 1, 0, 0), -7), "pad")
+    graph = sketch.builder.build(sketch.conv("conv", "more", (1, 1, 0, 0), depthwise=depthwise))
+    changed = fold_padding(graph)
+    assert same(graph, changed, rng) == ["conv"]
+    assert changed.nodes[0].op.window.padding == (2, 2, 2, 1)
+    assert set(changed.tensors) == set(graph.tensors) - {"pad", "more"}
+
+
+def test_padding_with_another_value_stays(sketch, rng):
+    sketch.add("pad", Pad2D((1, 1, 1, 1), 5), "x")
+    graph = sketch.builder.build(sketch.conv("conv", "pad"))
+    assert same(graph, fold_padding(graph), rng) == ["pad", "conv"]
+
+
+def test_padding_that_others_read_stays(sketch, rng):
+    sketch.add("pad", Pad2D((1, 1, 1, 1), -7), "x")
+    sketch.conv("unread", "pad")
+    graph = sketch.builder.build(sketch.add("pool", MaxPool2D(Window((2, 2))), "pad"))
+    assert same(graph, fold_padding(graph), rng) == ["pad", "unread", "pool"]
+
+
+def test_dead_nodes_and_their_constants_go(sketch, rng):
+    sketch.conv("dead", "x")
+    sketch.rescale("dead_too", "dead", 1 << 30, zero=3)
+    graph = sketch.builder.build(sketch.conv("conv", "x"))
+    changed = drop_dead_nodes(graph)
+    assert same(graph, changed, rng) == ["conv"]
+    assert not [name for name in changed.tensors if name.startswith("dead")]
+
+
+def test_identities_go(sketch, rng):
+    sketch.rescale("same", "x", 1 << 30)
+    sketch.add("flat", Reshape((5, 4, 3)), "same")
+    graph = sketch.builder.build(sketch.conv("conv", "flat"))
+    assert same(graph, drop_identity(graph), rng) == ["conv"]
+
+
+def test_identity_at_the_output_goes(sketch, rng):
+    sketch.conv("conv", "x")
+    graph = sketch.builder.build(sketch.rescale("same", "conv", 1 << 30, zero=3))
+    changed = drop_identity(graph)
+    assert same(graph, changed, rng) == ["conv"]
+    assert changed.outputs == ("conv",)
+
+
+def test_a_lonely_identity_stays(sketch, rng):
+    graph = sketch.builder.build(sketch.rescale("same", "x", 1 << 30))
+    assert same(graph, drop_identity(graph), rng) == ["same"]
+
+
+def test_nearly_an_identity_stays(sketch, rng):
+    sketch.rescale("nearly", "x", (1 << 30) + (1 << 23))
+    graph = sketch.builder.build(sketch.conv("conv", "nearly"))
+    assert same(graph, drop_identity(graph), rng) == ["nearly", "conv"]
+
+
+def test_sign_of_signs_is_an_identity(rng):
+    binary = TensorType((2, 2, 3), find_format("b1"), 1.0)
+    sketch = Sketch(rng, binary)
+    for name, flip in (("same", 0), ("turned", 1)):
+        parts = [
+            sketch.builder.constant(f"{name}_threshold", np.full(3, flip), S32),
+            sketch.builder.constant(f"{name}_flip", np.full(3, flip), S32),
+        ]
+        source = "x" if name == "same" else "same"
+        sketch.add(name, Rescale(Threshold(1.0)), source, *parts)
+    graph = sketch.builder.build("turned")
+    changed = drop_identity(graph)
+    changed.verify()
+    x = rng.choice([-1, 1], (20, 2, 2, 3)).astype(np.int32)
+    np.testing.assert_array_equal(run(graph, x), run(changed, x))
+    assert [node.name for node in changed.nodes] == ["turned"]
+
+
+def test_reshapes_of_reshapes_merge(sketch, rng):
+    sketch.add("rows", Reshape((20, 3)), "x")
+    sketch.add("flat", Reshape((60,)), "rows")
+    sketch.add("back", Reshape((5, 4, 3)), "flat")
+    graph = sketch.builder.build(sketch.conv("conv", "back"))
+    merged = merge_reshapes(graph)
+    assert same(graph, merged, rng) == ["back", "conv"]
+    assert same(graph, drop_identity(merged), rng) == ["conv"]
+
+
+def test_the_pipeline_keeps_codes(sketch, rng):
+    sketch.rescale("same", "x", 1 << 30)
+    sketch.add("pad", Pad2D((1, 1, 1, 1), -7), "same")
+    sketch.conv("dead", "pad")
+    sketch.conv("conv", "pad")
+    sketch.add("rows", Reshape((20, 2)), "conv")
+    graph = sketch.builder.build(sketch.add("back", Reshape((5, 4, 2)), "rows"))
+    names = same(graph, simplify(graph), rng)
+    assert names in (["conv"], ["pad", "conv"])
+    for transform in PIPELINE:
+        same(graph, transform(graph), rng)
+
+
+def test_a_faulty_graph_is_refused(sketch):
+    graph = sketch.builder.build(sketch.conv("conv", "x"))
+    broken = type(graph)(graph.name, graph.inputs, ("nothing",), graph.tensors, graph.nodes)
+    with pytest.raises(ModelError):
+        simplify(broken)

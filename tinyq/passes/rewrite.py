@@ -1,0 +1,48 @@
+"""Graphs made of changed nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from tinyq.graph import Graph, Node, Tensor
+
+
+def with_nodes(graph: Graph, nodes: Iterable[Node], renamed: Mapping[str, str]) -> Graph:
+    """A graph of other nodes.
+
+    Args:
+        graph: The graph to change.
+        nodes: Its nodes from now on, in execution order.
+        renamed: Tensors that are read under another name from now on.
+
+    Returns:
+        The new graph; tensors that nothing names are gone.
+    """
+    kept = tuple(
+        replace(node, inputs=tuple(_follow(name, renamed) for name in node.inputs))
+        for node in nodes
+    )
+    outputs = tuple(_follow(name, renamed) for name in graph.outputs)
+    named = {*graph.inputs, *outputs}
+    for node in kept:
+        named.update((*node.inputs, node.output))
+    tensors: dict[str, Tensor] = {
+        name: tensor for name, tensor in graph.tensors.items() if name in named
+    }
+    return replace(graph, nodes=kept, outputs=outputs, tensors=tensors)
+
+
+def readers(graph: Graph) -> dict[str, list[Node]]:
+    """Nodes that read each tensor."""
+    found: dict[str, list[Node]] = {name: [] for name in graph.tensors}
+    for node in graph.nodes:
+        for name in node.inputs:
+            found[name].append(node)
+    return found
+
+
+def _follow(name: str, renamed: Mapping[str, str]) -> str:
+    while name in renamed:
+        name = renamed[name]
+    return name
