@@ -1,0 +1,179 @@
+"""The memory plan: no overlap, alignment, optimality against brute force, bounds."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.random_graphs import draw_inputs, graphs
+from tinyq.graph import Graph
+from tinyq.placement import Block, Takeovers, bound_arena, overlap, place
+from tinyq.plan import ALIGNMENT, MemoryPlan, plan
+from tinyq.reference import run
+
+
+@st.composite
+def problems(draw: st.DrawFn, most: int = 5) -> tuple[list[Block], Takeovers]:
+    """Blocks as a graph could have them, one written per node, and every legal takeover."""
+    count = draw(st.integers(1, most))
+    blocks = [
+        Block(
+            ALIGNMENT * draw(st.integers(1, 4)),
+            first,
+            draw(st.integers(first, min(first + 3, count))),
+        )
+        for first in range(count)
+    ]
+    legal = [
+        (old, new)
+        for old, new in itertools.permutations(range(count), 2)
+        if blocks[old].last == blocks[new].first and blocks[old].size == blocks[new].size
+    ]
+    return blocks, frozenset(pair for pair in legal if draw(st.booleans()))
+
+
+def can_place(blocks: list[Block], takeovers: Takeovers, arena: int) -> bool:
+    """Whether any choice of offsets at all fits, by trying every one."""
+
+    def extend(offsets: list[int]) -> bool:
+        if len(offsets) == len(blocks):
+            return True
+        block = blocks[len(offsets)]
+        return any(
+            not overlap(blocks[: len(offsets) + 1], takeovers, [*offsets, offset])
+            and extend([*offsets, offset])
+            for offset in range(0, arena - block.size + 1, ALIGNMENT)
+        )
+
+    return extend([])
+
+
+@given(problems())
+@settings(max_examples=150)
+def test_no_offsets_at_all_need_less_than_the_placement(problem):
+    blocks, takeovers = problem
+    found = place(blocks, takeovers, 20.0)
+    assert not overlap(blocks, takeovers, found.offsets)
+    assert found.arena_bytes == found.lower_bound
+    assert can_place(blocks, takeovers, found.arena_bytes)
+    assert not can_place(blocks, takeovers, found.arena_bytes - ALIGNMENT)
+
+
+@given(problems(most=9), st.sampled_from((0.0, 5.0)))
+@settings(max_examples=100)
+def test_the_bounds_hold_with_and_without_time(problem, time_limit):
+    blocks, takeovers = problem
+    found = place(blocks, takeovers, time_limit)
+    assert not overlap(blocks, takeovers, found.offsets)
+    ends = [offset + block.size for offset, block in zip(found.offsets, blocks, strict=True)]
+    assert found.arena_bytes == max(ends)
+    assert bound_arena(blocks, takeovers) <= found.lower_bound <= found.arena_bytes
+    assert place(blocks, takeovers, 20.0).arena_bytes >= found.lower_bound
+
+
+def addresses(graph: Graph, planned: MemoryPlan) -> dict[str, tuple[str, int]]:
+    return {name: (where, planned.offsets.get(name, 0)) for name, where in planned.buffers.items()}
+
+
+@given(graphs())
+@settings(max_examples=300)
+def test_every_activation_has_one_place(graph):
+    planned = plan(graph)
+    activations = {name for name, tensor in graph.tensors.items() if not tensor.is_constant}
+    assert set(planned.buffers) == set(planned.sizes) == set(planned.lifetimes) == activations
+    arena = {name for name, where in planned.buffers.items() if where == "arena"}
+    assert set(planned.offsets) == arena
+    assert planned.buffers[graph.inputs[0]] == "input"
+    assert planned.buffers[graph.outputs[0]] == "output"
+    assert planned.arena_bytes % ALIGNMENT == 0
+    for name, offset in planned.offsets.items():
+        assert offset % ALIGNMENT == 0
+        assert 0 <= offset <= planned.arena_bytes - planned.sizes[name]
+    for name, where in planned.buffers.items():
+        if where != "arena":
+            assert (
+                planned.sizes[name] == graph.tensors[getattr(graph, where).name].type.packed_bytes
+            )
+    assert planned.lower_bound <= planned.arena_bytes
+    assert planned.proven == (planned.lower_bound == planned.arena_bytes)
+    peak = [node.name for node in graph.nodes].index(planned.peak_node)
+    assert planned.live_bytes[peak] == max(planned.live_bytes) <= planned.arena_bytes
+
+
+@given(graphs(), st.integers(0, 2**32 - 1))
+@settings(max_examples=300)
+def test_a_run_inside_the_planned_bytes_equals_the_reference(graph, seed):
+    """Executes the plan on real buffers, so that a byte written too early changes the result.
+
+    The kernel's rule is imitated: an operation reads all of its inputs from memory, then writes.
+    Bytes that belong to nobody are filled with noise after every node.
+    """
+    rng = np.random.default_rng(seed)
+    planned = plan(graph)
+    inputs = draw_inputs(rng, graph, 1)
+    places = addresses(graph, planned)
+    memory = {
+        "arena": rng.integers(0, 256, planned.arena_bytes, np.uint8),
+        "input": graph.input.type.format.pack(inputs[0]).reshape(-1).copy(),
+        "output": rng.integers(0, 256, graph.output.type.packed_bytes, np.uint8),
+    }
+
+    def view(name: str) -> np.ndarray:
+        where, offset = places[name]
+        return memory[where][offset : offset + planned.sizes[name]]
+
+    def read(name: str) -> np.ndarray:
+        tensor = graph.tensors[name]
+        if tensor.codes is not None:
+            return tensor.codes
+        shape = tensor.type.shape
+        packed = view(name).reshape(*shape[:-1], -1)
+        return tensor.type.format.unpack(packed, shape[-1])[None]
+
+    original = memory["input"].copy()
+    for index, node in enumerate(graph.nodes):
+        output = graph.tensors[node.output].type
+        if node.name not in planned.views:
+            codes = node.op.run(*(read(name) for name in node.inputs))[0]
+            view(node.output)[:] = output.format.pack(codes).reshape(-1)
+        owned = np.zeros(planned.arena_bytes, bool)
+        for name, offset in planned.offsets.items():
+            first, last = planned.lifetimes[name]
+            if first <= index and (last > index or name in graph.outputs):
+                owned[offset : offset + planned.sizes[name]] = True
+        noise = rng.integers(0, 256, planned.arena_bytes, np.uint8)
+        memory["arena"][~owned] = noise[~owned]
+    assert (memory["input"] == original).all()
+    assert (read(graph.outputs[0]) == run(graph, inputs)).all()
+
+
+@given(graphs())
+@settings(max_examples=300)
+def test_an_output_has_its_inputs_address_only_where_that_is_legal(graph):
+    planned = plan(graph)
+    places = addresses(graph, planned)
+    for node in graph.nodes:
+        activations = [name for name in node.inputs if name in places]
+        written_over = {
+            name
+            for name in activations
+            if touches(planned, places, name, node.output) and node.name not in planned.views
+        }
+        legal = {node.inputs[position] for position in node.op.in_place}
+        assert written_over <= legal
+        assert all(places[name] == places[node.output] for name in written_over)
+        # Two names of the same bytes are both written over; one of them is told.
+        assert not written_over or planned.sharing[node.output] in written_over
+        if node.name in planned.views:
+            assert places[node.inputs[0]] == places[node.output]
+            assert planned.sharing[node.output] == node.inputs[0]
+
+
+def touches(planned: MemoryPlan, places: dict[str, tuple[str, int]], one: str, two: str) -> bool:
+    (where, begin), (other, start) = places[one], places[two]
+    return (
+        where == other and begin < start + planned.sizes[two] and start < begin + planned.sizes[one]
+    )
