@@ -1,0 +1,74 @@
+/* Integer arithmetic of all kernels. Twin: tinyq/arithmetic.py, equal bit for bit. */
+#ifndef TQ_ARITH_H
+#define TQ_ARITH_H
+
+#include <stdint.h>
+
+/* Scale an accumulator to an output code; rounds once, half up.
+ *
+ *   y = floor(((acc + bias) * multiplier + 2^(shift - 1)) / 2^shift)
+ *
+ * acc, bias    their sum stays within int32
+ * multiplier   signed mantissa
+ * shift        1 .. 62
+ *
+ * |product| <= 2^62 and the half is at most 2^61, so int64 never overflows. The shift of a negative
+ * number is arithmetic in every compiler that targets a microcontroller.
+ *
+ * Twin: tinyq.arithmetic.requantize
+ */
+static inline int64_t tq_requantize(int32_t acc, int32_t bias, int32_t multiplier, int32_t shift)
+{
+    const int64_t half = (int64_t)1 << (shift - 1);
+    return ((int64_t)(acc + bias) * multiplier + half) >> shift;
+}
+
+/* Turn an accumulator into a sign: -1 if (acc < threshold) xor flip, else +1.
+ *
+ * flip   0, or 1 where a larger accumulator means -1
+ *
+ * Twin: tinyq.arithmetic.compare
+ */
+static inline int32_t tq_threshold(int32_t acc, int32_t threshold, int32_t flip)
+{
+    const int32_t below = acc < threshold;
+    return 1 - 2 * (below ^ flip);
+}
+
+/* Nearest value in lo .. hi. */
+static inline int32_t tq_clip(int64_t value, int32_t lo, int32_t hi)
+{
+    if (value < lo) {
+        return lo;
+    }
+    if (value > hi) {
+        return hi;
+    }
+    return (int32_t)value;
+}
+
+/* Mean of integers, half rounded up: floor((2 * total + count) / (2 * count)).
+ *
+ * total   sum of the values, |total| < 2^29
+ * count   how many, 1 .. 2^29
+ *
+ * Twin: tinyq.arithmetic.divide_half_up
+ */
+static inline int32_t tq_divide_half_up(int32_t total, int32_t count)
+{
+    const int32_t dividend = 2 * total + count;
+    const int32_t divisor = 2 * count;
+    const int32_t quotient = dividend / divisor;
+    return dividend % divisor < 0 ? quotient - 1 : quotient; /* C rounds to zero */
+}
+
+/* How many bits are set. Adds neighbours in fields of 2, 4, then all four bytes at once. */
+static inline int32_t tq_popcount32(uint32_t word)
+{
+    word = word - ((word >> 1) & 0x55555555u);
+    word = (word & 0x33333333u) + ((word >> 2) & 0x33333333u);
+    word = (word + (word >> 4)) & 0x0f0f0f0fu;
+    return (int32_t)((word * 0x01010101u) >> 24);
+}
+
+#endif

@@ -1,0 +1,179 @@
+/* Number formats: how codes lie in memory. Twin: tinyq/formats.py
+ *
+ *   b1   binary, 32 per word     bit 0 is +1, bit 1 is -1
+ *   t2   ternary, 4 per byte     two's complement of -1, 0, +1
+ *   s4   signed, 2 per byte      two's complement
+ *   u4   unsigned, 2 per byte
+ *   s8 s16 s32 u8 u16            C's own integers
+ *
+ * A tensor is rows along its innermost axis. The first code of a row lies in the least significant
+ * bits of its first unit, and a row is padded with zero bits to a whole number of units.
+ *
+ *   tq_units_<format>(count)     units of a row of count codes
+ *   tq_get_<format>(row, index)  the code at index
+ *   tq_put_<format>(row, index, count, unit, code)
+ *
+ * Put writes a row of count codes in the order index = 0 .. count - 1. Fields gather in unit, which
+ * is 0 at the start of a row and goes from each call to the next, and are stored when the unit or
+ * the row is full. So each unit is written once, with its padding, after all codes that it held
+ * could be read: the row may overwrite an operand of the same format.
+ */
+#ifndef TQ_FORMATS_H
+#define TQ_FORMATS_H
+
+#include <stdint.h>
+
+/* Two's complement of the low bits of a word. */
+static inline int32_t tq_sign_extend2(uint32_t word)
+{
+    return (int32_t)((word & 3u) ^ 2u) - 2;
+}
+
+static inline int32_t tq_sign_extend4(uint32_t word)
+{
+    return (int32_t)((word & 15u) ^ 8u) - 8;
+}
+
+/* b1 */
+static inline int32_t tq_units_b1(int32_t count)
+{
+    return (count + 31) / 32;
+}
+
+static inline int32_t tq_get_b1(const uint32_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return 1 - 2 * (int32_t)((row[place / 32] >> (place % 32)) & 1u);
+}
+
+static inline uint32_t tq_put_b1(uint32_t *row, int32_t index, int32_t count, uint32_t unit,
+                                 int32_t code)
+{
+    const uint32_t place = (uint32_t)index;
+    unit |= (uint32_t)(code < 0) << (place % 32);
+    if (place % 32 == 31 || index + 1 == count) {
+        row[place / 32] = unit;
+        unit = 0;
+    }
+    return unit;
+}
+
+/* t2 */
+static inline int32_t tq_units_t2(int32_t count)
+{
+    return (count + 3) / 4;
+}
+
+static inline int32_t tq_get_t2(const uint8_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return tq_sign_extend2((uint32_t)row[place / 4] >> (place % 4 * 2));
+}
+
+/* Store a field of 4 bits; see put above. */
+static inline uint32_t tq_put_nibble(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+                                     int32_t code)
+{
+    const uint32_t place = (uint32_t)index;
+    unit |= ((uint32_t)code & 15u) << (place % 2 * 4);
+    if (place % 2 == 1 || index + 1 == count) {
+        row[place / 2] = (uint8_t)unit;
+        unit = 0;
+    }
+    return unit;
+}
+
+/* s4 */
+static inline int32_t tq_units_s4(int32_t count)
+{
+    return (count + 1) / 2;
+}
+
+static inline int32_t tq_get_s4(const uint8_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return tq_sign_extend4((uint32_t)row[place / 2] >> (place % 2 * 4));
+}
+
+static inline uint32_t tq_put_s4(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+                                 int32_t code)
+{
+    return tq_put_nibble(row, index, count, unit, code);
+}
+
+/* u4 */
+static inline int32_t tq_units_u4(int32_t count)
+{
+    return (count + 1) / 2;
+}
+
+static inline int32_t tq_get_u4(const uint8_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return (int32_t)(((uint32_t)row[place / 2] >> (place % 2 * 4)) & 15u);
+}
+
+static inline uint32_t tq_put_u4(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+                                 int32_t code)
+{
+    return tq_put_nibble(row, index, count, unit, code);
+}
+
+/* s8 */
+static inline int32_t tq_units_s8(int32_t count)
+{
+    return count;
+}
+
+static inline int32_t tq_get_s8(const int8_t *row, int32_t index)
+{
+    return row[index];
+}
+
+static inline uint32_t tq_put_s8(int8_t *row, int32_t index, int32_t count, uint32_t unit,
+                                 int32_t code)
+{
+    (void)count;
+    row[index] = (int8_t)code;
+    return unit;
+}
+
+/* u8 */
+static inline int32_t tq_units_u8(int32_t count)
+{
+    return count;
+}
+
+static inline int32_t tq_get_u8(const uint8_t *row, int32_t index)
+{
+    return row[index];
+}
+
+static inline uint32_t tq_put_u8(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+                                 int32_t code)
+{
+    (void)count;
+    row[index] = (uint8_t)code;
+    return unit;
+}
+
+/* s32 */
+static inline int32_t tq_units_s32(int32_t count)
+{
+    return count;
+}
+
+static inline int32_t tq_get_s32(const int32_t *row, int32_t index)
+{
+    return row[index];
+}
+
+static inline uint32_t tq_put_s32(int32_t *row, int32_t index, int32_t count, uint32_t unit,
+                                  int32_t code)
+{
+    (void)count;
+    row[index] = code;
+    return unit;
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* TFLite's fixed-point arithmetic, for models imported with its rounding.
+ * Twin: tinyq/fixed_point.py, equal bit for bit.
+ */
+#ifndef TQ_TWICE_H
+#define TQ_TWICE_H
+
+#include <stdint.h>
+
+#include "tq_arith.h"
+
+/* Product of two Q0.31 values, half rounded up, saturated:
+ * min(floor((a * b + 2^30) / 2^31), 2^31 - 1).
+ *
+ * Twin: tinyq.fixed_point.multiply_high
+ */
+static inline int32_t tq_multiply_high(int32_t a, int32_t b)
+{
+    const int64_t high = ((int64_t)a * b + ((int32_t)1 << 30)) >> 31;
+    return high > INT32_MAX ? INT32_MAX : (int32_t)high;
+}
+
+/* Division by 2^bits, half rounded away from zero.
+ *
+ * bits   0 .. 31
+ *
+ * Twin: tinyq.fixed_point.divide_by_power
+ */
+static inline int32_t tq_divide_by_power(int32_t x, int32_t bits)
+{
+    const int64_t half = ((int64_t)1 << bits) >> 1;
+    const int32_t downward = bits > 0 && x < 0;
+    return (int32_t)((x + half - downward) >> bits);
+}
+
+/* x * multiplier / 2^31 * 2^exponent, rounded twice.
+ *
+ * x            its product with 2^exponent is taken modulo 2^32
+ * multiplier   0 .. 2^31 - 1
+ * exponent     -31 .. 30
+ *
+ * Twin: tinyq.fixed_point.scale_twice
+ */
+static inline int32_t tq_scale_twice(int32_t x, int32_t multiplier, int32_t exponent)
+{
+    const uint32_t shifted = (uint32_t)x << (exponent > 0 ? exponent : 0);
+    const int32_t high = tq_multiply_high((int32_t)shifted, multiplier);
+    return tq_divide_by_power(high, exponent < 0 ? -exponent : 0);
+}
+
+/* Scale an accumulator plus its bias; the sum is taken modulo 2^32.
+ *
+ * Twin: tinyq.ops.output.RequantizeTwice
+ */
+static inline int32_t tq_requantize_twice(int32_t acc, int32_t bias, int32_t multiplier,
+                                          int32_t exponent)
+{
+    return tq_scale_twice((int32_t)((uint32_t)acc + (uint32_t)bias), multiplier, exponent);
+}
+
+/* Mean of integers, half rounded away from zero.
+ *
+ * total   |total| + count < 2^31
+ * count   at least 1
+ *
+ * Twin: tinyq.fixed_point.divide_away
+ */
+static inline int32_t tq_divide_away(int32_t total, int32_t count)
+{
+    return (total > 0 ? total + count / 2 : total - count / 2) / count;
+}
+
+/* Such a mean, within lo .. hi. Twin: tinyq.ops.tflite_average_pool2d.TfliteAveragePool2D */
+static inline int32_t tq_mean_away(int32_t total, int32_t count, int32_t lo, int32_t hi)
+{
+    return tq_clip(tq_divide_away(total, count), lo, hi);
+}
+
+/* x * 2^bits, saturated. Twin: tinyq.fixed_point.shift_left */
+static inline int32_t tq_shift_left(int32_t x, int32_t bits)
+{
+    const int64_t shifted = (int64_t)x * ((int64_t)1 << bits);
+    if (shifted > INT32_MAX) {
+        return INT32_MAX;
+    }
+    return shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
+}
+
+/* Zero bits above the highest one of a positive number. Twin: tinyq.fixed_point.leading_zeros */
+static inline int32_t tq_leading_zeros(int32_t x)
+{
+    int32_t count = 0;
+    for (uint32_t word = (uint32_t)x; (word & 0x80000000u) == 0; word <<= 1) {
+        count++;
+    }
+    return count;
+}
+
+/* 1 / (1 + x) by three Newton-Raphson steps.
+ *
+ * raw   x in 0 .. 1, Q0.31; so is the result
+ *
+ * Twin: tinyq.fixed_point.reciprocal_of_one_plus
+ */
+static inline int32_t tq_reciprocal_of_one_plus(int32_t raw)
+{
+    const int32_t half_denominator = (raw >> 1) + ((int32_t)1 << 30);
+    int32_t x = 1515870810 + tq_multiply_high(half_denominator, -1010580540);
+    for (int32_t step = 0; step < 3; step++) {
+        const int32_t rest = ((int32_t)1 << 29) - tq_multiply_high(half_denominator, x);
+        x += tq_shift_left(tq_multiply_high(x, rest), 2);
+    }
+    return tq_shift_left(x, 1);
+}
+
+/* Mantissa of 1 / x, Q0.31; bits becomes how far it must still be shifted right.
+ *
+ * raw            greater than 0, with integer_bits integer bits
+ *
+ * Twin: tinyq.fixed_point.reciprocal
+ */
+static inline int32_t tq_reciprocal(int32_t raw, int32_t integer_bits, int32_t *bits)
+{
+    const int32_t headroom = tq_leading_zeros(raw);
+    const uint32_t fraction = ((uint32_t)raw << headroom) - 0x80000000u;
+    *bits = integer_bits - headroom;
+    return tq_reciprocal_of_one_plus((int32_t)fraction);
+}
+
+/* Natural logarithm, Q5.26.
+ *
+ * raw   Q12.19, at least 1
+ *
+ * Two ways to split the number in a power of two and a rest, half a power apart; the better one
+ * goes through a rational function.
+ *
+ * Twin: tinyq.fixed_point.logarithm
+ */
+static inline int32_t tq_logarithm(int32_t raw)
+{
+    const int32_t root_half = 1518500250;
+    const int32_t root_root_half = 1805811301;
+    const int32_t headroom = tq_leading_zeros(raw);
+    const int32_t lifted = tq_shift_left(raw, headroom - 1);
+    const int32_t first = tq_shift_left(tq_multiply_high(lifted, root_half), 1);
+    const int32_t first_power = (12 - headroom) * ((int32_t)1 << 25) + ((int32_t)1 << 23);
+    const int32_t second_headroom = tq_leading_zeros(tq_multiply_high(raw, root_half)) - 1;
+    const int32_t second = tq_shift_left(raw, second_headroom);
+    const int32_t second_power = (12 - second_headroom) * ((int32_t)1 << 25) - ((int32_t)1 << 23);
+    const int32_t r = first < second ? first : second;
+    const int32_t power = first_power > second_power ? first_power : second_power;
+    const int32_t p = (int32_t)(((int64_t)r + root_root_half + 1) >> 1);
+    const int32_t q = 2 * (r - root_root_half);
+    const int32_t square = tq_multiply_high(q, q);
+    const int32_t numerator =
+        tq_multiply_high(q, r) + tq_multiply_high(tq_multiply_high(q, square), 117049297);
+    const int32_t inner = 1057819769 + q + tq_multiply_high(square, 127690142);
+    const int32_t denominator = tq_multiply_high(p, inner) + tq_multiply_high(q, 638450708);
+    const int32_t quotient =
+        tq_multiply_high(tq_divide_by_power(numerator, 6), tq_reciprocal_of_one_plus(denominator));
+    return tq_shift_left(tq_multiply_high(power, 1488522236) + quotient, 1);
+}
+
+#endif

@@ -1,0 +1,251 @@
+"""A test bench for kernels: all of them in one program, which takes case after case from a pipe.
+
+Geometry, constants and data of a case come at run time, each in a block of memory of its own
+size, so one start of the compiler serves thousands of cases and a sanitizer sees every byte that
+a kernel touches outside its operands.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.harness import STRICT, SanitizerError, compile_c
+from tinyq.codegen.calls import Function
+from tinyq.codegen.emit import list_runtime, make_environment, render_function, render_stage
+from tinyq.codegen.kernels import Kernel, Stage
+from tinyq.formats import find_format
+from tinyq.graph import Op, TensorType
+from tinyq.ops.output import Accumulating
+
+_MAIN = """
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+{includes}
+
+{structs}
+
+{functions}
+
+typedef void (*wrapper)(void *const *x, const int32_t *geometry, int32_t *const *tables,
+                        const int32_t *finishing, void *y);
+
+{wrappers}
+
+static const wrapper wrappers[] = {{{names}}};
+
+static void take(void *target, size_t bytes)
+{{
+    if (fread(target, 1, bytes, stdin) != bytes) {{
+        exit(4);
+    }}
+}}
+
+static void *take_block(size_t bytes)
+{{
+    void *block = malloc(bytes);
+    take(block, bytes);
+    return block;
+}}
+
+/* A case: index, operands, tables, bytes per table, geometry, finishing, bytes of y, operand that
+ * y shares or -1; then for each operand its bytes and content, then the other blocks.
+ */
+int main(void)
+{{
+    int32_t head[8];
+    while (fread(head, 1, sizeof head, stdin) == sizeof head) {{
+        void *operands[4];
+        int32_t *tables[4];
+        int32_t bytes[4];
+        for (int32_t i = 0; i < head[1]; i++) {{
+            take(&bytes[i], 4);
+            operands[i] = take_block((size_t)bytes[i]);
+        }}
+        for (int32_t i = 0; i < head[2]; i++) {{
+            tables[i] = take_block((size_t)head[3]);
+        }}
+        int32_t *geometry = take_block((size_t)head[4] * 4);
+        int32_t *finishing = take_block((size_t)head[5] * 4);
+        void *y = head[7] < 0 ? malloc((size_t)head[6]) : operands[head[7]];
+        if (head[7] < 0) {{
+            memset(y, 0xa5, (size_t)head[6]);
+        }}
+        wrappers[head[0]](operands, geometry, tables, finishing, y);
+        fwrite(y, 1, (size_t)head[6], stdout);
+        if (head[7] < 0) {{
+            free(y);
+        }}
+        for (int32_t i = 0; i < head[1]; i++) {{
+            free(operands[i]);
+        }}
+        for (int32_t i = 0; i < head[2]; i++) {{
+            free(tables[i]);
+        }}
+        free(geometry);
+        free(finishing);
+    }}
+    return 0;
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One application of an operation to one sample.
+
+    Attributes:
+        op: The operation.
+        types: Types of all inputs, in the order of the node.
+        codes: Their codes, without a batch axis.
+        kernel: The kernel under test.
+        stage: Its output stage, or None.
+        shares: Operand whose buffer the output takes over, or -1.
+    """
+
+    op: Op
+    types: tuple[TensorType, ...]
+    codes: tuple[np.ndarray, ...]
+    kernel: Kernel
+    stage: Stage | None
+    shares: int = -1
+
+    @property
+    def operand_count(self) -> int:
+        return self.op.operands if isinstance(self.op, Accumulating) else len(self.types)
+
+    @property
+    def output(self) -> TensorType:
+        return self.op.infer(*self.types)
+
+    @property
+    def finishing(self) -> dict[str, int]:
+        return self.op.output.geometry() if isinstance(self.op, Accumulating) else {}
+
+    @property
+    def geometry(self) -> dict[str, int]:
+        named = self.op.geometry(*self.types)
+        return {key: value for key, value in named.items() if key not in self.finishing}
+
+    @property
+    def function(self) -> Function:
+        finished = self.stage.tag if self.stage else ()
+        parts = ("tq", self.kernel.operation, *self.kernel.formats, *finished, self.kernel.isa)
+        inputs = tuple(entry.format for entry in self.types[: self.operand_count])
+        return Function("_".join(parts), self.kernel, self.stage, inputs, self.output.format)
+
+    def expect(self) -> np.ndarray:
+        """Packed bytes that the reference computes; data alone get a batch axis."""
+        count = self.operand_count
+        batched = [
+            codes[None] if index in self.op.batched else codes
+            for index, codes in enumerate(self.codes[:count])
+        ]
+        result = self.op.run(*batched, *self.codes[count:])[0]
+        assert self.output.format.contains(result)
+        return self.output.format.pack(result).reshape(-1)
+
+    def encode(self, index: int) -> bytes:
+        count = self.operand_count
+        packed = [
+            entry.format.pack(codes).tobytes()
+            for entry, codes in zip(self.types[:count], self.codes[:count], strict=True)
+        ]
+        tables = [codes.astype("<i4").tobytes() for codes in self.codes[count:]]
+        geometry, finishing = list(self.geometry.values()), list(self.finishing.values())
+        head = [
+            *(index, len(packed), len(tables), len(tables[0]) if tables else 0),
+            *(len(geometry), len(finishing), self.output.packed_bytes, self.shares),
+        ]
+        blocks = [np.array(head, "<i4").tobytes()]
+        for block in packed:
+            blocks += [np.array([len(block)], "<i4").tobytes(), block]
+        return b"".join(
+            [*blocks, *tables, np.array([*geometry, *finishing], "<i4").tobytes()],
+        )
+
+
+def run_cases(cases: Sequence[Case], compiler: str, flags: Sequence[str]) -> list[np.ndarray]:
+    """Packed outputs of all cases.
+
+    Raises:
+        SanitizerError: The program failed.
+    """
+    samples = {case.function.name: case for case in cases}
+    order = sorted(samples)
+    folder = Path(tempfile.mkdtemp(prefix="tinyq-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in list_runtime():
+        shutil.copy(path, folder)
+    (folder / "bench.c").write_text(_write_program([samples[name] for name in order]), "utf-8")
+    compile_c(folder, ["bench.c"], compiler, (*STRICT, *flags))
+    content = b"".join(case.encode(order.index(case.function.name)) for case in cases)
+    done = subprocess.run([str(folder / "program")], input=content, capture_output=True)
+    if done.returncode:
+        raise SanitizerError(f"exit {done.returncode}\n{done.stderr.decode(errors='replace')}")
+    sizes = np.cumsum([case.output.packed_bytes for case in cases])
+    results = np.frombuffer(done.stdout, np.uint8)
+    assert len(results) == sizes[-1]
+    return np.split(results, sizes[:-1])
+
+
+def _write_program(samples: Sequence[Case]) -> str:
+    environment = make_environment()
+    structs: dict[str, str] = {}
+    stages: dict[str, str] = {}
+    functions, wrappers, names = [], [], []
+    for case in samples:
+        function = case.function
+        geometry = f"tq_{case.op.kernel}_geometry"
+        structs[geometry] = _write_struct(geometry, [f"int32_t {key}" for key in case.geometry])
+        if case.stage and isinstance(case.op, Accumulating):
+            tables = [f"const int32_t *{key}" for key in case.op.output.names]
+            fields = [*tables, *(f"int32_t {key}" for key in case.finishing)]
+            structs[case.stage.type] = _write_struct(case.stage.type, fields)
+            stages[case.stage.function] = render_stage(environment, function, case.stage)
+        functions.append(render_function(environment, function))
+        wrappers.append(_write_wrapper(case, geometry))
+        names.append(f"wrap_{function.name}")
+    return _MAIN.format(
+        includes="\n".join(f'#include "{path.name}"' for path in list_runtime()),
+        structs="\n\n".join(structs.values()),
+        functions="\n\n".join([*stages.values(), *functions]),
+        wrappers="\n\n".join(wrappers),
+        names=", ".join(names),
+    )
+
+
+def _write_struct(name: str, fields: Sequence[str]) -> str:
+    return "typedef struct {\n" + "".join(f"    {field};\n" for field in fields) + f"}} {name};"
+
+
+def _write_wrapper(case: Case, geometry: str) -> str:
+    arguments = [f"x[{index}]" for index in range(case.operand_count)] + ["&g"]
+    lines = [f"    {geometry} g;", "    memcpy(&g, geometry, sizeof g);"]
+    if case.stage and isinstance(case.op, Accumulating):
+        tables = [f"tables[{index}]" for index in range(len(case.op.output.names))]
+        values = [f"finishing[{index}]" for index in range(len(case.finishing))]
+        lines.append(f"    const {case.stage.type} stage = {{{', '.join([*tables, *values])}}};")
+        arguments.append("&stage")
+    lines.append("    (void)tables;\n    (void)finishing;")
+    lines.append(f"    {case.function.name}({', '.join([*arguments, 'y'])});")
+    return (
+        f"static void wrap_{case.function.name}(void *const *x, const int32_t *geometry,\n"
+        "    int32_t *const *tables, const int32_t *finishing, void *y)\n{\n"
+        + "\n".join(lines)
+        + "\n}"
+    )
+
+
+def type_of(shape: tuple[int, ...], name: str) -> TensorType:
+    return TensorType(shape, find_format(name))

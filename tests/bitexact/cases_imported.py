@@ -1,0 +1,199 @@
+"""Random cases for the kernels of imported models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyq.fixed_point import softmax_exponentials
+from tinyq.ops import OPERATIONS
+from tinyq.ops.window import Window
+
+
+def _twice(draw):
+    """A mantissa and an exponent that keep 8-bit differences within int32."""
+    return int(draw.rng.integers(2**30, 2**31)), draw.integer(-12, 3)
+
+
+def _rows(draw):
+    return draw.integer(1, 3), draw.channels()
+
+
+def _multiply(draw, kernel, output):
+    shape = _rows(draw)
+    op = OPERATIONS["Multiply"](output, draw.zero_point("s8"), draw.zero_point("s8"))
+    return op, [(shape, "s8"), (shape, "s8")]
+
+
+def _tflite_add(draw, kernel, output):
+    shape = _rows(draw)
+    pairs = [(int(draw.rng.integers(2**30, 2**31)), draw.integer(-8, -1)) for _ in range(2)]
+    sign = int(draw.rng.choice([-1, 1]))
+    zeros = draw.zero_point("s8"), draw.zero_point("s8")
+    op = OPERATIONS["TfliteAdd"](output, *pairs[0], *pairs[1], sign, draw.integer(15, 20), *zeros)
+    return op, [(shape, "s8"), (shape, "s8")]
+
+
+def _transpose(draw, kernel, output):
+    size = draw.integer(1, 4), draw.integer(1, 4)
+    stride = draw.integer(1, 3), draw.integer(1, 3)
+    pads = tuple(draw.integer(0, size[axis // 2] - 1) for axis in range(4))
+    window = Window(size, stride, (1, 1), pads)
+    least = [max(1, size[0] - pads[0] - pads[1]), max(1, size[1] - pads[2] - pads[3])]
+    target = (least[0] + draw.integer(0, 5), least[1] + draw.integer(0, 5))
+    x, w = kernel.formats
+    channels, out_channels = draw.channels(), draw.channels()
+    image = (*window.output_size((*target, 1)), channels)
+    op = OPERATIONS["TransposeConv2D"](output, window, target, draw.zero_point(x))
+    return op, [(image, x), ((out_channels, *size, channels), w)]
+
+
+def _matrices(draw, kernel, output):
+    groups, depth = draw.integer(1, 3), draw.channels()
+    op = OPERATIONS["MatrixMultiply"](output, draw.zero_point("s8"), draw.zero_point("s8"))
+    return op, [
+        ((groups, draw.integer(1, 4), depth), "s8"),
+        ((groups, draw.integer(1, 5), depth), "s8"),
+    ]
+
+
+def _svdf(draw, kernel, output):
+    units, rank, inputs = draw.integer(1, 5), draw.integer(1, 3), draw.channels()
+    op = OPERATIONS["Svdf"](
+        output, rank, int(draw.rng.integers(2**30, 2**31)), draw.integer(-9, 1), draw.integer(-9, 9)
+    )
+    shapes = (draw.integer(1, 2), inputs), (units * rank, inputs), (units * rank,)
+    return op, list(zip(shapes, ("s8", "s8", "s16"), strict=True))
+
+
+def _lstm(draw, kernel):
+    steps, inputs, cells = draw.integer(1, 5), draw.channels(), draw.integer(1, 9)
+    scales = [
+        tuple(
+            int(draw.rng.integers(2**30, 2**31)) if place % 2 == 0 else draw.integer(-8, 1)
+            for place in range(8)
+        )
+        for _ in range(2)
+    ]
+    hidden = int(draw.rng.integers(2**30, 2**31)), draw.integer(-24, -20)
+    clip = draw.integer(0, 1) * draw.integer(1, 32767)
+    zeros = draw.zero_point("s8"), draw.zero_point("s8")
+    op = OPERATIONS["TfliteLstm"](
+        *scales, hidden, draw.integer(0, 6), clip, *zeros, 0.5, draw.zero_point("s8")
+    )
+    shapes = (steps, inputs), (4, cells, inputs), (4, cells, cells), (4, cells)
+    return op, list(zip(shapes, ("s8", "s8", "s8", "s32"), strict=True))
+
+
+def _lookup(draw, kernel):
+    shape = _rows(draw)
+    return OPERATIONS["Lookup"](0.5, draw.zero_point("s8")), [(shape, "s8"), ((256,), "s8")]
+
+
+def _strided_copy(draw, kernel):
+    (x,) = kernel.formats
+    shape = tuple(draw.integer(1, 4) for _ in range(draw.integer(1, 4)))
+    order = [int(axis) for axis in draw.rng.permutation(len(shape))]
+    strides = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+    target, steps, start = [], [], 0
+    for axis in order:
+        step = int(draw.rng.choice([-2, -1, 0, 1, 2]))
+        count = draw.integer(1, 4) if step == 0 else draw.integer(1, -(-shape[axis] // abs(step)))
+        reach = abs(step) * (count - 1)
+        begin = draw.integer(0, shape[axis] - 1 - reach)
+        start += strides[axis] * (begin + (reach if step < 0 else 0))
+        target.append(count)
+        steps.append(step * strides[axis])
+    return OPERATIONS["StridedCopy"](tuple(target), tuple(steps), start), [(shape, x)]
+
+
+def _average(draw, kernel):
+    window, size = draw.window()
+    window = Window(window.size, window.stride, (1, 1), window.padding)
+    low = draw.integer(-128, 0)
+    op = OPERATIONS["TfliteAveragePool2D"](window, low, draw.integer(low, 127))
+    return op, [((*size, draw.channels()), "s8")]
+
+
+def _softmax(draw, kernel):
+    return OPERATIONS["TfliteSoftmax"](), [(_rows(draw), "s8"), ((256,), "s32")]
+
+
+def _log_softmax(draw, kernel):
+    scale = float(draw.rng.choice([0.01, 0.05, 0.3, 2.0]))
+    _, multiplier, exponent, least = softmax_exponentials(scale, 1.0)
+    fraction = 2.0 ** (31 - exponent) / multiplier
+    reverse = int(fraction * 2**31), 0
+    while reverse[0] < 2**30:
+        reverse = reverse[0] * 2, reverse[1] - 1
+    op = OPERATIONS["TfliteLogSoftmax"](multiplier, exponent, *reverse, least)
+    return op, [(_rows(draw), "s8"), ((256,), "s32")]
+
+
+def _pick(draw, kernel):
+    shape = draw.integer(1, 4), draw.integer(1, 4), draw.channels()
+    return OPERATIONS["PickPixels"](), [
+        (shape, "s8"),
+        ((draw.integer(1, 6),), "u16"),
+        ((draw.integer(1, 6),), "u16"),
+    ]
+
+
+def _interpolate(draw, kernel):
+    shape = draw.integer(1, 4), draw.integer(1, 4), draw.channels()
+    return OPERATIONS["Interpolate"](), [
+        (shape, "s8"),
+        ((draw.integer(1, 6), 3), "s16"),
+        ((draw.integer(1, 6), 3), "s16"),
+    ]
+
+
+def _prelu(name):
+    def make(draw, kernel):
+        if name == "TflitePrelu":
+            pairs = [_twice(draw), _twice(draw)]
+        else:
+            pairs = [
+                (int(draw.rng.integers(-(2**31), 2**31)), draw.integer(20, 45)) for _ in range(2)
+            ]
+        zeros = [draw.zero_point("s8") for _ in range(3)]
+        shape = _rows(draw)
+        op = OPERATIONS[name](*pairs[0], *pairs[1], *zeros, 0.5)
+        return op, [(shape, "s8"), (shape[-1:], "s8")]
+
+    return make
+
+
+def tables_of(draw, op, codes):
+    """Constants that are no free choice: tables of exponentials, of pixels, of weights."""
+    if op.kernel in ("tflitesoftmax", "tflitelogsoftmax"):
+        scale = float(draw.rng.choice([1e-4, 0.05, 0.3, 2.0]))
+        codes[1] = softmax_exponentials(scale, 1.0)[0]
+    elif op.kernel == "svdf":
+        codes[2] >>= 2  # three products of 15 and 13 bits stay within int32
+    elif op.kernel in ("pickpixels", "interpolate"):
+        sides = codes[0].shape[:2]
+        for index, side in enumerate(sides, 1):
+            codes[index] = draw.rng.integers(0, side, codes[index].shape).astype(np.int32)
+            if op.kernel == "interpolate":
+                codes[index][:, 2] = draw.rng.integers(0, 1025, len(codes[index]))
+
+
+IMPORTED_STAGED = {
+    "matmul": _matrices,
+    "multiply": _multiply,
+    "svdf": _svdf,
+    "tfliteadd": _tflite_add,
+    "transposeconv2d": _transpose,
+}
+IMPORTED_PLAIN = {
+    "interpolate": _interpolate,
+    "lookup": _lookup,
+    "pickpixels": _pick,
+    "prelu": _prelu("Prelu"),
+    "stridedcopy": _strided_copy,
+    "tfliteaveragepool2d": _average,
+    "tflitelogsoftmax": _log_softmax,
+    "tflitelstm": _lstm,
+    "tfliteprelu": _prelu("TflitePrelu"),
+    "tflitesoftmax": _softmax,
+}

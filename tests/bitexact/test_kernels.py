@@ -1,0 +1,42 @@
+"""Every kernel with every output stage against the reference, under both sanitizers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.bitexact.bench import run_cases
+from tests.bitexact.cases import PLAIN, STAGED, draw_cases
+from tests.harness import SANITIZE
+from tinyq.codegen import load_kernels
+
+# Compiler and flags. The sanitizers find what a wrong result may hide; -O3 what they may.
+BUILDS = [
+    pytest.param("gcc", SANITIZE, marks=pytest.mark.requires("gcc"), id="gcc-sanitized"),
+    pytest.param("clang", SANITIZE, marks=pytest.mark.requires("clang"), id="clang-sanitized"),
+    pytest.param("gcc", ("-O3",), marks=pytest.mark.requires("gcc"), id="gcc-O3"),
+]
+COUNT = 8
+GROUPS = sorted({kernel.operation for kernel in load_kernels()})
+
+
+def test_every_operation_has_cases():
+    assert set(GROUPS) == set(STAGED) | set(PLAIN)
+
+
+@pytest.mark.parametrize(("compiler", "flags"), BUILDS)
+@pytest.mark.parametrize("operation", GROUPS)
+def test_kernels_equal_the_reference(operation, compiler, flags, rng):
+    kernels = [
+        kernel
+        for kernel in load_kernels()
+        if kernel.operation == operation and kernel.isa == "generic"
+    ]
+    cases = [case for kernel in kernels for case in draw_cases(kernel, rng, COUNT)]
+    results = run_cases(cases, compiler, flags)
+    for case, result in zip(cases, results, strict=True):
+        wanted = case.expect()
+        assert np.array_equal(result, wanted), (
+            f"{case.function.name}: {(result != wanted).sum()} of {wanted.size} bytes differ; "
+            f"{case.op}, {' '.join(map(str, case.types))}, shares {case.shares}"
+        )

@@ -1,0 +1,234 @@
+"""Graphs of one layer for the special kernels: sizes around their blocks, extremes of all codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tinyq.arithmetic import fold_affine
+from tinyq.codegen.kernels import Kernel
+from tinyq.codegen.special import Special
+from tinyq.codegen.variants import list_special
+from tinyq.formats import Format, find_format
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.ops import OPERATIONS
+from tinyq.ops.output import Accumulating, Output, Raw, Requantize, RequantizeTwice, Threshold
+from tinyq.ops.window import Window, same_padding
+
+Shape = tuple[int, ...]
+S32 = find_format("s32")
+# Blocks are 2, 4, 8 and 16 wide: one, one less, whole, one more, several.
+_CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
+_SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
+_TRIES = 900
+_TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
+_MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
+
+
+def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndarray:
+    """Random codes; one time in four each: all lowest, all highest, or one of these two."""
+    if entry.step == 2:
+        return rng.integers(0, 2, shape).astype(np.int32) * 2 - 1
+    low = max(entry.lo, -127) if entry.lo == -128 and rng.random() < 0.5 else entry.lo
+    kind = rng.integers(0, 8)
+    if kind < 2:
+        return np.full(shape, (low, entry.hi)[kind], np.int32)
+    if kind == 2:
+        return rng.choice([low, entry.hi], shape).astype(np.int32)
+    return rng.integers(low, entry.hi + 1, shape).astype(np.int32)
+
+
+def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...]) -> Output:
+    """A stage that special kernels know, with a whole or a part of the range."""
+    if kernel.formats[0] == "b1":
+        return Threshold()
+    if kernel.operation == "dense" and rng.random() < 0.3:
+        return Raw()
+    entry = find_format(str(rng.choice(formats)))
+    low, high = entry.lo, entry.hi
+    if rng.random() < 0.4:
+        low = int(rng.integers(entry.lo, entry.hi))
+        high = int(rng.integers(low + 1, entry.hi + 1))
+    twice = kernel.operation in _TWICE and "winograd" not in kernel.variant
+    if twice and entry.name == "s8" and rng.random() < 0.5:
+        return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
+    return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
+
+
+def add_tables(
+    builder: GraphBuilder, rng: np.random.Generator, stage: Output, acc: np.ndarray, same: bool
+) -> list[str]:
+    """Constants of a stage that spread accumulators over the output, some of them by far."""
+    channels = acc.shape[-1]
+    reach = int(np.abs(acc).max()) + 2
+    if isinstance(stage, Threshold):
+        threshold = rng.integers(-reach, reach, channels)
+        threshold = np.where(rng.random(channels) < 0.1, -(2**31), threshold)
+        tables = [threshold, rng.integers(0, 2, channels)]
+    elif isinstance(stage, Raw):
+        tables = [rng.integers(-reach, reach, channels)]
+    elif isinstance(stage, RequantizeTwice):
+        exponent = min(max(8 - reach.bit_length(), -20), -1)
+        exponents = np.minimum(exponent + rng.integers(-2, 2, channels), -1)
+        bias = rng.integers(-reach, reach, channels)
+        tables = [bias, rng.integers(2**30, 2**31, channels), exponents]
+    else:
+        spread = float(rng.choice([3.0, 60.0, 2000.0]))
+        gain = spread / reach * rng.uniform(-1.2, 1.2, channels)
+        offset = rng.uniform(-spread, spread, channels)
+        if same:
+            gain[:], offset[:] = gain[0], offset[0]
+        folded = fold_affine(gain, offset)
+        tables = [folded.bias, folded.multiplier, folded.shift]
+    return [
+        builder.constant(name, np.asarray(table), S32)
+        for name, table in zip(stage.names, tables, strict=True)
+    ]
+
+
+def _window(rng: np.random.Generator, size: tuple[int, int], shape: Shape) -> Window:
+    stride = (int(rng.integers(1, 4)),) * 2
+    if rng.random() < 0.5:
+        stride = (1, 1)
+    dilation = (int(rng.integers(1, 3)) if rng.random() < 0.2 else 1, 1)
+    padding = same_padding(shape, size, stride, dilation)
+    extent = Window(size, stride, dilation).extent()
+    if rng.random() < 0.3 and shape[0] >= extent[0] and shape[1] >= extent[1]:
+        padding = (0, 0, 0, 0)
+    return Window(size, stride, dilation, padding)
+
+
+def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
+    size = (3, 3) if rng.random() < 0.5 else (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
+    if rng.random() < 0.3:
+        size = (1, 1)
+    step = 64 if kernel.formats[0] == "b1" else 1
+    inputs = int(rng.choice((1, 2) if step > 1 else _CHANNELS)) * step
+    outputs = int(rng.choice((32, 64) if step > 1 else _CHANNELS))
+    shape = (int(rng.choice(_SIDES)), int(rng.choice(_SIDES)), inputs)
+    if kernel.variant.startswith("winograd"):
+        sides = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16))
+        shape = (*sides[rng.integers(0, len(sides))], int(rng.integers(1, 6)) * 8)
+        return (
+            shape,
+            (int(rng.choice((2, 4, 6, 8))), 3, 3, shape[2]),
+            Window((3, 3), padding=(1, 1, 1, 1)),
+        )
+    return shape, (outputs, *size, inputs), _window(rng, size, shape)
+
+
+def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    if kernel.variant.endswith("2"):
+        shape = ((shape[0] + 1) // 2 * 2, (shape[1] + 1) // 2 * 2, shape[2])
+        window = Window((3, 3), (2, 2), (1, 1), (0, 1, 0, 1))
+    else:
+        window = Window((3, 3), padding=(1, 1, 1, 1))
+    return shape, (3, 3, shape[2]), window
+
+
+def _zero(rng: np.random.Generator, entry: Format) -> int:
+    return 0 if entry.step == 2 else int(rng.integers(entry.lo, entry.hi + 1))
+
+
+def _build(
+    rng: np.random.Generator,
+    name: str,
+    operation: Accumulating,
+    types: tuple[TensorType, np.ndarray, Format],
+    repeats: int = 1,
+) -> Graph:
+    x, weights, entry = types
+    builder = GraphBuilder.start(name, x)
+    samples = rng.integers(x.format.lo, x.format.hi + 1, (3, *x.shape)).astype(np.int32)
+    if x.format.step == 2:
+        samples = np.where(samples < 0, -1, 1).astype(np.int32)
+    tables = add_tables(
+        builder, rng, operation.output, operation.accumulate(samples, weights), False
+    )
+    constant = builder.constant("weights", weights, entry)
+    last = "input"
+    for index in range(repeats):
+        last = builder.apply(f"layer_{index}", operation, last, constant, *tables)
+    return builder.build(last)
+
+
+def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    conv = kernel.operation == "conv2d"
+    x, w = (find_format(key) for key in kernel.formats)
+    shape, weights, window = (_draw_conv if conv else _draw_depthwise)(rng, kernel)
+    formats = ("s8", "u8", "u4") if conv and not kernel.variant.startswith("wino") else ("s8", "u8")
+    stage = draw_stage(rng, kernel, formats)
+    # Layers in a row, so that one may write over its input.
+    repeats = 1
+    if not conv and window.stride == (1, 1) and not isinstance(stage, Threshold):
+        stage = type(stage)("s8", 1.0, 3, -128, 127)
+        repeats = 3
+    kind = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
+    operation = kind(stage, window, _zero(rng, x))
+    return _build(
+        rng, name, operation, (TensorType(shape, x), draw_codes(rng, weights, w), w), repeats
+    )
+
+
+def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x, w = (find_format(key) for key in kernel.formats)
+    binary = x.name == "b1"
+    inputs = int(rng.choice((64, 128, 320) if binary else (*_CHANNELS, 64, 129)))
+    outputs = int(rng.choice((32, 64) if binary else _CHANNELS))
+    operation = OPERATIONS["Dense"](draw_stage(rng, kernel, ("s8", "u8")), _zero(rng, x))
+    types = TensorType((int(rng.integers(1, 4)), inputs), x), draw_codes(rng, (outputs, inputs), w)
+    return _build(rng, name, operation, (*types, w))
+
+
+def _make_add(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x = find_format(kernel.formats[0])
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    other = OPERATIONS["MaxPool2D"](Window((2, 2), padding=(0, 1, 0, 1)))
+    builder.apply("other", other, "input")
+    factors = (int(v) for v in rng.integers(-(2**15), 2**15, 2))
+    stage = draw_stage(rng, kernel, ("s8", "u8"))
+    operation = OPERATIONS["Add"](stage, *factors, _zero(rng, x), _zero(rng, x))
+    samples = rng.integers(-128, 128, (2, 1, *shape)).astype(np.int32)
+    tables = add_tables(builder, rng, stage, operation.accumulate(*samples), True)
+    builder.apply("layer_0", operation, "input", "other", *tables)
+    return builder.build("layer_0")
+
+
+_MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
+    "add": _make_add,
+    "conv2d": _make_windowed,
+    "dense": _make_dense,
+    "depthwise2d": _make_windowed,
+}
+
+
+def draw_fitting(
+    rng: np.random.Generator, kernel: Kernel, prefix: str, count: int
+) -> Iterator[tuple[Graph, dict[str, str]]]:
+    """Graphs that a special kernel takes, with the override that chooses it.
+
+    Raises:
+        AssertionError: Hardly any graph fits.
+    """
+    found = 0
+    for _ in range(_TRIES):
+        graph = _MAKERS[kernel.operation](rng, kernel, f"{prefix}_{found}")
+        if max(t.type.packed_bytes for t in (graph.input, graph.output)) > _MOST_BYTES:
+            continue
+        nodes = [node for node in graph.nodes if node.op.kernel == kernel.operation]
+        fits = all(
+            any(
+                isinstance(special, Special) and special.kernel == kernel
+                for special in list_special(graph, node, (kernel.isa,))
+            )
+            for node in nodes
+        )
+        if fits:
+            yield graph, {node.name: kernel.path.name for node in nodes}
+            found += 1
+        if found == count:
+            return
+    raise AssertionError(f"{kernel.path.name} took {found} of {_TRIES} graphs")

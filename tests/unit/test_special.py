@@ -1,0 +1,147 @@
+"""Special kernels: which one a node takes, and what it asks of the memory plan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.bench_layers import Layer, make_graph
+from tinyq.codegen import emit, fit_flash, plan_kernels, prefer_isas
+from tinyq.codegen.special import Refusal, Special, make_once
+from tinyq.codegen.variants import list_special, select_variant
+from tinyq.errors import TinyqError
+from tinyq.formats import find_format
+from tinyq.graph import GraphBuilder, TensorType
+from tinyq.ops import OPERATIONS
+from tinyq.ops.output import Requantize
+from tinyq.ops.window import Window
+
+FAST = ("armv7em", "generic")
+S8, S32 = find_format("s8"), find_format("s32")
+CONV = Layer("Conv2D", (8, 8, 16), 8)
+
+
+def graph_of(layer: Layer = CONV):
+    return make_graph(layer, "model", "s8", "s8")
+
+
+def chain(channels: int, count: int = 3):
+    """Depthwise layers in a row."""
+    builder = GraphBuilder.start("model", TensorType((6, 6, channels), S8))
+    weights = builder.constant("w", np.ones((3, 3, channels)), S8)
+    tables = [
+        builder.constant(name, np.full(channels, value), S32)
+        for name, value in (("bias", 0), ("multiplier", 2**30), ("shift", 35))
+    ]
+    stage = Requantize("s8", 1.0, 0, -128, 127)
+    operation = OPERATIONS["DepthwiseConv2D"](stage, Window((3, 3), padding=(1, 1, 1, 1)))
+    last = "input"
+    for index in range(count):
+        last = builder.apply(f"layer_{index}", operation, last, weights, *tables)
+    return builder.build(last)
+
+
+def test_the_cheapest_that_fits_is_chosen():
+    graph = graph_of()
+    node = graph.nodes[0]
+    fitting = [s for s in list_special(graph, node, FAST) if isinstance(s, Special)]
+    chosen = select_variant(graph, node, FAST).function
+    assert len(fitting) > 1
+    assert chosen.kernel.path.name == min(fitting, key=lambda s: s.cost).kernel.path.name
+
+
+def test_a_refusal_says_why():
+    graph = graph_of(Layer("Conv2D", (8, 8, 16), 8, stride=2))
+    refusals = {
+        found.kernel.variant: found.reason
+        for found in list_special(graph, graph.nodes[0], FAST)
+        if isinstance(found, Refusal)
+    }
+    assert refusals["winograd2"] == "the output is not as large as the input"
+    assert select_variant(graph, graph.nodes[0], FAST).function.special
+
+
+def test_what_no_special_kernel_takes_stays_generic():
+    layer = Layer("DepthwiseConv2D", (6, 6, 8), size=(5, 5))
+    graph = make_graph(layer, "model", "s8", "s8")
+    assert select_variant(graph, graph.nodes[0], FAST).function.kernel.isa == "generic"
+
+
+def test_generic_alone_is_generic():
+    graph = graph_of()
+    assert select_variant(graph, graph.nodes[0], ("generic",)).function.special is None
+
+
+def test_an_override_chooses():
+    graph = graph_of()
+    name = "conv2d_s8_s8_armv7em-rows.c.j2"
+    overrides = {"layer": name}
+    chosen = select_variant(graph, graph.nodes[0], FAST, name).function.kernel.path.name
+    assert chosen == name
+    text = "".join(
+        emit(graph, plan_kernels(graph, FAST, overrides), FAST, overrides).files.values()
+    )
+    assert "tq_conv2d_s8_s8_s8_armv7em_rows_1(input" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("conv2d_s8_s8_armv7em-pixels.c.j2", "the window is more than one pixel"),
+        ("conv2d_s8_s8_armv7em-nothing.c.j2", "there is no special kernel"),
+    ],
+)
+def test_an_override_that_does_not_fit(name, message):
+    graph = graph_of()
+    with pytest.raises(TinyqError, match=message) as caught:
+        select_variant(graph, graph.nodes[0], FAST, name)
+    assert caught.value.where == "layer"
+
+
+def test_a_small_flash_gets_smaller_constants():
+    graph = graph_of(Layer("Conv2D", (16, 16, 32), 32))
+    assert fit_flash(graph, FAST, 0) == fit_flash(graph, FAST, 2**20) == {}
+    assert "winograd4" in select_variant(graph, graph.nodes[0], FAST).function.name
+    medium, small = (fit_flash(graph, FAST, size)["layer"] for size in (60_000, 30_000))
+    assert "winograd2" in medium
+    assert "rows" in small
+
+
+def test_the_plan_has_room_for_scratch():
+    graph = graph_of()
+    needed = select_variant(graph, graph.nodes[0], FAST).scratch_bytes
+    memory = plan_kernels(graph, FAST)
+    assert needed
+    assert memory.arena_bytes >= needed
+    assert memory.proven
+
+
+def test_layers_write_over_their_input_where_they_can():
+    shared = plan_kernels(chain(8), FAST).sharing
+    assert shared == {"layer_1": "layer_0", "layer_2": "layer_1"}
+    assert plan_kernels(chain(6), FAST).sharing == {}, "the last four channels overlap others"
+    assert plan_kernels(chain(8), ("generic",)).sharing == {}
+
+
+def test_layers_of_one_kind_share_a_function():
+    graph = chain(8)
+    text = "".join(map(str, emit(graph, plan_kernels(graph, FAST), FAST).files.values()))
+    assert text.count("static void tq_depthwise2d_s8_s8_s8_armv7em_rowpairs_1(") == 1
+    assert "rowpairs_2" not in text
+
+
+def test_the_same_graph_gives_the_same_text():
+    first, second = (emit(g, plan_kernels(g, FAST), FAST).files for g in (graph_of(), graph_of()))
+    assert first == second
+
+
+def test_once_is_true_once():
+    once = make_once()
+    assert [once("a"), once("a"), once("b")] == [True, False, True]
+
+
+def test_preferences_end_with_the_generic_kernels():
+    assert prefer_isas("generic") == ("generic",)
+    assert prefer_isas("armv7em") == ("armv7em", "generic")
+    assert prefer_isas("mve")[0] == "mve"
+    assert prefer_isas("rv32")[-1] == "generic"

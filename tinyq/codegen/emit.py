@@ -1,0 +1,157 @@
+"""Sources of a model: the graph and the plan go in, C text comes out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Any
+
+import jinja2
+
+from tinyq import __version__
+from tinyq.codegen.calls import Call, Record, list_calls
+from tinyq.codegen.rendering import make_environment, render_function, render_stage
+from tinyq.codegen.special import make_once, write_special
+from tinyq.codegen.variants import Function
+from tinyq.errors import ModelError
+from tinyq.graph import Graph, TensorType
+from tinyq.plan import MemoryPlan
+from tinyq.resources import TEMPLATES
+from tinyq.storage import digest
+
+_FILES = {
+    "{name}.h": "model/model.h.j2",
+    "{name}.c": "model/model.c.j2",
+    "{name}_weights.h": "model/model_weights.h.j2",
+    "{name}_kernels.h": "model/model_kernels.h.j2",
+    "tq_model_instance.c": "model/tq_model_instance.c.j2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """Generated sources.
+
+    Attributes:
+        files: Text of each file by its path in the tree.
+        name: The model's name: prefix of the public C names.
+        digest: SHA-256 of the graph, hexadecimal.
+    """
+
+    files: Mapping[PurePath, str]
+    name: str
+    digest: str
+
+
+def emit(
+    graph: Graph,
+    plan: MemoryPlan,
+    isas: Sequence[str] = ("generic",),
+    overrides: Mapping[str, str] = MappingProxyType({}),
+) -> SourceTree:
+    """Write a graph down as C.
+
+    Args:
+        graph: A verified graph.
+        plan: Its memory plan.
+        isas: Instruction sets whose kernels may be used, best first.
+        overrides: File name of a special kernel by the name of the node that must use it.
+
+    Returns:
+        ``NAME.h`` (the interface), ``NAME.c`` (the program), ``NAME_weights.h``,
+        ``NAME_kernels.h``, the runtime headers, and ``tq_model_instance.c`` for the firmware.
+        The text depends on the arguments alone.
+
+    Raises:
+        TinyqError: The name is no C identifier, or a node has no kernel.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", graph.name):
+        raise ModelError(
+            f"the graph's name {graph.name!r} cannot begin C names",
+            where=graph.name,
+            remedy="name the model with letters a to z, digits and underscores",
+        )
+    environment = make_environment()
+    values = _collect(graph, plan, list_calls(graph, plan, isas, overrides), environment)
+    files = {
+        PurePath(pattern.format(name=graph.name)): environment.get_template(template).render(values)
+        for pattern, template in _FILES.items()
+    }
+    for path in list_runtime():
+        files[PurePath(path.name)] = path.read_text("utf-8")
+    return SourceTree(MappingProxyType(files), graph.name, digest(graph))
+
+
+def list_runtime() -> list[Path]:
+    """The C headers that kernels may use; they go with the sources as they are."""
+    return sorted((TEMPLATES / "runtime").glob("*.h"))
+
+
+def _collect(
+    graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...], environment: jinja2.Environment
+) -> dict[str, Any]:
+    functions = {call.function.name: call.function for call in calls if call.function}
+    staged = {
+        entry.stage.function: entry
+        for entry in functions.values()
+        if entry.stage and not entry.special
+    }
+    structs = {record.type: record for call in calls for record in call.records}
+    return {
+        "name": graph.name,
+        "macro": graph.name.upper(),
+        "version": __version__,
+        "digest": digest(graph),
+        "runtime": [path.name for path in list_runtime()],
+        "graph": graph,
+        "plan": plan,
+        "calls": calls,
+        "marks": sum(call.index is not None for call in calls),
+        "macs": sum(graph.macs(node) for node in graph.nodes),
+        "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
+        "input": _describe_buffer(graph.input.type),
+        "output": _describe_buffer(graph.output.type),
+        "structs": [_declare(record) for _, record in sorted(structs.items())],
+        "stages": [
+            render_stage(environment, entry, entry.stage)
+            for _, entry in sorted(staged.items())
+            if entry.stage
+        ],
+        "functions": _render_all(environment, functions),
+    }
+
+
+def _render_all(environment: jinja2.Environment, functions: Mapping[str, Function]) -> list[str]:
+    once = make_once()
+    return [
+        write_special(function.special, name, once)
+        if function.special
+        else render_function(environment, function)
+        for name, function in sorted(functions.items())
+    ]
+
+
+def _count_constant_bytes(call: Call) -> int:
+    tensors = sum(constant.tensor.type.packed_bytes for constant in call.constants)
+    return tensors + sum(table.words.nbytes for table in call.tables)
+
+
+def _describe_buffer(tensor_type: TensorType) -> dict[str, Any]:
+    number_format = tensor_type.format
+    return {
+        "type": tensor_type,
+        "format": number_format,
+        "c_type": number_format.c_type,
+        "units": tensor_type.packed_bytes // number_format.unit_bytes,
+        "bytes": tensor_type.packed_bytes,
+        "row_length": (tensor_type.shape or (1,))[-1],
+        "row_units": number_format.row_bytes((tensor_type.shape or (1,))[-1])
+        // number_format.unit_bytes,
+    }
+
+
+def _declare(record: Record) -> dict[str, Any]:
+    return {"name": record.type, "fields": [f"{kind}{name}" for kind, name, _ in record.fields]}

@@ -1,0 +1,179 @@
+"""Kernels and output stages: which exist, and which one a node takes. File names register them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyq.errors import TinyqError
+from tinyq.formats import Format, find_format
+from tinyq.graph import Graph, Node
+from tinyq.ops.output import Accumulating
+from tinyq.resources import TEMPLATES
+
+SUFFIX = ".c.j2"
+KERNELS, STAGES = TEMPLATES / "kernels", TEMPLATES / "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel template ``<operation>_<format>[_<format>]_<isa>[-<variant>].c.j2``.
+
+    Attributes:
+        operation: ``Op.kernel`` of the operations that it computes.
+        formats: Names of the formats of the inputs ``Op.keyed``.
+        isa: Instruction set, ``generic`` for C99. It changes the speed and never the result.
+        path: The template.
+        variant: Tells kernels of one instruction set apart, empty for the only one.
+    """
+
+    operation: str
+    formats: tuple[str, ...]
+    isa: str
+    path: Path
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An output stage's template ``<stage>_<format>.c.j2``.
+
+    Attributes:
+        stage: Class name of the stage in lower case.
+        format: Name of the output format.
+        path: The template.
+    """
+
+    stage: str
+    format: str
+    path: Path
+
+    @property
+    def function(self) -> str:
+        """Name of the C function."""
+        return f"tq_{self.stage}_{self.format}"
+
+    @property
+    def tag(self) -> tuple[str, ...]:
+        """Parts of a kernel's C name that tell the stage.
+
+        The format alone for the first stage of a format, for another one its name as well.
+        """
+        rivals = [
+            entry.stage for entry in load_stages(self.path.parent) if entry.format == self.format
+        ]
+        first = min(rivals, key=lambda name: (len(name), name))
+        return (self.format,) if self.stage == first else (self.stage, self.format)
+
+    @property
+    def type(self) -> str:
+        """Name of the C struct with the stage's constants."""
+        return f"tq_{self.stage}_stage"
+
+
+@functools.cache
+def load_kernels(folder: Path = KERNELS) -> tuple[Kernel, ...]:
+    """All kernels of a folder, by name.
+
+    Raises:
+        TinyqError: A file name is no kernel name.
+    """
+    return tuple(_parse_kernel(path, parts) for path, parts in _list_templates(folder, 3))
+
+
+@functools.cache
+def load_stages(folder: Path = STAGES) -> tuple[Stage, ...]:
+    """All output stages of a folder, by name.
+
+    Raises:
+        TinyqError: A file name is no stage name.
+    """
+    return tuple(
+        Stage(parts[0], _known_format(parts[1], path).name, path)
+        for path, parts in _list_templates(folder, 2)
+    )
+
+
+def list_candidates(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Kernel, ...]:
+    """The kernels of a node's operation and formats, in the order of ``isas``.
+
+    Raises:
+        TinyqError: There is none.
+    """
+    types = graph.types(node)
+    formats = tuple(types[index].format.name for index in node.op.keyed)
+    fitting = list_fitting(graph, node)
+    found = tuple(kernel for isa in isas for kernel in fitting if kernel.isa == isa)
+    if found:
+        return found
+    formats = _key(graph, node)
+    missing = "_".join((node.op.kernel, *formats, isas[-1])) + SUFFIX
+    raise TinyqError(
+        f"there is no kernel for {node.op.kernel} with {' and '.join(formats)}",
+        where=node.name,
+        remedy=f"choose formats that have a kernel, or write templates/kernels/{missing}",
+    )
+
+
+def select_kernel(graph: Graph, node: Node, isas: Sequence[str]) -> Kernel:
+    """The first of `list_candidates`."""
+    return list_candidates(graph, node, isas)[0]
+
+
+def list_fitting(graph: Graph, node: Node) -> tuple[Kernel, ...]:
+    """Kernels of a node's operation and formats, by file name."""
+    wanted = (node.op.kernel, _key(graph, node))
+    return tuple(k for k in load_kernels() if (k.operation, k.formats) == wanted)
+
+
+def select_stage(graph: Graph, node: Node) -> Stage | None:
+    """The output stage of a node, or None for an operation without one.
+
+    Raises:
+        TinyqError: The operation has a stage for which there is no template.
+    """
+    if not isinstance(node.op, Accumulating):
+        return None
+    wanted = type(node.op.output).__name__.lower()
+    output = graph.tensors[node.output].type.format.name
+    for stage in load_stages():
+        if (stage.stage, stage.format) == (wanted, output):
+            return stage
+    missing = f"templates/outputs/{wanted}_{output}{SUFFIX}"
+    raise TinyqError(
+        f"there is no output stage {wanted} for format {output}",
+        where=node.name,
+        remedy=f"choose another output format, or write {missing}",
+    )
+
+
+def _key(graph: Graph, node: Node) -> tuple[str, ...]:
+    types = graph.types(node)
+    return tuple(types[index].format.name for index in node.op.keyed)
+
+
+def _list_templates(folder: Path, least_parts: int) -> Iterator[tuple[Path, list[str]]]:
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        parts = path.name.removesuffix(SUFFIX).split("_")
+        if len(parts) < least_parts or not all(parts):
+            raise TinyqError(
+                f"{path.name} is no template name",
+                where=str(path),
+                remedy="name a kernel <operation>_<format>_<isa>, a stage <stage>_<format>",
+            )
+        yield path, parts
+
+
+def _parse_kernel(path: Path, parts: list[str]) -> Kernel:
+    formats = tuple(_known_format(part, path).name for part in parts[1:-1])
+    isa, _, variant = parts[-1].partition("-")
+    return Kernel(parts[0], formats, isa, path, variant)
+
+
+def _known_format(name: str, path: Path) -> Format:
+    try:
+        return find_format(name)
+    except TinyqError as error:
+        raise TinyqError(error.message, where=str(path), remedy=error.remedy) from None

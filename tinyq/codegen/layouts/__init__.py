@@ -1,0 +1,51 @@
+"""Layouts: constants in the order in which a kernel reads them, one module each.
+
+A kernel's template names its layout. One whose constants keep the form of the graph has
+
+    lay_out(facts)                  format and codes of the constants that are replaced
+
+and one for a kernel that is written for each node anew, see `tinyq.codegen.special`,
+
+    refuse(facts) -> str            why these constants do not fit, empty where they do
+    arrange(facts) -> Arrangement   tables, and integers that go into the kernel's text
+
+They depend on the facts alone. A layout folds what is known at generation time into its tables:
+zero points into biases, scales into weights and shifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Words that a kernel reads.
+
+    Attributes:
+        name: Last part of the table's C name.
+        words: uint32, one axis.
+        comment: What they are.
+    """
+
+    name: str
+    words: npt.NDArray[np.uint32]
+    comment: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrangement:
+    """Constants of a node in the order of a kernel.
+
+    Attributes:
+        tables: In the order of the kernel's parameters.
+        numbers: Integers for the kernel's text.
+    """
+
+    tables: tuple[Table, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

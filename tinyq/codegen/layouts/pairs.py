@@ -1,0 +1,91 @@
+"""Two channels by two weights: int16, for products of a pair of channels with four pixels.
+
+An odd last channel has a neighbour of zeros. For each pair of channels: two biases; for each pair
+of weights the word of the first channel and the word of the second; two multipliers, or twice
+(shift, multiplier, addend) where the stage rounds twice. Weights follow the panel of activations:
+rows of the kernel are padded to whole groups, and even places of a group come before odd ones.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.scaling import (
+    Int64s,
+    Scaling,
+    fold_scaling,
+    fold_scaling_twice,
+    pair_words,
+    refuse_scaling,
+    refuse_scaling_twice,
+    sum_reach,
+    to_words,
+)
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+# Where the codes of a group come to lie when bytes 0 and 2, then 1 and 3 of a word are widened,
+# and when the low, then the high nibbles of a word are made words before.
+_ORDERS = MappingProxyType({8: (0, 2, 1, 3), 4: (0, 4, 2, 6, 1, 5, 3, 7)})
+
+
+def refuse(facts: Facts) -> str:
+    """Why these constants do not fit, empty where they do."""
+    weights = facts.operands[-1]
+    if weights is None:
+        return "the weights are no constants"
+    if len(weights) % 2 and facts.output.format.bits < 8:
+        return "the number of output channels is odd"
+    if "bias" not in facts.tables:
+        return "the output stage has no bias"
+    reach = sum_reach(facts, _by_channel(weights))
+    if facts.stage == "requantizetwice":
+        return refuse_scaling_twice(facts, reach)
+    return refuse_scaling(facts, reach)
+
+
+def arrange(facts: Facts) -> Arrangement:
+    """One stream of words."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    scaling, tail = _fold(facts, _by_channel(weights).sum(1))
+    odd = (0, len(weights) % 2)
+    even = np.pad(weights.astype(np.int64), (odd, *[(0, 0)] * (weights.ndim - 1)))
+    ordered = order_panel(facts, even) << scaling.power
+    pairs = pair_words(ordered[:, 0::2], ordered[:, 1::2])
+    both = np.stack([pairs[0::2], pairs[1::2]], axis=2).reshape(len(even) // 2, -1)
+    bias = to_words(np.pad(scaling.bias, odd)).reshape(-1, 2)
+    last = to_words(np.pad(tail, (odd, (0, 0)))).reshape(len(even) // 2, -1)
+    stream = np.concatenate([bias, both, last], axis=1).reshape(-1)
+    table = Table("weights", stream, "two channels: biases, weights as int16, multipliers")
+    return Arrangement((table,), scaling.numbers)
+
+
+def _fold(facts: Facts, sums: Int64s) -> tuple[Scaling, Int64s]:
+    """Scaling, and what each channel has behind its weights."""
+    if facts.stage != "requantizetwice":
+        scaling = fold_scaling(facts, sums)
+        return scaling, scaling.multiplier[:, None]
+    scaling, addend, shift = fold_scaling_twice(facts, sums)
+    return scaling, np.stack([shift, scaling.multiplier, addend], axis=1)
+
+
+def order_panel(facts: Facts, weights: Int64s) -> Int64s:
+    """Weights (channels, [rows,] ...) in the order of the panel, (channels, places)."""
+    order = _ORDERS[facts.inputs[0].format.bits]
+    rows = weights.shape[1] if weights.ndim == 4 else 1
+    lines = weights.reshape(len(weights), rows, -1)
+    padded = np.pad(lines, ((0, 0), (0, 0), (0, -lines.shape[2] % len(order))))
+    groups = padded.reshape(len(weights), -1, len(order))
+    ordered: Int64s = groups[:, :, list(order)].reshape(len(weights), -1)
+    return ordered
+
+
+def _by_channel(weights: np.ndarray) -> Int64s:
+    flat: Int64s = weights.reshape(len(weights), -1).astype(np.int64)
+    return flat

@@ -1,0 +1,61 @@
+"""Windows of 3 x 3 of single channels: weights of two neighbouring rows in a word.
+
+For each channel: for each column (w0, w1) and (w1, w2), then multiplier, addend, bias, bias;
+the shift in place of the second bias where the stage rounds twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.scaling import (
+    Int64s,
+    fold_scaling,
+    fold_scaling_twice,
+    pair_words,
+    refuse_scaling,
+    refuse_scaling_twice,
+    sum_reach,
+    to_words,
+)
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+
+def refuse(facts: Facts) -> str:
+    """Why these constants do not fit, empty where they do."""
+    weights = facts.operands[-1]
+    if weights is None or "bias" not in facts.tables:
+        return "the constants are no constants"
+    reach = sum_reach(facts, _by_channel(weights))
+    if facts.stage == "requantizetwice":
+        return refuse_scaling_twice(facts, reach)
+    return refuse_scaling(facts, reach)
+
+
+def arrange(facts: Facts) -> Arrangement:
+    """Ten words for each channel."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    flat = _by_channel(weights)
+    if facts.stage == "requantizetwice":
+        scaling, addends, last = fold_scaling_twice(facts, flat.sum(1))
+    else:
+        scaling = fold_scaling(facts, flat.sum(1))
+        addends, last = np.full(len(flat), scaling.numbers["addend"]), scaling.bias
+    taps = flat.reshape(-1, 3, 3) << scaling.power
+    upper, lower = pair_words(taps[:, 0], taps[:, 1]), pair_words(taps[:, 1], taps[:, 2])
+    columns = np.stack([upper, lower], axis=2).reshape(len(flat), 6)
+    tail = to_words(np.stack([scaling.multiplier, addends, scaling.bias, last], axis=1))
+    words = np.concatenate([columns, tail], axis=1).reshape(-1)
+    comment = "a channel: weights of row pairs, multiplier, addend, bias, bias or shift"
+    return Arrangement((Table("weights", words, comment),), scaling.numbers)
+
+
+def _by_channel(weights: np.ndarray) -> Int64s:
+    flat: Int64s = weights.reshape(-1, weights.shape[-1]).T.astype(np.int64)
+    return flat

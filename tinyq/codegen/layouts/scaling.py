@@ -1,0 +1,216 @@
+"""Requantization in two instructions: what it needs, and its constants.
+
+    y = sat(((acc * M + 2^32 * addend) >> 32) >> (n - 32))        SMMLA; SSAT or USAT
+    addend = 2^(n - 33) + zero * 2^(n - 32)
+
+equals clip(zero + floor((acc * M + 2^(n-1)) / 2^n)) because nested floors compose. It needs
+33 <= n <= 63, a result of SMMLA within int32, and a clip range that one saturation gives; for any
+other range zero is counted from the lower end, and three more instructions do the rest. Where n is
+less than 33, accumulators come multiplied by the missing power of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+Int64s = npt.NDArray[np.int64]
+
+_LEAST_SHIFT, _MOST_SHIFT = 33, 63
+_SATURATE, _SATURATE_UNSIGNED, _CLIP = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """Constants of the output stage for accumulators of raw codes.
+
+    Attributes:
+        power: Accumulators, and so weights, come multiplied by 2^power.
+        bias: To add to sum w * x * 2^power, without zero points; int64 per channel.
+        multiplier: int64 per channel.
+        numbers: ``shift`` (n - 32), ``addend``, ``clip`` (0 SSAT, 1 USAT, 2 neither), ``bits``,
+            ``lo``, ``hi``.
+    """
+
+    power: int
+    bias: Int64s
+    multiplier: Int64s
+    numbers: Mapping[str, int]
+
+
+def sum_reach(facts: Facts, weights: Int64s) -> Int64s:
+    """Largest |acc + bias| of each channel, over all inputs.
+
+    Args:
+        facts: The node.
+        weights: One row per channel.
+    """
+    entry, zero = facts.inputs[0].format, facts.geometry.get("x_zero", 0)
+    ends = np.stack([weights * (entry.lo - zero), weights * (entry.hi - zero)])
+    highest, lowest = ends.max(0).sum(1), ends.min(0).sum(1)
+    bias = facts.tables["bias"].astype(np.int64)
+    reach: Int64s = np.maximum(np.abs(highest + bias), np.abs(lowest + bias))
+    return reach
+
+
+def refuse_scaling(facts: Facts, reach: Int64s, room: int = 8, gain: int = 0) -> str:
+    """Why two instructions cannot requantize, empty where they can.
+
+    Args:
+        facts: The node.
+        reach: Largest |acc + bias| of each channel.
+        room: Bits by which weights may grow.
+        gain: log2 of what the kernel's accumulators are multiplied by anyway.
+    """
+    reason = refuse_stage(facts)
+    if reason:
+        return reason
+    if "bias" not in facts.tables:
+        return "the constants of the output stage are no constants"
+    shift = common_shift(facts)
+    if shift is None:
+        return "the channels have different shifts"
+    power = _missing_power(shift, gain)
+    if power - gain > room:
+        return f"shift {shift} is too small"
+    if shift + power > _MOST_SHIFT:
+        return f"shift {shift} is too large"
+    numbers = _number(facts, shift + power)
+    multiplier = np.abs(facts.tables["multiplier"].astype(np.int64))
+    scaled = [int(r) << power for r in reach]
+    high = max((r * int(m) >> 32) + 1 for r, m in zip(scaled, multiplier, strict=True))
+    if max(scaled) >= 2**31:
+        return "accumulators are too large"
+    if abs(numbers["addend"]) + high >= 2**31:
+        return "the zero point does not fit beside the product"
+    return ""
+
+
+def refuse_scaling_twice(facts: Facts, reach: Int64s) -> str:
+    """Why TFLite's two roundings do not fit in four instructions, empty where they do.
+
+    With a = 2 * (acc + bias), an exponent of -s and addend = 2^(s-1) + zero * 2^s,
+
+        t = SMMLAR(a, M, addend);  t += a >> 31 (as signed);  t >>= s;  y = saturate(t)
+
+    SMMLAR rounds a * M / 2^32 half up, as the first rounding does. The second rounds half away
+    from zero: half up, less one for negative numbers before the shift. A negative a whose product
+    rounds to 0 loses the one too, which the half absorbs, so s must be at least 1.
+    """
+    if facts.output.format.bits != 8 or "exponent" not in facts.tables:
+        return "the constants are no constants"
+    shift = -facts.tables["exponent"].astype(np.int64)
+    if shift.min() < 1 or shift.max() > 22:
+        return "an exponent leaves -22 .. -1"
+    if reach.max() >= 2**30:
+        return "accumulators are too large"
+    multiplier = facts.tables["multiplier"].astype(np.int64)
+    high = [(int(r) * int(m) >> 31) + 2 for r, m in zip(reach, multiplier, strict=True)]
+    if (np.abs(_number_twice(facts)[1]) + np.array(high)).max() >= 2**31:
+        return "the zero point does not fit beside the product"
+    return ""
+
+
+def fold_scaling_twice(facts: Facts, sums: Int64s) -> tuple[Scaling, Int64s, Int64s]:
+    """Constants for accumulators 2 * sum w * x of raw codes; then addend and s of each channel."""
+    zero = facts.geometry.get("x_zero", 0)
+    numbers, addend = _number_twice(facts)
+    scaling = Scaling(
+        1,
+        (facts.tables["bias"].astype(np.int64) - zero * sums) * 2,
+        facts.tables["multiplier"].astype(np.int64),
+        MappingProxyType(numbers),
+    )
+    return scaling, addend, -facts.tables["exponent"].astype(np.int64)
+
+
+def refuse_stage(facts: Facts) -> str:
+    """Why the output stage is none that rounds once to at most 8 bits."""
+    if facts.stage != "requantize":
+        return f"the output stage is {facts.stage or 'missing'}"
+    if facts.output.format.bits > 8:
+        return f"outputs have {facts.output.format.bits} bits"
+    return ""
+
+
+def fold_scaling(facts: Facts, sums: Int64s, gain: int = 0) -> Scaling:
+    """Constants for accumulators sum w * x * 2^power of raw codes.
+
+        bias = (bias - x_zero * sum w) * 2^power
+
+    Args:
+        facts: A node that `refuse_scaling` does not refuse.
+        sums: Sum of the weights of each channel.
+        gain: log2 of what the kernel's accumulators are multiplied by anyway.
+    """
+    shift = common_shift(facts)
+    assert shift is not None
+    power = _missing_power(shift, gain)
+    zero = facts.geometry.get("x_zero", 0)
+    return Scaling(
+        power,
+        (facts.tables["bias"].astype(np.int64) - zero * sums) << power,
+        facts.tables["multiplier"].astype(np.int64),
+        MappingProxyType(_number(facts, shift + power)),
+    )
+
+
+def common_shift(facts: Facts) -> int | None:
+    """The shift of all channels, None where they differ."""
+    shifts = facts.tables["shift"]
+    return None if np.ptp(shifts) else int(shifts.flat[0])
+
+
+def to_words(values: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    """Integers modulo 2^32."""
+    return (np.asarray(values, np.int64) & 0xFFFFFFFF).astype(np.uint32)
+
+
+def pair_words(low: npt.ArrayLike, high: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    """Two int16 in a word."""
+    one, two = np.asarray(low, np.int64), np.asarray(high, np.int64)
+    return ((one & 0xFFFF) | (two & 0xFFFF) << 16).astype(np.uint32)
+
+
+def _missing_power(shift: int, gain: int) -> int:
+    return max(gain, _LEAST_SHIFT - shift)
+
+
+def _number_twice(facts: Facts) -> tuple[dict[str, int], Int64s]:
+    """Numbers of the clip range alone, and the addend of each channel."""
+    numbers = _number(facts, _LEAST_SHIFT)
+    zero = (numbers["addend"] - 1) // 2
+    shift = -facts.tables["exponent"].astype(np.int64)
+    addend: Int64s = (np.int64(1) << (shift - 1)) + zero * (np.int64(1) << shift)
+    return {**numbers, "shift": 0, "addend": 0, "twice": 1}, addend
+
+
+def _number(facts: Facts, shift: int) -> dict[str, int]:
+    lo, hi = facts.geometry["lo"], facts.geometry["hi"]
+    zero = facts.geometry["zero_point"]
+    bits = (hi - lo).bit_length()
+    whole = hi - lo + 1 == 1 << bits
+    if whole and bits and -lo == 1 << (bits - 1):
+        clip = _SATURATE
+    elif whole and bits and lo == 0:
+        clip = _SATURATE_UNSIGNED
+    else:
+        clip, zero = _CLIP, zero - lo
+    addend = (1 << (shift - 33)) + zero * (1 << (shift - 32))
+    return {
+        "shift": shift - 32,
+        "addend": addend,
+        "clip": clip,
+        "bits": bits,
+        "lo": lo,
+        "hi": hi,
+        "twice": 0,
+    }

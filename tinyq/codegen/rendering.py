@@ -1,0 +1,69 @@
+"""Templates with the values that they are filled with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from tinyq.codegen import ctext
+from tinyq.codegen.kernels import Stage
+from tinyq.resources import TEMPLATES
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Function
+
+
+def make_environment() -> jinja2.Environment:
+    """Templates with the text functions of ``ctext``; a name that is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the output is C
+    )
+    environment.globals.update(fill=ctext.fill)
+    environment.filters.update(
+        assembly=ctext.quote_assembly,
+        comment=ctext.comment,
+        plain=ctext.plain,
+        table=ctext.write_table,
+        words=ctext.write_words,
+        fields=ctext.write_fields,
+        hex_bytes=ctext.write_digest,
+        first_row=ctext.decode_first_row,
+    )
+    return environment
+
+
+def render_function(environment: jinja2.Environment, function: Function) -> str:
+    """The C text of a kernel for one combination of formats and output stage."""
+    path = function.kernel.path.relative_to(TEMPLATES).as_posix()
+    return environment.get_template(path).render(list_values(function))
+
+
+def list_values(function: Function) -> dict[str, Any]:
+    """What a kernel template knows."""
+    values: dict[str, Any] = {
+        "function": function.name,
+        "op": function.kernel.operation,
+        "inputs": function.inputs,
+        "output": function.output,
+    }
+    if function.stage:
+        values |= {
+            "finish": function.stage.function,
+            "stage": function.stage.stage,
+            "stage_type": function.stage.type,
+        }
+    return values
+
+
+def render_stage(environment: jinja2.Environment, function: Function, stage: Stage) -> str:
+    """The C text of an output stage."""
+    path = stage.path.relative_to(TEMPLATES).as_posix()
+    return environment.get_template(path).render(
+        function=stage.function, stage_type=stage.type, output=function.output
+    )

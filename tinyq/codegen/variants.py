@@ -1,0 +1,282 @@
+"""Variants: which kernel computes a node, what room it needs and how its constants lie.
+
+A kernel template may define macros of one argument, the node's `Facts`:
+
+    applies         any text where the kernel can compute the node, nothing where it cannot
+    scratch_bytes   bytes of arena that it needs while it runs, passed last, as `void *scratch`
+    layout          module of tinyq.codegen.layouts that arranges the constants for it
+
+Without them a kernel computes every node of its operation and formats, without room of its own and
+with the constants as the graph has them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, cast
+
+from tinyq.codegen.kernels import Kernel, Stage, list_candidates, select_stage
+from tinyq.codegen.rendering import list_values, make_environment
+from tinyq.codegen.special import Refusal, Special, is_special, specialize
+from tinyq.errors import TinyqError
+from tinyq.formats import Codes, Format, find_format
+from tinyq.graph import Graph, Node, Tensor, TensorType
+from tinyq.ops.output import Accumulating
+from tinyq.plan import MemoryPlan, find_views, plan
+from tinyq.resources import TEMPLATES
+
+GENERIC = ("generic",)
+# What else a core runs whose instruction set includes another. One that is not named has its own
+# kernels and the generic ones.
+_PREFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "generic": GENERIC,
+        "armv8m": ("armv8m", "armv7em", *GENERIC),
+        "mve": ("mve", "armv8m", "armv7em", *GENERIC),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A kernel rendered for one combination of formats and output stage.
+
+    Attributes:
+        name: ``tq_<operation>_<formats>[_<output format>]_<isa>``.
+        kernel: The template.
+        stage: Output stage, if the operation has one.
+        inputs: Formats of all operands.
+        output: Format of the output.
+        special: The kernel written for one node, None for a kernel for all.
+    """
+
+    name: str
+    kernel: Kernel
+    stage: Stage | None
+    inputs: tuple[Format, ...]
+    output: Format
+    special: Special | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What a kernel may ask about a node.
+
+    Attributes:
+        name: The node.
+        inputs: Types of the operands.
+        output: Type of the output.
+        operands: Codes of the operands that are constants, None for the others.
+        stage: Class of the output stage in lower case, empty without one.
+        tables: Codes of the stage's constants by their names.
+        geometry: Integers of the operation and of the stage.
+        isas: Instruction sets whose kernels may be used, best first.
+    """
+
+    name: str
+    inputs: tuple[TensorType, ...]
+    output: TensorType
+    operands: tuple[Codes | None, ...]
+    stage: str
+    tables: Mapping[str, Codes]
+    geometry: Mapping[str, int]
+    isas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """How a node is computed.
+
+    Attributes:
+        function: The kernel.
+        scratch_bytes: Room in the arena while it runs; None for a kernel that asks for none.
+        constants: Constants that take the place of the graph's, by the names of these.
+    """
+
+    function: Function
+    scratch_bytes: int | None
+    constants: Mapping[str, Tensor]
+
+
+Layout = Callable[[Facts], Mapping[str, tuple[str, Codes]]]
+"""Arranged constants: format and codes by ``operand <index>`` or the name of a stage's constant."""
+
+
+def select_variant(
+    graph: Graph, node: Node, isas: Sequence[str], override: str | None = None
+) -> Variant:
+    """The first variant that applies, in the order of ``isas``; of special kernels the cheapest.
+
+    Args:
+        graph: A verified graph.
+        node: One of its nodes.
+        isas: Instruction sets whose kernels may be used, best first.
+        override: File name of the special kernel that must be used.
+
+    Raises:
+        TinyqError: There is none.
+    """
+    facts = gather_facts(graph, node, isas)
+    if override:
+        return _obey(graph, node, facts, override)
+    for kernel in list_candidates(graph, node, isas):
+        if is_special(kernel):
+            variant = _find_cheapest(graph, node, facts, kernel.isa)
+            if variant:
+                return variant
+            continue
+        function = _make_function(graph, node, kernel)
+        hooks = _read_hooks(function)
+        if "applies" in hooks and not _ask(hooks, "applies", facts):
+            continue
+        scratch = int(_ask(hooks, "scratch_bytes", facts)) if "scratch_bytes" in hooks else None
+        arranged = _arrange(graph, node, facts, _ask(hooks, "layout", facts))
+        return Variant(function, scratch, arranged)
+    raise TinyqError(
+        f"no kernel for {node.op.kernel} takes this layer",
+        where=node.name,
+        remedy="allow the generic kernels",
+    )
+
+
+def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Special | Refusal, ...]:
+    """All special kernels of a node; those that do not fit with the reason."""
+    facts = gather_facts(graph, node, isas)
+    kernels = (kernel for kernel in list_candidates(graph, node, isas) if is_special(kernel))
+    return tuple(specialize(kernel, facts) for kernel in kernels)
+
+
+def _find_cheapest(graph: Graph, node: Node, facts: Facts, isa: str) -> Variant | None:
+    found = [
+        special
+        for special in list_special(graph, node, facts.isas)
+        if isinstance(special, Special) and special.kernel.isa == isa
+    ]
+    if not found:
+        return None
+    best = min(found, key=lambda special: (special.cost, special.kernel.path.name))
+    return _make_variant(graph, node, best)
+
+
+def _obey(graph: Graph, node: Node, facts: Facts, override: str) -> Variant:
+    for found in list_special(graph, node, facts.isas):
+        if found.kernel.path.name == override:
+            if isinstance(found, Refusal):
+                raise TinyqError(f"{override} does not fit: {found.reason}", where=node.name)
+            return _make_variant(graph, node, found)
+    raise TinyqError(
+        f"there is no special kernel {override} for this node",
+        where=node.name,
+        remedy="name a file of templates/kernels for its operation, formats and core",
+    )
+
+
+def _make_variant(graph: Graph, node: Node, special: Special) -> Variant:
+    function = replace(_make_function(graph, node, special.kernel), special=special)
+    return Variant(function, special.scratch_bytes or None, {})
+
+
+def measure_scratch(
+    graph: Graph, isas: Sequence[str], overrides: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, int]:
+    """Bytes of room that the nodes' kernels need, by the names of the nodes that need any."""
+    variants = _select_all(graph, isas, overrides)
+    needs = {name: variant.scratch_bytes for name, variant in variants.items()}
+    return {name: count for name, count in needs.items() if count}
+
+
+def plan_kernels(
+    graph: Graph, isas: Sequence[str], overrides: Mapping[str, str] = MappingProxyType({})
+) -> MemoryPlan:
+    """The memory plan for `emit` with the same arguments: with room for what kernels need."""
+    variants = _select_all(graph, isas, overrides)
+    needs = {name: variant.scratch_bytes or 0 for name, variant in variants.items()}
+    in_place = {
+        name: variant.function.special.in_place
+        for name, variant in variants.items()
+        if variant.function.special
+    }
+    return plan(graph, scratch=needs, in_place=in_place)
+
+
+def prefer_isas(isa: str) -> tuple[str, ...]:
+    """Instruction sets whose kernels a core of ``isa`` runs, best first."""
+    return _PREFERENCES.get(isa, (isa, *GENERIC))
+
+
+def _select_all(
+    graph: Graph, isas: Sequence[str], overrides: Mapping[str, str]
+) -> dict[str, Variant]:
+    views = find_views(graph)
+    return {
+        node.name: select_variant(graph, node, isas, overrides.get(node.name))
+        for node in graph.nodes
+        if node.name not in views
+    }
+
+
+def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
+    """What kernels may ask about a node."""
+    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
+    types = graph.types(node)
+    staged = isinstance(node.op, Accumulating)
+    output = cast(Accumulating, node.op).output if staged else None
+    tables = zip(output.names, node.inputs[count:], strict=True) if output else ()
+    return Facts(
+        name=node.name,
+        inputs=types[:count],
+        output=graph.tensors[node.output].type,
+        operands=tuple(graph.tensors[name].codes for name in node.inputs[:count]),
+        stage=type(output).__name__.lower() if output else "",
+        tables=MappingProxyType(
+            {key: cast(Codes, graph.tensors[name].codes) for key, name in tables}
+        ),
+        geometry=MappingProxyType(dict(node.op.geometry(*types))),
+        isas=tuple(isas),
+    )
+
+
+def _make_function(graph: Graph, node: Node, kernel: Kernel) -> Function:
+    stage = select_stage(graph, node)
+    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
+    finished = stage.tag if stage else ()
+    variant = (kernel.variant,) if kernel.variant else ()
+    name = "_".join(("tq", kernel.operation, *kernel.formats, *finished, kernel.isa, *variant))
+    formats = tuple(graph.tensors[operand].type.format for operand in node.inputs[:count])
+    return Function(name, kernel, stage, formats, graph.tensors[node.output].type.format)
+
+
+@functools.cache
+def _read_hooks(function: Function) -> Mapping[str, Any]:
+    """The macros of a kernel's template."""
+    template = make_environment().get_template(
+        function.kernel.path.relative_to(TEMPLATES).as_posix()
+    )
+    return vars(template.make_module(list_values(function)))
+
+
+def _ask(hooks: Mapping[str, Any], name: str, facts: Facts) -> str:
+    return str(hooks[name](facts)).strip() if name in hooks else ""
+
+
+def _arrange(graph: Graph, node: Node, facts: Facts, layout: str) -> Mapping[str, Tensor]:
+    if not layout:
+        return {}
+    lay_out: Layout = importlib.import_module(f"tinyq.codegen.layouts.{layout}").lay_out
+    count = len(facts.inputs)
+    keys = [f"operand {index}" for index in range(count)] + list(facts.tables)
+    sources = dict(zip(keys, node.inputs, strict=True))
+    arranged = {}
+    for key, (format_name, codes) in lay_out(facts).items():
+        source = graph.tensors[sources[key]]
+        arranged[source.name] = replace(
+            source,
+            name=f"{node.name} {layout} {key}",
+            type=TensorType(codes.shape, find_format(format_name)),
+            codes=codes,
+        )
+    return arranged
