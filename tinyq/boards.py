@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Keys = tuple[str, ...]
 
 _SECTIONS = ("aliases", "families", "boards")
+_LARGEST_BATCH = 4096  # of requests; more saves no time on the line
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Board:
         isa: Which kernels fit: generic, armv7m, armv7em ...
         port: Folder in firmware/ports with the board's registers.
         startup: Folder in firmware/ports with the start-up code of the core, None for a process.
-        toolchain: Compiler family, see `tinyq.build.TOOLCHAINS`.
+        toolchain: Compiler family, see `tinyq.toolchains.TOOLCHAINS`, or what builds instead of
+            tinyq: see `tinyq.toolchains.FOREIGN`.
         cflags: Compiler flags that choose the core.
         flash_origin: First address of the code memory.
         flash_bytes: Size of the code memory, 0 for no limit.
@@ -59,7 +61,11 @@ class Board:
         serial: The serial line.
         flasher: Program and arguments that write the firmware to the board.
         qemu_machine: Machine of QEMU that emulates the board, None without one.
+        simavr_mcu: Chip of simavr that emulates the board, None without one.
         qemu_serial: Which of the machine's serial lines the firmware talks on, from 0.
+        platformio: The board's id in PlatformIO, None where it has none.
+        tested: What has run the board's port: an emulator of this very board or of its chip, or
+            nothing yet ("no": written from the documents, compiled and linked only).
         defines: Macros for the port.
         source: Documents that the numbers come from.
     """
@@ -78,13 +84,21 @@ class Board:
     ram_bytes: Annotated[int, Ge(0)]
     stack_bytes: Annotated[int, Ge(0)]
     clock_hz: Annotated[int, Ge(0)]
-    runner: Literal["serial", "qemu", "host"]
+    runner: Literal["serial", "qemu", "simavr", "host"]
     serial: Serial = field(default_factory=Serial)
     flasher: tuple[str, ...] = ()
     qemu_machine: str | None = None
     qemu_serial: Annotated[int, Ge(0)] = 0
+    simavr_mcu: str | None = None
+    platformio: str | None = None
+    tested: Literal["emulator", "no"] = "no"
     defines: Mapping[str, int | str] = field(default_factory=dict)
     source: Annotated[str, MinLen(1)]
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of samples that a request may carry: a sixteenth of the RAM, at most 4,096."""
+        return min(self.ram_bytes // 16, _LARGEST_BATCH) if self.ram_bytes else _LARGEST_BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,11 @@
 #define TQ_REPLY_BYTES TQ_PAYLOAD_BYTES
 #endif
 
+/* A system with a main of its own calls the firmware by another name. */
+#ifndef TQ_MAIN
+#define TQ_MAIN main
+#endif
+
 #define NAME_BYTES 64
 #define HELLO_BYTES (96 + NAME_BYTES)
 #define FLAG_CYCLE_COUNTER 1u
@@ -63,11 +68,16 @@ static int32_t stride(int32_t bytes)
     return (bytes + 3) / 4 * 4;
 }
 
+/* A counter that is a clock times a factor stands still between two reads. */
 static uint32_t find_flags(void)
 {
     const uint32_t first = tq_port_cycles();
-    const uint32_t second = tq_port_cycles();
-    return first != second ? FLAG_CYCLE_COUNTER : 0u;
+    for (int32_t i = 0; i < 100; i++) {
+        if (tq_port_cycles() != first) {
+            return FLAG_CYCLE_COUNTER;
+        }
+    }
+    return 0u;
 }
 
 static int32_t answer_hello(const uint8_t *payload, int32_t payload_bytes, uint32_t *reply)
@@ -271,7 +281,9 @@ static void pause(void)
     }
 }
 
-int main(void)
+int TQ_MAIN(void);
+
+int TQ_MAIN(void)
 {
     tq_wire_decoder decoder;
     tq_port_init();

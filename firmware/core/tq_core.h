@@ -11,6 +11,9 @@
 /* Start the cycle counter where the core has one. */
 void tq_core_start_cycles(void);
 
+/* Switch instruction and data cache on where the core has them (Cortex-M7). */
+void tq_core_enable_caches(void);
+
 /* Reset the chip. Does not return. */
 void tq_core_restart(void);
 

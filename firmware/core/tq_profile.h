@@ -12,7 +12,13 @@
 #define TQ_NOINLINE
 #endif
 
+#if defined(__AVR__) && !defined(ARDUINO) /* whose linker script knows no pages */
+#include "tq_pages.h"
+#define TQ_CONSTANT(layer) __attribute__((section(".tq_page_" #layer)))
+#define TQ_MARK(layer) (tq_profile_mark(layer), tq_page_load(layer))
+#else
 #define TQ_MARK(layer) tq_profile_mark(layer)
+#endif
 
 /* Note that a layer starts; the mark after the last layer ends the run.
  *

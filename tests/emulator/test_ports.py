@@ -14,14 +14,25 @@ import pytest
 
 from tinyq.boards import Board, load_boards
 from tinyq.build import BuildOptions, Image, build
+from tinyq.targets import simavr
 
 APPLICATION = Path(__file__).parent / "application"
-EMULATED = [board for board in load_boards().values() if board.qemu_machine]
+# The Uno's 2 KiB of RAM do not hold the frame that the application puts on the stack.
+EMULATED = [
+    board
+    for board in load_boards().values()
+    if board.qemu_machine or (board.simavr_mcu and board.ram_bytes >= 8192)
+]
+# Clock after reset, where the emulator has no clock tree and the port stays on that clock.
+AFTER_RESET_HZ = {"stm32f1": 8_000_000, "stm32f4": 16_000_000}
 HOST = load_boards()["host"]
-HSI_HZ = 16_000_000
 TIMEOUT_S = 20.0
 
-pytestmark = pytest.mark.requires("qemu-system-arm", "arm-none-eabi-gcc")
+NEEDS = {
+    "arm-none-eabi": ("qemu-system-arm", "arm-none-eabi-gcc"),
+    "riscv": ("qemu-system-riscv32", "riscv64-unknown-elf-gcc"),
+    "avr": ("avr-gcc", "gcc"),
+}
 
 
 class Process:
@@ -65,31 +76,42 @@ def build_echo(board: Board, out: Path) -> Image:
     return build({}, board, out, BuildOptions(application=APPLICATION, cflags=("-Werror",)))
 
 
-def qemu_command(image: Image) -> list[str]:
+def emulator_command(image: Image) -> list[str]:
+    if image.board.simavr_mcu:
+        return simavr.chip_command(image)
+    riscv = image.board.toolchain == "riscv"
     serials = ["null"] * image.board.qemu_serial + ["stdio"]
     return [
-        "qemu-system-arm",
+        *(("qemu-system-riscv32", "-bios", "none") if riscv else ("qemu-system-arm",)),
         *("-machine", str(image.board.qemu_machine), "-kernel", str(image.elf)),
         *("-display", "none", "-monitor", "none", "-nodefaults"),
         *(word for serial in serials for word in ("-serial", serial)),
     ]
 
 
-@pytest.fixture(scope="module", params=EMULATED, ids=lambda board: board.name)
+def boards(*, stm32: bool = False) -> list:
+    """Emulated boards as parameters, each with the programs that it needs."""
+    return [
+        pytest.param(board, id=board.name, marks=pytest.mark.requires(*NEEDS[board.toolchain]))
+        for board in EMULATED
+        if not stm32 or board.port == "stm32f4"
+    ]
+
+
+@pytest.fixture(scope="module", params=boards())
 def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Image:
     return build_echo(request.param, tmp_path_factory.mktemp("port") / request.param.name)
 
 
 @pytest.fixture
 def device(image: Image) -> Iterator[Process]:
-    process = Process(qemu_command(image))
+    process = Process(emulator_command(image))
     yield process
     process.close()
 
 
 def expected_clock(board: Board) -> int:
-    """QEMU has no clock tree for the STM32F405, so the port stays on its internal oscillator."""
-    return HSI_HZ if board.port == "stm32f4" else board.clock_hz
+    return AFTER_RESET_HZ.get(board.port, board.clock_hz)
 
 
 def test_start_copies_data_clears_bss_and_reports_the_clock_it_reached(device, image):
@@ -105,7 +127,7 @@ def test_every_byte_comes_back_in_order(device, rng):
 
 def test_bytes_that_come_before_the_receiver_is_on_do_not_block_the_line(image):
     for _ in range(3):
-        device = Process(qemu_command(image))
+        device = Process(emulator_command(image))
         try:
             device.write(b"\xaa" * 4)
             device.read_greeting()
@@ -135,12 +157,7 @@ def test_reset_starts_again_with_fresh_data(device, image):
 
 
 # QEMU's MPS2 boards swallow writes below their RAM; the STM32F405 has nothing there.
-@pytest.mark.parametrize(
-    "image",
-    [board for board in EMULATED if board.port == "stm32f4"],
-    indirect=True,
-    ids=lambda board: board.name,
-)
+@pytest.mark.parametrize("image", boards(stm32=True), indirect=True)
 def test_stack_overflow_restarts_the_board_instead_of_spoiling_data(device, image):
     device.read_greeting()
     device.write(b"\x03")

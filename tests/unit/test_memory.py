@@ -1,4 +1,4 @@
-"""firmware/ports/cortexm/memory.c, compiled for the host under other names."""
+"""firmware/ports/bare/memory.c, compiled for the host under other names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.requires("gcc")
 def memory(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library = tmp_path_factory.mktemp("memory") / "memory.so"
     renamed = [f"-D{name}=tq_{name}" for name in NAMES]
-    source = FIRMWARE / "ports" / "cortexm" / "memory.c"
+    source = FIRMWARE / "ports" / "bare" / "memory.c"
     flags = ["-std=c99", "-O2", "-Werror", "-fno-tree-loop-distribute-patterns", *renamed]
     subprocess.run(
         ["gcc", "-shared", "-fPIC", *flags, str(source), "-o", str(Path(library))], check=True

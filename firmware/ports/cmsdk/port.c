@@ -1,17 +1,17 @@
-/* Port of Arm's MPS2 images (AN385, AN386, AN500): UART 0 of the Cortex-M System Design Kit.
+/* Port of Arm's MPS2 and MPS3 images (AN385, AN386, AN500, AN505, AN547): UART 0 of the Cortex-M
+ * System Design Kit.
  *
- * From the board: TQ_CLOCK_HZ, TQ_BAUD.
+ * From the board: TQ_CLOCK_HZ, TQ_BAUD, TQ_UART (address; the secure one where there are two).
  * Source: Cortex-M System Design Kit Technical Reference Manual (DDI 0479), section 4.3;
- * Application Note AN386, section 3. */
+ * Application Notes AN386, AN505 and AN547, chapters on the programmer's model. */
 #include "tq_build.h"
 #include "tq_core.h"
 #include "tq_port.h"
 
-#define UART 0x40004000u
-#define UART_DATA TQ_REGISTER(UART + 0x00u)
-#define UART_STATE TQ_REGISTER(UART + 0x04u)
-#define UART_CTRL TQ_REGISTER(UART + 0x08u)
-#define UART_BAUDDIV TQ_REGISTER(UART + 0x10u)
+#define UART_DATA TQ_REGISTER(TQ_UART + 0x00u)
+#define UART_STATE TQ_REGISTER(TQ_UART + 0x04u)
+#define UART_CTRL TQ_REGISTER(TQ_UART + 0x08u)
+#define UART_BAUDDIV TQ_REGISTER(TQ_UART + 0x10u)
 
 #define STATE_TX_FULL (1u << 0)
 #define STATE_RX_FULL (1u << 1)

@@ -9,6 +9,7 @@
 #define AIRCR_SYSRESETREQ (1u << 2)
 
 #define STACK_PATTERN 0xA5C3A5C3u
+#define OWN_WORDS 16 /* below the stack pointer: what the painting function may save yet */
 
 extern uint32_t tq_stack_start[];
 extern uint32_t tq_stack_top[];
@@ -78,7 +79,54 @@ uint32_t tq_port_cycles(void)
 
 #endif
 
-void tq_core_restart(void)
+/* Armv7-M Architecture Reference Manual (DDI 0403), B2.2.7 and B3.2.8; on a core without caches the
+ * size register reads 0, and its bits in CCR are not there to be set. */
+#if defined(__ARM_ARCH_7EM__)
+
+#define CCR TQ_REGISTER(0xE000ED14u)
+#define CCSIDR TQ_REGISTER(0xE000ED80u)
+#define CSSELR TQ_REGISTER(0xE000ED84u)
+#define ICIALLU TQ_REGISTER(0xE000EF50u)
+#define DCISW TQ_REGISTER(0xE000EF60u)
+#define CCR_CACHES (1u << 16 | 1u << 17)
+
+/* The contents of a cache after reset are unknown, so every line of the data cache is dropped. */
+static void drop_data_cache(void)
+{
+    CSSELR = 0u;
+    __asm volatile("dsb" ::: "memory");
+    const uint32_t size = CCSIDR;
+    const uint32_t sets = (size >> 13 & 0x7FFFu) + 1u;
+    const uint32_t ways = (size >> 3 & 0x3FFu) + 1u;
+    for (uint32_t set = 0u; set < sets; set++) {
+        for (uint32_t way = 0u; way < ways; way++) {
+            DCISW = way << 30 | set << 5; /* 4 ways, lines of 32 bytes: Cortex-M7 TRM, 4.3 */
+        }
+    }
+}
+
+void tq_core_enable_caches(void)
+{
+    if ((CCR & CCR_CACHES) != 0u) {
+        return; /* a boot loader has; dropping lines now would lose what they hold */
+    }
+    drop_data_cache();
+    ICIALLU = 0u;
+    __asm volatile("dsb\n\tisb" ::: "memory");
+    CCR |= CCR_CACHES;
+    __asm volatile("dsb\n\tisb" ::: "memory");
+}
+
+#else
+
+void tq_core_enable_caches(void)
+{
+}
+
+#endif
+
+/* A port whose chip needs more than this brings its own. */
+__attribute__((weak)) void tq_core_restart(void)
 {
     __asm volatile("dsb" ::: "memory");
     AIRCR = AIRCR_VECTKEY | AIRCR_SYSRESETREQ;
@@ -92,7 +140,7 @@ void tq_port_stack_paint(void)
     uint32_t *limit;
     __asm volatile("mov %0, sp" : "=r"(limit));
     /* volatile: the loop may not become a call, whose frame would lie in what it paints. */
-    for (volatile uint32_t *word = tq_stack_start; word < limit; word++) {
+    for (volatile uint32_t *word = tq_stack_start; word + OWN_WORDS < limit; word++) {
         *word = STACK_PATTERN;
     }
 }

@@ -3,6 +3,7 @@
 #include "tq_port.h"
 
 #define STACK_PATTERN 0xA5C3A5C3u
+#define OWN_WORDS 16 /* below the stack pointer: what the painting function may save yet */
 
 extern uint32_t tq_stack_start[];
 extern uint32_t tq_stack_top[];
@@ -26,7 +27,7 @@ void tq_port_stack_paint(void)
     uint32_t *limit;
     __asm volatile("mv %0, sp" : "=r"(limit));
     /* volatile: the loop may not become a call, whose frame would lie in what it paints. */
-    for (volatile uint32_t *word = tq_stack_start; word < limit; word++) {
+    for (volatile uint32_t *word = tq_stack_start; word + OWN_WORDS < limit; word++) {
         *word = STACK_PATTERN;
     }
 }
@@ -38,4 +39,9 @@ int32_t tq_port_stack_used(void)
         word++;
     }
     return (int32_t)((uintptr_t)tq_stack_top - (uintptr_t)word);
+}
+
+/* What caches there are, RISC-V chips of this size switch on themselves. */
+void tq_core_enable_caches(void)
+{
 }

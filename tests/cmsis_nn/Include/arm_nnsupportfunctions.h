@@ -1,0 +1,2 @@
+/* The double keeps all in one header. */
+#include "arm_nnfunctions.h"
