@@ -30,7 +30,7 @@ _DEVICE = struct.Struct("<8I32s32s")
 _FLAG_CYCLE_COUNTER = 1
 _NAME_BYTES = 64
 GREETING_BYTES = _DEVICE.size + _NAME_BYTES
-_BATCH_PAYLOAD_BYTES = 4096
+BATCH_BYTES = 4096
 
 
 class Kind(IntEnum):
@@ -162,16 +162,19 @@ def stride(size_bytes: int) -> int:
     return (size_bytes + 3) // 4 * 4
 
 
-def payload_bytes(input_bytes: int, output_bytes: int, layers: int) -> tuple[int, int]:
+def payload_bytes(
+    input_bytes: int, output_bytes: int, layers: int, batch_bytes: int = BATCH_BYTES
+) -> tuple[int, int]:
     """Return the payload capacities that firmware for a model needs.
 
-    A request holds as many inputs as fit into 4,096 bytes, and at least one. A reply holds the
-    outputs of these, the greeting and a profile.
+    A request holds as many inputs as fit into the bytes of a batch, and at least one. A reply holds
+    the outputs of these, the greeting and a profile.
 
     Args:
         input_bytes: Packed bytes of one input, at least 1.
         output_bytes: Packed bytes of one output, at least 1.
         layers: Layers of the model.
+        batch_bytes: What a batch may take; less where RAM is short.
 
     Returns:
         TQ_PAYLOAD_BYTES and TQ_REPLY_BYTES, multiples of 4.
@@ -179,7 +182,7 @@ def payload_bytes(input_bytes: int, output_bytes: int, layers: int) -> tuple[int
     Twin: reply_buffer_holds_hello in firmware/core/main.c.
     """
     larger = max(stride(input_bytes), stride(output_bytes))
-    batch = max(1, _BATCH_PAYLOAD_BYTES // larger)
+    batch = max(1, batch_bytes // larger)
     profile = 4 * (layers + 2) + stride(output_bytes)
     return batch * stride(input_bytes), max(batch * stride(output_bytes), GREETING_BYTES, profile)
 

@@ -66,11 +66,25 @@ PLACES = [
         id="mps2-an386",
         marks=pytest.mark.requires("qemu-system-arm", "arm-none-eabi-gcc"),
     ),
+    pytest.param(
+        "riscv-virt",
+        "qemu",
+        id="riscv-virt",
+        marks=pytest.mark.requires("qemu-system-riscv32", "riscv64-unknown-elf-gcc"),
+    ),
+    pytest.param(
+        "arduino-mega",
+        "simavr",
+        id="arduino-mega",
+        marks=pytest.mark.requires("avr-gcc", "gcc"),
+    ),
 ]
 
 
 def build_image(board, folder, digest=1):
-    request, reply = wire.payload_bytes(INPUT_BYTES, OUTPUT_BYTES, LAYERS)
+    request, reply = wire.payload_bytes(
+        INPUT_BYTES, OUTPUT_BYTES, LAYERS, find_board(board).batch_bytes
+    )
     source = MODEL.replace("DIGEST", str(digest))
     options = BuildOptions(payload_bytes=request, reply_bytes=reply, cflags=("-Werror",))
     return build({PurePosixPath("model.c"): source}, find_board(board), folder, options)
@@ -134,10 +148,10 @@ class TestLink:
         assert (info.input_bytes, info.output_bytes, info.arena_bytes) == (7, 6, 16)
         assert info.model_digest == identity.model_digest == bytes([1]) + bytes(31)
         assert info.firmware_digest == bytes.fromhex(images(board).firmware_digest)
-        assert info.batch == 512
+        assert info.batch == find_board(board).batch_bytes // 8
 
     def test_echo(self, link, rng):
-        for size in (0, 1, 253, 254, 255, 1000):
+        for size in (0, 1, 253, 254, 255, min(link.hello().request_bytes, 1000)):
             payload = rng.bytes(size)
             assert link.echo(payload) == payload
 
@@ -165,9 +179,14 @@ class TestLink:
         assert np.array_equal(outputs[:, :4], expected(inputs))
         assert link.resets >= 1
 
-    def test_profile_and_stack(self, link, rng, board):
+    def test_profile_and_stack(self, link, rng, board, target):
         inputs = draw_inputs(rng, 1)
-        assert link.profile(inputs[0]) is None  # neither a process nor QEMU counts cycles
+        cycles = link.profile(inputs[0])
+        if target == "simavr":
+            assert len(cycles) == LAYERS
+            assert all(count > 0 for count in cycles)
+        else:
+            assert cycles is None  # neither a process nor QEMU counts cycles
         link.paint_stack()
         used = link.stack_used()
         assert used is None if board == "host" else 0 < used < 4096
@@ -221,6 +240,9 @@ class TestLink:
         assert process.returncode is not None
         with pytest.raises(ProcessLookupError):
             os.killpg(process.pid, 0)
+        for _ in range(2):  # and no call starts one again
+            with pytest.raises(LinkError, match="the connection has ended"):
+                link.echo(b"?")
 
 
 class NoisyStream:
@@ -273,7 +295,7 @@ def test_noise_loses_and_doubles_nothing(hurried, host_image, rng, pattern):
 
 class TestErrors:
     def test_targets_are_found_by_module(self):
-        assert target_names() == ("host", "qemu", "serial")
+        assert target_names() == ("host", "qemu", "serial", "simavr")
 
     def test_unknown_target(self, host_image):
         with pytest.raises(LinkError, match="host, qemu, serial"):

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinyq.boards import Board
     from tinyq.build import Image
     from tinyq.targets.counts import InstructionCounts
     from tinyq.wire import DeviceInfo
+
+# Targets that count executed instructions.
+EMULATORS = ("qemu", "simavr")
 
 
 class Link(Protocol):
@@ -67,7 +71,7 @@ def open_link(image: Image, target: str, *, counting: bool = False) -> Link:
 
     Args:
         image: The built firmware.
-        target: "host", "qemu" or "serial:PORT".
+        target: "host", "qemu", "simavr" or "serial:PORT".
         counting: Count executed instructions, where the target can.
 
     Raises:
@@ -80,6 +84,25 @@ def open_link(image: Image, target: str, *, counting: bool = False) -> Link:
         raise LinkError(f"no target is called {name!r}", remedy=f"take one of: {', '.join(names)}")
     link: Link = _load(name).open(image, address, counting=counting)
     return link
+
+
+def default_target(board: Board) -> str:
+    """Return what runs the image of a board unless told otherwise: its emulator, or the host.
+
+    Raises:
+        LinkError: The board has no emulator.
+    """
+    if board.qemu_machine:
+        return "qemu"
+    if board.simavr_mcu:
+        return "simavr"
+    if board.port == "host":
+        return "host"
+    raise LinkError(
+        f"no emulator is known for {board.title}",
+        where=f"board {board.name}",
+        remedy="flash it with `tinyq flash DIR` and measure with --target serial:PORT",
+    )
 
 
 def _load(name: str) -> ModuleType:

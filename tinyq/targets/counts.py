@@ -80,16 +80,32 @@ def plugin_arguments(qemu: str, functions: Functions, layers: int, out: Path) ->
 
     Twin: qemu_plugin_install in firmware/emulator/tq_count.c.
     """
+    plugin = build_plugin(find_interface(qemu))
+    words = [f"file={plugin}", *settings(functions, layers, out)]
+    return ["-plugin", ",".join(map(_escape, words))]
+
+
+def settings(functions: Functions, layers: int, out: Path) -> list[str]:
+    """Return what a counter must know of an image, as words NAME=VALUE.
+
+    Args:
+        functions: Functions of the image.
+        layers: Layers of the model.
+        out: File that the counter writes.
+
+    Raises:
+        LinkError: If the image has no marks.
+
+    Twin: parse_setting in firmware/emulator/tq_count.c.
+    """
     run, mark = functions.find("tq_profile_run"), functions.find("tq_profile_mark")
-    settings = [
-        f"file={_escape(build_plugin(find_interface(qemu)))}",
-        f"out={_escape(out)}",
+    words = [
+        f"out={out}",
         f"run={run.address:#x}",
         f"mark={mark.address:#x}",
         f"layers={layers}",
     ]
-    settings += [f"skip={_range(functions.find(name))}" for name in _SKIPPED]
-    return ["-plugin", ",".join(settings)]
+    return words + [f"skip={_range(functions.find(name))}" for name in _SKIPPED]
 
 
 def find_interface(qemu: str) -> int:
@@ -123,7 +139,7 @@ def build_plugin(interface: int) -> Path:
         )
     flags = _plugin_flags(interface)
     identity = "\0".join([compiler, *flags]).encode() + _SOURCE.read_bytes()
-    plugin = _cache_folder() / f"tq_count-{hashlib.sha256(identity).hexdigest()[:16]}.so"
+    plugin = cache_folder() / f"tq_count-{hashlib.sha256(identity).hexdigest()[:16]}.so"
     if not plugin.exists():
         _compile([compiler, *flags], plugin)
     return plugin
@@ -193,15 +209,16 @@ def _compile(command: list[str], plugin: Path) -> None:
         built.replace(plugin)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of what is compiled for emulators, kept from run to run."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "tinyq"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyq"
 
 
-def _escape(path: Path) -> str:
-    """Return a path for QEMU's option syntax, where a comma is written twice."""
-    return str(path).replace(",", ",,")
+def _escape(word: str) -> str:
+    """Return a word for QEMU's option syntax, where a comma is written twice."""
+    return word.replace(",", ",,")
 
 
 def _range(symbol: Symbol) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,27 @@ from tinyq.targets.streams import ProcessStream
 from tinyq.targets.symbols import read_functions, read_identity
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tinyq.build import Image
 
-_QEMU = "qemu-system-arm"
+
+@dataclass(frozen=True, slots=True)
+class _Emulator:
+    program: str
+    options: tuple[str, ...]
+    remedy: str
+
+
+_ARM = _Emulator(
+    "qemu-system-arm", (), "apt-get install qemu-system-arm (macOS: brew install qemu)"
+)
+_RISCV = _Emulator(
+    "qemu-system-riscv32",
+    ("-bios", "none"),
+    "apt-get install qemu-system-misc (macOS: brew install qemu)",
+)
 
 
 class EmulatorLink(Session):
@@ -42,8 +61,12 @@ class EmulatorLink(Session):
             command += counts.plugin_arguments(
                 command[0], read_functions(image.elf), identity.layers, self._counts_file
             )
-        where = f"{_QEMU} -machine {image.board.qemu_machine}"
+        where = f"{Path(command[0]).name} -machine {image.board.qemu_machine}"
         super().__init__(lambda: ProcessStream(command), where, identity)
+
+    def profile(self, packed: NDArray[np.uint8]) -> tuple[int, ...] | None:
+        """Return `None`: QEMU models no time, so a timer that it has counts no cycles."""
+        return None
 
     def instruction_counts(self) -> counts.InstructionCounts | None:
         """End the emulator and return what it counted; `None` when it was started without.
@@ -74,13 +97,10 @@ def open(image: Image, address: str = "", *, counting: bool = False) -> Emulator
     return EmulatorLink(image, counting=counting)
 
 
-def _find_qemu() -> str:
-    program = shutil.which(_QEMU)
+def _find_emulator(emulator: _Emulator) -> str:
+    program = shutil.which(emulator.program)
     if program is None:
-        raise ToolMissing(
-            f"{_QEMU} is not installed",
-            remedy="apt-get install qemu-system-arm (macOS: brew install qemu)",
-        )
+        raise ToolMissing(f"{emulator.program} is not installed", remedy=emulator.remedy)
     return program
 
 
@@ -91,7 +111,9 @@ def _machine_command(image: Image) -> list[str]:
             f"QEMU has no machine for board {board.name}",
             remedy="choose a board with an emulator (`tinyq boards`), or --target serial:PORT",
         )
-    command = [_find_qemu(), "-machine", board.qemu_machine, "-kernel", str(image.elf)]
+    emulator = _RISCV if board.isa == "rv32" else _ARM
+    command = [_find_emulator(emulator), *emulator.options]
+    command += ["-machine", board.qemu_machine, "-kernel", str(image.elf)]
     command += ["-display", "none", "-monitor", "none", "-nodefaults"]
     # mux puts 32 bytes of buffer before a UART without one, which makes the line five times faster.
     # Its escape character must not occur in the data, so it is none of the 256 bytes.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tinyq.errors import LinkError
 from tinyq.targets.session import Session
-from tinyq.targets.streams import PortStream
+from tinyq.targets.streams import PortStream, port_errors
 from tinyq.targets.symbols import read_identity
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def _connect(address: str, baud: int) -> PortStream:
         port.open()
     except ValueError as error:
         raise LinkError(f"the port cannot be opened: {error}", where=address) from None
-    except (serial.SerialException, OSError) as error:
+    except port_errors() as error:
         raise _explain(address, error) from None
     return PortStream(port)
 
 
-def _explain(address: str, error: OSError) -> LinkError:
-    number = error.errno
+def _explain(address: str, error: Exception) -> LinkError:
+    number = getattr(error, "errno", None)
     text = str(error).lower()
     if number == errno.ENOENT or "filenotfound" in text:
         message, remedy = "there is no such serial port", _advise(address, list_ports())

@@ -28,6 +28,10 @@ _GREETING_SECONDS = 2.0
 _REPLY_SECONDS = 3.0
 _FIRST_INFERENCE_SECONDS = 20.0
 _QUIET_SECONDS = 0.02
+_NOISE_SECONDS = 1.0
+_RETURN_SECONDS = 20.0
+_RETRY_SECONDS = 0.2
+_SHOWN_BYTES = 24
 
 _REFUSALS = {
     Refusal.KIND: "it does not know the request",
@@ -67,9 +71,12 @@ class Session:
         self._reply_seconds = 0.0
         self._arrived: deque[Frame | Damaged] = deque()
         self._decoder = wire.Decoder()
+        self._heard = b""  # since the last request
+        self._may_return = False  # a port that goes away: once greeted, until closed
         self._stream = connect()
         try:
             self._info = self._greet()
+            self._may_return = True
         except BaseException:
             self._stream.close()
             raise
@@ -87,7 +94,8 @@ class Session:
     def infer(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Run the model on packed inputs, as many per frame as the device takes.
 
-        A reset on the way is noticed and the batch that it hit is sent again.
+        A reset on the way, or a port that goes and comes back, is noticed and the batch that it
+        hit is sent again.
 
         Args:
             inputs: Packed inputs, uint8, shape (n, input_bytes).
@@ -159,6 +167,7 @@ class Session:
 
     def close(self) -> None:
         """End the connection and what it started. A second call does nothing."""
+        self._may_return = False
         self._stream.close()
 
     def _check_inputs(self, inputs: NDArray[np.uint8]) -> None:
@@ -247,6 +256,7 @@ class Session:
         # The first delimiter ends whatever noise or half frame the device has before.
         line = b"\0" + wire.encode(Frame(kind, self._sequence, payload))
         size = len(line) + self._reply_limit(kind, payload)
+        self._heard = b""
         for _ in range(_ATTEMPTS):
             sent = time.monotonic()
             self._send(line)
@@ -255,10 +265,21 @@ class Session:
             if reply is not None:
                 self._reply_seconds = time.monotonic() - sent  # of this attempt, not of lost ones
                 return reply
-        raise LinkError(
-            f"the device is silent: no sound reply to {kind.name} in {_ATTEMPTS} attempts",
+        raise self._explain_silence(kind)
+
+    def _explain_silence(self, kind: Kind) -> LinkError:
+        failure = f"no sound reply to {kind.name} in {_ATTEMPTS} attempts"
+        if not self._heard:
+            return LinkError(
+                f"the device is silent: {failure}",
+                where=self._where,
+                remedy="check cable, baud rate and power, and that the image is flashed",
+            )
+        return LinkError(
+            f"{failure}, but other bytes came: {self._heard[:_SHOWN_BYTES]!r}",
             where=self._where,
-            remedy="check cable, baud rate and power, and that the image is flashed",
+            remedy="check that this is the port of the board, its baud rate and its cable, "
+            "and that the image is flashed",
         )
 
     def _reply_limit(self, kind: Kind, payload: bytes) -> int:
@@ -312,16 +333,22 @@ class Session:
             if left <= 0:
                 return None
             try:
-                self._arrived.extend(self._decoder.feed(self._stream.read(left)))
+                self._arrived.extend(self._decoder.feed(self._read(left)))
             except StreamEnded as ended:
                 self._reconnect(ended)
         return self._arrived.popleft()
 
+    def _read(self, seconds: float) -> bytes:
+        received = self._stream.read(seconds)
+        self._heard += received[: _SHOWN_BYTES - len(self._heard)]
+        return received
+
     def _wait_for_quiet(self) -> None:
         """Drop what is under way, such as further complaints about the same frame."""
         self._arrived.clear()
+        limit = time.monotonic() + _NOISE_SECONDS  # a device that is no board may never pause
         try:
-            while received := self._stream.read(_QUIET_SECONDS):
+            while time.monotonic() < limit and (received := self._read(_QUIET_SECONDS)):
                 self._decoder.feed(received)
         except StreamEnded as ended:
             self._reconnect(ended)
@@ -333,17 +360,37 @@ class Session:
             self._reconnect(ended)
 
     def _reconnect(self, ended: StreamEnded) -> None:
-        """Start a program again that has left with status 0, which is its reset."""
-        if ended.status != 0:
+        """Start a program again that has left with status 0, its reset, or wait for a port."""
+        if ended.status is None and self._may_return:
+            self._stream = self._await_return(ended)
+        elif ended.status == 0:
+            self._stream = self._connect()
+        else:
+            self._may_return = False
             raise LinkError(
                 _describe_end(ended),
                 where=self._where,
                 remedy=None if ended.status is not None else "plug it in and try again",
             ) from None
-        self._stream = self._connect()
         self._decoder = wire.Decoder()
         self._arrived.clear()
         raise _ResetNoticed from None
+
+    def _await_return(self, ended: StreamEnded) -> Stream:
+        """Open a port again whose cable was pulled and plugged."""
+        # An open file would keep the system from giving the port its old name.
+        self._stream.close()
+        limit = time.monotonic() + _RETURN_SECONDS
+        while time.monotonic() < limit:
+            with contextlib.suppress(LinkError):
+                return self._connect()
+            time.sleep(_RETRY_SECONDS)
+        self._may_return = False
+        raise LinkError(
+            f"{_describe_end(ended)}; the port has not come back in {_RETURN_SECONDS:.0f} seconds",
+            where=self._where,
+            remedy="plug the board in and run the same command again",
+        ) from None
 
 
 def _describe_end(ended: StreamEnded) -> str:

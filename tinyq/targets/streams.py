@@ -167,6 +167,16 @@ def _start(command: Sequence[str]) -> _Child:
     return _Child(process, os.fdopen(guard_write, "wb", buffering=0), outer, log)
 
 
+def port_errors() -> tuple[type[Exception], ...]:
+    """Return what pyserial raises: its own errors, the system's, and those of the terminal."""
+    errors: tuple[type[Exception], ...] = (OSError,)  # serial.SerialException is one
+    with contextlib.suppress(ImportError):  # Windows has no termios
+        import termios
+
+        errors += (termios.error,)
+    return errors
+
+
 class PortStream:
     """A serial port that pyserial has opened.
 
@@ -181,13 +191,11 @@ class PortStream:
 
     def read(self, timeout: float) -> bytes:
         """Return what has arrived, waiting up to `timeout` seconds."""
-        import serial
-
         try:
             self._port.timeout = max(timeout, 0.0)
             first = bytes(self._port.read(1))
             return first + bytes(self._port.read(self._port.in_waiting)) if first else b""
-        except (serial.SerialException, OSError) as error:
+        except port_errors() as error:
             raise StreamEnded(None, str(error)) from None
 
     def write(self, line: bytes) -> None:
@@ -200,10 +208,10 @@ class PortStream:
             self._port.flush()
         except serial.SerialTimeoutException:
             return
-        except (serial.SerialException, OSError) as error:
+        except port_errors() as error:
             raise StreamEnded(None, str(error)) from None
 
     def close(self) -> None:
         """Close the port."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*port_errors()):
             self._port.close()

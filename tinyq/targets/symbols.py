@@ -117,7 +117,8 @@ def read_identity(elf: Path) -> Identity | None:
         if file.read(4) != b"\x7fELF":
             return None
         image = ELFFile(file)
-        model = _read(image, "tq_model_instance", elf)[image.elfclass // 8 :]
+        pointer_bytes = 2 if image["e_machine"] == "EM_AVR" else image.elfclass // 8
+        model = _read(image, "tq_model_instance", elf)[pointer_bytes:]
         layers = int.from_bytes(model[_LAYERS_OFFSET : _LAYERS_OFFSET + 4], "little")
         firmware = _read(image, "tq_firmware_digest", elf)
     return Identity(model[:_DIGEST_BYTES], firmware, layers)
