@@ -1,0 +1,263 @@
+"""The formulas of the methods against plain NumPy, number by number of the survey's equations."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinyq.quantizers import METHODS, WeightQuantizer, gradients, levels, scales, thresholds
+from tinyq.quantizers.activations import ClipQuantizer, ShiftedSignQuantizer
+from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
+
+ALL = (0,)
+
+
+def column(values):
+    return np.asarray(values, np.float32)[:, None]
+
+
+def array(tensor):
+    return np.asarray(tensor)
+
+
+def test_eq_8_to_10_random_codes_have_the_mean_of_the_weights(rng):
+    noise = rng.random((200_000, 5)).astype(np.float32)
+    x = np.array([-1.5, -0.4, 0.0, 0.3, 0.9], np.float32)
+    for draw, mean in (
+        (draw_sign, np.clip(x, -1, 1)),
+        (draw_ternary, np.clip(x, -1, 1)),
+        (draw_nearest, x),
+    ):
+        codes = array(draw(np.broadcast_to(x, noise.shape), noise))
+        np.testing.assert_array_equal(codes, np.round(codes))
+        np.testing.assert_allclose(codes.mean(axis=0), mean, atol=0.02)
+    assert set(np.unique(array(draw_ternary(np.broadcast_to(x, noise.shape), noise)))) == {-1, 0, 1}
+
+
+def test_eq_11_powers_are_bounded_and_zero_stays(rng):
+    count, step = 4, 0.25
+    weights = np.concatenate([[0.0], 2.0 ** rng.uniform(-6, 4, 400) * rng.choice([-1, 1], 400)])
+    codes = array(levels.powers_of_two(count, log=True).encode(weights.astype(np.float32), step))
+    for weight, code in zip(weights, codes, strict=True):
+        exponent = np.round(np.log2(abs(weight) / step)) if weight else -1.0
+        wanted = np.sign(weight) * 2.0 ** min(exponent, count - 1) if exponent >= 0 else 0.0
+        assert code == wanted, weight
+
+
+def test_incremental_powers_round_to_the_next_number(rng):
+    level_set = levels.powers_of_two(3)
+    weights = rng.normal(0, 3, 500).astype(np.float32)
+    choices = np.array([-4, -2, -1, 0, 1, 2, 4])
+    nearest = choices[np.abs(weights[:, None] - choices).argmin(axis=1)]
+    np.testing.assert_array_equal(array(level_set.encode(weights, 1.0)), nearest)
+
+
+@pytest.mark.parametrize("largest", [0.3, 0.74, 0.76, 1.0, 1.49, 1.51, 3.0])
+def test_incremental_window_is_the_papers(largest):
+    weights = column([largest, -0.1 * largest, 0.0])
+    smallest = float(array(thresholds.smallest_power(3)(weights, ALL))[0, 0])
+    assert smallest == 2.0 ** (np.floor(np.log2(4 * largest / 3)) - 2)
+
+
+def test_additive_powers_are_the_papers():
+    level_set = levels.additive_powers(terms=2, bits=2)
+    first, second = (0, 1, 2**-2, 2**-4), (0, 2**-1, 2**-3, 2**-5)
+    wanted = sorted({32 * (a + b) for a, b in itertools.product(first, second)} - {0})
+    assert level_set.magnitudes == tuple(wanted) and len(wanted) == 15
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_eq_17_best_threshold_against_brute_force(seed):
+    generator = np.random.default_rng(seed)
+    weights = column(generator.normal(0, 0.4, 40) * generator.uniform(0.2, 2, 40))
+    best = min(
+        ((weights - scale * codes) ** 2).sum()
+        for kept in range(1, 41)
+        for codes in [
+            np.sign(weights) * (np.abs(weights) >= np.sort(np.abs(weights.ravel()))[-kept])
+        ]
+        for scale in [np.abs(weights[codes != 0]).mean()]
+    )
+    unit = array(thresholds.best_ternary_threshold(weights, ALL))
+    codes = array(levels.Ternary().encode(weights, unit))
+    scale = array(scales.kept_mean_scale(weights, codes, unit, ALL))
+    assert ((weights - scale * codes) ** 2).sum() == pytest.approx(best, rel=1e-5)
+
+
+def test_eq_17_per_channel_is_the_same_as_alone(rng):
+    kernel = rng.normal(0, 1, (3, 3, 4, 5)).astype(np.float32)
+    together = array(thresholds.best_ternary_threshold(kernel, (0, 1, 2)))
+    assert together.shape == (1, 1, 1, 5)
+    for channel in range(5):
+        alone = thresholds.best_ternary_threshold(column(kernel[..., channel].ravel()), ALL)
+        assert together[0, 0, 0, channel] == pytest.approx(float(array(alone)[0, 0]))
+
+
+def test_eq_18_is_near_the_best_threshold(rng):
+    for draw, ratio in ((rng.normal(0, 1, 40_000), 0.77), (rng.uniform(-1, 1, 40_000), 0.667)):
+        weights = column(draw)
+        best = float(array(thresholds.best_ternary_threshold(weights, ALL))[0, 0])
+        assert best / np.abs(weights).mean() == pytest.approx(ratio, abs=0.04)
+        rule = float(array(thresholds.ternary_threshold(weights, ALL))[0, 0])
+        assert rule == pytest.approx(0.7 * np.abs(weights).mean(), rel=1e-5)
+
+
+def ternary(weights, high, low, threshold):
+    return np.where(weights > threshold, high, np.where(weights < -threshold, -low, 0.0))
+
+
+def test_eq_24_scale_gradients_against_differences(rng):
+    weights, target = rng.normal(0, 1, 50), rng.normal(0, 1, 50)
+    high, low, threshold, delta = 0.8, 1.3, 0.4, 1e-5
+
+    def loss(a, b):
+        return 0.5 * ((ternary(weights, a, b, threshold) - target) ** 2).sum()
+
+    upstream = ternary(weights, high, low, threshold) - target
+    codes = ternary(weights, 1.0, 1.0, threshold)
+    by_high, by_low = (array(slope) for slope in gradients.ternary_scale_slopes(codes))
+    numeric_high = (loss(high + delta, low) - loss(high - delta, low)) / (2 * delta)
+    numeric_low = (loss(high, low + delta) - loss(high, low - delta)) / (2 * delta)
+    assert (upstream * by_high).sum() == pytest.approx(numeric_high, rel=1e-5)
+    assert (upstream * by_low).sum() == pytest.approx(numeric_low, rel=1e-5)
+    by_weight = array(gradients.ternary_weight_slope(codes, np.float64(high), np.float64(low)))
+    np.testing.assert_allclose(
+        by_weight, np.where(codes > 0, high, np.where(codes < 0, low, 1)), 1e-6
+    )
+
+
+def test_eq_25_and_sparsity(rng):
+    weights = column(rng.normal(0, 1, 200))
+    unit = array(thresholds.share_of_max(0.05)(weights, ALL))
+    assert unit[0, 0] == pytest.approx(0.05 * np.abs(weights).max())
+    for zeros in (0.0, 0.5, 0.9):
+        codes = levels.Ternary().encode(weights, thresholds.sparsity(zeros)(weights, ALL))
+        assert (array(codes) == 0).mean() == pytest.approx(zeros, abs=0.01)
+
+
+def test_eq_26_and_27_use_magnitudes(rng):
+    weights = column(rng.normal(0, 1, 300))
+    alpha = np.abs(weights).mean() + 0.05 * np.abs(weights).max()
+    quantizer = WeightQuantizer(METHODS["elq2"].weights, ALL)
+    quantizer.build(weights.shape)
+    expected = ternary(weights, alpha, alpha, 0.5 * alpha)
+    np.testing.assert_allclose(array(quantizer.quantized(weights)), expected, rtol=1e-5)
+
+
+def test_eq_30_areas_between_sign_and_approximation():
+    x = np.linspace(-1, 1, 200_001, dtype=np.float64)
+    for slope, area in (
+        (gradients.clipped_identity, 1),
+        (gradients.quadratic, 2 / 3),
+        (gradients.cubic, 0.5),
+    ):
+        curve = np.cumsum(array(slope(tf.constant(x)))) * (x[1] - x[0]) - 1
+        found = np.abs(np.sign(x) - curve).sum() * (x[1] - x[0])
+        assert found == pytest.approx(area, abs=1e-3)
+
+
+def test_eq_36_sharpness_ends_at_ten():
+    assert gradients.sharpen(0.0) == pytest.approx(0.1)
+    assert gradients.sharpen(0.5) == pytest.approx(1.0)
+    assert gradients.sharpen(1.0) == pytest.approx(10.0)
+
+
+def test_eq_37_steps_have_the_least_error():
+    from tinyq.quantizers.activation_presets import GAUSSIAN_STEPS
+
+    x = np.linspace(1e-4, 8, 40_000)
+    density = np.exp(-(x**2) / 2)
+    for bits, step in GAUSSIAN_STEPS.items():
+        top = 2**bits - 1
+
+        def error(step, top=top):
+            return (density * (x - step * np.clip(np.floor(x / step + 0.5), 1, top)) ** 2).sum()
+
+        assert error(step) < min(error(0.99 * step), error(1.01 * step))
+
+
+def test_eq_40_and_41_log_tail_is_continuous():
+    highest = 1.6
+    x = tf.constant([-1.0, 0.5, highest, highest + 1e-4, highest + 1.0, 9.0])
+    slopes = array(gradients.log_tail(x, highest))
+    np.testing.assert_allclose(slopes, [0, 1, 1, 1, 0.5, 1 / (9.0 - 0.6)], rtol=2e-4)
+    grid = np.linspace(highest, 6, 200_001)
+    integral = array(gradients.log_tail(tf.constant(grid), highest)).mean() * (6 - highest)
+    assert integral == pytest.approx(np.log(6 - (highest - 1)), rel=1e-4)
+
+
+def test_eq_42_to_44_shift():
+    quantizer = ShiftedSignQuantizer(gradients.unit_box, center=0.5)
+    quantizer.build((None, 1))
+    quantizer.learned.assign(0.8)
+    x = tf.constant(np.linspace(-2, 2, 401, dtype=np.float32)[:, None] + 1e-4)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = quantizer(x, training=True)
+    by_x, by_shift = tape.gradient(y, [x, quantizer.learned.value])
+    clipped = np.clip(array(x) + 0.8, 0, 1)
+    np.testing.assert_array_equal(array(y), 2.0 * (clipped >= 0.5) - 1)
+    through = ((array(x) + 0.8 >= 0) & (array(x) + 0.8 <= 1)).astype(np.float32)
+    np.testing.assert_array_equal(array(by_x), through)
+    assert float(by_shift) == through.sum()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5])
+def test_eq_45_to_47_clipping_level(bits, rng):
+    quantizer = ClipQuantizer(bits)
+    quantizer.build((None, 1))
+    quantizer.learned.assign(1.7)
+    quantizer.seen.assign(1.0)
+    x = tf.constant(rng.uniform(-1, 3, (500, 1)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = quantizer(x, training=True)
+    by_x, by_level = tape.gradient(y, [x, quantizer.learned.value])
+    values, top = array(x), 2**bits - 1
+    clipped = 0.5 * (np.abs(values) - np.abs(values - 1.7) + 1.7)
+    np.testing.assert_allclose(y, np.round(clipped * top / 1.7) * 1.7 / top, atol=1e-5)
+    assert len(np.unique(np.round(array(y), 5))) == 2**bits
+    np.testing.assert_array_equal(array(by_x), (values >= 0) & (values < 1.7))
+    assert float(by_level) == (values >= 1.7).sum()
+
+
+def word_of(bits):
+    return sum(int(bit) << position for position, bit in enumerate(bits))
+
+
+def test_eq_57_exponents_with_the_sign_of_the_weight(rng):
+    exponents_w, exponents_x = rng.integers(0, 7, 30), rng.integers(0, 4, 30)
+    signs = rng.choice([-1, 0, 1], 30)
+    shifted = sum(
+        int(s) * (1 << int(a + b)) for s, a, b in zip(signs, exponents_w, exponents_x, strict=True)
+    )
+    assert shifted == (signs * 2**exponents_w * 2**exponents_x).sum()
+
+
+def test_eq_59_bit_planes(rng):
+    w, x = rng.integers(0, 8, 30), rng.integers(0, 16, 30)
+    planes_w = [word_of((w >> m) & 1) for m in range(3)]
+    planes_x = [word_of((x >> n) & 1) for n in range(4)]
+    total = sum(
+        2 ** (m + n) * (planes_w[m] & planes_x[n]).bit_count() for m in range(3) for n in range(4)
+    )
+    assert total == (w * x).sum()
+
+
+def test_eq_60_and_61_signs_and_bases(rng):
+    count = 27
+    mask = (1 << count) - 1
+    bases_w, bases_x = rng.choice([-1, 1], (2, count)), rng.choice([-1, 1], (3, count))
+    values_w, values_x = rng.normal(0, 1, 2), rng.normal(0, 1, 3)
+
+    def dot(a, b):
+        return 2 * (~(word_of(a > 0) ^ word_of(b > 0)) & mask).bit_count() - count
+
+    assert dot(bases_w[0], bases_x[0]) == (bases_w[0] * bases_x[0]).sum()
+    total = sum(
+        values_w[i] * values_x[j] * dot(bases_w[i], bases_x[j]) for i in range(2) for j in range(3)
+    )
+    assert total == pytest.approx(((values_w @ bases_w) * (values_x @ bases_x)).sum())

@@ -1,0 +1,23 @@
+"""Quantizers as parts that compose, and the methods made of them.
+
+Level sets, scales, thresholds, rounding and gradient estimators are pure functions, each written
+once; `METHODS` names the combinations that the literature proposes.
+"""
+
+from __future__ import annotations
+
+from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+from tinyq.quantizers.methods import METHODS, Method, find_activations, find_method, find_weights
+from tinyq.quantizers.weights import WeightParts, WeightQuantizer
+
+__all__ = [
+    "METHODS",
+    "ActivationQuantizer",
+    "Encoding",
+    "Method",
+    "WeightParts",
+    "WeightQuantizer",
+    "find_activations",
+    "find_method",
+    "find_weights",
+]

@@ -1,0 +1,499 @@
+"""Activations: what a layer hands to the next, in a format of few bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from tinyq.formats import Format, find_format
+from tinyq.quantizers.gradients import (
+    Derivative,
+    clip_slope,
+    clipped_identity,
+    inside,
+    step_slope,
+    with_gradient,
+)
+from tinyq.quantizers.levels import sign
+from tinyq.quantizers.rounding import round_half_up
+
+SMALLEST_RANGE = 1e-6
+SMALLEST_STEP = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What codes mean at this moment of training.
+
+        real = scale * (code - zero_point)
+
+    Attributes:
+        format: Number format of the codes.
+        scale: float32 tensor without axes.
+        zero_point: float32 tensor without axes, an integer.
+        bound: Largest code, where it is less than that of the format.
+    """
+
+    format: Format
+    scale: Any
+    zero_point: Any
+    bound: int | None = None
+
+    @property
+    def highest(self) -> int:
+        """Largest code."""
+        return self.format.hi if self.bound is None else self.bound
+
+    def centered(self, values: Any) -> Any:
+        """Codes minus the zero point, float32 integers, of values that lie on the grid."""
+        return round_half_up(values / self.scale)
+
+    def codes(self, values: Any) -> Any:
+        """Codes of any real values, saturated.
+
+        Twin: tinyq.reference.quantize_input
+        """
+        if self.format.step == 2:
+            return sign(values)
+        codes = round_half_up(values / self.scale) + self.zero_point
+        return ops.clip(codes, self.format.lo, self.highest)
+
+    def real(self, codes: Any) -> Any:
+        """Real values of codes, float32."""
+        centered = ops.cast(codes, "float32") - self.zero_point
+        return centered * self.scale
+
+
+class ActivationQuantizer(keras.layers.Layer):
+    """Base of activation quantizers: fake quantization in training, an encoding for inference.
+
+    Attributes:
+        format: Number format of the codes.
+    """
+
+    format: Format
+
+    def __init__(self, format_name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.format = find_format(format_name)
+        self.supports_jit = False
+
+    def encoding(self) -> Encoding:
+        """Scale and zero point as they are now."""
+        raise NotImplementedError
+
+    def shift(self) -> Any:
+        """What is added to a value before its sign is taken; float32, per channel or without axes.
+
+        Formats of more than two codes have none.
+        """
+        return 0.0
+
+    def advance(self, progress: float) -> None:
+        """Set what follows a schedule.
+
+        Args:
+            progress: Share of the training that is over, 0 .. 1.
+        """
+
+    def ready(self) -> bool:
+        """Whether the scale rests on data, so that the layer can be exported."""
+        return True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the input."""
+        return input_shape
+
+
+class RangeQuantizer(ActivationQuantizer):
+    """Affine codes over a range that follows the data.
+
+        low, high   = moving averages of min(x, 0) and max(x, 0)
+        scale       = (high - low) / 255
+        zero_point  = clip(floor(-128 - low / scale + 1/2), -128, 127)
+        y           = scale * clip(floor(x / scale + 1/2), -128 - zero_point, 127 - zero_point)
+        dy/dx       = 1 within the range of the codes, else 0
+
+    Real 0 is always a code. The first batch sets the averages.
+
+    Args:
+        fixed: A range that is known beforehand, instead of the averages.
+        momentum: Share of the old average.
+
+    Format: s8.
+    Reference: Jacob et al. 2018, arXiv:1712.05877, section 3.1.
+    """
+
+    def __init__(
+        self, fixed: tuple[float, float] | None = None, momentum: float = 0.95, **options: Any
+    ) -> None:
+        super().__init__("s8", **options)
+        self.fixed = None if fixed is None else (float(fixed[0]), float(fixed[1]))
+        self.momentum = momentum
+
+    def build(self, input_shape: Any) -> None:
+        """Create the range."""
+        del input_shape
+        low, high = self.fixed or (-1.0, 1.0)
+        # A fixed range is a variable too: as a constant, a graph optimizer would turn the
+        # division by it into a product, which rounds differently.
+        self.low = self._weight("low", min(low, 0.0))
+        self.high = self._weight("high", max(high, 0.0))
+        self.seen = self._weight("seen", float(self.fixed is not None))
+
+    def _weight(self, name: str, value: float) -> Any:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(name=name, shape=(), initializer=initializer, trainable=False)
+
+    def ready(self) -> bool:
+        """Whether a batch has been seen or the range is fixed."""
+        return bool(ops.convert_to_numpy(self.seen.value) > 0)
+
+    def encoding(self) -> Encoding:
+        """Scale and zero point as they are now."""
+        return self._encoding(self.low.value, self.high.value)
+
+    def _encoding(self, low: Any, high: Any) -> Encoding:
+        scale = ops.maximum(high - low, SMALLEST_RANGE) * (1.0 / 255.0)
+        lowest, highest = float(self.format.lo), float(self.format.hi)
+        zero_point = ops.clip(round_half_up(lowest - low / scale), lowest, highest)
+        return Encoding(self.format, scale, zero_point)
+
+    def _observe(self, values: Any) -> tuple[Any, Any]:
+        """Update the averages; the new low and high."""
+        values = ops.stop_gradient(values)
+        keep = ops.where(self.seen.value > 0, self.momentum, 0.0)
+        low = keep * self.low + (1.0 - keep) * ops.minimum(ops.min(values), 0.0)
+        high = keep * self.high + (1.0 - keep) * ops.maximum(ops.max(values), 0.0)
+        self.low.assign(low)
+        self.high.assign(high)
+        self.seen.assign(ops.ones_like(self.seen))
+        return low, high
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Fake-quantized values."""
+        observing = training and self.fixed is None
+        low, high = self._observe(inputs) if observing else (self.low.value, self.high.value)
+        code = self._encoding(low, high)
+        lowest = self.format.lo - code.zero_point
+        highest = self.format.hi - code.zero_point
+        inverse = 1.0 / code.scale
+
+        def forward(x: Any) -> Any:
+            return ops.clip(round_half_up(x * inverse), lowest, highest) * code.scale
+
+        def derivative(x: Any) -> Any:
+            return inside(x * inverse, lowest, highest)
+
+        return with_gradient(forward, derivative)(inputs)
+
+
+class UnsignedQuantizer(ActivationQuantizer):
+    """Base of quantizers with a real 0 as the smallest code: a ReLU is part of them.
+
+        y = scale * clip(floor(x / scale + 1/2), 0, n),  n = 2**bits - 1
+
+    Up to four bits have format u4, more have s8 with zero point -128.
+
+    Args:
+        bits: Bits of the codes, 1 .. 8.
+    """
+
+    def __init__(self, bits: int, **options: Any) -> None:
+        super().__init__("u4" if bits <= 4 else "s8", **options)
+        self.levels = 2**bits - 1
+
+    def scale(self) -> Any:
+        """Real value of one code step, float32 tensor without axes."""
+        raise NotImplementedError
+
+    def encoding(self) -> Encoding:
+        """Scale and zero point as they are now."""
+        return self._encoding(self.scale())
+
+    def _encoding(self, scale: Any) -> Encoding:
+        lowest = self.format.lo
+        return Encoding(self.format, scale, ops.ones_like(scale) * lowest, lowest + self.levels)
+
+    def _quantized(self, values: Any, scale: Any) -> Any:
+        return ops.clip(round_half_up(values * (1.0 / scale)), 0.0, float(self.levels)) * scale
+
+    def _state(self, name: str, value: float, **options: Any) -> Any:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(name=name, shape=(), initializer=initializer, **options)
+
+
+class LearnedQuantizer(UnsignedQuantizer):
+    """Base of unsigned quantizers with one trained number that the first batch sets."""
+
+    def build(self, input_shape: Any) -> None:
+        """Create the trained number."""
+        del input_shape
+        self.learned = self._state("learned", 1.0, regularizer=self.regularizer())
+        self.seen = self._state("seen", 0.0, trainable=False)
+
+    def regularizer(self) -> Any:
+        """Term of the loss for the trained number, or None."""
+        return None
+
+    def ready(self) -> bool:
+        """Whether a batch has been seen."""
+        return bool(ops.convert_to_numpy(self.seen.value) > 0)
+
+    def fitting(self, values: Any) -> Any:
+        """The number that suits the first batch."""
+        raise NotImplementedError
+
+    def _observed(self, values: Any) -> Any:
+        """The trained number, or on the first batch the one that fits the data."""
+        known = self.seen.value > 0
+        fixed = ops.stop_gradient(values)
+        fitting = ops.cond(known, lambda: ops.ones(()), lambda: self.fitting(fixed))
+        number = ops.where(known, self.learned.value, fitting)
+        self.learned.assign(ops.stop_gradient(number))
+        self.seen.assign(ops.ones_like(self.seen))
+        return ops.maximum(number, SMALLEST_STEP)
+
+
+class StepQuantizer(LearnedQuantizer):
+    """Unsigned codes with a learned step.
+
+        v     = x / step
+        y     = step * clip(floor(v + 1/2), 0, n),  n = 2**bits - 1
+        dy/dx = 1 if 0 <= v <= n else 0
+        dy/dstep = g * (floor(v + 1/2) - v if 0 <= v <= n; 0 below; n above),
+                   g = 1 / sqrt(values per sample * n)
+
+    The first batch sets step = 2 * mean(max(x, 0)) / sqrt(n).
+
+    Args:
+        bits: Bits of the codes, 1 .. 8.
+        slope: Another derivative by the step, of v and n.
+
+    Reference: Esser et al. 2020, arXiv:1902.08153, eq. 1 to 3.
+    """
+
+    def __init__(self, bits: int, slope: Derivative | None = None, **options: Any) -> None:
+        super().__init__(bits, **options)
+        self.slope = slope
+
+    def build(self, input_shape: Any) -> None:
+        """Create the step."""
+        count = 1
+        for length in input_shape[1:]:
+            count *= length
+        self.gradient_scale = 1.0 / (count * self.levels) ** 0.5
+        super().build(input_shape)
+
+    def scale(self) -> Any:
+        """The step."""
+        return ops.maximum(self.learned.value, SMALLEST_STEP)
+
+    def fitting(self, values: Any) -> Any:
+        """Step that suits the first batch."""
+        positive = ops.mean(ops.relu(values))
+        return ops.maximum(2.0 * positive / float(self.levels) ** 0.5, SMALLEST_STEP)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Fake-quantized values."""
+        step = self._observed(inputs) if training else self.scale()
+        highest = float(self.levels)
+
+        def by_input(x: Any, s: Any) -> Any:
+            return inside(x * (1.0 / s), 0.0, highest)
+
+        def by_step(x: Any, s: Any) -> Any:
+            v = x * (1.0 / s)
+            if self.slope is not None:
+                return self.slope(v, highest) * self.gradient_scale
+            codes = ops.clip(round_half_up(v), 0.0, highest)
+            return step_slope(codes, v, 0.0, highest) * self.gradient_scale
+
+        return with_gradient(self._quantized, by_input, by_step)(inputs, step)
+
+
+class ClipQuantizer(LearnedQuantizer):
+    """Unsigned codes up to a learned clipping level.
+
+        y     = a / n * clip(floor(x * n / a + 1/2), 0, n),  n = 2**bits - 1
+        dy/dx = 1 if 0 <= x < a else 0
+        dy/da = 1 if x >= a else 0
+
+    The first batch sets a to its maximum; a term 2e-4 * a**2 of the loss draws it down.
+
+    Args:
+        bits: Bits of the codes, 1 .. 8.
+
+    Reference: Choi et al. 2018, arXiv:1805.06085, eq. 1 to 3.
+    """
+
+    def regularizer(self) -> Any:
+        """Decay of the level."""
+        return keras.regularizers.L2(2e-4)
+
+    def scale(self) -> Any:
+        """Level over number of steps."""
+        return ops.maximum(self.learned.value, SMALLEST_RANGE) * (1.0 / self.levels)
+
+    def fitting(self, values: Any) -> Any:
+        """Largest value of the first batch."""
+        return ops.maximum(ops.max(values), SMALLEST_RANGE)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Fake-quantized values."""
+        level = self._observed(inputs) if training else self.learned.value
+        level = ops.maximum(level, SMALLEST_RANGE)
+
+        def forward(x: Any, a: Any) -> Any:
+            return self._quantized(x, a * (1.0 / self.levels))
+
+        def by_input(x: Any, a: Any) -> Any:
+            return ops.cast(ops.logical_and(x >= 0, x < a), x.dtype)
+
+        return with_gradient(forward, by_input, clip_slope)(inputs, level)
+
+
+class FixedQuantizer(UnsignedQuantizer):
+    """Unsigned codes with a step that is known beforehand.
+
+        y     = step * clip(floor(x / step + 1/2), 0, n),  n = 2**bits - 1
+        dy/dx = derivative(x, step * n)
+
+    Args:
+        bits: Bits of the codes, 1 .. 8.
+        step: Real value of one code step.
+        derivative: Gradient estimator, of the value and the largest level.
+
+    Reference: Cai et al. 2017, arXiv:1702.00953, eq. 8 and section 3.3; Zhou et al. 2016,
+        arXiv:1606.06160, eq. 11, with step = 1 / n.
+    """
+
+    def __init__(self, bits: int, step: float, derivative: Derivative, **options: Any) -> None:
+        super().__init__(bits, **options)
+        self.first_step = step
+        self.derivative = derivative
+
+    def build(self, input_shape: Any) -> None:
+        """Create the step, a variable so that no optimizer turns its quotients into products."""
+        del input_shape
+        self.step = self._state("step", self.first_step, trainable=False)
+
+    def scale(self) -> Any:
+        """The step."""
+        return self.step.value
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Fake-quantized values."""
+        del training
+        step = ops.convert_to_tensor(self.step)
+        highest = self.first_step * self.levels
+        return with_gradient(
+            lambda x: self._quantized(x, step), lambda x: self.derivative(x, highest)
+        )(inputs)
+
+
+class SignQuantizer(ActivationQuantizer):
+    """The sign.
+
+        y = -1 if x < 0 else +1
+        dy/dx = derivative(x), or derivative(x, setting) with a schedule
+
+    Args:
+        derivative: Gradient estimator.
+        schedule: Setting of the estimator at a share of the training.
+
+    Format: b1.
+    Reference: Courbariaux et al. 2016, arXiv:1602.02830, eq. 1 and 4.
+    """
+
+    def __init__(
+        self,
+        derivative: Derivative = clipped_identity,
+        schedule: Callable[[float], float] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__("b1", **options)
+        self.derivative = derivative
+        self.schedule = schedule
+
+    def build(self, input_shape: Any) -> None:
+        """Create the setting."""
+        del input_shape
+        if self.schedule is not None:
+            start = keras.initializers.Constant(self.schedule(0.0))
+            self.setting = self.add_weight(
+                name="setting", shape=(), initializer=start, trainable=False
+            )
+
+    def advance(self, progress: float) -> None:
+        """Set what follows a schedule."""
+        if self.schedule is not None:
+            self.setting.assign(self.schedule(progress))
+
+    def encoding(self) -> Encoding:
+        """Scale 1: a code is its own real value."""
+        one = ops.ones((), "float32")
+        return Encoding(self.format, one, ops.zeros_like(one))
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Signs."""
+        del training
+        if self.schedule is None:
+            return with_gradient(sign, self.derivative)(inputs)
+        return with_gradient(
+            lambda x, setting: sign(x), self.derivative, lambda x, setting: ops.zeros_like(x)
+        )(inputs, self.setting)
+
+
+class ShiftedSignQuantizer(SignQuantizer):
+    """The sign of a value after a learned shift.
+
+        u     = x + v
+        y     = -1 if u < center else +1
+        dy/dx = dy/dv = derivative(u)
+
+    Args:
+        derivative: Gradient estimator, of u.
+        center: Value at which the sign changes.
+        per_channel: Whether each channel has a shift of its own.
+
+    Format: b1.
+    Reference: Lin et al. 2017, arXiv:1711.11294, eq. 6 to 8; Liu et al. 2020, arXiv:2003.03488,
+        eq. 1.
+    """
+
+    def __init__(
+        self, derivative: Derivative, center: float = 0.0, per_channel: bool = False, **options: Any
+    ) -> None:
+        super().__init__(derivative, **options)
+        self.center = center
+        self.per_channel = per_channel
+
+    def build(self, input_shape: Any) -> None:
+        """Create the shift, which begins with a plain sign."""
+        shape = (input_shape[-1],) if self.per_channel else ()
+        initializer = keras.initializers.Constant(self.center)
+        self.learned = self.add_weight(name="learned", shape=shape, initializer=initializer)
+
+    def shift(self) -> Any:
+        """Learned shift less the center."""
+        return self.learned.value - self.center
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Signs."""
+        del training
+
+        def derivative(x: Any, v: Any) -> Any:
+            return self.derivative(x + v)
+
+        def forward(x: Any, v: Any) -> Any:
+            return sign(x + (v - self.center))
+
+        return with_gradient(forward, derivative, derivative)(inputs, self.learned)
+
+
+ActivationBuilder = Callable[..., ActivationQuantizer]

@@ -1,0 +1,103 @@
+"""The curve of a quantizer: levels and the slope that training uses, over the real numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy.stats import norm
+
+from tinyq.quantizers.methods import METHODS, Role
+from tinyq.quantizers.weights import WeightQuantizer
+
+SAMPLES = 801
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A quantizer on sorted values.
+
+    Attributes:
+        x: Real values, float32, shape (n,).
+        y: What the device computes with, the same shape.
+        slope: Derivative of the training's value by x, the same shape.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    slope: np.ndarray
+
+
+def trace(name: str, role: Role) -> Curve:
+    """The curve of a method on values that are distributed normally with deviation 1.
+
+    Args:
+        name: Key in ``METHODS``.
+        role: ``weights`` or ``activations``.
+    """
+    x = norm.ppf((np.arange(SAMPLES) + 0.5) / SAMPLES).astype(np.float32)
+    tensor = tf.constant(x[:, None])
+    quantizer: Any
+    if role == "weights":
+        parts = METHODS[name].weights
+        assert parts is not None
+        quantizer = WeightQuantizer(parts, (0,))
+        quantizer.build(tensor.shape)
+        y = quantizer.quantized(tensor)
+        slope = _slope(quantizer, tensor)
+    else:
+        activations = METHODS[name].activations
+        assert activations is not None
+        quantizer = activations.build(name="quantizer")
+        quantizer(tensor, training=True)
+        y = quantizer(tensor)
+        slope = _slope(lambda values: quantizer(values, training=True), tensor)
+    return Curve(x, np.asarray(y)[:, 0], slope)
+
+
+def _slope(function: Any, tensor: Any) -> np.ndarray:
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        y = function(tensor)
+    return np.asarray(tape.gradient(y, tensor))[:, 0]
+
+
+def name_parts(name: str, role: Role) -> dict[str, str]:
+    """What a method is made of, by the names of the functions and classes.
+
+    Args:
+        name: Key in ``METHODS``.
+        role: ``weights`` or ``activations``.
+    """
+    method = METHODS[name]
+    if role == "activations":
+        assert method.activations is not None
+        build = method.activations.build
+        return {"quantizer": getattr(build, "func", build).__name__}
+    parts = method.weights
+    assert parts is not None
+    found = {
+        "levels": repr(parts.levels),
+        "unit": _name(parts.unit),
+        "scale": _name(parts.scale),
+        "gradient": "learned step" if parts.learned else _name(parts.gradient),
+        "granule": "layer" if parts.shared else "channel",
+    }
+    procedure = parts.procedure
+    options = {
+        "prepare": parts.prepare,
+        "draw": procedure.draw,
+        "penalty": procedure.penalty,
+        "update": procedure.update,
+        "schedule": procedure.schedule,
+    }
+    found |= {key: _name(part) for key, part in options.items() if part is not None}
+    if procedure.forward != "quantized":
+        found["forward"] = procedure.forward
+    return found
+
+
+def _name(part: Any) -> str:
+    return str(part.__qualname__.split(".")[0])

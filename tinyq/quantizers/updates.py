@@ -1,0 +1,96 @@
+"""What is done to master weights after each step of the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from tinyq.quantizers.levels import sign
+
+Update = Callable[[Any, Any, Any], Any]
+
+
+def clip_to_unit(weights: Any, quantized: Any, setting: Any) -> Any:
+    """Keep master weights where the estimator lets gradients pass.
+
+        w' = clip(w, -1, 1)
+
+    Reference: Courbariaux et al. 2015, arXiv:1511.00363, section 2.4.
+    """
+    del quantized, setting
+    return ops.clip(weights, -1.0, 1.0)
+
+
+def blend(share: float) -> Update:
+    """Move master weights a little towards their quantized values.
+
+        w' = (1 - share) * w + share * w_q
+
+    Args:
+        share: Between 0 and 1.
+
+    Reference: Yin et al. 2019, arXiv:1808.05240, eq. 8, with both terms after the step.
+    """
+
+    def update(weights: Any, quantized: Any, setting: Any) -> Any:
+        del setting
+        return (1.0 - share) * weights + share * quantized
+
+    return update
+
+
+def shrink_to_signs(weights: Any, quantized: Any, setting: Any) -> Any:
+    """Proximal step of the distance from the nearest sign.
+
+        w' = s + sign(w - s) * max(|w - s| - setting, 0),  s = sign(w)
+
+    Args:
+        weights: Master weights.
+        quantized: Not used: the levels are -1 and +1.
+        setting: Strength, grows in the course of training.
+
+    Reference: Bai et al. 2019, arXiv:1810.00861, eq. 11.
+    """
+    del quantized
+    nearest = sign(weights)
+    offset = weights - nearest
+    return nearest + sign(offset) * ops.maximum(ops.abs(offset) - setting, 0.0)
+
+
+def shrink_to_levels(weights: Any, quantized: Any, setting: Any) -> Any:
+    """The same for any levels.
+
+        w' = w_q + sign(w - w_q) * max(|w - w_q| - setting, 0)
+
+    Reference: Bai et al. 2019, arXiv:1810.00861, section 3.2.
+    """
+    offset = weights - quantized
+    return quantized + sign(offset) * ops.maximum(ops.abs(offset) - setting, 0.0)
+
+
+def grow_linearly(largest: float) -> Callable[[float], float]:
+    """Setting that grows from 0.
+
+    setting = progress * largest
+    """
+    return lambda progress: progress * largest
+
+
+def grow_by_powers(first: float, last: float) -> Callable[[float], float]:
+    """Setting that grows by the same factor every epoch.
+
+    setting = first * (last / first)**progress
+    """
+    return lambda progress: first * (last / first) ** progress
+
+
+def freeze_by_halves(progress: float) -> float:
+    """Share of the weights that are frozen.
+
+        share = 0 at first, then 0.5, 0.75, 0.875, and 1 in the last fifth
+
+    Reference: Zhou et al. 2017, arXiv:1702.03044, section 3.
+    """
+    return (0.0, 0.5, 0.75, 0.875, 1.0)[min(int(progress * 5.0), 4)]

@@ -1,0 +1,264 @@
+"""Weights: codes and scales per output channel from the parts of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from tinyq.formats import find_format
+from tinyq.quantizers.gradients import Derivative, inside, step_slope, with_gradient
+from tinyq.quantizers.levels import Levels
+from tinyq.quantizers.penalties import Penalty
+from tinyq.quantizers.preparation import Preparation
+from tinyq.quantizers.scales import Scale
+from tinyq.quantizers.thresholds import Axes, Unit
+from tinyq.quantizers.updates import Update
+
+SMALLEST_UNIT = 1e-8
+Noise = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure:
+    """How training differs from quantizing the kernel in every step.
+
+    Attributes:
+        draw: Random codes of training from ``w / unit`` and uniform noise; inference draws none.
+        forward: Kernel that training uses: quantized, the master weights as they are, or
+            ``(setting * w_q + w) / (setting + 1)``.
+        penalty: Term of the loss, of master weights, quantized weights and unit.
+        strength: Factor of the penalty.
+        update: New master weights after a step.
+        schedule: Setting at a share of the training, for the gradient, the forward pass, the
+            update, or as the share of frozen weights.
+        freezes: Whether the setting is the share of weights, largest first, that are fixed.
+        anneals: Whether the gradient takes the setting as its second argument.
+    """
+
+    draw: Noise | None = None
+    forward: Literal["quantized", "master", "mixed"] = "quantized"
+    penalty: Penalty | None = None
+    strength: float = 0.0
+    update: Update | None = None
+    schedule: Callable[[float], float] | None = None
+    freezes: bool = False
+    anneals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WeightParts:
+    """What a weight quantizer is made of.
+
+        v     = prepare(w)
+        unit  = unit(v)
+        codes = levels.encode(v, unit)
+        scale = scale(v, codes, unit)
+        w_q   = codes * scale
+
+    Attributes:
+        format: Number format of the codes.
+        levels: Level set.
+        unit: Step or threshold; the first value of a learned one.
+        scale: Real value of one code step.
+        gradient: Derivative of ``w_q`` by ``v`` that training uses.
+        projection: Whether quantizing twice changes neither codes nor scales.
+        shared: Whether all channels share unit and scale.
+        prepare: What comes before the quantizer.
+        learned: Whether the unit is a variable, trained by the gradient of the learned step.
+        procedure: What training does besides.
+    """
+
+    format: str
+    levels: Levels
+    unit: Unit
+    scale: Scale
+    gradient: Derivative
+    projection: bool = True
+    shared: bool = False
+    prepare: Preparation | None = None
+    learned: bool = False
+    procedure: Procedure = field(default_factory=Procedure)
+
+
+class WeightQuantizer(keras.layers.Layer):
+    """Quantizes a kernel, one scale for each output channel.
+
+    Args:
+        parts: Parts of the method.
+        axes: Axes of the kernel over which one scale is shared.
+    """
+
+    def __init__(self, parts: WeightParts, axes: Axes, **options: Any) -> None:
+        super().__init__(**options)
+        self.parts = parts
+        self.axes = axes
+        self.supports_jit = False
+        if parts.procedure.draw is not None:
+            self.noise = keras.random.SeedGenerator(1)
+
+    def build(self, shape: Any) -> None:
+        """Create the variables that the method needs for a kernel of ``shape``."""
+        procedure = self.parts.procedure
+        self.granule = tuple(range(len(shape))) if self.parts.shared else self.axes
+        if self.parts.learned:
+            units = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
+            self.unit = self.add_weight(name="unit", shape=units, initializer="ones")
+            self.seen = self._state("seen", ())
+        if procedure.schedule is not None:
+            self.setting = self._state("setting", (), procedure.schedule(0.0))
+        if procedure.freezes:
+            self.frozen = self._state("frozen", shape)
+            self.pinned = self._state("pinned", shape)
+        self.built = True
+
+    def _state(self, name: str, shape: Any, value: float = 0.0) -> Any:
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
+
+    @property
+    def format(self) -> Any:
+        """Number format of the codes."""
+        return find_format(self.parts.format)
+
+    @property
+    def magnitude(self) -> int:
+        """Largest absolute code."""
+        return max(abs(self.parts.levels.lo), abs(self.parts.levels.hi))
+
+    def split(self, kernel: Any) -> tuple[Any, Any]:
+        """Codes (float32 integers, shape of the kernel) and scales (dimensions kept)."""
+        weights = self._prepared(ops.convert_to_tensor(kernel))
+        codes, scale = self._encode(weights, self._unit(weights))
+        channels = ops.ones_like(ops.max(weights, axis=self.axes, keepdims=True))
+        return codes, scale * channels
+
+    def quantized(self, kernel: Any) -> Any:
+        """Real values of the codes."""
+        codes, scale = self.split(kernel)
+        return codes * scale
+
+    def call(self, kernel: Any) -> Any:
+        """Kernel that training computes with, and the method's gradient."""
+        kernel = ops.convert_to_tensor(kernel)
+        weights = self._prepared(kernel)
+        procedure = self.parts.procedure
+        value = self._learned(weights) if self.parts.learned else self._estimated(weights)
+        if procedure.penalty is not None:
+            unit = self._unit(weights)
+            unit = None if unit is None else ops.stop_gradient(unit)
+            term = procedure.penalty(weights, ops.stop_gradient(value), unit)
+            self.add_loss(procedure.strength * term)
+        if procedure.forward == "master":
+            return weights
+        if procedure.forward == "mixed":
+            rest = 1.0 / (self.setting + 1.0)
+            value = rest * weights + (1.0 - rest) * value
+        if procedure.freezes:
+            value = ops.where(self.frozen > 0, self.pinned, value)
+        return value
+
+    def updated(self, kernel: Any) -> Any:
+        """Master weights after a step of the optimizer."""
+        procedure, kernel = self.parts.procedure, ops.convert_to_tensor(kernel)
+        if procedure.update is not None:
+            setting = None if procedure.schedule is None else self.setting
+            kernel = procedure.update(kernel, self.quantized(kernel), setting)
+        if procedure.freezes:
+            kernel = ops.where(self.frozen > 0, self.pinned, kernel)
+        return kernel
+
+    def advance(self, kernel: Any, progress: float) -> None:
+        """Set what follows a schedule, and freeze weights.
+
+        Args:
+            kernel: Variable of the master weights.
+            progress: Share of the training that is over, 0 .. 1.
+        """
+        procedure = self.parts.procedure
+        if procedure.schedule is None:
+            return
+        setting = procedure.schedule(progress)
+        self.setting.assign(setting)
+        if procedure.freezes:
+            self._freeze(kernel, setting)
+
+    def _freeze(self, kernel: Any, share: float) -> None:
+        count = int(share * kernel.value.shape.num_elements())
+        frozen = ops.where(self.frozen > 0, float("inf"), ops.abs(kernel))
+        ranks = ops.argsort(ops.argsort(-ops.reshape(frozen, (-1,))))
+        chosen = ops.reshape(ranks < count, kernel.shape)
+        values = self.quantized(kernel)
+        self.pinned.assign(ops.where(self.frozen > 0, self.pinned, values))
+        self.frozen.assign(ops.cast(ops.logical_or(chosen, self.frozen > 0), "float32"))
+        kernel.assign(ops.where(self.frozen > 0, self.pinned, kernel))
+
+    def _prepared(self, kernel: Any) -> Any:
+        prepare = self.parts.prepare
+        return kernel if prepare is None else prepare(kernel, self.granule)
+
+    def _unit(self, weights: Any) -> Any:
+        fitting = self.parts.unit(weights, self.granule)
+        if not self.parts.learned:
+            return fitting
+        fitting = ops.stop_gradient(fitting)
+        return ops.maximum(ops.where(self.seen > 0, self.unit, fitting), SMALLEST_UNIT)
+
+    def _encode(self, weights: Any, unit: Any) -> tuple[Any, Any]:
+        codes = self.parts.levels.encode(weights, unit)
+        return codes, self.parts.scale(weights, codes, unit, self.granule)
+
+    def _estimated(self, weights: Any) -> Any:
+        """Quantized weights with the derivative of the method."""
+        procedure = self.parts.procedure
+        noise = None
+        if procedure.draw is not None:
+            noise = keras.random.uniform(weights.shape, seed=self.noise)
+
+        def forward(values: Any) -> Any:
+            unit = self.parts.unit(values, self.granule)
+            codes = self.parts.levels.encode(values, unit)
+            if procedure.draw is not None:
+                codes = self._drawn(values, unit, noise)
+            return codes * self.parts.scale(values, codes, unit, self.granule)
+
+        if not procedure.anneals:
+            return with_gradient(forward, self.parts.gradient)(weights)
+        return with_gradient(
+            lambda values, setting: forward(values),
+            self.parts.gradient,
+            lambda values, setting: ops.zeros_like(values),
+        )(weights, self.setting)
+
+    def _drawn(self, values: Any, unit: Any, noise: Any) -> Any:
+        draw, levels = self.parts.procedure.draw, self.parts.levels
+        assert draw is not None
+        positions = values if unit is None else values * (1.0 / unit)
+        return ops.clip(draw(positions, noise), levels.lo, levels.hi)
+
+    def _learned(self, weights: Any) -> Any:
+        """Quantized weights with derivatives by weights and unit; the first call fits the unit."""
+        levels = self.parts.levels
+        shared = 1
+        for axis in self.granule:
+            shared *= weights.shape[axis]
+        factor = 1.0 / (shared * levels.hi) ** 0.5
+        unit = self._unit(weights)
+        # Only the first assignment changes a value; the graph stays without a branch.
+        self.unit.assign(ops.stop_gradient(unit))
+        self.seen.assign(ops.ones_like(self.seen))
+
+        def forward(values: Any, step: Any) -> Any:
+            return levels.encode(values, step) * step
+
+        def by_weights(values: Any, step: Any) -> Any:
+            return inside(values * (1.0 / step), levels.lo, levels.hi)
+
+        def by_unit(values: Any, step: Any) -> Any:
+            codes = levels.encode(values, step)
+            return step_slope(codes, values * (1.0 / step), levels.lo, levels.hi) * factor
+
+        return with_gradient(forward, by_weights, by_unit)(weights, unit)

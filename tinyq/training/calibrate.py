@@ -1,0 +1,38 @@
+"""Ranges and steps from data without training: quantization after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def calibrate(model: keras.Model, x: Any, batch_size: int = 64) -> None:
+    """Let the activation quantizers of a quantized model see data; no weight changes.
+
+    BatchNorm uses its moving statistics meanwhile, and dropout is off.
+
+    Args:
+        model: Quantized model.
+        x: Real inputs, shape (samples, ...).
+        batch_size: Samples per step; the moving averages see one range per step.
+    """
+    layers = list(model._flatten_layers(include_self=False))
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    drops = [layer for layer in layers if hasattr(layer, "rate")]
+    trainable = [norm.trainable for norm in norms]
+    rates = [layer.rate for layer in drops]
+    try:
+        for norm in norms:
+            norm.trainable = False
+        for layer in drops:
+            layer.rate = 0.0
+        values = np.asarray(x, np.float32)
+        for start in range(0, len(values), batch_size):
+            model(values[start : start + batch_size], training=True)
+    finally:
+        for norm, flag in zip(norms, trainable, strict=True):
+            norm.trainable = flag
+        for layer, rate in zip(drops, rates, strict=True):
+            layer.rate = rate

@@ -1,0 +1,260 @@
+"""Quantization after training: ranges from a calibration set, no gradient and no label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from tinyq.errors import DataError, TinyqError
+from tinyq.quantizers.activations import RangeQuantizer
+from tinyq.training.equalization import equalize
+from tinyq.training.histograms import choose_range, choose_weight_limits, observe
+from tinyq.training.patterns import Unit, activation_of, find_units
+from tinyq.training.quantize import quantize, require_finite
+from tinyq.training.tracing import walk
+from tinyq.training.unquantize import unquantize
+from tinyq.training.weighted import WeightedLayer
+
+METHODS: Mapping[int, str] = {8: "int8", 4: "int4", 2: "ternary"}
+RANGES = ("min_max", "percentile", "mse")
+_BATCH = 64
+
+Ranges = Literal["min_max", "percentile", "mse"]
+
+
+@dataclass(frozen=True, slots=True)
+class PostTraining:
+    """How a float model is quantized after training.
+
+    Attributes:
+        bits: Bits of the weights, 8, 4 or 2 (codes -1, 0, 1).
+        end_bits: Bits of the weights of the first and the last layer; as ``bits`` when None.
+        ranges: How the range of an activation follows from what it was seen to be: all of it, all
+            but the share ``1 - percentile / 100``, or the part with the least squared error.
+        percentile: Per cent of the values that the range covers, with ``percentile`` ranges.
+        clip_weights: Whether each channel's weights are clipped where that lowers their squared
+            error; for 4 bits, where the largest weight alone would make the step coarse.
+        bias_correction: Whether the mean error of each channel goes into its bias.
+        equalization: Whether scales move between layers so that all channels use the range.
+        input_range: Smallest and largest real input; observed where None.
+    """
+
+    bits: int = 8
+    end_bits: int | None = None
+    ranges: Ranges = "mse"
+    percentile: float = 99.99
+    clip_weights: bool = True
+    bias_correction: bool = True
+    equalization: bool = False
+    input_range: tuple[float, float] | None = None
+
+
+def post_training(
+    model: keras.Model, data: Any, options: PostTraining | None = None
+) -> keras.Model:
+    """A quantized model from a float model and some inputs; no training.
+
+    Activations have 8 bits, with the ranges that the float model shows on ``data``.
+
+    Args:
+        model: Functional or Sequential float model with one input and one output, or one that
+            ``model.quantize("int8")`` of Keras has changed; it is left as it is.
+        data: Real inputs, shape (samples, ...); some hundred are enough.
+        options: How to do it.
+
+    Returns:
+        A model as ``tinyq.quantize`` makes it, ready for ``import_keras``.
+
+    Raises:
+        DataError: The data do not fit the model.
+        ModelError: A layer is not supported, or a weight is not finite.
+        TinyqError: An option is out of range.
+
+    Reference: Nagel et al. 2021, arXiv:2106.08295, section 3.
+    """
+    options = options or PostTraining()
+    _check_options(options)
+    model = unquantize(model)
+    units = find_units(model)
+    values = _check_data(data, units[0])
+    require_finite(model)
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    units = find_units(twin)
+    if options.equalization:
+        equalize(units)
+    quantized = quantize(twin, _recipe(options))
+    if options.clip_weights:
+        _clip_weights(quantized)
+    _set_ranges(quantized, twin, units, values, options)
+    if options.bias_correction:
+        _correct_biases(quantized, twin, units, values)
+    return quantized
+
+
+def _check_options(options: PostTraining) -> None:
+    for name, value in (("bits", options.bits), ("end_bits", options.end_bits or options.bits)):
+        if value not in METHODS:
+            raise TinyqError(f"{value} bits are not supported", where=name, remedy="use 8, 4 or 2")
+    if options.ranges not in RANGES:
+        raise TinyqError(
+            f"there are no ranges {options.ranges!r}",
+            where="ranges",
+            remedy=f"use {', '.join(RANGES)}",
+        )
+    if not 50.0 < options.percentile <= 100.0:
+        raise TinyqError(
+            f"{options.percentile} is no percentile of a range",
+            where="percentile",
+            remedy="give a number above 50, at most 100",
+        )
+
+
+def _check_data(data: Any, start: Unit) -> np.ndarray:
+    values = np.asarray(data, np.float32)
+    shape = tuple(start.layer.batch_shape[1:])
+    if values.ndim < 1 or len(values) == 0:
+        raise DataError("the calibration set holds no sample", remedy="give some hundred inputs")
+    if values.shape[1:] != shape:
+        raise DataError(
+            f"inputs have shape {values.shape[1:]}, the model takes {shape}",
+            remedy="reshape the data so that one sample has the model's input shape",
+        )
+    if not np.isfinite(values).all():
+        raise DataError("an input is NaN or infinite", remedy="clean the data")
+    return values
+
+
+def _recipe(options: PostTraining) -> dict[str, Any]:
+    method = METHODS[options.bits]
+    end = {"weights": METHODS[options.end_bits or options.bits], "activations": "int8"}
+    recipe: dict[str, Any] = {"weights": method, "activations": "int8", "first": end, "last": end}
+    if options.input_range is not None:
+        recipe["input"] = {"range": list(options.input_range)}
+    return recipe
+
+
+def _weighted(model: keras.Model) -> list[WeightedLayer]:
+    """Layers with weights, from input to output."""
+    names = [step.name for step in walk(model)]
+    layers = [model.get_layer(name) for name in names]
+    return [layer for layer in layers if isinstance(layer, WeightedLayer)]
+
+
+def _clip_weights(model: keras.Model) -> None:
+    for layer in _weighted(model):
+        parts = layer.weight_quantizer.parts
+        if parts.format != "s4":
+            continue  # 127 steps need no clipping, and the ternary threshold is no largest weight
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        limit = choose_weight_limits(kernel, layer.shared_axes, parts.levels.hi)
+        layer.kernel.assign(np.clip(kernel, -limit, limit))
+
+
+def _set_ranges(
+    model: keras.Model,
+    twin: keras.Model,
+    units: tuple[Unit, ...],
+    values: np.ndarray,
+    options: PostTraining,
+) -> None:
+    """Give every range quantizer the range that its unit has in the float model."""
+    ends = _ends(twin, units)
+    quantizers: dict[str, RangeQuantizer] = {}
+    for unit in units:
+        name = f"{unit.name}_codes" if unit.kind == "InputLayer" else unit.name
+        quantizer = getattr(model.get_layer(name), "output_quantizer", None)
+        if isinstance(quantizer, RangeQuantizer) and quantizer.fixed is None:
+            quantizers[unit.name] = quantizer
+    if not quantizers:
+        return
+    names = tuple(quantizers)
+    histograms = observe(_probe(twin, units, [ends[name] for name in names]), values, _BATCH)
+    for name, histogram in zip(names, histograms, strict=True):
+        low, high = choose_range(histogram, options.ranges, options.percentile)
+        quantizer = quantizers[name]
+        quantizer.low.assign(low)
+        quantizer.high.assign(high)
+        quantizer.seen.assign(1.0)
+
+
+def _ends(model: keras.Model, units: tuple[Unit, ...]) -> dict[str, Any]:
+    """The tensor that each unit hands on."""
+    steps = {step.name: step for step in walk(model)}
+    found = {}
+    for unit in units:
+        last = unit.batch_norm.name if unit.batch_norm is not None else unit.name
+        if unit.activation != "linear" and activation_of(steps[last].layer) == "linear":
+            last = next(step.name for step in steps.values() if last in step.inputs)
+        found[unit.name] = steps[last].layer.output
+    return found
+
+
+Probe = Callable[[np.ndarray], list[np.ndarray]]
+
+
+def _probe(model: keras.Model, units: tuple[Unit, ...], tensors: list[Any]) -> Probe:
+    """Values of tensors for a batch; of a layer with softmax the logits."""
+    probe = keras.Model(model.inputs[0], tensors)
+    softmax = [unit.layer for unit in units if unit.softmax and unit.is_weighted]
+
+    def run(batch: np.ndarray) -> list[np.ndarray]:
+        kept = [layer.activation for layer in softmax]
+        for layer in softmax:
+            layer.activation = keras.activations.linear
+        try:
+            results = probe(batch, training=False)
+        finally:
+            for layer, activation in zip(softmax, kept, strict=True):
+                layer.activation = activation
+        results = results if isinstance(results, list | tuple) else [results]
+        return [keras.ops.convert_to_numpy(result) for result in results]
+
+    return run
+
+
+def _correct_biases(
+    model: keras.Model, twin: keras.Model, units: tuple[Unit, ...], values: np.ndarray
+) -> None:
+    """Take the mean error that the layers' sums have by now out of each channel, in order.
+
+    bias += E[W x] - E[W_q x_q]
+
+    Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
+    """
+    layers = _weighted(model)
+    sources = [unit.layer.input for unit in units if unit.is_weighted]
+    kernels = {unit.name: unit.layer.kernel for unit in units if unit.is_weighted}
+    wanted = _means_of_sums(_probe(twin, units, sources), layers, values, kernels)
+    for layer, target in zip(layers, wanted, strict=True):
+        probe = _probe(model, (), [layer.input])
+        weights = {layer.name: layer.weight_quantizer.quantized(layer.kernel)}
+        (found,) = _means_of_sums(probe, [layer], values, weights)
+        _shift(layer, target - found)
+
+
+def _means_of_sums(
+    probe: Probe, layers: list[WeightedLayer], values: np.ndarray, kernels: Mapping[str, Any]
+) -> list[np.ndarray]:
+    """Mean of each channel's sum of products, without bias; one vector per layer."""
+    totals: list[Any] = [0.0] * len(layers)
+    for start in range(0, len(values), _BATCH):
+        batch = values[start : start + _BATCH]
+        for index, (layer, inputs) in enumerate(zip(layers, probe(batch), strict=True)):
+            sums = keras.ops.convert_to_numpy(layer.accumulate(inputs, kernels[layer.name]))
+            rows = sums.reshape(len(batch), -1, sums.shape[-1]).mean(axis=1, dtype=np.float64)
+            totals[index] = totals[index] + rows.sum(axis=0)
+    return [total / len(values) for total in totals]
+
+
+def _shift(layer: WeightedLayer, difference: np.ndarray) -> None:
+    """Add a constant to each channel's sum where the layer has room for one."""
+    if layer.use_bias:
+        layer.bias.assign(keras.ops.convert_to_numpy(layer.bias) + difference)
+    elif layer.batch_norm is not None:
+        mean = layer.batch_norm.moving_mean
+        mean.assign(keras.ops.convert_to_numpy(mean) - difference)

@@ -1,0 +1,211 @@
+"""Recipes: which method each layer uses, as a dict or a YAML file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tinyq.errors import RecipeError, TinyqError
+from tinyq.quantizers.methods import Role, find_method
+
+
+def _known(role: Role) -> AfterValidator:
+    def check(name: str) -> str:
+        try:
+            find_method(name, role)
+        except TinyqError as error:
+            raise ValueError(error) from None  # so that pydantic adds the key
+        return name
+
+    return AfterValidator(check)
+
+
+Weights = Annotated[str, _known("weights")]
+Activations = Annotated[str, _known("activations")]
+
+
+class Rule(BaseModel):
+    """Methods for some layers; what is left out stays as it was.
+
+    Attributes:
+        weights: Method of the weights.
+        activations: Method of the layer's input.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: Weights | None = None
+    activations: Activations | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        """A bare name stands for both."""
+        return {"weights": value, "activations": value} if isinstance(value, str) else value
+
+
+class InputRule(BaseModel):
+    """How the model's input is quantized.
+
+    Attributes:
+        range: Smallest and largest real input; observed in training where left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> InputRule:
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise ValueError(f"range {list(self.range)} is empty")
+        return self
+
+
+class Recipe(BaseModel):
+    """Which method each layer uses.
+
+    A later rule overrides an earlier one: default, then ``first`` and ``last`` (of the layers with
+    weights), then the patterns of ``layers`` in their order.
+
+    Attributes:
+        weights: Default method of weights.
+        activations: Default method of the inputs of layers with weights.
+        first: Rule for the first layer with weights; a bare name stands for both keys.
+        last: Rule for the last layer with weights.
+        layers: Rules by layer name, with the wildcards of fnmatch.
+        input: How the model's input is quantized.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: Weights = "int8"
+    activations: Activations = "int8"
+    first: Rule | None = Rule(weights="int8", activations="int8")
+    last: Rule | None = Rule(weights="int8", activations="int8")
+    layers: dict[str, Rule] = Field(default_factory=dict)
+    input: InputRule = InputRule()
+
+
+def read_recipe(source: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
+    """A validated recipe.
+
+    Args:
+        source: A recipe, its dict, or the path of a YAML file.
+
+    Raises:
+        RecipeError: A key or a value is wrong; the message names it and what is near.
+    """
+    if isinstance(source, Recipe):
+        return source
+    where = "recipe"
+    if isinstance(source, str | Path):
+        where, source = str(source), _read_yaml(Path(source))
+    if not isinstance(source, Mapping):
+        raise RecipeError(
+            f"a recipe is a mapping, this is {type(source).__name__}",
+            where=where,
+            remedy="write `weights: int8` and `activations: int8`",
+        )
+    try:
+        return Recipe.model_validate(dict(source))
+    except ValidationError as error:
+        raise _explain(error, where) from None
+
+
+def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> dict[str, Rule]:
+    """The rule of each layer.
+
+    Args:
+        recipe: A recipe.
+        weighted: Names of the layers with weights, from input to output.
+        others: Names of the other layers that can have a rule.
+
+    Returns:
+        A rule per layer; those with weights have both methods, others at most ``activations``.
+
+    Raises:
+        RecipeError: A pattern matches no layer, or names weights of a layer without.
+    """
+    names, free = tuple(weighted), tuple(others)
+    rules = {name: Rule(weights=recipe.weights, activations=recipe.activations) for name in names}
+    rules |= {name: Rule() for name in free}
+    if names and recipe.first is not None:
+        rules[names[0]] = _override(rules[names[0]], recipe.first)
+    if names and recipe.last is not None:
+        rules[names[-1]] = _override(rules[names[-1]], recipe.last)
+    for pattern, rule in recipe.layers.items():
+        matches = [name for name in rules if fnmatchcase(name, pattern)]
+        if not matches:
+            raise _no_match(pattern, tuple(rules))
+        for name in matches:
+            if name in free and rule.weights is not None and pattern == name:
+                raise RecipeError(
+                    "the layer has no weights",
+                    where=f"layers.{pattern}.weights",
+                    remedy="name only `activations` for it",
+                )
+            rules[name] = _override(rules[name], rule)
+    return rules
+
+
+def _override(base: Rule, rule: Rule) -> Rule:
+    return Rule(
+        weights=rule.weights or base.weights, activations=rule.activations or base.activations
+    )
+
+
+def _no_match(pattern: str, names: tuple[str, ...]) -> RecipeError:
+    near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.4) or list(names[:8])
+    return RecipeError(
+        f"pattern {pattern!r} matches no layer",
+        where=f"layers.{pattern}",
+        remedy=f"names that come near: {', '.join(near)}",
+    )
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(
+            "there is no such recipe file", where=str(path), remedy="give a dict or a YAML file"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot be read: {error}", where=str(path)) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RecipeError(problem, where=f"{path}{line}", remedy="correct the YAML") from None
+
+
+def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that a wrong key was given to."""
+    if place[0] in ("layers", "first", "last") and len(place) > 1:
+        return Rule
+    return InputRule if place[0] == "input" and len(place) > 1 else Recipe
+
+
+def _explain(error: ValidationError, where: str) -> RecipeError:
+    """One message for the first fault that pydantic found."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        fields = tuple(_model_at(fault["loc"]).model_fields)
+        near = difflib.get_close_matches(str(fault["loc"][-1]), fields, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return RecipeError(
+            f"there is no key {key!r}", where=where, remedy=f"{hint}keys: {', '.join(fields)}"
+        )
+    cause = getattr(fault.get("ctx", {}).get("error"), "args", (None,))[0]
+    if isinstance(cause, TinyqError):
+        return RecipeError(f"{key}: {cause.message}", where=where, remedy=cause.remedy)
+    message = fault["msg"].removeprefix("Value error, ")
+    return RecipeError(f"{key}: {message}", where=where, remedy="correct the value")
