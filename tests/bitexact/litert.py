@@ -1,0 +1,34 @@
+"""Runs a .tflite file with LiteRT's reference kernels, the oracle of imported models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+def interpreter_of(content: bytes):
+    litert = pytest.importorskip(
+        "ai_edge_litert.interpreter", reason="ai-edge-litert is not installed (pip install .[dev])"
+    )
+    interpreter = litert.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def run_litert(content: bytes, inputs: np.ndarray) -> np.ndarray:
+    """Codes of the output for each sample; ``inputs`` has the samples on the first axis."""
+    interpreter = interpreter_of(content)
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    results = []
+    for sample in inputs:
+        # A state (LSTM, SVDF) begins at zero in every inference, as in the imported graph.
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(
+            source["index"], sample.reshape(source["shape"]).astype(source["dtype"])
+        )
+        interpreter.invoke()
+        results.append(interpreter.get_tensor(target["index"]))
+    return np.stack(results)

@@ -1,0 +1,115 @@
+"""Turns the records of a .tflite file into a graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinyq.errors import ModelError, TinyqError
+from tinyq.graph import Graph, GraphBuilder
+from tinyq.importers.tflite.layer import Conversion, Layer
+from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
+from tinyq.importers.tflite.registry import find_importers
+
+ROUNDINGS = ("half_up", "tflite")
+
+
+def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
+    """Read an integer .tflite model.
+
+    Args:
+        path: The file.
+        rounding: ``half_up``, tinyq's single rounding, or ``tflite``, the bytes of TFLite's
+            reference kernels. The rule becomes part of the graph.
+
+    Returns:
+        A verified graph named after the file. A float input or output that the file quantizes
+        first or dequantizes last becomes the quantized tensor.
+
+    Raises:
+        ModelError: The file is damaged, or holds an operator, type or shape that is not
+            supported; the message names the operator and its index.
+    """
+    path = Path(path)
+    if rounding not in ROUNDINGS:
+        raise TinyqError(
+            f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
+        )
+    model = read_model(path)
+    operators, start, end = _without_ends(model)
+    _check_operators(model.path, operators)
+    conversion = _begin(model, start, rounding, _identifier(path.stem))
+    importers = find_importers()
+    for operator in operators:
+        _convert(importers[operator.name], Layer(operator, conversion))
+    if end not in conversion.names:
+        raise ModelError(f"output {model.tensors[end]} is never computed", where=model.path)
+    output = conversion.names[end]
+    if output == conversion.builder.input or conversion.builder.is_constant(output):
+        raise ModelError("the model computes nothing", where=model.path)
+    return conversion.builder.build(output)
+
+
+def _identifier(stem: str) -> str:
+    name = re.sub(r"\W", "_", stem, flags=re.ASCII).strip("_") or "model"
+    return f"m_{name}" if name[0].isdigit() else name
+
+
+def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:
+    known = find_importers()
+    unknown = [operator for operator in operators if operator.name not in known]
+    if unknown:
+        names = ", ".join(f"{operator.index} {operator.name}" for operator in unknown[:8])
+        rest = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+        raise ModelError(
+            f"unsupported operators: {names}{rest}",
+            where=path,
+            remedy="replace these layers before conversion",
+        )
+
+
+def _without_ends(model: FileModel) -> tuple[list[FileOperator], int, int]:
+    """Operators without a first QUANTIZE and a last DEQUANTIZE of float, and the integer ends."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ModelError(
+            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
+            where=model.path,
+            remedy="give the model one input and one output",
+        )
+    operators = list(model.operators)
+    start, end = model.inputs[0], model.outputs[0]
+    if model.tensors[start].type == "FLOAT32":
+        readers = [operator for operator in operators if start in operator.inputs]
+        if len(readers) == 1 and readers[0].name == "QUANTIZE" and readers[0].outputs:
+            operators.remove(readers[0])
+            start = readers[0].outputs[0]
+    if model.tensors[end].type == "FLOAT32":
+        writers = [operator for operator in operators if end in operator.outputs]
+        if len(writers) == 1 and writers[0].name == "DEQUANTIZE" and writers[0].inputs:
+            operators.remove(writers[0])
+            end = max(writers[0].inputs[0], 0)
+    return operators, start, end
+
+
+def _begin(model: FileModel, start: int, rounding: str, name: str) -> Conversion:
+    tensor = model.tensors[start]
+    conversion = Conversion(model, rounding)
+    try:
+        if tensor.data is not None:
+            raise ModelError("the input is a constant")
+        conversion.builder = GraphBuilder.start(name, conversion.type_of(tensor))
+    except ModelError as error:
+        place = f"{model.path}, input {tensor}"
+        raise ModelError(error.message, where=place, remedy=error.remedy) from None
+    conversion.names[start] = conversion.builder.input
+    return conversion
+
+
+def _convert(importer: object, layer: Layer) -> None:
+    try:
+        importer(layer)  # type: ignore[operator]
+        layer.check_outputs()
+    except TinyqError as error:
+        place = f"{layer.conversion.model.path}, {layer.operator}"
+        raise ModelError(error.message, where=place, remedy=error.remedy) from None

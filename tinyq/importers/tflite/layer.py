@@ -1,0 +1,367 @@
+"""What the importer of one operator sees: its tensors, its options, the graph under way."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.arithmetic import INT32_MAX, fold_affine
+from tinyq.errors import ModelError
+from tinyq.fixed_point import quantize_multiplier
+from tinyq.formats import FORMATS, Codes, Format
+from tinyq.graph import GraphBuilder, Op, Shape, TensorType
+from tinyq.importers.tflite.exact import exact_multiplier
+from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
+from tinyq.ops.output import Output, Requantize, RequantizeTwice
+from tinyq.ops.reshape import Reshape
+
+_FORMATS = {"INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32", "UINT8": "u8"}
+_DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1"}
+_DTYPES |= {"FLOAT32": "<f4"}
+_ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+_LIMITS = {"RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
+_LEAST_SCALE = 2.0**-40  # of an activation, so that ratios of scales stay within float32
+_REMEDY_INTEGER = "convert with full-integer quantization (int8 weights and activations)"
+
+
+def graph_shape(shape: Shape) -> Shape:
+    """Shape of one sample: without a leading 1, and at least one axis."""
+    inner = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+    return inner or (1,)
+
+
+class Conversion:
+    """The graph under way, and which file tensor is which graph tensor."""
+
+    def __init__(self, model: FileModel, rounding: str) -> None:
+        self.model = model
+        self.rounding = rounding
+        self.builder: GraphBuilder
+        self.names: dict[int, str] = {}
+        self._left = (1 << 22) + 16 * sum(len(tensor.data or b"") for tensor in model.tensors)
+
+    def spend(self, elements: int) -> None:
+        """Account for constants that the import makes, so that no small file becomes a huge graph.
+
+        Raises:
+            ModelError: Too many.
+        """
+        self._left -= elements
+        if self._left < 0:
+            raise ModelError("the constants grow far beyond the size of the file")
+
+    def type_of(self, tensor: FileTensor) -> TensorType:
+        """Graph type of an activation.
+
+        Raises:
+            ModelError: It is no integer tensor with one scale.
+        """
+        name = _FORMATS.get(tensor.type)
+        if name is None or name == "s4":
+            raise ModelError(
+                f"{tensor} is no integer activation of a supported type", remedy=_REMEDY_INTEGER
+            )
+        meaning = tensor.quantization
+        if meaning is None:
+            return TensorType(graph_shape(tensor.shape), FORMATS[name])
+        if len(meaning.scales) != 1:
+            raise ModelError(f"{tensor} is an activation with {len(meaning.scales)} scales")
+        if not _LEAST_SCALE <= meaning.scales[0] <= 1 / _LEAST_SCALE:
+            raise ModelError(f"scale {meaning.scales[0]} of {tensor} is out of all proportion")
+        zero = meaning.zero_points[0]
+        if not FORMATS[name].lo <= zero <= FORMATS[name].hi:
+            raise ModelError(f"zero point {zero} of {tensor} is no code of its type")
+        return TensorType(graph_shape(tensor.shape), FORMATS[name], meaning.scales[0], zero)
+
+
+class Layer:
+    """One operator of the file, and what its importer may ask and add."""
+
+    def __init__(self, operator: FileOperator, conversion: Conversion) -> None:
+        self.operator = operator
+        self.conversion = conversion
+        self.twice = conversion.rounding == "tflite"
+
+    @property
+    def builder(self) -> GraphBuilder:
+        """The graph under way."""
+        return self.conversion.builder
+
+    def name(self, suffix: str = "") -> str:
+        """Name for a node or constant of this operator."""
+        base = f"{self.operator.name.lower()}_{self.operator.index}"
+        return f"{base}_{suffix}" if suffix else base
+
+    def option(self, name: str, default: Any) -> Any:
+        """An option of the operator, or ``default`` where the file has none."""
+        return self.operator.options.get(name, default)
+
+    def require(self, condition: bool, message: str, remedy: str | None = None) -> None:
+        """Refuse the operator unless ``condition`` holds.
+
+        Raises:
+            ModelError: It does not.
+        """
+        if not condition:
+            raise ModelError(message, remedy=remedy)
+
+    def has(self, position: int) -> bool:
+        """Whether an optional input is there."""
+        inputs = self.operator.inputs
+        return position < len(inputs) and inputs[position] >= 0
+
+    def source(self, position: int = 0) -> FileTensor:
+        """File tensor of an input."""
+        self.require(self.has(position), f"input {position} is missing")
+        return self.conversion.model.tensors[self.operator.inputs[position]]
+
+    def result(self, position: int = 0) -> FileTensor:
+        """File tensor of an output."""
+        outputs = self.operator.outputs
+        self.require(position < len(outputs), f"output {position} is missing")
+        return self.conversion.model.tensors[outputs[position]]
+
+    def type_of(self, tensor: FileTensor, *formats: str) -> TensorType:
+        """Graph type of a tensor, which must be quantized and in one of ``formats``.
+
+        Raises:
+            ModelError: It is not.
+        """
+        found = self.conversion.type_of(tensor)
+        allowed = formats or ("s8",)
+        self.require(
+            found.format.name in allowed and found.scale is not None,
+            f"{tensor} is not a quantized tensor of format {' or '.join(allowed)}",
+            _REMEDY_INTEGER,
+        )
+        return found
+
+    def scale(self, tensor: FileTensor) -> float:
+        """The one scale of a quantized tensor."""
+        found = self.type_of(tensor, *FORMATS).scale
+        return float(found or 1.0)
+
+    def activation(self, position: int = 0) -> str:
+        """Graph tensor of an input that is data; a constant of the file becomes one.
+
+        Raises:
+            ModelError: Nothing has computed it.
+        """
+        tensor = self.source(position)
+        known = self.conversion.names.get(tensor.index)
+        if known is not None:
+            return known
+        if tensor.data is None:
+            remedy = "models with a state are not supported" if tensor.is_state else None
+            self.require(False, f"reads {tensor} before it is computed", remedy)
+        meaning = self.conversion.type_of(tensor)
+        codes = self.constant(position).reshape(meaning.shape)
+        name = self.builder.constant(
+            f"tensor_{tensor.index}", codes, meaning.format, meaning.scale, meaning.zero_point
+        )
+        self.conversion.names[tensor.index] = name
+        return name
+
+    def full(self, position: int = 0) -> str:
+        """Like ``activation``, under the shape of the file, with all leading ones."""
+        tensor = self.source(position)
+        name = self.activation(position)
+        return self.reshape(name, tensor.shape or (1,), f"in_{position}")
+
+    def reshape(self, name: str, shape: Shape, suffix: str) -> str:
+        """The same tensor under another shape; no node where it has that shape."""
+        if self.builder.type(name).shape == shape:
+            return name
+        return self.apply(Reshape(shape), name, suffix=suffix)
+
+    def constant(self, position: int) -> npt.NDArray[Any]:
+        """Value of a constant input, integers as int64, under the shape of the file.
+
+        Raises:
+            ModelError: It is no constant, or its bytes do not fit its shape.
+        """
+        tensor = self.source(position)
+        self.require(tensor.data is not None, f"{tensor} is not a constant")
+        data = np.frombuffer(tensor.data or b"", np.uint8)
+        self.conversion.spend(tensor.elements)
+        if tensor.type == "INT4":
+            self.require(data.size == -(-tensor.elements // 2), f"{tensor} has {data.size} bytes")
+            halves = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[: tensor.elements]
+            values = (halves.astype(np.int64) ^ 8) - 8
+            return values.reshape(tensor.shape)
+        self.require(tensor.type in _DTYPES, f"{tensor} has a type that is not supported")
+        dtype = np.dtype(_DTYPES[tensor.type])
+        self.require(
+            data.size == tensor.elements * dtype.itemsize, f"{tensor} has {data.size} bytes"
+        )
+        values = data.view(dtype).reshape(tensor.shape)
+        return values.astype(np.int64) if dtype.kind in "iu" else values
+
+    def integers(self, position: int, limit: int = 64) -> list[int]:
+        """A short constant vector, such as axes or a shape."""
+        tensor = self.source(position)
+        self.require(
+            tensor.type in ("INT32", "INT64") and tensor.elements <= limit,
+            f"{tensor} is no short vector of integers",
+        )
+        return [int(value) for value in self.constant(position).reshape(-1)]
+
+    def axis(self, value: int, rank: int) -> int:
+        """A normalized axis.
+
+        Raises:
+            ModelError: It lies outside the rank.
+        """
+        self.require(-rank <= value < rank, f"axis {value} of a tensor with {rank} axes")
+        return value % rank
+
+    def number(self, suffix: str, codes: npt.ArrayLike, number_format: str) -> str:
+        """Add a constant of this operator."""
+        array = np.asarray(codes)
+        self.conversion.spend(array.size)
+        return self.builder.constant(self.name(suffix), array, FORMATS[number_format])
+
+    def apply(self, operation: Op, *inputs: str, suffix: str = "") -> str:
+        """Add a node of this operator."""
+        return self.builder.apply(self.name(suffix), operation, *inputs)
+
+    def finish(self, name: str, position: int = 0) -> None:
+        """Say which graph tensor an output is; brings it to the shape of the file."""
+        tensor = self.result(position)
+        shape = graph_shape(tensor.shape)
+        have = self.builder.type(name).shape
+        self.require(
+            math.prod(have) == math.prod(shape), f"computes {have}, the file says {tensor}"
+        )
+        self.require(tensor.index not in self.conversion.names, f"computes {tensor} again")
+        self.conversion.names[tensor.index] = self.reshape(name, shape, f"out_{position}")
+
+    def check_outputs(self) -> None:
+        """Check that every output was computed, in the format that the file says.
+
+        Raises:
+            ModelError: One was not.
+        """
+        for position in range(len(self.operator.outputs)):
+            tensor = self.result(position)
+            self.require(tensor.index in self.conversion.names, f"{tensor} is not computed")
+            found = self.builder.type(self.conversion.names[tensor.index]).format.name
+            stated = _FORMATS.get(tensor.type, "s32" if tensor.type == "INT64" else "")
+            self.require(found == stated, f"computes {found}, the file says {tensor}")
+
+    def limits(self, tensor: FileTensor, activation: int | str | None = None) -> tuple[int, int]:
+        """Smallest and largest code under a fused activation.
+
+            lo = zero_point + round(lower / scale)      half away from zero, in float32
+
+        Raises:
+            ModelError: The activation is none that integer kernels know.
+        """
+        kind = self.option("FusedActivationFunction", 0) if activation is None else activation
+        if isinstance(kind, int):
+            self.require(0 <= kind < len(_ACTIVATIONS), f"unknown fused activation {kind}")
+            kind = _ACTIVATIONS[kind]
+        meaning = self.type_of(tensor, "s8", "s16", "u8")
+        lower, upper = _LIMITS.get(kind, (None, None))
+        codes = [meaning.format.lo, meaning.format.hi]
+        for place, (value, choose) in enumerate(((lower, max), (upper, min))):
+            if value is not None:
+                steps = np.float32(value) / np.float32(meaning.scale)
+                self.require(abs(float(steps)) < 2.0**31, "the activation's range overflows")
+                code = meaning.zero_point + round_away(float(steps))
+                codes[place] = choose(codes[place], code)
+        self.require(codes[0] <= codes[1], f"the activation of {tensor} leaves no code")
+        return codes[0], codes[1]
+
+    def stage(
+        self,
+        tensor: FileTensor,
+        gain: npt.ArrayLike,
+        bias: npt.ArrayLike = 0,
+        *,
+        channels: int,
+        activation: int | str | None = None,
+        prefix: str = "",
+    ) -> tuple[Output, tuple[str, ...]]:
+        """Output stage under the graph's rounding rule, and the names of its constants.
+
+        Args:
+            tensor: Output tensor of the file.
+            gain: Output codes per accumulator unit, scalar or one per channel.
+            bias: In accumulator units, scalar or one per channel.
+            channels: Length of the output's last axis.
+            activation: Fused activation; the operator's own if None.
+            prefix: Tells the constants of several stages of one operator apart.
+        """
+        gains = np.broadcast_to(np.asarray(gain, np.float64), channels)
+        biases = np.broadcast_to(np.asarray(bias, np.int64), channels)
+        self.require(bool(np.isfinite(gains).all()), "the ratio of two scales is not finite")
+        lo, hi = self.limits(tensor, activation)
+        meaning = self.type_of(tensor, "s8", "s16", "u8")
+        fields = (meaning.format.name, float(meaning.scale or 1.0), meaning.zero_point, lo, hi)
+        if self.twice:
+            pairs = [quantize_multiplier(float(value)) for value in gains]
+            self.require(max(power for _, power in pairs) <= 30, "a scale ratio is too large")
+            constants: tuple[npt.ArrayLike, ...] = (
+                biases,
+                [mantissa for mantissa, _ in pairs],
+                [power for _, power in pairs],
+            )
+            output: Output = RequantizeTwice(*fields)
+        else:
+            affine = fold_affine(gains, biases * gains)
+            constants = (affine.bias, affine.multiplier, affine.shift)
+            output = Requantize(*fields)
+        return output, self._stage_constants(output, constants, prefix)
+
+    def exact_stage(
+        self,
+        tensor: FileTensor,
+        gains: npt.NDArray[np.float64],
+        biases: npt.NDArray[np.int64],
+        reach: npt.NDArray[np.int64],
+    ) -> tuple[Output, tuple[str, ...]]:
+        """Output stage that rounds as ``round(double(acc) * gain)`` does, one gain per channel.
+
+        ``reach`` is the largest absolute value of an accumulator before the bias, per channel.
+        """
+        meaning = self.type_of(tensor, "s8", "s16")
+        lo, hi = self.limits(tensor)
+        zero = meaning.zero_point
+        scale = float(meaning.scale or 1.0)
+        output = Requantize(meaning.format.name, scale, zero, lo, hi)
+        known = {}
+        for gain in {*map(float, gains)}:
+            widest = int((reach + np.abs(biases))[gains == gain].max())
+            limit = min(widest, INT32_MAX)
+            known[gain] = exact_multiplier(gain, lo - zero, hi - zero, limit)
+        pairs = [known[float(gain)] for gain in gains]
+        constants = (biases, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        return output, self._stage_constants(output, constants, "")
+
+    def _stage_constants(
+        self, output: Output, constants: tuple[npt.ArrayLike, ...], prefix: str
+    ) -> tuple[str, ...]:
+        return tuple(
+            self.number(f"{prefix}{name}", codes, "s32")
+            for name, codes in zip(output.names, constants, strict=True)
+        )
+
+
+def round_away(value: float) -> int:
+    """Nearest integer, half away from zero."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+
+
+def packed(codes: npt.NDArray[Any]) -> Codes:
+    """Codes as the graph stores them."""
+    return codes.astype(np.int32)
+
+
+def weight_format(tensor: FileTensor, codes: npt.NDArray[Any]) -> Format:
+    """Format of weights: 4 bits where the file has 4 bits, else 8."""
+    del codes
+    return FORMATS["s4" if tensor.type == "INT4" else "s8"]

@@ -1,0 +1,94 @@
+"""Runs a .tflite file with LiteRT's reference kernels and hands out every layer's codes."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyq.errors import ToolMissing
+from tinyq.formats import Codes
+from tinyq.graph import Graph
+from tinyq.importers.tflite.reader import FileModel, read_model
+from tinyq.reference import dequantize
+
+
+def map_layers(path: Path, graph: Graph) -> dict[str, int]:
+    """Which tensor of a file a tensor of its graph is.
+
+    Args:
+        path: The file.
+        graph: What ``import_tflite`` made of it, before any pass.
+
+    Returns:
+        Indexes of file tensors by names of graph tensors, in execution order; operators with
+        several outputs are left out.
+    """
+    found = {}
+    for operator in read_model(path).operators:
+        base = f"{operator.name.lower()}_{operator.index}"
+        names = [
+            node.output
+            for node in graph.nodes
+            if node.name == base or node.name.startswith(f"{base}_")
+        ]
+        if names and len(operator.outputs) == 1:
+            found[names[-1]] = operator.outputs[0]
+    return found
+
+
+def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
+    """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
+
+    Args:
+        path: The file.
+        graph: What ``import_tflite`` made of it, before any pass.
+        inputs: Codes of the graph's input, shape (samples, ...).
+
+    Returns:
+        Codes by the names of the graph's tensors, in execution order.
+
+    Raises:
+        ToolMissing: LiteRT is not installed.
+    """
+    layers = map_layers(path, graph)
+    interpreter = _open(path)
+    model = read_model(path)
+    source = interpreter.get_input_details()[0]
+    values = dequantize(inputs, graph.input.type) if _takes_floats(model) else inputs
+    results: dict[str, list[Any]] = {name: [] for name in layers}
+    for sample in values:
+        interpreter.reset_all_variables()
+        data = sample.reshape(source["shape"]).astype(source["dtype"])
+        interpreter.set_tensor(source["index"], data)
+        interpreter.invoke()
+        for name, index in layers.items():
+            codes = np.asarray(interpreter.get_tensor(index), np.int32)
+            results[name].append(codes.reshape(graph.tensors[name].type.shape))
+    return {name: np.stack(codes) for name, codes in results.items()}
+
+
+def _takes_floats(model: FileModel) -> bool:
+    return model.tensors[model.inputs[0]].type == "FLOAT32"
+
+
+def _open(path: Path) -> Any:
+    try:
+        litert = importlib.import_module("ai_edge_litert.interpreter")
+    except ImportError:
+        raise ToolMissing(
+            "LiteRT is not installed", where=str(path), remedy="pip install ai-edge-litert"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        interpreter = litert.Interpreter(
+            model_path=str(path),
+            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=True,
+        )
+        interpreter.allocate_tensors()
+    return interpreter

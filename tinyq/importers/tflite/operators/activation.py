@@ -1,0 +1,190 @@
+"""Activations and changes of scale: functions of one code, and softmax."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.arithmetic import fold_affine, softmax_table
+from tinyq.fixed_point import (
+    divide_by_power,
+    quantize_multiplier,
+    scale_twice,
+    softmax_exponentials,
+)
+from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.registry import imports
+from tinyq.importers.tflite.tables import all_codes, look_up, sampled
+from tinyq.ops.prelu import Prelu, TflitePrelu
+from tinyq.ops.softmax import Softmax
+from tinyq.ops.tflite_log_softmax import TfliteLogSoftmax
+from tinyq.ops.tflite_softmax import TfliteSoftmax
+
+
+@imports("SOFTMAX")
+def import_softmax(layer: Layer) -> None:
+    """Softmax over the last axis."""
+    layer.type_of(layer.source())
+    meaning = layer.type_of(layer.result())
+    layer.require(
+        meaning.zero_point == -128 and abs(layer.scale(layer.result()) * 256 - 1) < 0.001,
+        f"softmax into {layer.result()} with another scale than 1/256 and zero point than -128",
+    )
+    scale, beta = layer.scale(layer.source()), layer.option("Beta", 1.0)
+    layer.require(math.isfinite(beta) and beta > 0, f"softmax with beta {beta}")
+    if layer.twice:
+        layer.require(beta * scale * 2.0**26 > 1.0, "softmax of a scale below 2**-26")
+        table = layer.number("table", softmax_exponentials(scale, beta)[0], "s32")
+        layer.finish(layer.apply(TfliteSoftmax(), layer.activation(), table))
+        return
+    table = layer.number("table", softmax_table(scale * beta), "u16")
+    layer.finish(layer.apply(Softmax(), layer.activation(), table))
+
+
+@imports("RELU", "RELU6", "RELU_N1_TO_1")
+def import_relu(layer: Layer) -> None:
+    """Change of scale and clip."""
+    ratio = np.float32(layer.scale(layer.source())) / np.float32(layer.scale(layer.result()))
+    lo, hi = layer.limits(layer.result(), layer.operator.name)
+    look_up(layer, np.clip(_rescaled(layer, float(ratio)), lo, hi))
+
+
+@imports("QUANTIZE")
+def import_quantize(layer: Layer) -> None:
+    """Change of scale of an integer tensor."""
+    look_up(layer, _rescaled(layer, layer.scale(layer.source()) / layer.scale(layer.result())))
+
+
+def _rescaled(layer: Layer, ratio: float) -> np.ndarray:
+    """Output codes of all input codes under a change of scale, before clipping."""
+    x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
+    centered = all_codes() - x.zero_point
+    layer.require(ratio < 2.0**20, "a scale ratio is too large")
+    if layer.twice:
+        return scale_twice(centered, *quantize_multiplier(ratio)) + y.zero_point
+    return np.floor(centered * ratio + 0.5).astype(np.int64) + y.zero_point
+
+
+@imports("LOGISTIC")
+def import_logistic(layer: Layer) -> None:
+    """1 / (1 + exp(-x))."""
+    look_up(layer, sampled(layer, lambda x: 1.0 / (1.0 + np.exp(-np.clip(x, -700, 700)))))
+
+
+@imports("TANH")
+def import_tanh(layer: Layer) -> None:
+    """Hyperbolic tangent."""
+    look_up(layer, sampled(layer, np.tanh))
+
+
+@imports("LOG_SOFTMAX")
+def import_log_softmax(layer: Layer) -> None:
+    """Logarithm of softmax over the last axis; one definition for both rounding rules."""
+    layer.type_of(layer.source())
+    meaning = layer.type_of(layer.result())
+    scale = layer.scale(layer.source())
+    layer.require(
+        meaning.zero_point == 127 and layer.scale(layer.result()) == 1.0 / 16.0,
+        f"log-softmax into {layer.result()} with another scale than 1/16 and zero point than 127",
+    )
+    layer.require(scale * 2.0**26 > 1.0, "log-softmax of a scale below 2**-26")
+    table, multiplier, exponent, least = softmax_exponentials(scale, 1.0)
+    reverse = quantize_multiplier(2.0 ** (31 - exponent) / multiplier)
+    layer.require(reverse[1] <= 0, f"log-softmax of the scale {scale} is not supported")
+    name = layer.number("table", table, "s32")
+    operation = TfliteLogSoftmax(multiplier, exponent, *reverse, least)
+    layer.finish(layer.apply(operation, layer.activation(), name))
+
+
+@imports("LEAKY_RELU")
+def import_leaky_relu(layer: Layer) -> None:
+    """Identity for positive x, else alpha * x."""
+    alpha = layer.option("Alpha", 0.0)
+    layer.require(math.isfinite(alpha) and abs(alpha) < 2.0**10, f"alpha {alpha}")
+    x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
+    single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]
+    gains = float(single[0] / single[1]), float(single[0] * np.float32(alpha) / single[1])
+    centered = all_codes() - x.zero_point
+    layer.require(max(map(abs, gains)) < 2.0**20, "a scale ratio is too large")
+    if layer.twice:
+        positive = scale_twice(centered, *quantize_multiplier(gains[0]))
+        negative = scale_twice(centered, *quantize_multiplier(abs(gains[1])))
+        negative = -negative if alpha < 0 else negative
+    else:
+        positive, negative = (np.floor(centered * gain + 0.5).astype(np.int64) for gain in gains)
+    look_up(layer, np.where(centered >= 0, positive, negative) + y.zero_point)
+
+
+@imports("PRELU")
+def import_prelu(layer: Layer) -> None:
+    """Identity for positive x, else a slope per channel times x."""
+    x, a = layer.type_of(layer.source()), layer.type_of(layer.source(1))
+    y = layer.type_of(layer.result())
+    channels = x.shape[-1]
+    slopes = layer.constant(1)
+    layer.require(
+        slopes.size in (1, channels) and slopes.shape[-1:] in ((1,), (channels,)),
+        f"slopes {layer.source(1)} are not one per channel of {x}",
+        "share the slopes over the spatial axes (PReLU(shared_axes=[1, 2]))",
+    )
+    single = [np.float32(layer.scale(layer.source(place))) for place in (0, 1)]
+    y_scale = np.float32(layer.scale(layer.result()))
+    gains = float(single[0] / y_scale), float(single[0] * single[1] / y_scale)
+    layer.require(max(gains) < 2.0**20, "a scale ratio is too large")
+    name = layer.number("slopes", np.broadcast_to(slopes.reshape(-1), channels), "s8")
+    zeros = (a.zero_point, x.zero_point, y.zero_point)
+    scale = layer.scale(layer.result())
+    if layer.twice:
+        pairs = [quantize_multiplier(gain) for gain in gains]
+        operation: Prelu = TflitePrelu(*pairs[0], *pairs[1], *zeros, scale)
+    else:
+        folded = [fold_affine(gain, 0.0) for gain in gains]
+        halves = [(int(half.multiplier[0]), int(half.shift[0])) for half in folded]
+        operation = Prelu(*halves[0], *halves[1], *zeros, scale)
+    layer.finish(layer.apply(operation, layer.activation(), name))
+
+
+@imports("HARD_SWISH")
+def import_hard_swish(layer: Layer) -> None:
+    """Product x * relu6(x + 3) / 6."""
+    if layer.twice:
+        look_up(layer, _hard_swish(layer))
+    else:
+        look_up(layer, sampled(layer, lambda x: x * np.clip(x + 3.0, 0.0, 6.0) / 6.0))
+
+
+def _hard_swish(layer: Layer) -> npt.NDArray[np.int64]:
+    """Output codes of all input codes in TFLite's 16-bit fixed point."""
+    x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
+    hires = np.float32(1.0 / 128.0) * np.float32(layer.scale(layer.source()))
+    output = quantize_multiplier(float(hires / np.float32(layer.scale(layer.result()))))
+    reluish = quantize_multiplier(float(hires / np.float32(np.float32(3.0) / np.float32(32768.0))))
+    layer.require(-15 <= output[1] <= 0 and -15 <= reluish[1] <= 15, "hard_swish of these scales")
+    value = (all_codes() - x.zero_point) << 7
+    scaled = _multiply_high16(value, _narrow16(output[0]))
+    gate = value
+    if reluish[1] > 0:
+        gate = _saturate16(gate << (reluish[1] - 1))
+    gate = _multiply_high16(gate, _narrow16(reluish[0]))
+    if reluish[1] > 0:
+        gate = _saturate16(gate << 1)
+    gate = divide_by_power(gate, max(-reluish[1], 0))
+    gate = (gate + (1 << 15)) >> 1
+    product = gate * scaled
+    halved = np.sign(product) * (np.abs(product) >> 15)
+    return divide_by_power(halved, -output[1]) + y.zero_point
+
+
+def _narrow16(multiplier: int) -> int:
+    return 32767 if multiplier >= 2**31 - 1 - 2**15 else (multiplier + 2**15) >> 16
+
+
+def _saturate16(value: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.clip(value, -(2**15), 2**15 - 1)
+
+
+def _multiply_high16(a: npt.NDArray[np.int64], b: int) -> npt.NDArray[np.int64]:
+    """Product of two Q0.15 values, half rounded up, saturated."""
+    return np.minimum((a * b + (1 << 14)) >> 15, 2**15 - 1)

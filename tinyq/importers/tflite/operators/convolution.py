@@ -1,0 +1,154 @@
+"""Operators with weights: convolutions and fully connected layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.registry import imports
+from tinyq.importers.tflite.view import View
+from tinyq.importers.tflite.window import window_of
+from tinyq.ops.concatenate import Concatenate
+from tinyq.ops.conv2d import Conv2D
+from tinyq.ops.dense import Dense
+from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.ops.strided_copy import StridedCopy
+
+MAX_GROUPS = 64  # each is a slice, a convolution and a join of its own
+
+
+@imports("CONV_2D")
+def import_conv2d(layer: Layer) -> None:
+    """Convolution, weights (out_channels, height, width, in_channels of a group)."""
+    x = layer.type_of(layer.source())
+    weights = weights_of(layer, rank=4)
+    channels, depth = weights.shape[0], weights.shape[3]
+    fits = len(x.shape) == 3 and x.shape[2] % depth == 0
+    groups = x.shape[-1] // depth if fits else 1
+    layer.require(fits and channels % groups == 0, f"weights {weights.shape} do not fit {x}")
+    layer.require(groups <= MAX_GROUPS, f"{groups} groups, at most {MAX_GROUPS} are supported")
+    window = window_of(layer, x.shape, weights.shape[1:3])
+    gains, bias = scaling_of(layer, channels, axis=0)
+    parts, size = [], channels // groups
+    for group in range(groups):
+        rows = slice(group * size, (group + 1) * size)
+        prefix = f"group_{group}_" if groups > 1 else ""
+        output, constants = layer.stage(
+            layer.result(), gains[rows], bias[rows], channels=size, prefix=prefix
+        )
+        data = layer.activation()
+        if groups > 1:
+            view = View.of(x.shape).sliced(2, group * depth, 1, depth)
+            operation = StridedCopy(view.shape, view.strides, view.start)
+            data = layer.apply(operation, data, suffix=f"{prefix}input")
+        name = layer.number(f"{prefix}weights", weights[rows], weights_format(layer))
+        convolution = Conv2D(output, window, x.zero_point)
+        parts.append(layer.apply(convolution, data, name, *constants, suffix=prefix.strip("_")))
+    layer.finish(join_parts(layer, parts))
+
+
+def join_parts(layer: Layer, parts: list[str]) -> str:
+    """Tensors side by side along the last axis, pair by pair."""
+    joined = parts[0]
+    for place, part in enumerate(parts[1:], 1):
+        suffix = "" if place == len(parts) - 1 else f"join_{place}"
+        joined = layer.apply(Concatenate(), joined, part, suffix=suffix)
+    return joined
+
+
+@imports("DEPTHWISE_CONV_2D")
+def import_depthwise_conv2d(layer: Layer) -> None:
+    """Depthwise convolution, weights (1, height, width, out_channels)."""
+    x = layer.type_of(layer.source())
+    weights = weights_of(layer, rank=4)
+    layer.require(
+        len(x.shape) == 3 and weights.shape[0] == 1 and weights.shape[3] % x.shape[2] == 0,
+        f"weights {weights.shape} do not fit an input {x}",
+    )
+    window = window_of(layer, x.shape, weights.shape[1:3])
+    gains, bias = scaling_of(layer, weights.shape[3], axis=3)
+    output, constants = layer.stage(layer.result(), gains, bias, channels=weights.shape[3])
+    name = layer.number("weights", weights[0], weights_format(layer))
+    operation = DepthwiseConv2D(output, window, x.zero_point)
+    layer.finish(layer.apply(operation, layer.activation(), name, *constants))
+
+
+@imports("FULLY_CONNECTED")
+def import_fully_connected(layer: Layer) -> None:
+    """Matrix product; the input is read as rows of the weights' depth."""
+    x = layer.type_of(layer.source())
+    weights = weights_of(layer, rank=2)
+    elements = layer.source().elements
+    depth = weights.shape[1]
+    layer.require(elements % depth == 0, f"weights {weights.shape} do not fit an input {x}")
+    layer.require(layer.option("WeightsFormat", 0) == 0, "shuffled weights are not supported")
+    gains, bias = scaling_of(layer, weights.shape[0], axis=0)
+    if layer.twice:
+        widest = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
+        reach = np.abs(weights).sum(axis=1) * widest
+        output, constants = layer.exact_stage(layer.result(), gains, bias, reach)
+    else:
+        output, constants = layer.stage(layer.result(), gains, bias, channels=weights.shape[0])
+    name = layer.number("weights", weights, weights_format(layer))
+    rows = (depth,) if elements == depth else (elements // depth, depth)
+    data = layer.reshape(layer.activation(), rows, "rows")
+    layer.finish(layer.apply(Dense(output, x.zero_point), data, name, *constants))
+
+
+def weights_of(layer: Layer, rank: int) -> npt.NDArray[Any]:
+    """Weight codes, symmetric, from input 1.
+
+    Raises:
+        ModelError: They are no constant, or not symmetric.
+    """
+    tensor = layer.source(1)
+    layer.require(
+        tensor.type in ("INT8", "INT4") and len(tensor.shape) == rank,
+        f"weights {tensor} are not int8 or int4 with {rank} axes",
+        "convert with full-integer quantization (int8 weights and activations)",
+    )
+    meaning = tensor.quantization
+    layer.require(meaning is not None, f"weights {tensor} have no scale")
+    assert meaning is not None  # noqa: S101  # said above, for the type checker
+    layer.require(not any(meaning.zero_points), f"weights {tensor} are not symmetric")
+    return layer.constant(1)
+
+
+def weights_format(layer: Layer) -> str:
+    """Format of the weights of input 1."""
+    return "s4" if layer.source(1).type == "INT4" else "s8"
+
+
+def scaling_of(
+    layer: Layer, channels: int, axis: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Gain and bias per output channel.
+
+    gain = s_x * s_w / s_y
+    """
+    meaning = layer.source(1).quantization
+    scales = np.asarray(meaning.scales if meaning else (1.0,), np.float64)
+    layer.require(
+        len(scales) == 1
+        or (len(scales) == channels and meaning is not None and meaning.axis == axis),
+        f"{len(scales)} weight scales along axis {meaning.axis if meaning else 0}, "
+        f"expected {channels} along axis {axis}",
+    )
+    x_scale, y_scale = layer.scale(layer.source()), layer.scale(layer.result())
+    gains = np.broadcast_to(x_scale * scales / y_scale, channels)
+    return gains, bias_of(layer, channels)
+
+
+def bias_of(layer: Layer, channels: int, position: int = 2) -> npt.NDArray[np.int64]:
+    """Bias per output channel in accumulator units, zeros where there is none."""
+    if not layer.has(position):
+        return np.zeros(channels, np.int64)
+    tensor = layer.source(position)
+    layer.require(
+        tensor.type == "INT32" and tensor.elements == channels,
+        f"bias {tensor} is not int32 with {channels} values",
+    )
+    return layer.constant(position).reshape(-1)

@@ -1,0 +1,95 @@
+"""Pools and means."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinyq.arithmetic import fold_affine
+from tinyq.fixed_point import quantize_multiplier
+from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.registry import imports
+from tinyq.importers.tflite.tables import clip_codes
+from tinyq.importers.tflite.view import View, copy_view
+from tinyq.importers.tflite.window import window_of
+from tinyq.ops.average_pool2d import AveragePool2D
+from tinyq.ops.max_pool2d import MaxPool2D
+from tinyq.ops.output import Output, Requantize, RequantizeTwice
+from tinyq.ops.sum_pool2d import SumPool2D
+from tinyq.ops.tflite_average_pool2d import TfliteAveragePool2D
+from tinyq.ops.window import Window
+
+
+@imports("AVERAGE_POOL_2D")
+def import_average_pool2d(layer: Layer) -> None:
+    """Mean of the codes of each window."""
+    x = layer.type_of(layer.source())
+    size = (layer.option("FilterHeight", 0), layer.option("FilterWidth", 0))
+    window = window_of(layer, x.shape, size)
+    lo, hi = layer.limits(layer.result())
+    if layer.twice:
+        name = layer.apply(TfliteAveragePool2D(window, lo, hi), layer.activation())
+    else:
+        name = layer.apply(AveragePool2D(window), layer.activation())
+        name = clip_codes(layer, name, lo, hi)
+    layer.finish(name)
+
+
+@imports("MAX_POOL_2D")
+def import_max_pool2d(layer: Layer) -> None:
+    """Largest code of each window."""
+    x = layer.type_of(layer.source(), "s8", "s16")
+    size = (layer.option("FilterHeight", 0), layer.option("FilterWidth", 0))
+    window = window_of(layer, x.shape, size)
+    name = layer.apply(MaxPool2D(window), layer.activation())
+    layer.finish(clip_codes(layer, name, *layer.limits(layer.result())))
+
+
+@imports("MEAN")
+def import_mean(layer: Layer) -> None:
+    """Mean over any axes, as a sum whose division is in the multiplier."""
+    x = layer.type_of(layer.source())
+    shape = layer.source().shape
+    axes = {layer.axis(axis, len(shape)) for axis in layer.integers(1)}
+    moved = [axis for axis in sorted(axes) if shape[axis] > 1]
+    first, last = (moved[0], moved[-1]) if moved else (0, -1)
+    count = math.prod(shape[axis] for axis in moved)
+    layer.require(count < 1 << 23, f"a mean of {count} values could leave int32")
+    if all(shape[axis] == 1 or axis in axes for axis in range(first, last + 1)):
+        outer, inner = math.prod(shape[:first]), math.prod(shape[last + 1 :])
+        name = layer.activation()
+    else:  # the axes are no neighbours: brought to the end
+        kept = [axis for axis in range(len(shape)) if axis not in moved]
+        outer, inner = math.prod(shape[axis] for axis in kept), 1
+        view = View.of(shape).transposed([*kept, *moved])
+        name = copy_view(layer, layer.activation(), view, "gathered")
+    image = layer.reshape(name, (outer, count, inner), "image")
+    output, constants = _mean_stage(layer, count, inner)
+    operation = SumPool2D(output, Window((1, count)), x.zero_point)
+    layer.finish(layer.apply(operation, image, *constants))
+
+
+def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[str, ...]]:
+    """Stage of a mean: TFLite divides the quantized multiplier, which rounds it down."""
+    meaning = layer.type_of(layer.result())
+    ratio = layer.scale(layer.source()) / layer.scale(layer.result())
+    fields = (meaning.format.name, layer.scale(layer.result()), meaning.zero_point)
+    limits = (meaning.format.lo, meaning.format.hi)
+    layer.require(ratio < 2.0**30, "a scale ratio is too large")
+    constants: tuple[object, ...]
+    if layer.twice:
+        multiplier, exponent = quantize_multiplier(ratio)
+        bits = min(count.bit_length() - 1, 31 + exponent)
+        multiplier, exponent = (multiplier << bits) // count, exponent - bits
+        output: Output = RequantizeTwice(*fields, *limits)
+        constants = (0, multiplier, exponent)
+    else:
+        affine = fold_affine(ratio / count, 0.0)
+        output = Requantize(*fields, *limits)
+        constants = (affine.bias[0], affine.multiplier[0], affine.shift[0])
+    names = tuple(
+        layer.number(name, np.full(channels, value), "s32")
+        for name, value in zip(output.names, constants, strict=True)
+    )
+    return output, names

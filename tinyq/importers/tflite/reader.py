@@ -1,0 +1,260 @@
+"""Reads a .tflite flatbuffer into plain records. Nothing of the file is trusted.
+
+The schema classes come from the package ``tflite``: generated from the schema, pure Python, and
+it needs no more than flatbuffers and NumPy.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+
+Value = TypeVar("Value")
+
+MAX_FILE_BYTES = 1 << 28
+MAX_ELEMENTS = 1 << 26  # of one tensor; a microcontroller holds far less
+MAX_RANK = 6
+_IDENTIFIER = b"TFL3"
+_REMEDY = "convert the model again; the file may be damaged or cut off"
+# Generated methods that read a field, without Init, GetRootAs, XAsNumpy and XIsNone.
+_FIELD = re.compile(r"(?!Init$|GetRootAs)[A-Z](?!\w*(As[A-Z]|IsNone|BufferHasIdentifier))\w*")
+_FAULTS = (struct.error, ValueError, TypeError, IndexError, OverflowError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """Meaning of a tensor's codes: real = scales[k] * (code - zero_points[k]) along ``axis``."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileTensor:
+    """One tensor of the file; ``data`` are the bytes of a constant, else None."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    quantization: Quantization | None
+    data: bytes | None
+    is_state: bool
+
+    @property
+    def elements(self) -> int:
+        """How many values the tensor holds."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __str__(self) -> str:
+        return f"tensor {self.index} {self.name!r} {self.type}{list(self.shape)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileOperator:
+    """One operator of the file; an absent optional input is -1."""
+
+    index: int
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    intermediates: tuple[int, ...]
+    options_type: str
+    options: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"operator {self.index} {self.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileModel:
+    """The one subgraph of a file."""
+
+    path: str
+    tensors: tuple[FileTensor, ...]
+    operators: tuple[FileOperator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def read_model(path: Path) -> FileModel:
+    """Read and check a .tflite file.
+
+    Raises:
+        ModelError: The file is missing, too large, no .tflite file, damaged, or has more than
+            one subgraph.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ModelError(f"the file has more than {MAX_FILE_BYTES} bytes", where=str(path))
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError("there is no such file", where=str(path)) from None
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if content[4:8] != _IDENTIFIER:
+        raise ModelError("this is no .tflite file", where=str(path), remedy=_REMEDY)
+    try:
+        return _Reader(content, str(path)).model()
+    except _FAULTS as error:
+        raise ModelError(
+            f"the file is damaged ({type(error).__name__}: {error})",
+            where=str(path),
+            remedy=_REMEDY,
+        ) from None
+
+
+class _Reader:
+    """Walks the tables. A file holds fewer vector elements than bytes, which is the limit."""
+
+    def __init__(self, content: bytes, path: str) -> None:
+        import tflite
+
+        self._schema = tflite
+        self._content = content
+        self._path = path
+        self._left = 4 * len(content) + 1024
+        self._codes = _names(tflite.BuiltinOperator)
+        self._types = _names(tflite.TensorType)
+        self._options = _names(tflite.BuiltinOptions)
+
+    def model(self) -> FileModel:
+        root = self._schema.Model.GetRootAs(self._content, 0)
+        subgraphs = root.SubgraphsLength()
+        if subgraphs != 1:
+            raise ModelError(
+                f"the file holds {subgraphs} subgraphs",
+                where=self._path,
+                remedy="convert a model without control flow and with one signature",
+            )
+        graph = root.Subgraphs(0)
+        buffers = self._vector(root.BuffersLength(), root.Buffers)
+        names = [
+            self._operator_name(code)
+            for code in self._vector(root.OperatorCodesLength(), root.OperatorCodes)
+        ]
+        tables = self._vector(graph.TensorsLength(), graph.Tensors)
+        tensors = tuple(self._tensor(index, table, buffers) for index, table in enumerate(tables))
+        operators = tuple(
+            self._operator(index, table, names, len(tensors))
+            for index, table in enumerate(self._vector(graph.OperatorsLength(), graph.Operators))
+        )
+        inputs = self._indexes(graph.InputsLength(), graph.Inputs, len(tensors), 0)
+        outputs = self._indexes(graph.OutputsLength(), graph.Outputs, len(tensors), 0)
+        return FileModel(self._path, tensors, operators, inputs, outputs)
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if count < 0 or self._left < 0:
+            raise ValueError("a vector is longer than the file")
+
+    def _vector(self, length: int, get: Callable[[int], Value]) -> list[Value]:
+        self._spend(length)
+        return [get(index) for index in range(length)]
+
+    def _indexes(
+        self, length: int, get: Callable[[int], int], limit: int, least: int
+    ) -> tuple[int, ...]:
+        found = tuple(self._vector(length, get))
+        wrong = [index for index in found if not least <= index < limit]
+        if wrong:
+            raise ValueError(f"tensor index {wrong[0]} of {limit}")
+        return found
+
+    def _operator_name(self, code: Any) -> str:
+        number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
+        name = self._codes.get(number, f"BUILTIN_{number}")
+        custom = code.CustomCode() if name == "CUSTOM" else None
+        return f"CUSTOM:{custom.decode('utf-8', 'replace')}" if custom else name
+
+    def _tensor(self, index: int, table: Any, buffers: list[Any]) -> FileTensor:
+        shape = tuple(self._vector(table.ShapeLength(), table.Shape))
+        place = f"tensor {index}"
+        if len(shape) > MAX_RANK or any(size < 1 for size in shape):
+            raise ModelError(
+                f"has shape {list(shape)}",
+                where=f"{self._path}, {place}",
+                remedy=f"convert the model with at most {MAX_RANK} fixed, positive axes",
+            )
+        elements = 1
+        for size in shape:
+            elements *= size
+        if elements > MAX_ELEMENTS:
+            raise ModelError(
+                f"has {elements} values, at most {MAX_ELEMENTS} are allowed",
+                where=f"{self._path}, {place}",
+            )
+        name = (table.Name() or b"").decode("utf-8", "replace")
+        kind = self._types.get(table.Type(), f"TYPE_{table.Type()}")
+        if table.Sparsity() is not None:
+            kind = f"SPARSE_{kind}"
+        data = self._data(table.Buffer(), buffers)
+        meaning = self._quantization(table.Quantization())
+        return FileTensor(index, name, shape, kind, meaning, data, bool(table.IsVariable()))
+
+    def _data(self, index: int, buffers: list[Any]) -> bytes | None:
+        if index == 0:
+            return None
+        buffer = buffers[index]
+        length = buffer.DataLength()
+        if length == 0:
+            return None
+        self._spend(length)
+        return bytes(buffer.DataAsNumpy())
+
+    def _quantization(self, table: Any) -> Quantization | None:
+        if table is None or table.ScaleLength() == 0:
+            return None
+        scales = tuple(self._vector(table.ScaleLength(), table.Scale))
+        zeros = tuple(self._vector(table.ZeroPointLength(), table.ZeroPoint))
+        if len(zeros) not in (len(scales), 1):
+            zeros = zeros or (0,) * len(scales)
+        if len(zeros) == 1:
+            zeros *= len(scales)
+        if len(zeros) != len(scales):
+            raise ValueError(f"{len(scales)} scales and {len(zeros)} zero points")
+        if not all(np.isfinite(scale) and scale > 0 for scale in scales):
+            raise ValueError("a scale is not a positive number")
+        if not all(-(2**31) <= zero < 2**31 for zero in zeros):
+            raise ValueError("a zero point leaves int32")
+        return Quantization(scales, zeros, int(table.QuantizedDimension()))
+
+    def _operator(self, index: int, table: Any, names: list[str], tensors: int) -> FileOperator:
+        kind = self._options.get(table.BuiltinOptionsType(), "")
+        return FileOperator(
+            index,
+            names[table.OpcodeIndex()],
+            self._indexes(table.InputsLength(), table.Inputs, tensors, -1),
+            self._indexes(table.OutputsLength(), table.Outputs, tensors, 0),
+            self._indexes(table.IntermediatesLength(), table.Intermediates, tensors, 0),
+            kind,
+            MappingProxyType(dict(self._read_options(kind, table.BuiltinOptions()))),
+        )
+
+    def _read_options(self, kind: str, union: Any) -> Iterator[tuple[str, Any]]:
+        schema = getattr(self._schema, kind, None)
+        if union is None or schema is None:
+            return
+        table = schema()
+        table.Init(union.Bytes, union.Pos)
+        fields = [name for name in vars(schema) if _FIELD.fullmatch(name)]
+        for name in fields:
+            if name.endswith("Length"):
+                field = name.removesuffix("Length")
+                yield field, tuple(self._vector(getattr(table, name)(), getattr(table, field)))
+            elif f"{name}Length" not in fields:
+                yield name, getattr(table, name)()
+
+
+def _names(enumeration: type) -> dict[int, str]:
+    return {number: name for name, number in vars(enumeration).items() if isinstance(number, int)}

@@ -1,0 +1,236 @@
+"""Models trained with tensorflow-model-optimization: the one module that loads tfmot and tf_keras.
+
+tfmot needs Keras 2, which TensorFlow since 2.16 has as the package tf_keras beside Keras 3.
+Importing tfmot sets TF_USE_LEGACY_KERAS, and ``tf.keras`` is loaded at its first use: a program
+that touches it afterwards finds Keras 2 where Keras 3 was. ``load_tfmot`` therefore settles
+``tf.keras`` before and takes the variable back after; models of both kinds live in one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyq.errors import DataError, ModelError, ToolMissing
+from tinyq.formats import FORMATS
+from tinyq.graph import Graph, Tensor
+from tinyq.importers.tflite import import_tflite
+from tinyq.ops.conv2d import Conv2D
+from tinyq.ops.dense import Dense
+from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
+
+_N_BIT = "tensorflow_model_optimization.python.core.quantization.keras.experimental.default_n_bit"
+_N_BIT_MODULES = ("quantize_registry", "quantize_configs", "quantizers", "transforms")
+_LEGACY = "TF_USE_LEGACY_KERAS"
+_QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer")
+_PRUNED, _CLUSTERED = "PruneLowMagnitude", "ClusterWeights"
+_NARROW = Conv2D | Dense | DepthwiseConv2D
+_CALIBRATION_SAMPLES = 500
+
+
+def import_tfmot(
+    model: Any, data: Any = None, rounding: str = "half_up", name: str | None = None
+) -> Graph:
+    """The integer graph of a tf_keras model, with the ranges that tfmot trained.
+
+    The model passes TensorFlow's converter, which folds BatchNorm and turns the trained ranges into
+    scales; with ``rounding="tflite"`` the graph computes the bytes of the converted file.
+
+    Args:
+        model: tf_keras model from ``quantize_model`` or ``quantize_apply`` (8-bit or n-bit scheme),
+            a pruned, clustered or plain float one, or the path of an ``.h5`` file or SavedModel.
+        data: Real inputs, shape (samples, ...), for the ranges of a model without trained ones.
+        rounding: ``half_up`` or ``tflite``, as for ``import_tflite``.
+        name: Name of the graph; that of the file or the model where left out.
+
+    Returns:
+        A verified graph; weights that need no more are stored in 4 bits.
+
+    Raises:
+        ModelError: The model cannot be loaded or converted, or has no ranges and there are no data.
+        ToolMissing: tfmot is not installed.
+    """
+    if isinstance(model, str | Path):
+        name = name or Path(model).stem
+        model = load_tf_keras(Path(model))
+    content = convert_tfmot(model, data)
+    with tempfile.TemporaryDirectory(prefix="tinyq-tfmot-") as folder:
+        path = Path(folder) / f"{name or model.name}.tflite"
+        path.write_bytes(content)
+        return store_in_4_bits(import_tflite(path, rounding))
+
+
+def load_tfmot() -> tuple[Any, Any]:
+    """The packages tf_keras and tensorflow_model_optimization, without a change to ``tf.keras``.
+
+    Raises:
+        ToolMissing: One is not installed.
+    """
+    tensorflow = _load("tensorflow")
+    wanted = os.environ.get(_LEGACY)
+    with _quiet():
+        # The first attribute decides which Keras tf.keras is, for the rest of the process.
+        _ = tensorflow.keras.__version__
+        try:
+            return _load("tf_keras"), _load("tensorflow_model_optimization")
+        finally:
+            os.environ.pop(_LEGACY, None)
+            if wanted is not None:
+                os.environ[_LEGACY] = wanted
+
+
+def load_tf_keras(path: Path) -> Any:
+    """Read an ``.h5`` file or a SavedModel with tf_keras and all names of tfmot.
+
+    Raises:
+        ModelError: It is missing or damaged, or tf_keras cannot read it.
+        ToolMissing: tfmot is not installed.
+    """
+    if not path.exists():
+        raise ModelError("there is no such model", where=str(path))
+    with _quiet():
+        tf_keras, tfmot = load_tfmot()
+        try:
+            with (
+                tfmot.quantization.keras.quantize_scope(),
+                tfmot.sparsity.keras.prune_scope(),
+                tfmot.clustering.keras.cluster_scope(),
+                tf_keras.utils.custom_object_scope(_n_bit_names()),
+            ):
+                return tf_keras.models.load_model(path, compile=False)
+        except Exception as error:  # tf_keras raises whatever its file readers raise
+            raise ModelError(
+                f"tf_keras cannot load the model: {_first_line(error)}",
+                where=str(path),
+                remedy="save it with model.save('NAME.h5'), or import the module of its own layers",
+            ) from None
+
+
+def convert_tfmot(model: Any, data: Any = None) -> bytes:
+    """The .tflite file that TensorFlow's converter makes of a model.
+
+    Arguments and errors are those of ``import_tfmot``.
+    """
+    with _quiet():
+        model = _strip(model)
+        if not has_trained_ranges(model) and data is None:
+            raise ModelError(
+                "the model has no trained ranges",
+                where=model.name,
+                remedy="give some hundred inputs as data, or train it with tfmot's quantize_model",
+            )
+        lite = _load("tensorflow").lite
+        try:
+            converter = lite.TFLiteConverter.from_keras_model(model)
+            converter.optimizations = [lite.Optimize.DEFAULT]
+            if not has_trained_ranges(model):
+                samples = _samples(data, model)
+                converter.representative_dataset = lambda: ([sample] for sample in samples)
+                converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS_INT8]
+            return bytes(converter.convert())
+        except DataError:
+            raise
+        except Exception as error:  # the converter raises classes of its own and of MLIR
+            raise ModelError(
+                f"TensorFlow's converter refuses the model: {_first_line(error)}",
+                where=model.name,
+                remedy="convert it yourself and give the .tflite file",
+            ) from None
+
+
+def has_trained_ranges(model: Any) -> bool:
+    """Whether tfmot's quantization has wrapped a layer of a model."""
+    return any(type(layer).__name__ in _QUANTIZED for layer in model.layers)
+
+
+def store_in_4_bits(graph: Graph) -> Graph:
+    """Keep 8-bit weights whose codes all lie in -8 .. 7 as ``s4``; the arithmetic is the same."""
+    tensors = dict(graph.tensors)
+    read_as_weights = {node.inputs[1] for node in graph.nodes if isinstance(node.op, _NARROW)}
+    elsewhere = {
+        name
+        for node in graph.nodes
+        for position, name in enumerate(node.inputs)
+        if position != 1 or not isinstance(node.op, _NARROW)
+    }
+    s4 = FORMATS["s4"]
+    for name in read_as_weights - elsewhere:
+        tensor = tensors[name]
+        if tensor.codes is None or tensor.type.format.name != "s8":
+            continue
+        if s4.lo <= tensor.codes.min() and tensor.codes.max() <= s4.hi:
+            tensors[name] = Tensor(name, replace(tensor.type, format=s4), tensor.codes)
+    narrowed = replace(graph, tensors=tensors)
+    narrowed.verify()
+    return narrowed
+
+
+def _strip(model: Any) -> Any:
+    """The model without the wrappers of pruning and clustering."""
+    _, tfmot = load_tfmot()
+    kinds = {type(layer).__name__ for layer in model.layers}
+    if _PRUNED in kinds:
+        model = tfmot.sparsity.keras.strip_pruning(model)
+    if _CLUSTERED in kinds:
+        model = tfmot.clustering.keras.strip_clustering(model)
+    return model
+
+
+def _samples(data: Any, model: Any) -> np.ndarray:
+    values = np.asarray(data, np.float32)[:_CALIBRATION_SAMPLES]
+    shape = tuple(model.input_shape[1:])
+    if values.shape[1:] != shape or len(values) == 0:
+        raise DataError(
+            f"inputs have shape {values.shape[1:]}, the model takes {shape}",
+            remedy="reshape the data so that one sample has the model's input shape",
+        )
+    return values[:, None]
+
+
+def _n_bit_names() -> dict[str, Any]:
+    """Classes of the experimental n-bit scheme, which tfmot's own scope leaves out."""
+    found: dict[str, Any] = {}
+    for part in _N_BIT_MODULES:
+        module = importlib.import_module(f"{_N_BIT}.default_n_bit_{part}")
+        found |= {key: value for key, value in vars(module).items() if isinstance(value, type)}
+    return found
+
+
+def _load(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ToolMissing(
+            f"{name} cannot be loaded: {_first_line(error)}",
+            remedy="pip install tensorflow-model-optimization tf_keras",
+        ) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of old packages and the converter's log from the user."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
