@@ -79,6 +79,21 @@ _PROGRAMS = (
         True,
         {"apt-get": "gcc libc6-dev", "brew": "gcc", "winget": "LLVM.LLVM"},
     ),
+    _Program("avr-gcc", ("avr-gcc",), "firmware for AVR", False, {"apt-get": "gcc-avr avr-libc"}),
+    _Program(
+        "RISC-V GCC",
+        ("riscv64-unknown-elf-gcc", "riscv-none-elf-gcc"),
+        "firmware for RISC-V",
+        False,
+        {"apt-get": "gcc-riscv64-unknown-elf", "brew": "riscv64-elf-gcc"},
+    ),
+    _Program(
+        "qemu-system-riscv32",
+        ("qemu-system-riscv32",),
+        "target qemu for RISC-V",
+        False,
+        {"apt-get": "qemu-system-misc", "brew": "qemu"},
+    ),
     _Program("clang", ("clang",), "tests with a second compiler", False, _CLANG_PACKAGES),
     _Program(
         "clang-format",

@@ -1,0 +1,330 @@
+"""Every kind of package, checked by the tool that it is for where that is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.mixed_model import _Model, mixed_model
+from tinyq.commands.export import export as command
+from tinyq.datasets import Dataset
+from tinyq.errors import TinyqError
+from tinyq.export import EXPORTS, export, export_kinds
+from tinyq.formats import find_format
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.measure import measure
+from tinyq.ops.output import Raw, Threshold
+from tinyq.project import open_project
+
+FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+ANSWER = "as the reference"
+AVR = Path("/usr/share/arduino/hardware/arduino/avr")
+# GCC 5 of Debian's avr package does not define DECIMAL_DIG for C++11, which the core asks for.
+AVR_FLAGS = [
+    *("-Os", "-ffunction-sections", "-fdata-sections", "-fno-threadsafe-statics"),
+    *("-mmcu=atmega2560", "-DF_CPU=16000000L", "-DARDUINO=10819", "-DARDUINO_ARCH_AVR"),
+    *("-DARDUINO_AVR_MEGA2560", "-DDECIMAL_DIG=__DECIMAL_DIG__"),
+    *(f"-I{AVR}/cores/arduino", f"-I{AVR}/variants/mega"),
+]
+TWENTY_LINES = """\
+#include "mixed.h"
+#include <stdio.h>
+
+int main(void)
+{
+    int8_t input[MIXED_INPUT_BYTES] = {0};
+    int8_t output[MIXED_OUTPUT_BYTES];
+    mixed_run(input, output);
+    for (int i = 0; i < MIXED_OUTPUT_BYTES; i++) {
+        printf("%d ", output[i]);
+    }
+    return 0;
+}
+"""
+
+
+def binary_model() -> Graph:
+    """Two XNOR layers that fit, with their constants, into the RAM of an ATmega2560."""
+    model = _Model("tiny")
+    builder = GraphBuilder.start("tiny", TensorType((96,), find_format("b1")))
+    model.builder = builder
+    for name, size in (("hidden_1", (64, 96)), ("hidden_2", (48, 64))):
+        x = model.apply(
+            *(name, "Dense", (Threshold(),), "input" if name == "hidden_1" else x),  # noqa: F821
+            model.weights(name, size, "b1"),
+            *model.tables(name, Threshold(), size[0]),
+        )
+    x = model.apply(
+        *("logits", "Dense", (Raw(0.25),), x),
+        model.weights("logits", (10, 48), "s8"),
+        *model.tables("logits", Raw(), 10),
+    )
+    return builder.build(x)
+
+
+@pytest.fixture(params=export_kinds())
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_every_kind_is_named_in_the_help():
+    import typing
+
+    hints = typing.get_type_hints(command, include_extras=True)
+    text = hints["kind"].__metadata__[0].help
+    assert re.findall(r"[a-z-]+", text.replace(" or ", ", ")) == list(export_kinds())
+
+
+def test_author_sees_one_header_with_one_function(kind, tmp_path):
+    files = export(mixed_model(), kind, tmp_path / "out")
+    sources = [path for path in files if "Measure" not in path.parts]
+    assert [path.name for path in sources].count("mixed.h") == 1
+    (header,) = (path for path in sources if path.name == "mixed.h")
+    beside = [path for path in files if path.parent == header.parent and path.suffix == ".h"]
+    assert beside == [header]
+    text = (tmp_path / "out" / header).read_text("utf-8")
+    assert re.findall(r"^\w+ (\w+)\(", text, re.MULTILINE) == ["mixed_run"]
+
+
+def test_no_marker_and_no_placeholder_is_left(kind, tmp_path):
+    files = export(mixed_model(), kind, tmp_path / "out")
+    for path in files:
+        assert not set(path.parts) & {"HEADER", "SOURCES", "FIRMWARE", "PROJECT", "NAME"}
+        if path.suffix != ".tqg":
+            assert "{{" not in (tmp_path / "out" / path).read_text("utf-8")
+
+
+def test_same_model_gives_the_same_package(kind, tmp_path):
+    first = export(mixed_model(), kind, tmp_path / "first")
+    second = export(mixed_model(), kind, tmp_path / "second")
+    assert first == second
+    for path in first:
+        assert (tmp_path / "first" / path).read_bytes() == (tmp_path / "second" / path).read_bytes()
+
+
+def test_folder_of_something_else_is_left_alone(kind, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(TinyqError, match="not an exported package"):
+        export(mixed_model(), kind, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_package_is_replaced_whole(kind, tmp_path):
+    export(mixed_model(), kind, tmp_path / "out")
+    (tmp_path / "out" / "old.c").write_text("from before")
+    export(mixed_model(), kind, tmp_path / "out")
+    assert not (tmp_path / "out" / "old.c").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_unknown_kind_lists_the_known_ones(tmp_path):
+    with pytest.raises(TinyqError, match="'rust'") as caught:
+        export(mixed_model(), "rust", tmp_path / "out")
+    assert "arduino, c, cmake, cmsis-pack, platformio, zephyr" in str(caught.value.remedy)
+
+
+@pytest.mark.requires("gcc")
+@pytest.mark.parametrize("kind", [kind for kind in export_kinds() if kind != "arduino"])
+def test_example_program_gives_the_answer_of_the_reference(kind, tmp_path):
+    folder = tmp_path / "out"
+    export(mixed_model(), kind, folder)
+    (example,) = folder.rglob("main.c")
+    sources = [*map(str, sorted((folder / "src").glob("*.c"))), str(example)]
+    run(["gcc", *FLAGS, f"-I{folder}/include", *sources, "-o", str(tmp_path / "example")])
+    assert ANSWER in run([str(tmp_path / "example")]).splitlines()
+
+
+@pytest.mark.requires("cmake", "gcc")
+def test_cmake_package_is_used_by_a_program(tmp_path):
+    export(mixed_model(), "cmake", tmp_path / "mixed")
+    (tmp_path / "main.c").write_text(TWENTY_LINES)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(user LANGUAGES C)\n"
+        "add_subdirectory(mixed)\nadd_executable(user main.c)\n"
+        "target_link_libraries(user PRIVATE mixed::mixed)\n"
+    )
+    build = tmp_path / "build"
+    run(["cmake", "-S", str(tmp_path), "-B", str(build)])
+    run(["cmake", "--build", str(build)])
+    answer = [int(word) for word in run([str(build / "user")]).split()]
+    assert answer == expect(mixed_model(), np.zeros((1, 8, 8, 1), np.int32))
+
+
+@pytest.mark.requires("cmake", "gcc")
+def test_cmake_package_is_tested_installed_and_found(tmp_path):
+    export(mixed_model(), "cmake", tmp_path / "mixed")
+    build, prefix, user = tmp_path / "build", tmp_path / "prefix", tmp_path / "user"
+    run(["cmake", "-S", str(tmp_path / "mixed"), "-B", str(build)])
+    run(["cmake", "--build", str(build)])
+    run(["ctest", "--test-dir", str(build), "--output-on-failure"])
+    run(["cmake", "--install", str(build), "--prefix", str(prefix)])
+    user.mkdir()
+    (user / "main.c").write_text(TWENTY_LINES)
+    (user / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(user LANGUAGES C)\n"
+        "find_package(mixed REQUIRED)\nadd_executable(user main.c)\n"
+        "target_link_libraries(user PRIVATE mixed::mixed)\n"
+    )
+    run(["cmake", "-S", str(user), "-B", str(user / "build"), f"-DCMAKE_PREFIX_PATH={prefix}"])
+    run(["cmake", "--build", str(user / "build")])
+    assert run([str(user / "build" / "user")])
+
+
+def test_platformio_packs_the_library(tmp_path):
+    export(mixed_model(), "platformio", tmp_path / "mixed")
+    settings = {"PLATFORMIO_CORE_DIR": str(tmp_path / "core"), "CI": "true"}
+    pack = [sys.executable, "-m", "platformio", "pkg", "pack", "-o", str(tmp_path / "mixed.tar.gz")]
+    run([*pack, str(tmp_path / "mixed")], settings)
+    with tarfile.open(tmp_path / "mixed.tar.gz") as archive:
+        names = set(archive.getnames())
+        manifest = json.load(archive.extractfile("library.json"))
+    assert {"include/mixed.h", "src/mixed.c", "examples/inference/main.c"} <= names
+    assert manifest["headers"] == "mixed.h"
+
+
+def test_pack_description_names_files_that_exist(tmp_path):
+    export(mixed_model(), "cmsis-pack", tmp_path)
+    root = ET.parse(tmp_path / "tinyq.mixed.pdsc").getroot()
+    assert [child.tag for child in root] == [
+        *("vendor", "name", "description", "url", "releases", "keywords", "components")
+    ]
+    files = root.findall(".//file")
+    assert all((tmp_path / file.attrib["name"]).exists() for file in files)
+    listed = {file.attrib["name"] for file in files}
+    assert {f"src/{path.name}" for path in (tmp_path / "src").glob("*.c")} <= listed
+    schema = os.environ.get("TINYQ_PACK_SCHEMA")
+    if schema and shutil.which("xmllint"):
+        run(["xmllint", "--noout", "--schema", schema, str(tmp_path / "tinyq.mixed.pdsc")])
+
+
+def test_zephyr_module_has_what_zephyr_asks_for(tmp_path):
+    export(mixed_model(), "zephyr", tmp_path)
+    module = yaml.safe_load((tmp_path / "zephyr" / "module.yml").read_text("utf-8"))
+    assert module["name"] == "mixed"
+    assert (tmp_path / module["build"]["kconfig"]).is_file()
+    assert (tmp_path / module["build"]["cmake"] / "CMakeLists.txt").is_file()
+    assert all((tmp_path / folder).is_dir() for folder in module["samples"])
+    symbol = re.search(r"^config (\w+)$", (tmp_path / "Kconfig").read_text(), re.MULTILINE)[1]
+    assert f"CONFIG_{symbol}" in (tmp_path / "CMakeLists.txt").read_text()
+    assert f"CONFIG_{symbol}=y" in (tmp_path / "samples/inference/prj.conf").read_text()
+
+
+def test_arduino_library_describes_itself(tmp_path):
+    export(mixed_model(), "arduino", tmp_path)
+    lines = (tmp_path / "library.properties").read_text("utf-8").splitlines()
+    fields = dict(line.split("=", 1) for line in lines)
+    assert list(fields) == [
+        *("name", "version", "author", "maintainer", "sentence", "paragraph"),
+        *("category", "url", "architectures", "includes"),
+    ]
+    assert (tmp_path / "src" / fields["includes"]).is_file()
+
+
+@pytest.mark.requires("avr-gcc", "avr-g++")
+@pytest.mark.skipif(not AVR.is_dir(), reason="needs Debian's arduino-core-avr")
+def test_arduino_sketches_answer_in_simavr(tmp_path, rng):
+    from tinyq.targets.session import Session
+    from tinyq.targets.simavr import build_runner
+    from tinyq.targets.streams import ProcessStream
+
+    library, graph = tmp_path / "tiny", binary_model()
+    export(graph, "arduino", library)
+    core = compile_core(tmp_path)
+    for sketch in ("Inference", "Measure"):
+        link_sketch(library, sketch, core, tmp_path / f"{sketch}.elf")
+
+    runner = [str(build_runner()), "mcu=atmega2560", "clock=16000000"]
+    stream = ProcessStream([*runner, f"image={tmp_path / 'Inference.bin'}"])
+    received = b""
+    while b" us" not in received:
+        received += stream.read(1.0)
+    stream.close()
+    assert ANSWER in received.decode().splitlines()
+
+    inputs = rng.integers(0, 2, (5, 96)).astype(np.int32) * 2 - 1
+    command = [*runner, f"image={tmp_path / 'Measure.bin'}"]
+    link = Session(lambda: ProcessStream(command), "simavr")
+    packed = graph.input.type.format.pack(inputs).reshape(5, -1)
+    answers = link.infer(packed)
+    cycles = link.profile(packed[0])
+    link.close()
+    np.testing.assert_array_equal(
+        answers.reshape(5, -1).view("<i4"), [expect(graph, row[None]) for row in inputs]
+    )
+    assert cycles is not None and len(cycles) == 3 and min(cycles) > 0
+
+
+def test_measuring_sketch_lies_in_a_folder_that_can_be_measured(tmp_path):
+    export(binary_model(), "arduino", tmp_path)
+    project = open_project(tmp_path / "examples" / "Measure")
+    digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(project.image.firmware_digest)[:8])
+    assert digest in (tmp_path / "examples/Measure/src/tq_build.h").read_text("utf-8")
+    with pytest.raises(TinyqError, match="no such serial port"):
+        measure(project, "serial:/dev/none", Dataset(np.ones((1, 96), np.float32), None))
+
+
+def test_kinds_are_folders():
+    assert [path.name for path in sorted(EXPORTS.iterdir()) if path.is_dir()] == list(
+        export_kinds()
+    )
+
+
+def compile_core(folder: Path) -> Path:
+    objects = folder / "core"
+    objects.mkdir()
+    for path in sorted((AVR / "cores" / "arduino").glob("*.[cS]*")):
+        compile_avr(path, objects / f"{path.name}.o", "-w")
+    archive = folder / "core.a"
+    run(["avr-ar", "rcs", str(archive), *map(str, sorted(objects.iterdir()))])
+    return archive
+
+
+def link_sketch(library: Path, sketch: str, core: Path, elf: Path) -> None:
+    folder = library / "examples" / sketch
+    main = elf.with_suffix(".cpp")
+    main.write_text("#include <Arduino.h>\n" + (folder / f"{sketch}.ino").read_text("utf-8"))
+    own = folder / "src"
+    sources = sorted((own if own.is_dir() else library / "src").rglob("*.c*"))
+    objects = []
+    for path in (main, *sources):
+        objects.append(elf.with_name(f"{sketch}-{path.name}.o"))
+        compile_avr(path, objects[-1], f"-I{library}/src")
+    flags = ["-Os", "-mmcu=atmega2560", "-Wl,--gc-sections"]
+    run(["avr-gcc", *flags, *map(str, objects), str(core), "-o", str(elf)])
+    binary = str(elf.with_suffix(".bin"))
+    run(["avr-objcopy", "-O", "binary", "-R", ".eeprom", str(elf), binary])
+
+
+def compile_avr(source: Path, target: Path, *flags: str) -> None:
+    if source.suffix == ".cpp":
+        command = ["avr-g++", "-std=gnu++11", "-fno-exceptions", "-fpermissive"]
+    elif source.suffix == ".S":
+        command = ["avr-gcc", "-x", "assembler-with-cpp"]
+    else:
+        command = ["avr-gcc", "-std=gnu11"]
+    run([*command, *AVR_FLAGS, *flags, "-c", str(source), "-o", str(target)])
+
+
+def expect(graph: Graph, codes: np.ndarray) -> list[int]:
+    from tinyq.passes import simplify
+    from tinyq.reference import run as reference
+
+    return [int(code) for code in reference(simplify(graph), codes).reshape(-1)]
+
+
+def run(command: list[str], variables: dict[str, str] | None = None) -> str:
+    environment = {**os.environ, **(variables or {})}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,84 @@
+"""Build folders: made whole or not at all, read back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.random_graphs import draw_graph
+from tinyq.boards import find_board
+from tinyq.errors import TinyqError
+from tinyq.graph import Graph
+from tinyq.project import MANIFEST, create_project, open_project
+
+pytestmark = pytest.mark.requires("gcc")
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return draw_graph(np.random.default_rng(1))
+
+
+def test_a_project_comes_back_as_it_was_made(graph: Graph, tmp_path: Path) -> None:
+    made = create_project(graph, find_board("host"), tmp_path / "build")
+    read = open_project(tmp_path / "build")
+    assert read.image == made.image
+    assert read.graph_digest == made.graph_digest
+    assert read.plan.offsets == made.plan.offsets
+    assert (tmp_path / "build" / "model" / f"{graph.name}.h").is_file()
+
+
+def test_building_again_replaces_the_folder(graph: Graph, tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    first = create_project(graph, find_board("host"), folder)
+    (folder / "leftover.txt").write_text("from before")
+    second = create_project(graph, find_board("host"), folder)
+    assert first.image.firmware_digest == second.image.firmware_digest
+    assert not (folder / "leftover.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]
+
+
+def test_a_folder_of_something_else_is_left_alone(graph: Graph, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(TinyqError, match="not a build folder"):
+        create_project(graph, find_board("host"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_failed_build_leaves_nothing(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(TinyqError, match="not installed"):
+        create_project(graph, find_board("stm32"), tmp_path / "build")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_not_a_build_folder(tmp_path: Path) -> None:
+    with pytest.raises(TinyqError, match="is not a build folder"):
+        open_project(tmp_path)
+
+
+def test_another_version(graph: Graph, tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    create_project(graph, find_board("host"), folder)
+    (folder / MANIFEST).write_text('{"tinyq_project": 99}')
+    with pytest.raises(TinyqError, match="another version"):
+        open_project(folder)
+
+
+def test_a_graph_that_was_exchanged_is_noticed(graph: Graph, tmp_path: Path) -> None:
+    create_project(graph, find_board("host"), tmp_path / "one")
+    create_project(draw_graph(np.random.default_rng(2)), find_board("host"), tmp_path / "two")
+    (tmp_path / "two" / "graph.tqg").replace(tmp_path / "one" / "graph.tqg")
+    with pytest.raises(TinyqError, match="not the one that the firmware was built from"):
+        open_project(tmp_path / "one")
+
+
+def test_missing_firmware(graph: Graph, tmp_path: Path) -> None:
+    project = create_project(graph, find_board("host"), tmp_path / "build")
+    project.image.elf.unlink()
+    with pytest.raises(TinyqError, match="firmware is missing"):
+        open_project(tmp_path / "build")

@@ -1,0 +1,102 @@
+"""Model files of any kind as integer graphs; Keras is loaded only for the files that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tinyq import storage
+from tinyq.errors import ModelError, TinyqError
+from tinyq.graph import Graph
+
+HALF_UP, TFLITE = ROUNDINGS = ("half_up", "tflite")
+SAVED_MODEL = "saved_model"
+
+Reader = Callable[[Path, str], Graph]
+
+
+def _load_graph(path: Path, rounding: str) -> Graph:
+    _refuse_rounding(path, rounding)
+    return storage.load_graph(path)
+
+
+def _load_keras(path: Path, rounding: str) -> Graph:
+    from tinyq.importers.keras import import_keras
+
+    _refuse_rounding(path, rounding)
+    return import_keras(path)
+
+
+def _load_h5(path: Path, rounding: str) -> Graph:
+    from tinyq.importers.float_models import trained_with_tfmot
+
+    if trained_with_tfmot(path):
+        return _load_tfmot(path, rounding)
+    raise ModelError(
+        "the model is not quantized",
+        where=str(path),
+        remedy="run `tinyq quantize MODEL --data DATA.npz -o model.keras` first",
+    )
+
+
+def _load_tfmot(path: Path, rounding: str) -> Graph:
+    from tinyq.importers.tfmot import import_tfmot
+    from tinyq.passes import simplify
+
+    return simplify(import_tfmot(path, rounding=rounding))
+
+
+def _load_tflite(path: Path, rounding: str) -> Graph:
+    from tinyq.importers.tflite import import_tflite
+    from tinyq.passes import simplify
+
+    return simplify(import_tflite(path, rounding))
+
+
+READERS: Mapping[str, Reader] = {
+    storage.SUFFIX: _load_graph,
+    ".keras": _load_keras,
+    ".tflite": _load_tflite,
+    ".h5": _load_h5,
+}
+
+
+def load_model(path: Path, rounding: str = HALF_UP) -> Graph:
+    """Read a model file by its suffix, or the folder of a SavedModel that tfmot trained.
+
+    Args:
+        path: The file or folder.
+        rounding: ``half_up``, or ``tflite`` for the bytes of TFLite's reference kernels; a matter
+            of .tflite files and of what passes TensorFlow's converter.
+
+    Raises:
+        ModelError: The file is missing, damaged, or of an unknown kind.
+        TinyqError: There is no such rounding rule, or the file leaves no choice.
+    """
+    if rounding not in ROUNDINGS:
+        raise TinyqError(
+            f"there is no rounding rule {rounding!r}",
+            where="--rounding",
+            remedy=f"use {' or '.join(ROUNDINGS)}",
+        )
+    if path.is_dir() and (path / f"{SAVED_MODEL}.pb").is_file():
+        return _load_tfmot(path, rounding)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ModelError(
+            f"files of kind {path.suffix or path.name!r} are not read",
+            where=str(path),
+            remedy=f"give a file ending in {' or '.join(READERS)}",
+        )
+    if not path.is_file():
+        raise ModelError("there is no such file", where=str(path))
+    return reader(path, rounding)
+
+
+def _refuse_rounding(path: Path, rounding: str) -> None:
+    if rounding != HALF_UP:
+        raise TinyqError(
+            "the rounding rule of this model is fixed",
+            where=str(path),
+            remedy="leave --rounding out: it is a choice for .tflite files",
+        )
