@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,10 +12,19 @@ import typer
 
 import tinyq
 from tinyq.commands.boards import boards
+from tinyq.commands.build import build
+from tinyq.commands.demo import demo
+from tinyq.commands.diff import diff
 from tinyq.commands.doctor import doctor
+from tinyq.commands.export import export
+from tinyq.commands.flash import flash
+from tinyq.commands.inspect import inspect
+from tinyq.commands.measure import measure
+from tinyq.commands.methods import methods
+from tinyq.commands.quantize import quantize
 from tinyq.errors import TinyqError
 
-COMMANDS = (boards, doctor)
+COMMANDS = (demo, quantize, build, flash, measure, diff, inspect, boards, methods, export, doctor)
 
 app = typer.Typer(
     name="tinyq",
@@ -58,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exception: Whatever the command raised, with `--debug` only.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    hush_tensorflow()
     try:
         app(args=words, prog_name="tinyq")
     except SystemExit as end:
@@ -69,6 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _print_error(error)
     return 0
+
+
+def hush_tensorflow() -> None:
+    """Keep TensorFlow, which is not loaded yet, from writing about missing GPUs and retracing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def _print_error(error: Exception) -> int:

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tinyq.commands.output import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from tinyq.boards import Board
 
 
 def boards(json: JsonOption = False) -> None:
@@ -23,6 +28,12 @@ def boards(json: JsonOption = False) -> None:
                     "ram_bytes": board.ram_bytes,
                     "clock_hz": board.clock_hz,
                     "qemu_machine": board.qemu_machine,
+                    "simavr_mcu": board.simavr_mcu,
+                    "tested": board.tested,
+                    "toolchain": board.toolchain,
+                    "platformio": board.platformio,
+                    "serial_usb": board.serial.usb,
+                    "flasher": board.flasher[0] if board.flasher else None,
                     "source": board.source,
                 }
                 for board in catalogue
@@ -31,7 +42,7 @@ def boards(json: JsonOption = False) -> None:
         return
     print_table(
         "boards",
-        ("name", "title", "isa", "flash KiB", "RAM KiB", "MHz", "QEMU machine"),
+        ("name", "title", "isa", "flash KiB", "RAM KiB", "MHz", "built by", "tested on"),
         [
             (
                 ", ".join([*aliases.get(board.name, []), board.name]),
@@ -40,9 +51,19 @@ def boards(json: JsonOption = False) -> None:
                 f"{board.flash_bytes / 1024:g}",
                 f"{board.ram_bytes / 1024:g}",
                 f"{board.clock_hz / 1e6:g}",
-                board.qemu_machine or "-",
+                board.toolchain,
+                _name_evidence(board),
             )
             for board in catalogue
         ],
         right=("flash KiB", "RAM KiB", "MHz"),
     )
+
+
+def _name_evidence(board: Board) -> str:
+    """Return what has run the board's port; `untested` where nothing has."""
+    if board.tested == "no":
+        return "untested"
+    if board.simavr_mcu:
+        return f"simavr {board.simavr_mcu}"
+    return f"qemu {board.qemu_machine}" if board.qemu_machine else "here"

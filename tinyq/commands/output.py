@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from tinyq.measure import LayerMeasurement, Measurement
+    from tinyq.report import Report
+
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")
+]
+
+RoundingOption = Annotated[
+    str,
+    typer.Option(
+        help="Of .tflite and tfmot models: half_up rounds once, tflite as TFLite's kernels do."
+    ),
 ]
 
 _FILE_COLUMNS = 160  # of a table that goes into a file or a pipe
@@ -38,3 +50,108 @@ def print_table(
     if not console.is_terminal:
         console.width = _FILE_COLUMNS
     console.print(table)
+
+
+@contextmanager
+def show_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on standard error from the first update to the end of the block."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    task = bar.add_task(title, total=None)
+
+    with ExitStack() as shown:
+
+        def update(done: int, total: int) -> None:
+            if not bar.live.is_started:
+                shown.enter_context(bar)
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+ANSWERERS = {
+    "float": "float model",
+    "keras": "quantized Keras model",
+    "reference": "host reference",
+    "device": "device",
+}
+
+
+def print_report(report: Report) -> None:
+    """Print a report as tables."""
+    result = report.measurement
+    print_table(
+        f"{report.title} ({result.target}, {result.samples:,} samples)",
+        ("what", "value"),
+        [(name, value) for name, value in _facts(report) if value],
+        right=("value",),
+    )
+    print_table(
+        "layers",
+        ("layer", "operation", "formats and shapes", "MACs", "instructions", "per MAC", "cycles"),
+        [_layer_row(layer) for layer in result.layers],
+        right=("MACs", "instructions", "per MAC", "cycles"),
+    )
+    for note in result.notes:
+        typer.echo(f"note: {note}")
+
+
+def _facts(report: Report) -> tuple[tuple[str, str | None], ...]:
+    result = report.measurement
+    return (
+        *(
+            (f"accuracy, {title}", f"{report.accuracy[name]:.2%}")
+            for name, title in ANSWERERS.items()
+            if name in report.accuracy
+        ),
+        ("codes that differ, device and reference", f"{result.mismatches:,}"),
+        (
+            "codes that differ, Keras and reference",
+            f"{sum(row.differing for row in report.agreement):,}" if report.agreement else None,
+        ),
+        ("flash bytes", f"{result.flash_bytes:,}"),
+        ("RAM bytes", f"{result.ram_bytes:,}"),
+        ("  activations", f"{result.arena_bytes:,}"),
+        ("  deepest stack seen", _count(result.stack_bytes)),
+        ("instructions per inference", _count(result.instructions)),
+        ("cycles per inference", _count(result.cycles)),
+        ("milliseconds per inference", _milliseconds(result)),
+        ("resets of the device", _count(result.resets or None)),
+    )
+
+
+def _layer_row(layer: LayerMeasurement) -> tuple[str, ...]:
+    counted = layer.instructions is not None and layer.macs > 0
+    return (
+        layer.name,
+        layer.operation,
+        layer.formats,
+        f"{layer.macs:,}",
+        _count(layer.instructions) or "-",
+        f"{(layer.instructions or 0.0) / layer.macs:.2f}" if counted else "-",
+        _count(layer.cycles) or "-",
+    )
+
+
+def _count(value: float | None) -> str | None:
+    return None if value is None else f"{value:,.0f}"
+
+
+def _milliseconds(result: Measurement) -> str | None:
+    if not result.cycles or not result.clock_hz:
+        return None
+    return f"{1e3 * result.cycles / result.clock_hz:.2f}"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyq.commands.output import JsonOption, RoundingOption, print_json, print_table
+
+
+def build(
+    model: Annotated[Path, typer.Argument(help="A .keras, .tflite or .h5 model, or a .tqg graph.")],
+    board: Annotated[str, typer.Option(help="Name from `tinyq boards`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    build_system: Annotated[
+        str, typer.Option(help="What runs the compiler: gcc, make, cmake or platformio.")
+    ] = "gcc",
+    kernels: Annotated[
+        str, typer.Option(help="tinyq: the fastest; generic: portable C alone; cmsis-nn.")
+    ] = "tinyq",
+    cmsis_nn: Annotated[
+        Path | None, typer.Option(help="Folder with CMSIS-NN's headers and archive.")
+    ] = None,
+    rounding: RoundingOption = "half_up",
+    json: JsonOption = False,
+) -> None:
+    """Turn a model into C and firmware for a board."""
+    from tinyq.boards import find_board
+    from tinyq.models import load_model
+    from tinyq.project import create_project
+
+    check_kernels(kernels, cmsis_nn)
+    chosen = find_board(board)
+    only = ("generic",) if kernels == "generic" else None
+    project = create_project(
+        load_model(model, rounding), chosen, output, build_system, cmsis_nn, only
+    )
+    image = project.image
+    if json:
+        print_json(
+            {
+                "model": project.graph.name,
+                "board": image.board.name,
+                "folder": str(output),
+                "elf": str(image.elf),
+                "flash_bytes": image.flash_bytes,
+                "flash_limit_bytes": chosen.flash_bytes,
+                "ram_bytes": image.ram_bytes,
+                "ram_limit_bytes": chosen.ram_bytes,
+                "arena_bytes": project.plan.arena_bytes,
+                "arena_proven": project.plan.proven,
+                "graph_digest": project.graph_digest,
+                "firmware_digest": image.firmware_digest,
+                "toolchain": image.toolchain,
+            }
+        )
+        return
+    print_table(
+        f"{project.graph.name} for {chosen.title}",
+        ("memory", "needed B", "of B", "share"),
+        [
+            _budget_row("flash", image.flash_bytes, chosen.flash_bytes),
+            _budget_row("RAM", image.ram_bytes, chosen.ram_bytes),
+        ],
+        right=("needed B", "of B", "share"),
+    )
+    proof = "proven optimal" if project.plan.proven else "not proven optimal"
+    typer.echo(f"activations take {project.plan.arena_bytes:,} bytes of RAM, {proof}")
+    typer.echo(f"firmware: {image.elf}")
+
+
+def check_kernels(kernels: str, cmsis_nn: Path | None) -> None:
+    """Check that the two options about kernels belong together.
+
+    Raises:
+        TinyqError: They do not, or there are no such kernels.
+    """
+    from tinyq.errors import TinyqError
+
+    if kernels not in ("tinyq", "generic", "cmsis-nn"):
+        raise TinyqError(
+            f"there are no kernels {kernels!r}",
+            where="--kernels",
+            remedy="choose tinyq, generic or cmsis-nn",
+        )
+    if (kernels == "cmsis-nn") != (cmsis_nn is not None):
+        raise TinyqError(
+            "CMSIS-NN is chosen by both its name and its folder",
+            where="--kernels",
+            remedy="pass --kernels cmsis-nn --cmsis-nn DIR, where DIR has Include and the archive",
+        )
+
+
+def _budget_row(memory: str, needed: int, limit: int) -> tuple[str, str, str, str]:
+    if not limit:
+        return memory, f"{needed:,}", "-", "-"
+    return memory, f"{needed:,}", f"{limit:,}", f"{needed / limit:.1%}"

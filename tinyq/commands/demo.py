@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyq.commands.output import JsonOption, print_json, print_report, show_progress
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path(
+        "build/demo"
+    ),
+    board: Annotated[str, typer.Option(help="Name from `tinyq boards`.")] = "stm32",
+    target: Annotated[str, typer.Option(help="qemu, host or serial:PORT.")] = "qemu",
+    json: JsonOption = False,
+) -> None:
+    """Train, build and measure a small network on handwritten digits."""
+    from tinyq.boards import find_board
+    from tinyq.demo import run_demo
+    from tinyq.toolchains import find_compiler
+
+    chosen = find_board(board)
+    find_compiler(chosen)  # before minutes of training
+    report, page = run_demo(output, chosen, target, partial(show_progress, quiet=json))
+    if json:
+        print_json(report.to_json())
+    else:
+        print_report(report)
+        typer.echo(f"report: {page} and {page.with_suffix('.json').name}")
+    if report.measurement.mismatches:
+        raise typer.Exit(1)

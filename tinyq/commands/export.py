@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyq.commands.output import JsonOption, print_json
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="A .keras or .tflite model or a .tqg graph.")],
+    kind: Annotated[
+        str,
+        typer.Option("--as", help="arduino, c, cmake, cmsis-pack, platformio or zephyr."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    json: JsonOption = False,
+) -> None:
+    """Write a model as a library for other build systems."""
+    from tinyq.export import export as run
+    from tinyq.models import load_model
+
+    files = run(load_model(model), kind, output)
+    if json:
+        print_json({"kind": kind, "folder": str(output), "files": [str(path) for path in files]})
+        return
+    for path in files:
+        typer.echo(output / path)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyq.commands.output import JsonOption, RoundingOption, print_json, print_table
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="A .keras, .tflite or .h5 model, or a .tqg graph.")],
+    rounding: RoundingOption = "half_up",
+    json: JsonOption = False,
+) -> None:
+    """Show a model layer by layer: formats, shapes, MACs, bytes."""
+    from tinyq.inspect import summarize
+    from tinyq.models import load_model
+    from tinyq.passes import simplify
+    from tinyq.plan import plan
+    from tinyq.storage import digest
+
+    graph = simplify(load_model(model, rounding))
+    layers, memory = summarize(graph), plan(graph)
+    weight_bytes = sum(layer.weight_bytes for layer in layers)
+    if json:
+        print_json(
+            {
+                "model": graph.name,
+                "graph_digest": digest(graph),
+                "input": str(graph.input.type),
+                "output": str(graph.output.type),
+                "macs": sum(layer.macs for layer in layers),
+                "weight_bytes": weight_bytes,
+                "arena_bytes": memory.arena_bytes,
+                "arena_proven": memory.proven,
+                "layers": [asdict(layer) for layer in layers],
+            }
+        )
+        return
+    print_table(
+        f"{graph.name}: {graph.input.type} -> {graph.output.type}",
+        ("layer", "operation", "formats and shapes", "MACs", "weights B", "output B"),
+        [
+            (
+                layer.name,
+                layer.operation,
+                layer.formats,
+                f"{layer.macs:,}",
+                f"{layer.weight_bytes:,}",
+                f"{layer.output_bytes:,}",
+            )
+            for layer in layers
+        ],
+        right=("MACs", "weights B", "output B"),
+    )
+    proof = "proven optimal" if memory.proven else f"at least {memory.lower_bound:,} are needed"
+    typer.echo(
+        f"{sum(layer.macs for layer in layers):,} MACs, {weight_bytes:,} bytes of weights, "
+        f"{memory.arena_bytes:,} bytes of activations ({proof}), most at {memory.peak_node}"
+    )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyq.commands.output import JsonOption, print_json
+
+
+def quantize(
+    model: Annotated[
+        Path, typer.Argument(help="A float model: .keras, .h5, or the folder of a SavedModel.")
+    ],
+    data: Annotated[Path, typer.Option(help="An .npz file with inputs in the array x.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .keras file to write.")],
+    bits: Annotated[int, typer.Option(help="Bits of the weights: 8, 4 or 2.")] = 8,
+    end_bits: Annotated[
+        int | None, typer.Option(help="Bits of the first and last layer's weights, if others.")
+    ] = None,
+    ranges: Annotated[
+        str, typer.Option(help="Ranges of activations: min_max, percentile or mse.")
+    ] = "mse",
+    percentile: Annotated[
+        float, typer.Option(help="Per cent of the values in the range, with percentile.")
+    ] = 99.99,
+    bias_correction: Annotated[
+        bool, typer.Option(help="Take the mean error out of each channel.")
+    ] = True,
+    equalization: Annotated[
+        bool, typer.Option(help="Scale channels between neighbouring layers.")
+    ] = False,
+    samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 512,
+    json: JsonOption = False,
+) -> None:
+    """Quantize a float Keras model after training, with a calibration set."""
+    from tinyq.datasets import load_dataset
+    from tinyq.errors import TinyqError
+    from tinyq.importers.float_models import load_float_model
+    from tinyq.importers.keras import import_keras
+    from tinyq.storage import digest
+    from tinyq.training.post_training import PostTraining, post_training
+
+    if output.suffix != ".keras":
+        raise TinyqError(
+            "is no .keras file", where=str(output), remedy="choose a name ending in .keras with -o"
+        )
+    options = PostTraining(
+        bits=bits,
+        end_bits=end_bits,
+        ranges=ranges,  # type: ignore[arg-type]  # checked by post_training
+        percentile=percentile,
+        bias_correction=bias_correction,
+        equalization=equalization,
+    )
+    inputs = load_dataset(data).take(samples).x
+    quantized = post_training(load_float_model(model), inputs, options)
+    graph = import_keras(quantized, output.stem)
+    save_model(quantized, output)
+    facts = {
+        "model": graph.name,
+        "file": str(output),
+        "samples": len(inputs),
+        "weight_bytes": sum(graph.constant_bytes(node) for node in graph.nodes),
+        "graph_digest": digest(graph),
+    }
+    if json:
+        print_json(facts)
+    else:
+        typer.echo(
+            f"{output}: {facts['weight_bytes']:,} bytes of weights, calibrated on {len(inputs):,} "
+            "samples"
+        )
+
+
+def save_model(model: object, output: Path) -> None:
+    """Write a Keras model beside its place, then move it there.
+
+    Raises:
+        TinyqError: The folder cannot be written to.
+    """
+    import tempfile
+
+    from tinyq.errors import TinyqError
+
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{output.stem}-", dir=output.parent) as folder:
+            path = Path(folder) / output.name
+            model.save(path)  # type: ignore[attr-defined]
+            path.replace(output)
+    except OSError as error:
+        raise TinyqError(
+            f"cannot be written: {error.strerror}",
+            where=str(output),
+            remedy="choose another place with -o",
+        ) from None
