@@ -100,3 +100,22 @@ def test_installed_command_runs(environment, tmp_path):
     assert run(environment / "bin/tinyq", "--version", cwd=tmp_path).startswith("tinyq ")
     boards = json.loads(run(environment / "bin/tinyq", "boards", "--json", cwd=tmp_path))
     assert "stm32" in {alias for board in boards for alias in board["aliases"]}
+
+
+@pytest.mark.requires("arm-none-eabi-gcc")
+def test_installed_command_builds_the_demo_model(environment, tmp_path):
+    """The demo's network, quantized and calibrated but not trained, becomes an ELF for stm32."""
+    program = (
+        "import numpy as np, tinyq\n"
+        "from tinyq.training import calibrate\n"
+        "from tinyq.training.networks import DIGITS_RECIPE, digits_network\n"
+        "model = tinyq.quantize(digits_network(), DIGITS_RECIPE)\n"
+        "calibrate(model, np.random.default_rng(0).random((64, 8, 8, 1), np.float32))\n"
+        "model.save('digits.keras')\n"
+    )
+    run(environment / "bin/python", "-c", program, cwd=tmp_path)
+    command = ("build", "digits.keras", "--board", "stm32", "-o", "out", "--json")
+    built = json.loads(run(environment / "bin/tinyq", *command, cwd=tmp_path))
+    assert 0 < built["flash_bytes"] < built["flash_limit_bytes"]
+    assert (tmp_path / "out/firmware.elf").is_file()
+    assert "void digits_run(" in (tmp_path / "out/model/digits.h").read_text()

@@ -1,0 +1,286 @@
+"""Layers that kernels are measured on: published ones, with random weights and data.
+
+All layers of one kind share an image. The device makes the data itself and answers with a hash of
+the output, so that the serial line carries eight bytes; the reference must give the same hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+from elftools.elf.elffile import ELFFile
+
+from tinyq import reference
+from tinyq.arithmetic import fold_affine
+from tinyq.boards import find_board
+from tinyq.build import BuildOptions, Image, build
+from tinyq.codegen import emit, plan_kernels
+from tinyq.codegen.variants import select_variant
+from tinyq.formats import find_format
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.ops import OPERATIONS
+from tinyq.ops.output import Accumulating, Requantize, Threshold
+from tinyq.ops.window import Window, same_padding
+from tinyq.targets import open_link
+from tinyq.wire import payload_bytes
+
+BOARD = "mps2-an386"
+S32 = find_format("s32")
+_MULTIPLIER, _INCREMENT = 1664525, 1013904223
+_PRIME, _OFFSET = 16777619, 2166136261
+
+_INSTANCE = """
+#include "tq_model.h"
+
+{includes}
+
+static uint32_t data[{input_words}];
+static uint32_t result[{output_words}];
+
+static void run(const void *input, void *output)
+{{
+    const uint32_t index = *(const uint32_t *)input;
+    const uint8_t *bytes = (const uint8_t *)result;
+    uint32_t state = 1u;
+    uint32_t hash = {offset}u;
+    uint32_t count = 0u;
+    for (uint32_t i = 0; i < {input_words}u; i++) {{
+        state = state * {multiplier}u + {increment}u;
+        data[i] = state ^ (state >> 15);
+    }}
+    switch (index) {{
+{cases}
+    default:
+        break;
+    }}
+    for (uint32_t i = 0; i < count; i++) {{
+        hash = (hash ^ bytes[i]) * {prime}u;
+    }}
+    *(uint32_t *)output = hash;
+}}
+
+const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, 1, run}};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer: operation, input (height, width, channels), output channels, kernel and stride."""
+
+    operation: str
+    shape: tuple[int, ...]
+    outputs: int = 0
+    size: tuple[int, int] = (3, 3)
+    stride: int = 1
+
+    @property
+    def title(self) -> str:
+        size = "x".join(map(str, self.shape))
+        window = f" {self.size[0]}x{self.size[1]}" if "conv" in self.operation.lower() else ""
+        stride = f" s{self.stride}" if self.stride > 1 else ""
+        outputs = f"-{self.outputs}" if self.outputs else ""
+        return f"{self.operation}{window}{stride} {size}{outputs}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one kernel needs for one layer.
+
+    Attributes:
+        layer: Title of the layer.
+        weights: Format of the weights.
+        kernel: File name of the kernel.
+        instructions: Executed, exact.
+        work: Multiply-accumulates, or elements where there are none.
+        code_bytes: Functions of the layer's program.
+        table_bytes: Constants as they lie in flash.
+        scratch_bytes: RAM beside input and output.
+        exact: Whether the device's answer equals the reference's.
+    """
+
+    layer: str
+    weights: str
+    kernel: str
+    instructions: int
+    work: int
+    code_bytes: int
+    table_bytes: int
+    scratch_bytes: int
+    exact: bool
+
+    @property
+    def per_work(self) -> float:
+        return self.instructions / self.work
+
+
+def make_graph(layer: Layer, name: str, x: str, w: str) -> Graph:
+    """A graph of the layer with random constants that spread the output over its codes."""
+    rng = np.random.default_rng(1)
+    entry, weights = find_format(x), find_format(w)
+    zero = 0 if entry.step == 2 else -3
+    stage = Threshold() if entry.step == 2 else Requantize("s8", 1.0, -5, -128, 127)
+    builder = GraphBuilder.start(name, TensorType(layer.shape, entry, None, zero))
+    count = 2 if len(layer.shape) > 1 else 64
+    samples = rng.integers(0, 2, (count, *layer.shape)) * 2 - 1
+    if entry.step == 1:
+        samples = rng.integers(entry.lo, entry.hi + 1, (count, *layer.shape))
+    operation, constants = _make_operation(layer, stage, zero)
+    operands = ["input"]
+    codes = [samples.astype(np.int32)]
+    if constants:
+        drawn = rng.integers(0, 2, constants) * 2 - 1
+        if weights.step == 1:
+            drawn = np.round(rng.normal(0, weights.hi / 3, constants))
+            drawn = drawn.clip(max(weights.lo, -127), weights.hi)
+        codes.append(drawn.astype(np.int32))
+        operands.append(builder.constant("weights", codes[1], weights))
+    else:
+        operands.append("input")
+        codes.append(codes[0])
+    acc = operation.accumulate(*codes)
+    tables = _draw_tables(rng, stage, acc, bool(constants))
+    operands += [builder.constant(key, table, S32) for key, table in tables.items()]
+    builder.apply("layer", operation, *operands)
+    return builder.build("layer")
+
+
+def _make_operation(
+    layer: Layer, stage: Requantize | Threshold, zero: int
+) -> tuple[Accumulating, tuple[int, ...]]:
+    inputs = layer.shape[-1]
+    if layer.operation == "Add":
+        return OPERATIONS["Add"](stage, 16384, 11731, -7, 12), ()
+    if layer.operation == "Dense":
+        return OPERATIONS["Dense"](stage, zero), (layer.outputs, inputs)
+    stride = (layer.stride, layer.stride)
+    padding = same_padding(layer.shape, layer.size, stride, (1, 1))
+    window = Window(layer.size, stride, (1, 1), padding)
+    operation = OPERATIONS[layer.operation](stage, window, zero)
+    depthwise = layer.operation == "DepthwiseConv2D"
+    return operation, (*layer.size, inputs) if depthwise else (layer.outputs, *layer.size, inputs)
+
+
+def _draw_tables(
+    rng: np.random.Generator, stage: Requantize | Threshold, acc: np.ndarray, each: bool
+) -> Mapping[str, np.ndarray]:
+    channels = acc.shape[-1]
+    flat = acc.reshape(-1, channels).astype(float)
+    if isinstance(stage, Threshold):
+        return {"threshold": rng.integers(-9, 10, channels), "flip": rng.integers(0, 2, channels)}
+    gain = 50.0 / (flat.std(0) + 1.0) * rng.uniform(0.6, 1.3, channels)
+    offset = -flat.mean(0) * gain
+    if not each:
+        gain[:], offset[:] = gain[0], offset[0]
+    folded = fold_affine(gain, offset)
+    return {"bias": folded.bias, "multiplier": folded.multiplier, "shift": folded.shift}
+
+
+def measure_layers(
+    layers: Sequence[Layer], formats: tuple[str, str], isas: Sequence[str], folder: Path
+) -> list[Row]:
+    """Run all layers on the emulated board, one after the other.
+
+    Args:
+        layers: What to measure.
+        formats: Formats of activations and weights.
+        isas: Instruction sets whose kernels may be used, best first.
+        folder: Missing; the image is built there.
+    """
+    graphs = [make_graph(layer, f"layer_{i}", *formats) for i, layer in enumerate(layers)]
+    image = _build_image(graphs, isas, folder)
+    sizes = _measure_code(image.elf)
+    rows = []
+    for index, (layer, graph) in enumerate(zip(layers, graphs, strict=True)):
+        link = open_link(image, "qemu", counting=True)
+        try:
+            answer = link.infer(np.array([[index]], "<u4").view(np.uint8))
+            instructions = link.instruction_counts().layers[0].max
+        finally:
+            link.close()
+        node = graph.nodes[0]
+        variant = select_variant(graph, node, isas)
+        special = variant.function.special
+        tables = special.arrangement.tables if special else ()
+        rows.append(
+            Row(
+                layer.title,
+                formats[1] if layer.operation != "Add" else "-",
+                variant.function.kernel.path.name.removesuffix(".c.j2"),
+                instructions,
+                graph.macs(node) or int(np.prod(layer.shape)),
+                sizes.get(f"{graph.name}.c", 0),
+                sum(t.words.nbytes for t in tables) if special else graph.constant_bytes(node),
+                variant.scratch_bytes or 0,
+                int(answer.view("<u4")[0, 0]) == _expect(graph),
+            )
+        )
+    return rows
+
+
+def _build_image(graphs: Sequence[Graph], isas: Sequence[str], folder: Path) -> Image:
+    files: dict[PurePath, str] = {}
+    for graph in graphs:
+        files |= emit(graph, plan_kernels(graph, isas), isas).files
+    files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
+        includes="\n".join(f'#include "{graph.name}.h"' for graph in graphs),
+        cases="\n".join(_write_case(index, graph) for index, graph in enumerate(graphs)),
+        input_words=max(-(-graph.input.type.packed_bytes // 4) for graph in graphs),
+        output_words=max(-(-graph.output.type.packed_bytes // 4) for graph in graphs),
+        multiplier=_MULTIPLIER,
+        increment=_INCREMENT,
+        prime=_PRIME,
+        offset=_OFFSET,
+    )
+    request, reply = payload_bytes(4, 4, 1)
+    options = BuildOptions(payload_bytes=request, reply_bytes=reply)
+    return build(files, find_board(BOARD), folder, options)
+
+
+def _write_case(index: int, graph: Graph) -> str:
+    source = f"(const {graph.input.type.format.c_type} *)data"
+    target = f"({graph.output.type.format.c_type} *)result"
+    return (
+        f"    case {index}:\n        {graph.name}_run({source}, {target});\n"
+        f"        count = {graph.output.type.packed_bytes}u;\n        break;"
+    )
+
+
+def _expect(graph: Graph) -> int:
+    """Hash of the reference's output for the data that the device makes."""
+    entry = graph.input.type
+    words, state = [], 1
+    for _ in range(-(-entry.packed_bytes // 4)):
+        state = (state * _MULTIPLIER + _INCREMENT) & 0xFFFFFFFF
+        words.append(state ^ (state >> 15))
+    data = np.array(words, "<u4").view(np.uint8)[: entry.packed_bytes]
+    rows = data.reshape(1, *entry.shape[:-1], -1)
+    codes = entry.format.unpack(rows, entry.shape[-1]).reshape(1, *entry.shape)
+    output = graph.output.type.format.pack(reference.run(graph, codes)).reshape(-1)
+    found = _OFFSET
+    for byte in output.tolist():
+        found = ((found ^ byte) * _PRIME) & 0xFFFFFFFF
+    return found
+
+
+def _measure_code(elf: Path) -> dict[str, int]:
+    """Bytes of the functions of each source file."""
+    sizes: dict[str, int] = {}
+    for name, size in _list_functions(elf):
+        sizes[name] = sizes.get(name, 0) + size
+    return sizes
+
+
+def _list_functions(elf: Path) -> Iterator[tuple[str, int]]:
+    with elf.open("rb") as stream:
+        source = ""
+        for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols():
+            kind = symbol["st_info"]["type"]
+            if kind == "STT_FILE":
+                source = symbol.name
+            elif kind == "STT_FUNC" and symbol["st_info"]["bind"] == "STB_LOCAL":
+                yield source, symbol["st_size"]
+            elif kind == "STT_FUNC" and symbol.name.endswith("_run"):
+                yield f"{symbol.name.removesuffix('_run')}.c", symbol["st_size"]

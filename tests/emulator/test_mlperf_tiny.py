@@ -1,0 +1,51 @@
+"""The four MLPerf Tiny networks on an emulated Cortex-M4, through the serial link.
+
+``TINYQ_EMULATOR_INPUTS`` sets how many inputs each network answers; 0 means all.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.mlperf_tiny import NETWORKS, needs_data
+from tinyq import reference
+from tinyq.boards import find_board
+from tinyq.build import BuildOptions, build
+from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tinyq.importers.tflite import import_tflite
+from tinyq.passes import simplify
+from tinyq.targets import open_link
+from tinyq.wire import payload_bytes
+
+INPUTS = int(os.environ.get("TINYQ_EMULATOR_INPUTS", "6"))
+BOARD = "mps2-an386"
+ISAS = prefer_isas("armv7em")
+
+
+@needs_data
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_device_answers_as_the_reference(name, tmp_path):
+    network = NETWORKS[name]
+    graph = simplify(import_tflite(network.path, "tflite"))
+    codes = network.load(graph)[0][: INPUTS or None]
+    sizes = graph.input.type.packed_bytes, graph.output.type.packed_bytes
+    request, reply = payload_bytes(*sizes, 4)
+    options = BuildOptions(payload_bytes=request, reply_bytes=reply)
+    image = build(
+        emit(graph, plan_kernels(graph, ISAS), ISAS).files,
+        find_board(BOARD),
+        tmp_path / "out",
+        options,
+    )
+    packed = graph.input.type.format.pack(codes).reshape(len(codes), -1)
+    link = open_link(image, "qemu")
+    try:
+        answers = link.infer(packed)
+    finally:
+        link.close()
+    expected = reference.run_batched(graph, codes, 16)
+    wanted = graph.output.type.format.pack(expected).reshape(len(codes), -1)
+    assert np.array_equal(answers, wanted)
