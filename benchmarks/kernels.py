@@ -1,0 +1,123 @@
+"""Instructions of tinyq's kernels on published layers, on the emulated Cortex-M4.
+
+    python benchmarks/kernels.py [--output benchmarks/results]
+
+Writes kernels.json and kernels.md. Instructions are exact; emulation has no wait
+states.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.bench_layers import BOARD, Layer, Row, measure_layers  # noqa: E402
+
+ISAS = {"armv7em": ("armv7em", "generic"), "generic": ("generic",)}
+CONVOLUTIONS = (
+    Layer("Conv2D", (32, 32, 3), 16),
+    Layer("Conv2D", (32, 32, 16), 16),
+    Layer("Conv2D", (16, 16, 32), 32),
+    Layer("Conv2D", (8, 8, 64), 64),
+    Layer("Conv2D", (32, 32, 16), 32, stride=2),
+    Layer("Conv2D", (16, 16, 32), 64, stride=2),
+    Layer("Conv2D", (32, 32, 16), 32, (1, 1), 2),
+    Layer("Conv2D", (16, 16, 32), 64, (1, 1), 2),
+    Layer("Conv2D", (96, 96, 3), 8, stride=2),
+    Layer("Conv2D", (49, 10, 1), 64, (10, 4), 2),
+    Layer("Conv2D", (48, 48, 8), 16, (1, 1)),
+    Layer("Conv2D", (24, 24, 32), 32, (1, 1)),
+    Layer("Conv2D", (12, 12, 64), 64, (1, 1)),
+    Layer("Conv2D", (6, 6, 128), 128, (1, 1)),
+    Layer("Conv2D", (3, 3, 256), 256, (1, 1)),
+    Layer("DepthwiseConv2D", (48, 48, 8)),
+    Layer("DepthwiseConv2D", (24, 24, 32)),
+    Layer("DepthwiseConv2D", (25, 5, 64)),
+    Layer("DepthwiseConv2D", (6, 6, 128)),
+    Layer("DepthwiseConv2D", (24, 24, 32), stride=2),
+    Layer("Dense", (640,), 128),
+    Layer("Dense", (128,), 128),
+    Layer("Dense", (64,), 10),
+)
+ADDITIONS = (Layer("Add", (32, 32, 16)),)
+BINARY = (
+    Layer("Conv2D", (8, 8, 64), 64),
+    Layer("Conv2D", (8, 8, 128), 128),
+    Layer("Dense", (1024,), 128),
+)
+CASES = (
+    (CONVOLUTIONS + ADDITIONS, ("s8", "s8")),
+    (CONVOLUTIONS, ("s8", "s4")),
+    (CONVOLUTIONS, ("s8", "t2")),
+    (BINARY, ("b1", "b1")),
+)
+COMMAND = "python benchmarks/kernels.py"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
+    output = parser.parse_args().output
+    results: dict[str, list[Row]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for isa, isas in ISAS.items():
+            results[isa] = []
+            for index, (layers, formats) in enumerate(CASES):
+                rows = measure_layers(layers, formats, isas, Path(folder) / f"{isa}-{index}")
+                results[isa] += rows
+                for row in rows:
+                    print(f"{isa:8} {_write_row(row)}", flush=True)
+    wrong = [row.layer for rows in results.values() for row in rows if not row.exact]
+    if wrong:
+        sys.exit(f"error: not equal to the reference: {', '.join(wrong)}")
+    output.mkdir(parents=True, exist_ok=True)
+    _write_json(results, output / "kernels.json")
+    (output / "kernels.md").write_text(_write_report(results), "utf-8")
+
+
+def _write_row(row: Row) -> str:
+    return (
+        f"{row.layer:38} {row.weights:3} {row.kernel:34} {row.instructions:11,} "
+        f"{row.per_work:7.3f} {row.code_bytes:6,} {row.table_bytes:8,} {row.scratch_bytes:7,}"
+    )
+
+
+def _write_json(results: dict[str, list[Row]], path: Path) -> None:
+    content = {
+        "command": COMMAND,
+        "machine": BOARD,
+        "rows": {isa: [dataclasses.asdict(row) for row in rows] for isa, rows in results.items()},
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def _write_report(results: dict[str, list[Row]]) -> str:
+    lines = [
+        "# Kernels, instructions on an emulated Cortex-M4",
+        "",
+        f"`{COMMAND}`, QEMU machine {BOARD}, arm-none-eabi-gcc -O2. Instructions are exact and",
+        "the same in every run. Per MAC, padding counted as in publications; per element for sums.",
+        "All outputs equal the reference bit for bit. Code is the whole program of one layer.",
+        "",
+        "| layer | weights | kernel | instructions | per MAC | generic per MAC | code B "
+        "| constants B | scratch B |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for fast, slow in zip(results["armv7em"], results["generic"], strict=True):
+        lines.append(
+            f"| {fast.layer} | {fast.weights} | {fast.kernel} | {fast.instructions:,} "
+            f"| {fast.per_work:.3f} | {slow.per_work:.2f} | {fast.code_bytes:,} "
+            f"| {fast.table_bytes:,} | {fast.scratch_bytes:,} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
