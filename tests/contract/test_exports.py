@@ -59,9 +59,10 @@ def binary_model() -> Graph:
     model = _Model("tiny")
     builder = GraphBuilder.start("tiny", TensorType((96,), find_format("b1")))
     model.builder = builder
+    x = "input"
     for name, size in (("hidden_1", (64, 96)), ("hidden_2", (48, 64))):
         x = model.apply(
-            *(name, "Dense", (Threshold(),), "input" if name == "hidden_1" else x),  # noqa: F821
+            *(name, "Dense", (Threshold(),), x),
             model.weights(name, size, "b1"),
             *model.tables(name, Threshold(), size[0]),
         )
