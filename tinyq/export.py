@@ -12,7 +12,6 @@ generated ones:
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath
@@ -27,6 +26,7 @@ from tinyq.build import BuildOptions, Image, render_settings
 from tinyq.codegen import SourceTree, emit
 from tinyq.codegen.rendering import make_environment
 from tinyq.errors import TinyqError
+from tinyq.folders import check_replaceable, stage
 from tinyq.graph import Graph, Tensor
 from tinyq.passes import simplify
 from tinyq.plan import plan
@@ -71,7 +71,7 @@ def export(graph: Graph, kind: str, folder: Path) -> tuple[PurePosixPath, ...]:
             where="--as",
             remedy=f"choose one of {', '.join(export_kinds())}",
         )
-    _check_replaceable(folder)
+    check_replaceable(folder, str(_STAMP), "an exported package")
     files = render_package(simplify(graph), kind)
     _write(files, folder.absolute())
     return tuple(sorted(files))
@@ -213,35 +213,9 @@ def _describe_buffer(tensor: Tensor) -> dict[str, Any]:
     return {"c_type": form.c_type, "units": tensor.type.packed_bytes // form.unit_bytes}
 
 
-def _check_replaceable(folder: Path) -> None:
-    if not folder.exists() or (folder / _STAMP).is_file():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
-        raise TinyqError(
-            "exists and is not an exported package, so it is not replaced",
-            where=str(folder),
-            remedy="choose another folder with -o",
-        )
-
-
 def _write(files: Mapping[PurePosixPath, bytes], folder: Path) -> None:
-    """Write beside the folder, then take its place."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise TinyqError(
-            f"cannot be written: {error.strerror}",
-            where=str(folder),
-            remedy="choose another folder",
-        ) from error
-    try:
+    with stage(folder) as staged:
         for path, data in files.items():
-            target = staging / "new" / path
+            target = staged / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        if folder.exists():
-            folder.rename(staging / "old")
-        (staging / "new").rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from tinyq.build_systems import DIRECT
 from tinyq.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.codegen import GENERIC, emit, fit_flash, plan_kernels, prefer_isas
 from tinyq.errors import TinyqError
+from tinyq.folders import check_replaceable, stage
 from tinyq.graph import Graph
 from tinyq.passes import simplify
 from tinyq.plan import MemoryPlan, plan
@@ -81,7 +79,7 @@ def create_project(
     Raises:
         TinyqError: The folder holds something else, or the graph cannot be built.
     """
-    _check_replaceable(folder)
+    check_replaceable(folder, MANIFEST, "a build folder")
     simplified = simplify(graph)
     own = kernels or prefer_isas(board.isa)
     isas = (ISA, *own) if cmsis_nn else own
@@ -90,7 +88,7 @@ def create_project(
     options = dataclasses.replace(
         capacities(simplified, board), build_system=build_system, library=library
     )
-    with _staging(folder) as staged:
+    with stage(folder) as staged:
         image = _build(simplified, memory, board, staged, options, isas)
         save_graph(simplified, staged / GRAPH)
         write_manifest(simplified, memory, image, staged / MANIFEST, isas)
@@ -208,37 +206,3 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             remedy="build the model again",
         )
     return dict(manifest)
-
-
-def _check_replaceable(folder: Path) -> None:
-    if not folder.exists() or (folder / MANIFEST).is_file():
-        return
-    if not folder.is_dir() or any(folder.iterdir()):
-        raise TinyqError(
-            "exists and is not a build folder, so it is not replaced",
-            where=str(folder),
-            remedy="choose another folder with -o",
-        )
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """A folder beside the final one that takes its place when the block has succeeded."""
-    folder = folder.absolute()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise TinyqError(
-            f"cannot be written: {error.strerror}",
-            where=str(folder),
-            remedy="choose another folder",
-        ) from error
-    try:
-        content = staging / "new"
-        yield content
-        if folder.exists():
-            folder.rename(staging / "old")
-        content.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
