@@ -22,6 +22,7 @@ from tinyq.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
 from tinyq.codegen import emit, measure_scratch
 from tinyq.codegen.variants import select_variant
 from tinyq.errors import TinyqError
+from tinyq.fixed_point import softmax_exponentials
 from tinyq.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.ops import OPERATIONS
@@ -70,14 +71,18 @@ class Sketch:
         codes = draw_codes(self.rng, find_format(form), shape)
         return self.builder.constant(f"{name}/w", codes, find_format(form))
 
-    def tables(self, name: str, stage: Output, channels: int, depth: int) -> list[str]:
-        shift = 31 + int(np.log2(depth * 60)) + self.rng.integers(-1, 3, channels)
+    def tables(
+        self, name: str, stage: Output, channels: int, depth: int, *, alike: bool = False
+    ) -> list[str]:
+        count = 1 if alike else channels
+        shift = 31 + int(np.log2(depth * 60)) + self.rng.integers(-1, 3, count)
         tables = {
             "bias": self.rng.integers(-500, 500, channels),
-            "multiplier": self.rng.integers(2**30, 2**31 - 1, channels),
+            "multiplier": self.rng.integers(2**30, 2**31 - 1, count),
             "shift": shift,
             "exponent": 31 - shift,
         }
+        tables = {key: np.broadcast_to(table, (channels,)) for key, table in tables.items()}
         return [
             self.builder.constant(f"{name}/{key}", tables[key], find_format("s32"))
             for key in stage.names
@@ -87,6 +92,7 @@ class Sketch:
         source = self.builder.type(x)
         shape, zero = source.shape, source.zero_point or 0
         stage, out = self.stage(), int(self.rng.integers(1, 9))
+        alike = kind == "Dense" and form == "s4"
         if kind == "Dense":
             w = self.weights(name, form, (out, shape[-1]))
             op, depth = OPERATIONS[kind](stage, zero), shape[-1]
@@ -99,11 +105,29 @@ class Sketch:
                 out = shape[2] * int(self.rng.choice([1, 1, 2]))
                 w, depth = self.weights(name, form, (*window.size, out)), taps
             op = OPERATIONS[kind](stage, window, zero)
-        return self.builder.apply(name, op, x, w, *self.tables(name, stage, out, depth))
+        return self.builder.apply(
+            name, op, x, w, *self.tables(name, stage, out, depth, alike=alike)
+        )
+
+    def product(self, name: str, x: str) -> str:
+        """A tensor times itself."""
+        source = self.builder.type(x)
+        stage, channels, zero = self.stage(), source.shape[-1], source.zero_point
+        count = len(stage.names)
+        tables = self.tables(name, stage, channels, 200, alike=True)
+        bias = self.builder.constant(f"{name}/none", np.zeros(channels, int), find_format("s32"))
+        op = OPERATIONS["Multiply"](stage, zero, zero)
+        return self.builder.apply(name, op, x, x, bias, *tables[1:count])
+
+    def softmax(self, name: str, x: str) -> str:
+        """Softmax of a vector."""
+        table = softmax_exponentials(self.builder.type(x).scale, 1.0)[0]
+        constant = self.builder.constant(f"{name}/table", table, find_format("s32"))
+        return self.builder.apply(name, OPERATIONS["TfliteSoftmax"](), x, constant)
 
 
 def draw_model(rng: np.random.Generator, rule: type) -> Graph:
-    """Convolutions of both widths, pooling, dense; what rounds twice adds and averages as well."""
+    """Layers of all kinds that the library has; what rounds twice adds and averages as well."""
     shape = (*rng.integers(5, 10, 2).tolist(), int(rng.integers(1, 7)))
     zero = int(rng.integers(-128, 128))
     builder = GraphBuilder.start("net", TensorType(shape, find_format("s8"), 0.1, zero))
@@ -111,6 +135,7 @@ def draw_model(rng: np.random.Generator, rule: type) -> Graph:
     x = "input"
     for name, kind in (("one", "Conv2D"), ("two", "DepthwiseConv2D"), ("three", "Conv2D")):
         x = sketch.layer(name, kind, str(rng.choice(["s8", "s4"])), x)
+    x = sketch.product("product", x)
     source = builder.type(x)
     if rule is RequantizeTwice:
         zero = source.zero_point
@@ -131,7 +156,8 @@ def draw_model(rng: np.random.Generator, rule: type) -> Graph:
         x = builder.apply("pool", OPERATIONS["MaxPool2D"](window), x)
     size = int(np.prod(builder.type(x).shape))
     x = builder.apply("flat", OPERATIONS["Reshape"]((size,)), x)
-    return builder.build(sketch.layer("dense", "Dense", "s8", x))
+    x = sketch.layer("narrow", "Dense", "s4", x)
+    return builder.build(sketch.softmax("softmax", sketch.layer("dense", "Dense", "s8", x)))
 
 
 def build_double(folder: Path, compiler: str, flags: Sequence[str]) -> Path:

@@ -126,6 +126,24 @@ DEFINE_CONVOLVE(arm_convolve_wrapper_s4, cmsis_nn_conv_params, read_conv, 4, PAT
 DEFINE_CONVOLVE(arm_depthwise_conv_wrapper_s8, cmsis_nn_dw_conv_params, read_depthwise, 8, ROWS)
 DEFINE_CONVOLVE(arm_depthwise_conv_wrapper_s4, cmsis_nn_dw_conv_params, read_depthwise, 4, ROWS)
 
+/* One row of a dense layer after the other; step is 1 for a multiplier per channel, 0 for one. */
+static void connect(const cmsis_nn_fc_params *how, const int32_t *multiplier, const int32_t *shift,
+                    int32_t step, int32_t bits, const cmsis_nn_dims *in, const int8_t *input,
+                    const cmsis_nn_dims *filter, const int8_t *w, const int32_t *bias,
+                    const cmsis_nn_dims *out, int8_t *y)
+{
+    for (int32_t index = 0; index < in->n * out->c; index++) {
+        const int32_t o = index % out->c;
+        const int8_t *x = input + index / out->c * filter->n;
+        int32_t acc = bias[o];
+        for (int32_t k = 0; k < filter->n; k++) {
+            acc += weight(w, o * filter->n + k, bits) * (x[k] + how->input_offset);
+        }
+        acc = scale(acc, multiplier[o * step], shift[o * step]);
+        y[index] = clip(acc + how->output_offset, &how->activation);
+    }
+}
+
 arm_cmsis_nn_status
 arm_fully_connected_wrapper_s8(const cmsis_nn_context *ctx, const cmsis_nn_fc_params *fc_params,
                                const cmsis_nn_quant_params *quant_params,
@@ -136,17 +154,24 @@ arm_fully_connected_wrapper_s8(const cmsis_nn_context *ctx, const cmsis_nn_fc_pa
 {
     (void)ctx;
     (void)bias_dims;
-    for (int32_t index = 0; index < input_dims->n * output_dims->c; index++) {
-        const int32_t o = index % output_dims->c;
-        const int32_t q = quant_params->is_per_channel != 0 ? o : 0;
-        const int8_t *x = input_data + index / output_dims->c * filter_dims->n;
-        int32_t acc = bias_data[o];
-        for (int32_t k = 0; k < filter_dims->n; k++) {
-            acc += filter_data[o * filter_dims->n + k] * (x[k] + fc_params->input_offset);
-        }
-        acc = scale(acc, quant_params->multiplier[q], quant_params->shift[q]);
-        output_data[index] = clip(acc + fc_params->output_offset, &fc_params->activation);
-    }
+    connect(fc_params, quant_params->multiplier, quant_params->shift, quant_params->is_per_channel,
+            8, input_dims, input_data, filter_dims, filter_data, bias_data, output_dims,
+            output_data);
+    return ARM_CMSIS_NN_SUCCESS;
+}
+
+arm_cmsis_nn_status
+arm_fully_connected_s4(const cmsis_nn_context *ctx, const cmsis_nn_fc_params *fc_params,
+                       const cmsis_nn_per_tensor_quant_params *quant_params,
+                       const cmsis_nn_dims *input_dims, const int8_t *input_data,
+                       const cmsis_nn_dims *filter_dims, const int8_t *filter_data,
+                       const cmsis_nn_dims *bias_dims, const int32_t *bias_data,
+                       const cmsis_nn_dims *output_dims, int8_t *output_data)
+{
+    (void)ctx;
+    (void)bias_dims;
+    connect(fc_params, &quant_params->multiplier, &quant_params->shift, 0, 4, input_dims,
+            input_data, filter_dims, filter_data, bias_data, output_dims, output_data);
     return ARM_CMSIS_NN_SUCCESS;
 }
 
@@ -214,4 +239,97 @@ arm_cmsis_nn_status arm_elementwise_add_s8(
         output[i] = clip(scale(a + b, out_mult, out_shift) + out_offset, &range);
     }
     return ARM_CMSIS_NN_SUCCESS;
+}
+
+arm_cmsis_nn_status
+arm_elementwise_mul_s8(const int8_t *input_1_vect, const int8_t *input_2_vect,
+                       const int32_t input_1_offset, const int32_t input_2_offset, int8_t *output,
+                       const int32_t out_offset, const int32_t out_mult, const int32_t out_shift,
+                       const int32_t out_activation_min, const int32_t out_activation_max,
+                       const int32_t block_size)
+{
+    const cmsis_nn_activation range = {out_activation_min, out_activation_max};
+    for (int32_t i = 0; i < block_size; i++) {
+        const int32_t a = input_1_vect[i] + input_1_offset;
+        const int32_t b = input_2_vect[i] + input_2_offset;
+        output[i] = clip(scale(a * b, out_mult, out_shift) + out_offset, &range);
+    }
+    return ARM_CMSIS_NN_SUCCESS;
+}
+
+/* Fixed point of the softmax: product of two Q0.31, and a division with halves away from 0. */
+static int32_t high(int32_t a, int32_t b)
+{
+    const int64_t product = ((int64_t)a * b + ((int64_t)1 << 30)) >> 31;
+    return product > INT32_MAX ? INT32_MAX : (int32_t)product;
+}
+
+static int32_t halve(int32_t value, int32_t times)
+{
+    const int64_t half = (((int64_t)1 << times) >> 1) - (times > 0 && value < 0 ? 1 : 0);
+    return (int32_t)((value + half) >> times);
+}
+
+/* e^(value / 2^26) in Q0.31 of a value that is not positive: a series, then a factor per bit. */
+static int32_t exponential(int32_t value)
+{
+    static const int32_t factors[] = {1672461947, 1302514674, 790015084, 290630308,
+                                      39332535,   720401,     242};
+    if (value == 0) {
+        return INT32_MAX;
+    }
+    const int32_t part = (value & ((1 << 24) - 1)) - (1 << 24);
+    const int32_t x = part * 32 + (1 << 28);
+    const int32_t square = high(x, x);
+    const int32_t sum = halve(high(square, square), 2) + high(square, x);
+    int32_t result = 1895147668 + high(x + halve(high(sum, 715827883) + square, 1), 1895147668);
+    for (int32_t bit = 0; bit < 7; bit++) {
+        if ((((part - value) >> (24 + bit)) & 1) != 0) {
+            result = high(result, factors[bit]);
+        }
+    }
+    return result;
+}
+
+/* 1 / (1 + value) in Q0.31 by three steps of Newton's method. */
+static int32_t invert(int32_t value)
+{
+    const int32_t half = (int32_t)(((int64_t)value + INT32_MAX + 1) >> 1);
+    int32_t x = 1515870810 + high(half, -1010580540);
+    for (int32_t step = 0; step < 3; step++) {
+        x += high(x, (1 << 29) - high(half, x)) * 4;
+    }
+    return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
+}
+
+void arm_softmax_s8(const int8_t *input, const int32_t num_rows, const int32_t row_size,
+                    const int32_t mult, const int32_t shift, const int32_t diff_min, int8_t *output)
+{
+    for (int32_t row = 0; row < num_rows; row++, input += row_size, output += row_size) {
+        int32_t largest = input[0];
+        for (int32_t k = 1; k < row_size; k++) {
+            largest = input[k] > largest ? input[k] : largest;
+        }
+        int32_t sum = 0;
+        for (int32_t k = 0; k < row_size; k++) {
+            const int32_t difference = input[k] - largest;
+            if (difference >= diff_min) {
+                sum += halve(exponential(high(difference * (1 << shift), mult)), 12);
+            }
+        }
+        int32_t zeros = 0;
+        while (((uint32_t)sum << zeros) < 0x80000000u) {
+            zeros++;
+        }
+        const int32_t share = invert((int32_t)(((uint32_t)sum << zeros) - 0x80000000u));
+        for (int32_t k = 0; k < row_size; k++) {
+            const int32_t difference = input[k] - largest;
+            int32_t code = -128;
+            if (difference >= diff_min) {
+                const int32_t power = exponential(high(difference * (1 << shift), mult));
+                code += halve(high(share, power), 35 - zeros);
+            }
+            output[k] = (int8_t)(code > 127 ? 127 : code);
+        }
+    }
 }
