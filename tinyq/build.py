@@ -126,6 +126,7 @@ class _Plan:
     ldflags: tuple[str, ...]
     ldlibs: tuple[str, ...]
     firmware_digest: str
+    address: str
 
     @property
     def bare(self) -> bool:
@@ -243,9 +244,11 @@ def _make_plan(sources: SourceFiles, board: Board, options: BuildOptions) -> _Pl
     cflags += options.cflags
     ldlibs = ("-lgcc",) if bare else ()
     if options.library:
+        cflags += options.library.cflags
+    if options.library and options.library.archive:
         include = PurePosixPath(options.library.name, "include")
         files |= {include / path: text for path, text in options.library.headers.items()}
-        cflags += (f"-isystem{include}", *options.library.cflags)
+        cflags += (f"-isystem{include}",)
         ldlibs = (str(options.library.place), *ldlibs)
     files[_BUILD_HEADER], digest = render_settings(files, board, options, (*cflags, *ldflags))
     return _Plan(
@@ -258,6 +261,7 @@ def _make_plan(sources: SourceFiles, board: Board, options: BuildOptions) -> _Pl
         ldflags=ldflags,
         ldlibs=ldlibs,
         firmware_digest=digest,
+        address=options.library.address if options.library else "",
     )
 
 
@@ -309,12 +313,18 @@ def _digest(files: SourceFiles, board: Board, options: BuildOptions, flags: Sequ
     parts += [f"{name}={value}" for name, value in _defines(board, options).items()]
     parts += flags
     if options.library:
-        parts.append(hashlib.sha256(options.library.archive.read_bytes()).hexdigest())
+        parts.append(_identify(options.library))
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+def _identify(library: Library) -> str:
+    if library.archive is None:
+        return library.address
+    return hashlib.sha256(library.archive.read_bytes()).hexdigest()
 
 
 def render_settings(
@@ -380,12 +390,18 @@ def _check_replaceable(out: Path) -> None:
 def _make(plan: _Plan, folder: Path, options: BuildOptions) -> Path:
     """Write the files and let the chosen build system make the firmware of them."""
     system, recipe = find_build_system(options.build_system), _recipe(plan)
+    if plan.address and not system.DOWNLOADS:
+        raise TinyqError(
+            f"{options.build_system} does not download libraries",
+            where=plan.address,
+            remedy="use --build-system platformio, or name a folder with headers and archive",
+        )
     _write_files(system.lay_out(recipe), folder)
     _copy_library(options.library, folder)
     try:
         system.run(recipe, folder)
     except ToolError as failure:
-        if plan.bare and _OVERFLOW.search(failure.output):
+        if plan.bare and not plan.address and _OVERFLOW.search(failure.output):
             _raise_excess(plan, folder / "oversize", options)
         raise
     return folder / "firmware.elf"
@@ -402,7 +418,7 @@ def _raise_excess(plan: _Plan, folder: Path, options: BuildOptions) -> None:
 
 
 def _copy_library(library: Library | None, folder: Path) -> None:
-    if library:
+    if library and library.archive:
         shutil.copyfile(library.archive, folder / library.place)
 
 
@@ -419,6 +435,7 @@ def _recipe(plan: _Plan) -> Recipe:
         model_cflags=_MODEL_CFLAGS,
         ldflags=plan.ldflags,
         ldlibs=plan.ldlibs,
+        address=plan.address,
     )
 
 

@@ -25,17 +25,23 @@ _SINGLE = "requantize"
 _FLAG = "-DCMSIS_NN_USE_SINGLE_ROUNDING"
 
 
-def find_cmsis_nn(folder: Path, graph: Graph, isas: Sequence[str]) -> Library:
+def find_cmsis_nn(source: str | Path, graph: Graph, isas: Sequence[str]) -> Library:
     """Read the library that a user names, for one graph.
 
     Args:
-        folder: Holds Include/ (or include/) with arm_nnfunctions.h, and one archive anywhere.
+        source: A folder that holds Include/ (or include/) with arm_nnfunctions.h, and one archive
+            anywhere; or an address such as ``https://…/CMSIS-NN.git#v7.0.0`` (Git, or a folder as
+            ``file://…``), which PlatformIO downloads and compiles.
         graph: Decides the rounding.
         isas: Instruction sets whose kernels may be used, best first.
 
     Raises:
         TinyqError: A part is missing, or the graph rounds in both ways.
     """
+    cflags = choose_rounding(graph, isas)
+    if "://" in str(source):
+        return Library(NAME, {}, None, cflags, str(source))
+    folder = Path(source)
     headers = sorted(folder.rglob(_HEADER))
     archives = sorted(folder.rglob("*.a"))
     if not headers:
@@ -58,7 +64,7 @@ def find_cmsis_nn(folder: Path, graph: Graph, isas: Sequence[str]) -> Library:
             for path in sorted(root.rglob("*.h"))
         },
         archive=archives[0],
-        cflags=choose_rounding(graph, isas),
+        cflags=cflags,
     )
 
 

@@ -60,7 +60,7 @@ def create_project(
     board: Board,
     folder: Path,
     build_system: str = DIRECT,
-    cmsis_nn: Path | None = None,
+    cmsis_nn: str | Path | None = None,
     kernels: tuple[str, ...] | None = None,
 ) -> Project:
     """Generate, compile and link a graph for a board.
@@ -72,7 +72,8 @@ def create_project(
         board: What to build for.
         folder: Missing, empty, or an earlier project.
         build_system: What runs the compiler, see `tinyq.build_systems`.
-        cmsis_nn: Folder of CMSIS-NN, whose functions then compute the layers that they cover.
+        cmsis_nn: Folder or address of CMSIS-NN, whose functions then compute the layers that they
+            cover, see `tinyq.cmsis_nn.find_cmsis_nn`.
         kernels: Instruction sets whose kernels may be used, best first; by default those that the
             board's core runs.
 

@@ -7,6 +7,7 @@ real one, built for this machine: single/ and twice/, each with Include/ and an 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest
 from tests.harness import SANITIZE, STRICT
 from tests.random_graphs import draw_codes
 from tinyq.boards import find_board
+from tinyq.build import Image
 from tinyq.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
 from tinyq.codegen import emit, measure_scratch
 from tinyq.codegen.variants import select_variant
@@ -303,11 +305,32 @@ def test_firmware_with_the_library_answers_like_the_reference(rng, tmp_path):
     flags = (*board.cflags, "-O2", "-ffreestanding", "-DCMSIS_NN_USE_SINGLE_ROUNDING")
     library = build_double(tmp_path / "double", "arm-none-eabi-gcc", flags)
     project = create_project(graph, board, tmp_path / "out", cmsis_nn=library)
+    assert_answers(project.image, project.graph, rng)
+
+
+@pytest.mark.requires("arm-none-eabi-gcc", "qemu-system-arm")
+def test_platformio_takes_the_library_from_its_address(rng, tmp_path):
+    sources = tmp_path / "CMSIS-NN"
+    shutil.copytree(DOUBLE / "Include", sources / "Include")
+    (sources / "Source").mkdir()
+    shutil.copy(DOUBLE / "double.c", sources / "Source")
+    (sources / "Tests").mkdir()
+    (sources / "Tests" / "broken.c").write_text("not C")
+    address = os.environ.get("TINYQ_CMSIS_NN_ADDRESS", f"file://{sources}")
+    graph, board = draw_model(rng, Requantize), find_board("mps2-an386")
+    with pytest.raises(TinyqError, match="gcc does not download libraries"):
+        create_project(graph, board, tmp_path / "refused", cmsis_nn=address)
+    assert not (tmp_path / "refused").exists()
+    project = create_project(graph, board, tmp_path / "out", "platformio", address)
+    assert_answers(project.image, project.graph, rng)
+
+
+def assert_answers(image: Image, graph: Graph, rng: np.random.Generator) -> None:
     codes = draw_codes(rng, find_format("s8"), (3, *graph.input.type.shape))
-    link = open_link(project.image, "qemu")
+    link = open_link(image, "qemu")
     answers = link.infer(codes.astype(np.int8).view(np.uint8).reshape(3, -1))
     link.close()
-    expected = run(project.graph, codes).astype(np.int8).view(np.uint8)
+    expected = run(graph, codes).astype(np.int8).view(np.uint8)
     np.testing.assert_array_equal(answers.reshape(expected.shape), expected)
 
 

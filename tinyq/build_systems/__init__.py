@@ -28,19 +28,21 @@ SourceFiles = Mapping[PurePosixPath, str]
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library that is given as headers and a built archive.
+    """A library that is given as headers and a built archive, or by the address of its sources.
 
     Args:
         name: Folder of the library in the build folder.
         headers: Texts of its headers by their paths below its include folder.
-        archive: The archive.
+        archive: The archive, None where the build system downloads the library.
         cflags: Flags of sources that include its headers.
+        address: What the build system downloads, such as a Git repository and its tag.
     """
 
     name: str
     headers: SourceFiles
-    archive: Path
+    archive: Path | None
     cflags: tuple[str, ...] = ()
+    address: str = ""
 
     @property
     def place(self) -> PurePosixPath:
@@ -63,6 +65,7 @@ class Recipe:
         model_cflags: Further flags of the sources under model/.
         ldflags: Flags of the linker beside cflags.
         ldlibs: Libraries.
+        address: Library that is downloaded, or an empty text.
     """
 
     board: Board
@@ -75,6 +78,7 @@ class Recipe:
     model_cflags: tuple[str, ...]
     ldflags: tuple[str, ...]
     ldlibs: tuple[str, ...]
+    address: str = ""
 
     @property
     def compiler(self) -> str:
@@ -88,7 +92,13 @@ class Recipe:
 
 
 class BuildSystem(Protocol):
-    """What a module of this package offers."""
+    """What a module of this package offers.
+
+    Attributes:
+        DOWNLOADS: Whether it takes libraries by their addresses.
+    """
+
+    DOWNLOADS: bool
 
     def lay_out(self, recipe: Recipe) -> SourceFiles:
         """Return the text of every file of the project by its path in the folder."""

@@ -9,6 +9,8 @@ from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, render, run_tool
 
 _OUTPUT = "build"
 
+DOWNLOADS = False
+
 
 def lay_out(recipe: Recipe) -> SourceFiles:
     """Return the sources with a CMakeLists.txt."""

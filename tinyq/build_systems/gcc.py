@@ -12,6 +12,8 @@ from tinyq.toolchains import find_program
 
 _OBJECTS = PurePosixPath("objects")
 
+DOWNLOADS = False
+
 
 def lay_out(recipe: Recipe) -> SourceFiles:
     """Return the sources and a Makefile."""

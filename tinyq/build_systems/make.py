@@ -10,6 +10,8 @@ from tinyq.build_systems.gcc import lay_out
 
 __all__ = ["lay_out", "run"]
 
+DOWNLOADS = False
+
 
 def run(recipe: Recipe, folder: Path) -> None:
     """Build `folder`/firmware.elf with make.

@@ -18,6 +18,7 @@ from tinyq.boards import Board
 from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, render, run_tool
 from tinyq.errors import ToolMissing
 
+DOWNLOADS = True
 # Platform in the registry and what must be taken with it, by the port of the board.
 REGISTRY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "avr": ("atmelavr@5.1.0", ()),
@@ -32,6 +33,7 @@ _TEMPLATES = {
     "platform/boards/{board}.json": "platform/boards/board.json",
     "lib/model/library.json": "library.json",
 }
+_ADDRESSED = {"cmsis_nn.py": "cmsis_nn.py"}
 _CORE = ".pio-core"
 _OUTPUT = PurePosixPath(".pio/build/local")
 
@@ -45,7 +47,7 @@ def lay_out(recipe: Recipe) -> SourceFiles:
         "registry": _find_registry(recipe.board),
         "tools": _name_tools(recipe.compiler),
     }
-    for target, template in _TEMPLATES.items():
+    for target, template in (_TEMPLATES | (_ADDRESSED if recipe.address else {})).items():
         path = PurePosixPath(target.format(board=recipe.board.name))
         files[path] = render(PROJECTS, f"platformio/{template}.j2", **values)
     return files

@@ -19,7 +19,8 @@ def build(
         str, typer.Option(help="tinyq: the fastest; generic: portable C alone; cmsis-nn.")
     ] = "tinyq",
     cmsis_nn: Annotated[
-        Path | None, typer.Option(help="Folder with CMSIS-NN's headers and archive.")
+        str | None,
+        typer.Option(help="Folder with CMSIS-NN's headers and archive, or address for PlatformIO."),
     ] = None,
     rounding: RoundingOption = "half_up",
     json: JsonOption = False,
@@ -69,7 +70,7 @@ def build(
     typer.echo(f"firmware: {image.elf}")
 
 
-def check_kernels(kernels: str, cmsis_nn: Path | None) -> None:
+def check_kernels(kernels: str, cmsis_nn: str | None) -> None:
     """Check that the two options about kernels belong together.
 
     Raises:
