@@ -32,7 +32,7 @@ from tinyq.ops.window import Window, same_padding
 # Layers with weights take these; the operations without weights take the wider choice.
 WEIGHTED = ("b1", "u4", "s8")
 ACTIVATIONS = ("b1", "u4", "s8", "s4", "u8")
-WEIGHTS = ("b1", "t2", "s4", "s8")
+WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2")
 MOST_NODES = 6
 # Around the storage unit: 32 signs in a word, two nibbles or one code in a byte.
 CHANNELS = MappingProxyType(
@@ -90,9 +90,11 @@ class Drawing:
         self.tensors.append(self.last)
         return self.last
 
-    def constant(self, what: str, codes, number_format: str) -> str:
+    def constant(self, what: str, codes, number_format: str | Format) -> str:
         name = f"constant_{self.count}_{what}"
-        return self.builder.constant(name, codes, find_format(number_format))
+        if isinstance(number_format, str):
+            number_format = find_format(number_format)
+        return self.builder.constant(name, codes, number_format)
 
     def type(self, name: str) -> TensorType:
         return self.builder.type(name)
@@ -145,9 +147,45 @@ def draw_inputs(rng: np.random.Generator, graph: Graph, count: int = 6) -> Codes
 
 def draw_codes(rng: np.random.Generator, number_format: Format, shape: Sequence[int]) -> Codes:
     """Uniform codes of a format."""
+    shape = tuple(shape)
+    if number_format.levels:
+        return rng.choice(np.array(number_format.levels, np.int32), size=shape)
+    if number_format.table == "scales":
+        scales = np.array(number_format.rows).reshape(*shape[:-1], -1)
+        places = np.arange(shape[-1]) // number_format.group
+        return (scales[..., places] * rng.integers(-1, 2, size=shape)).astype(np.int32)
+    if number_format.table == "basis":
+        basis = np.array(number_format.rows, np.int32)
+        signs = rng.choice(np.array((-1, 1), np.int32), size=(*shape, basis.shape[1]))
+        channels = np.moveaxis(signs, number_format.axis % len(shape), -2)
+        codes = (channels * basis).sum(axis=-1, dtype=np.int32)
+        return np.moveaxis(codes, -1, number_format.axis % len(shape))
     levels = (number_format.hi - number_format.lo) // number_format.step + 1
     steps = rng.integers(0, levels, size=tuple(shape))
     return (number_format.lo + number_format.step * steps).astype(np.int32)
+
+
+def draw_table(rng: np.random.Generator, name: str, shape: Sequence[int], axis: int = 0) -> Format:
+    """A format by its name, with a table for a tensor of ``shape`` where it needs one.
+
+    ``axis`` is that of the output channels.
+    """
+    number_format = find_format(name)
+    if number_format.table == "basis":
+        most = 127 // number_format.bits
+        basis = rng.integers(-most, most + 1, size=(shape[axis], number_format.bits))
+        return number_format.with_basis(basis.tolist(), axis)
+    if number_format.table == "scales":
+        size = int(rng.choice((1, 2, 3, 4, 8, 32)))
+        scales = rng.integers(0, 128, size=(*shape[:-1], -(-shape[-1] // size)))
+        return number_format.with_groups(size, scales)
+    if number_format.table != "levels":
+        return number_format
+    levels = rng.integers(-127, 128, size=1 << number_format.bits)
+    levels[rng.random(len(levels)) < 0.2] = rng.choice((-127, 0, 127))
+    if name == "n2":
+        return number_format.with_levels((-abs(levels[0]), 0, abs(levels[1])))
+    return number_format.with_levels(levels)
 
 
 def _draw_shape(rng: np.random.Generator, number_format: str) -> tuple[int, ...]:
@@ -273,13 +311,11 @@ def _widest(source: TensorType, zero: int) -> int:
     return max(abs(source.format.lo - zero), abs(source.format.hi - zero))
 
 
-def _draw_weights(drawing: Drawing, shape: Sequence[int]) -> tuple[Codes, str]:
-    number_format = str(drawing.choose(WEIGHTS))
-    weights = draw_codes(drawing.rng, find_format(number_format), shape)
-    if drawing.chance(0.1):
-        weights[...] = drawing.choose(
-            (find_format(number_format).lo, find_format(number_format).hi)
-        )
+def _draw_weights(drawing: Drawing, shape: Sequence[int], axis: int = 0) -> tuple[Codes, Format]:
+    number_format = draw_table(drawing.rng, str(drawing.choose(WEIGHTS)), shape, axis)
+    weights = draw_codes(drawing.rng, number_format, shape)
+    if drawing.chance(0.1) and not number_format.rows:
+        weights[...] = drawing.choose((number_format.lo, number_format.hi))
     return weights, number_format
 
 
@@ -307,7 +343,7 @@ def _add_depthwise(drawing: Drawing, source: str) -> str:
     x_zero = _draw_x_zero(drawing, x)
     multiplicity = drawing.integer(1, 3) if drawing.chance(0.3) else 1
     shape = (*window.size, x.shape[2] * multiplicity)
-    weights, number_format = _draw_weights(drawing, shape)
+    weights, number_format = _draw_weights(drawing, shape, axis=-1)
     reach = np.abs(weights.astype(np.int64)).sum(axis=(0, 1)) * _widest(x, x_zero)
     name = drawing.constant("weights", weights, number_format)
     constants = _stage_constants(drawing, stage, reach)

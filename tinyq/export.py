@@ -210,7 +210,7 @@ def _make_example(graph: Graph) -> tuple[Tensor, Tensor]:
 
 def _describe_buffer(tensor: Tensor) -> dict[str, Any]:
     form = tensor.type.format
-    return {"c_type": form.c_type, "units": tensor.type.packed_bytes // form.unit_bytes}
+    return {"c_type": form.c_type, "units": tensor.type.units}
 
 
 def _write(files: Mapping[PurePosixPath, bytes], folder: Path) -> None:

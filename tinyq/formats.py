@@ -1,15 +1,19 @@
 """Number formats: which integers a tensor may hold and how they lie in memory.
 
-A name is a letter and the stored bits: ``b1`` binary, ``t2`` ternary, ``s4 s8 s32`` signed,
-``u4`` unsigned. *Codes* are the integers themselves (int32 arrays, one element per value);
+A name is a letter and the stored bits: ``b1`` binary, ``t2`` ternary, ``s8`` signed, ``u4``
+unsigned, and the formats of weights alone: ``p4`` powers of two, ``a4`` sums of two of them,
+``c4`` a codebook for each tensor, ``n2`` ternary with two magnitudes, ``g2`` ternary with a scale
+for each group, ``d2`` a basis for each output channel. *Codes* are the integers themselves (int32
+arrays, one element per value), whatever the format; *fields* are the stored bits of a code, and
 *packed* is the byte image that the C code reads. Packing runs along the innermost axis and pads
 every row to a whole storage unit, so that a pixel's channels always begin at an address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -18,23 +22,40 @@ import numpy.typing as npt
 from tinyq.errors import TinyqError
 
 Codes = npt.NDArray[np.int32]
+Fields = npt.NDArray[np.int64]
+Rows = tuple[tuple[int, ...], ...]
+
+MOST = 127  # magnitude of a code that a table makes: every code is an int8
+_OUTSIDE = -1
+_GIVEN = MappingProxyType({"levels": "levels", "basis": "basis", "scales": "groups"})
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One number format.
+    """One number format, and for one tensor also the table that its codes come from.
 
-        codes = {lo, lo + step, ..., hi}
+        plain     codes = {lo, lo + step, ..., hi}
+        levels    code = levels[field]
+        basis     code = sum_i sign_i * basis[channel][i], where bit i of the field is 0 for +1
+        scales    code = t * scales[channel][group], field 0, 1, 2 for t = 0, +1, -1
 
     Attributes:
         name: Tag used in kernel names, such as ``t2``.
-        bits: Stored bits per code: 1, 2, 4, 8, 16 or 32.
+        bits: Stored bits per code: 1, 2, 3, 4, 8, 16 or 32.
         lo: Smallest code.
         hi: Largest code.
         step: Distance of neighbouring codes; 2 for binary (-1, +1), else 1.
-        unit_bytes: Bytes of the storage unit to which each row is padded.
+        unit_bytes: Bytes of the C type.
         c_type: C type through which a packed row is addressed.
         meaning: One line for people.
+        planes: 1 where the bits of a code lie together; else the bits of a code, each of which is
+            in a word of its own, 32 codes to a group of ``planes`` words.
+        table: What each tensor of this format brings along, ``levels``, ``basis`` or ``scales``;
+            empty for all others.
+        levels: Code of each field; empty where a formula says it, or no table is given yet.
+        rows: Basis or scales of each output channel.
+        axis: Axis of the output channels, 0 or -1.
+        group: Codes that share a scale, counted from the start of each row.
 
     Twin: tq_get_s8 and its siblings in templates/runtime/tq_formats.h.
     """
@@ -47,36 +68,131 @@ class Format:
     unit_bytes: int
     c_type: str
     meaning: str
+    planes: int = 1
+    table: str = ""
+    levels: tuple[int, ...] = ()
+    rows: Rows = ()
+    axis: int = 0
+    group: int = 0
 
     @property
     def per_unit(self) -> int:
-        """Codes per storage unit."""
-        return self.unit_bytes * 8 // self.bits
+        """Codes to whose multiple each row is padded."""
+        return self.unit_bytes * 8 * self.planes // self.bits
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The table as integers in the order of the C array; empty for a format without."""
+        if self.table == "levels":
+            return self.levels
+        return tuple(value for row in self.rows for value in row)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the table."""
+        return len(self.values)
 
     def row_bytes(self, length: int) -> int:
         """Bytes of one packed row of ``length`` codes."""
-        return -(-length // self.per_unit) * self.unit_bytes
+        return -(-length // self.per_unit) * self.unit_bytes * self.planes
 
     def tensor_bytes(self, shape: tuple[int, ...]) -> int:
         """Bytes of a packed tensor of ``shape``; a scalar counts as one row of one code."""
         *outer, inner = shape or (1,)
         return int(np.prod(outer, dtype=np.int64)) * self.row_bytes(inner)
 
+    def with_levels(self, levels: Iterable[int]) -> Format:
+        """This format with the codes that one tensor may hold.
+
+        Args:
+            levels: Code of each field, -127 .. 127, 2**bits of them. Codes may come twice; a code
+                is stored as the first field that means it. For ``n2`` -n, 0 and +p, in any order.
+
+        Raises:
+            TinyqError: The format has no levels of its own, or these do not fit it.
+        """
+        codes = self._check("levels", levels)
+        if self.name == "n2":
+            codes = _order_ternary(codes)
+        elif len(codes) != 1 << self.bits:
+            raise TinyqError(f"format {self.name} has {1 << self.bits} levels, not {len(codes)}")
+        return replace(self, levels=codes, lo=min(codes), hi=max(codes))
+
+    def with_basis(self, basis: Iterable[Iterable[int]], axis: int = 0) -> Format:
+        """This format with the basis of each output channel of one tensor.
+
+        Args:
+            basis: ``bits`` integers for each output channel; a channel's magnitudes sum up to at
+                most 127.
+            axis: Axis of the output channels: 0, or -1 for a depthwise convolution.
+
+        Raises:
+            TinyqError: The format has no basis, or this one does not fit it.
+        """
+        rows = tuple(self._check("basis", row) for row in basis)
+        if not rows or any(len(row) != self.bits for row in rows):
+            raise TinyqError(f"format {self.name} has {self.bits} numbers for each channel")
+        most = max(sum(map(abs, row)) for row in rows)
+        if most > MOST:
+            raise TinyqError(f"a basis reaches {most}, more than {MOST}")
+        return replace(self, rows=rows, axis=_check_axis(axis), lo=-most, hi=most)
+
+    def with_groups(self, size: int, scales: npt.ArrayLike) -> Format:
+        """This format with the scales of one tensor.
+
+        Args:
+            size: Codes that share a scale. Groups begin anew in each row of the innermost axis;
+                the last one of a row may be shorter.
+            scales: Integers 0 .. 127, shape (*outer axes of the tensor, groups of a row).
+
+        Raises:
+            TinyqError: The format has no groups, or these do not fit it.
+        """
+        array = np.asarray(scales)
+        if size < 1 or array.ndim < 2 or not array.size:
+            raise TinyqError("scales need the axes of the weights, and groups at least one code")
+        rows = tuple(self._check("scales", row) for row in array.reshape(len(array), -1).tolist())
+        most = max(map(max, rows))
+        if min(map(min, rows)) < 0:
+            raise TinyqError("the scale of a group is negative")
+        return replace(self, rows=rows, group=operator.index(size), lo=-most, hi=most)
+
+    def take(self, kept: npt.NDArray[np.bool_]) -> Format:
+        """The format of a tensor that keeps some of its output channels.
+
+        Args:
+            kept: Which, one element per output channel.
+        """
+        if not self.rows:
+            return self
+        return replace(
+            self, rows=tuple(row for row, keep in zip(self.rows, kept, strict=True) if keep)
+        )
+
     def contains(self, codes: npt.NDArray[np.integer]) -> bool:
         """Whether every element of ``codes`` is a code of this format."""
         if codes.size == 0:
             return True
+        if self.table and not self.values:
+            raise TinyqError(
+                f"format {self.name} has no {self.table} yet",
+                remedy=f"give them with with_{_GIVEN[self.table]}",
+            )
         wide = codes.astype(np.int64)
-        inside = wide.min() >= self.lo and wide.max() <= self.hi
-        return bool(inside and (self.step == 1 or ((wide - self.lo) % self.step == 0).all()))
+        if wide.min() < self.lo or wide.max() > self.hi:
+            return False
+        if self.table or self.levels:
+            return bool((self._encode(wide) != _OUTSIDE).all())
+        return bool(self.step == 1 or ((wide - self.lo) % self.step == 0).all())
 
     def pack(self, codes: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
         """Pack codes along the innermost axis, least significant bits first.
 
-            byte = sum_i (field(code_i) << (bits * i))
+            word = sum_i (field(code_i) << (bits * i))
+            word_j = sum_i (bit j of field(code_i) << i)            for formats in planes
 
-        The field of a code is its two's complement, but for binary, where 0 means +1 and 1
-        means -1. Padding fields are 0.
+        The field of a code without a table is its two's complement, but for binary, where 0 means
+        +1 and 1 means -1. Padding fields are 0.
 
         Args:
             codes: Integers of this format, any shape.
@@ -94,13 +210,20 @@ class Format:
                 f"({self.lo} .. {self.hi})",
                 remedy="quantize to the format's range before packing",
             )
-        wide = codes.astype(np.int64)
-        wide = (wide < 0).astype(np.int64) if self.step == 2 else wide & ((1 << self.bits) - 1)
         padding = -codes.shape[-1] % self.per_unit
-        fields = np.pad(wide.astype(np.uint64), [(0, 0)] * (codes.ndim - 1) + [(0, padding)])
-        units = fields.reshape(*codes.shape[:-1], fields.shape[-1] // self.per_unit, self.per_unit)
-        shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
-        words = (units << shifts).sum(axis=-1, dtype=np.uint64)
+        fields = np.pad(
+            self._encode(codes.astype(np.int64)).astype(np.uint64),
+            [(0, 0)] * (codes.ndim - 1) + [(0, padding)],
+        )
+        count = fields.shape[-1] // self.per_unit
+        groups = fields.reshape(*codes.shape[:-1], count, self.per_unit)
+        if self.planes == 1:
+            shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
+            words = (groups << shifts).sum(axis=-1, dtype=np.uint64)
+        else:
+            planes = (groups[..., None, :] >> self._planes()[:, None]) & np.uint64(1)
+            places = np.arange(self.per_unit, dtype=np.uint64)
+            words = (planes << places).sum(axis=-1, dtype=np.uint64)
         little = np.ascontiguousarray(words.astype("<u8")).view(np.uint8)
         little = little.reshape(*words.shape, 8)[..., : self.unit_bytes]
         row_bytes = self.row_bytes(codes.shape[-1])
@@ -120,14 +243,106 @@ class Format:
         units = packed.reshape(*outer, count, self.unit_bytes).astype(np.uint64)
         byte_shifts = np.arange(self.unit_bytes, dtype=np.uint64) * np.uint64(8)
         words = (units << byte_shifts).sum(axis=-1, dtype=np.uint64)
-        shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
-        fields = (words[..., None] >> shifts) & np.uint64((1 << self.bits) - 1)
-        codes = fields.reshape(*outer, count * self.per_unit)[..., :length].astype(np.int64)
+        if self.planes == 1:
+            shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
+            fields = (words[..., None] >> shifts) & np.uint64((1 << self.bits) - 1)
+        else:
+            planes = words.reshape(*outer, count // self.planes, self.planes, 1)
+            places = np.arange(self.per_unit, dtype=np.uint64)
+            bits = (planes >> places) & np.uint64(1)
+            fields = (bits << self._planes()[:, None]).sum(axis=-2, dtype=np.uint64)
+        fields = fields.reshape(*outer, count // self.planes * self.per_unit)[..., :length]
+        return np.asarray(self._decode(fields.astype(np.int64)), np.int32)
+
+    def _planes(self) -> npt.NDArray[np.uint64]:
+        return np.arange(self.planes, dtype=np.uint64)
+
+    def _check(self, table: str, values: Iterable[int]) -> tuple[int, ...]:
+        if self.table != table:
+            raise TinyqError(
+                f"format {self.name} takes no {table}",
+                remedy=f"use one of {', '.join(f.name for f in _ALL if f.table == table)}",
+            )
+        codes = tuple(operator.index(value) for value in values)
+        if max(map(abs, codes), default=0) > MOST:
+            raise TinyqError(f"{table} of format {self.name} leave -{MOST} .. {MOST}")
+        return codes
+
+    def _encode(self, codes: npt.NDArray[np.int64]) -> Fields:
+        """Fields of codes within lo .. hi; -1 for a code that a table does not have."""
+        if self.levels:
+            found = np.full(self.hi - self.lo + 1, _OUTSIDE, np.int64)
+            for field, level in reversed(list(enumerate(self.levels))):
+                found[level - self.lo] = field
+            return np.asarray(found[codes - self.lo], np.int64)
+        if self.table == "scales":
+            scales = self._scales(codes.shape)
+            fields = np.where(codes == 0, 0, np.where(codes > 0, 1, 2))
+            return np.where((codes == 0) | (np.abs(codes) == scales), fields, _OUTSIDE)
+        if self.table:
+            choices = self._choices(codes.shape)
+            moved = np.moveaxis(codes, self.axis, 0)
+            equal = moved.reshape(len(moved), moved[0].size, 1) == choices[:, None, :]
+            fields = np.where(equal.any(axis=-1), equal.argmax(axis=-1), _OUTSIDE)
+            return np.moveaxis(fields.reshape(moved.shape), 0, self.axis)
+        return (codes < 0).astype(np.int64) if self.step == 2 else codes & ((1 << self.bits) - 1)
+
+    def _decode(self, fields: Fields) -> npt.NDArray[np.int64]:
+        if self.levels:
+            return np.asarray(self.levels, np.int64)[fields]
+        if self.table == "scales":
+            return ((fields & 1) - (fields >> 1)) * self._scales(fields.shape)
+        if self.table:
+            moved = np.moveaxis(fields, self.axis, 0)
+            flat = np.take_along_axis(
+                self._choices(fields.shape), moved.reshape(len(moved), moved[0].size), axis=1
+            )
+            return np.moveaxis(flat.reshape(moved.shape), 0, self.axis)
         if self.step == 2:
-            codes = 1 - 2 * codes
-        elif self.lo < 0:
-            codes = codes - ((codes >> (self.bits - 1)) << self.bits)
-        return np.asarray(codes, np.int32)
+            return 1 - 2 * fields
+        if self.lo < 0:
+            return fields - ((fields >> (self.bits - 1)) << self.bits)
+        return fields
+
+    def _choices(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Code of every field of each channel, shape (channels, 2**bits)."""
+        self._require_rows(shape[self.axis])
+        signs = 1 - 2 * ((np.arange(1 << self.bits) >> np.arange(self.bits)[:, None]) & 1)
+        return np.asarray(np.array(self.rows, np.int64) @ signs, np.int64)
+
+    def _scales(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Scale of each code."""
+        self._require_rows(shape[0])
+        groups = -(-shape[-1] // self.group)
+        scales = np.array(self.rows, np.int64)
+        if scales.size != int(np.prod(shape[:-1])) * groups:
+            raise TinyqError(
+                f"{scales.size} scales of groups of {self.group} do not fit weights {shape}",
+                remedy="give one scale for each group of each row",
+            )
+        wide = np.repeat(scales.reshape(*shape[:-1], groups), self.group, axis=-1)
+        return np.asarray(wide[..., : shape[-1]], np.int64)
+
+    def _require_rows(self, channels: int) -> None:
+        if len(self.rows) != channels:
+            raise TinyqError(
+                f"format {self.name} has {self.table} for {len(self.rows)} channels, "
+                f"the tensor has {channels}",
+                remedy=f"give the {self.table} of the tensor",
+            )
+
+
+def _order_ternary(codes: tuple[int, ...]) -> tuple[int, ...]:
+    low, middle, high = sorted(codes) if len(codes) == 3 else (0, 1, 0)
+    if middle:
+        raise TinyqError("format n2 has the three levels -n, 0 and +p")
+    return (0, high, low)
+
+
+def _check_axis(axis: int) -> int:
+    if operator.index(axis) not in (0, -1):
+        raise TinyqError("output channels are the first or the last axis")
+    return operator.index(axis)
 
 
 def _signed(bits: int, unit_bytes: int, c_type: str) -> Format:
@@ -137,9 +352,36 @@ def _signed(bits: int, unit_bytes: int, c_type: str) -> Format:
     )
 
 
+def _planar(bits: int) -> Format:
+    half = 1 << (bits - 1)
+    meaning = f"signed {bits}-bit integer in bit planes"
+    return Format(f"s{bits}", bits, -half, half - 1, 1, 4, "uint32_t", meaning, planes=bits)
+
+
+def _fixed(name: str, magnitudes: tuple[int, ...], meaning: str) -> Format:
+    """Four bits: a sign above the index of a magnitude."""
+    levels = (*magnitudes, *(-magnitude for magnitude in magnitudes))
+    most = max(magnitudes)
+    return Format(name, 4, -most, most, 1, 1, "uint8_t", meaning, levels=levels)
+
+
+def _tabled(name: str, table: str, meaning: str) -> Format:
+    bits = int(name[1:])
+    return Format(name, bits, -MOST, MOST, 1, 1, "uint8_t", meaning, table=table)
+
+
+def _based(bits: int) -> Format:
+    meaning = f"{bits} signs in bit planes, each times a number of the output channel"
+    return Format(
+        f"d{bits}", bits, -MOST, MOST, 1, 4, "uint32_t", meaning, planes=bits, table="basis"
+    )
+
+
 _ALL = (
     Format("b1", 1, -1, 1, 2, 4, "uint32_t", "binary: bit 0 is +1, bit 1 is -1"),
     Format("t2", 2, -1, 1, 1, 1, "uint8_t", "ternary: two's complement of -1, 0, +1 in 2 bits"),
+    _planar(2),
+    _planar(3),
     _signed(4, 1, "uint8_t"),
     _signed(8, 1, "int8_t"),
     _signed(16, 2, "int16_t"),
@@ -147,6 +389,15 @@ _ALL = (
     Format("u4", 4, 0, 15, 1, 1, "uint8_t", "unsigned 4-bit integer"),
     Format("u8", 8, 0, 255, 1, 1, "uint8_t", "unsigned 8-bit integer"),
     Format("u16", 16, 0, 65535, 1, 2, "uint16_t", "unsigned 16-bit integer"),
+    _fixed("p4", (0, 1, 2, 4, 8, 16, 32, 64), "power of two: sign and exponent"),
+    # Two low bits choose 0, 1, 4 or 8, the next one adds 2.
+    _fixed("a4", (0, 1, 4, 8, 2, 3, 6, 10), "sum of two powers of two: sign and both terms"),
+    _tabled("c2", "levels", "index into a codebook of 4 integers"),
+    _tabled("c4", "levels", "index into a codebook of 16 integers"),
+    _tabled("n2", "levels", "ternary with two magnitudes: bit 0 is +p, bit 1 is -n"),
+    _tabled("g2", "scales", "ternary, scaled by groups: bit 0 is +1, bit 1 is -1"),
+    _based(2),
+    _based(3),
 )
 
 FORMATS: Mapping[str, Format] = MappingProxyType({entry.name: entry for entry in _ALL})

@@ -37,8 +37,13 @@ class TensorType:
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of one packed tensor."""
-        return self.format.tensor_bytes(self.shape)
+        """Bytes of one packed tensor, with the table of its format."""
+        return self.format.tensor_bytes(self.shape) + self.format.table_bytes
+
+    @property
+    def units(self) -> int:
+        """Elements of the C array that holds one packed tensor."""
+        return self.format.tensor_bytes(self.shape) // self.format.unit_bytes
 
     def __str__(self) -> str:
         return f"{self.format.name}[{','.join(map(str, self.shape))}]"

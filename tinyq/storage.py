@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.formats import Codes, find_format
+from tinyq.formats import Codes, Format, find_format
 from tinyq.graph import Graph, Node, Op, Tensor, TensorType
 from tinyq.ops import OPERATIONS, STAGES
 from tinyq.ops.output import Output
@@ -123,7 +123,39 @@ def _describe_tensor(tensor: Tensor) -> dict[str, Any]:
         "scale": tensor.type.scale,
         "zero_point": tensor.type.zero_point,
         "constant": tensor.is_constant,
+        **_describe_table(tensor.type.format),
     }
+
+
+def _describe_table(number_format: Format) -> dict[str, Any]:
+    """What a tensor's own format adds to the name; nothing for most formats."""
+    if not number_format.table:
+        return {}
+    table = {
+        "levels": list(number_format.levels),
+        "rows": [list(row) for row in number_format.rows],
+        "axis": number_format.axis,
+        "group": number_format.group,
+    }
+    return {"table": table}
+
+
+def _restore_format(entry: Mapping[str, Any]) -> Format:
+    number_format = find_format(entry["format"])
+    table = entry.get("table")
+    return _TABLES[number_format.table](number_format, table, tuple(entry["shape"]))
+
+
+def _restore_scales(plain: Format, table: Mapping[str, Any], shape: tuple[int, ...]) -> Format:
+    return plain.with_groups(table["group"], np.reshape(table["rows"], (*shape[:-1], -1)))
+
+
+_TABLES: Mapping[str, Callable[[Format, Any, tuple[int, ...]], Format]] = {
+    "": lambda plain, _table, _shape: plain,
+    "levels": lambda plain, table, _: plain.with_levels(table["levels"]),
+    "basis": lambda plain, table, _: plain.with_basis(table["rows"], table["axis"]),
+    "scales": _restore_scales,
+}
 
 
 def _describe_record(record: Op | Output | Window) -> dict[str, Any]:
@@ -154,7 +186,7 @@ def _restore(data: Mapping[str, Any], archive: zipfile.ZipFile) -> Graph:
     for index, entry in enumerate(data["tensors"]):
         tensor_type = TensorType(
             tuple(entry["shape"]),
-            find_format(entry["format"]),
+            _restore_format(entry),
             entry["scale"],
             entry["zero_point"],
         )

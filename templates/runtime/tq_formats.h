@@ -2,15 +2,25 @@
  *
  *   b1   binary, 32 per word     bit 0 is +1, bit 1 is -1
  *   t2   ternary, 4 per byte     two's complement of -1, 0, +1
+ *   s2   signed, 32 per 2 words  two's complement, bit j of each code in word j
+ *   s3   signed, 32 per 3 words  the same
  *   s4   signed, 2 per byte      two's complement
  *   u4   unsigned, 2 per byte
  *   s8 s16 s32 u8 u16            C's own integers
  *
+ * and of weights alone:
+ *
+ *   p4   2 per byte              bit 3 is the sign, 0 .. 7 below it mean 0, 1, 2, 4 .. 64
+ *   a4   2 per byte              bit 3 is the sign, bit 2 adds 2 to the 0, 1, 4 or 8 below it
+ *   c2   4 per byte              index into levels[4]
+ *   c4   2 per byte              index into levels[16]
+ *   n2   4 per byte              0, +p, -n: index into levels[3], which are these
+ *
  * A tensor is rows along its innermost axis. The first code of a row lies in the least significant
  * bits of its first unit, and a row is padded with zero bits to a whole number of units.
  *
- *   tq_units_<format>(count)     units of a row of count codes
- *   tq_get_<format>(row, index)  the code at index
+ *   tq_units_<format>(count)     elements of the array that holds a row of count codes
+ *   tq_get_<format>(row, index)  the code at index; where there are levels, they come third
  *   tq_put_<format>(row, index, count, unit, code)
  *
  * Put writes a row of count codes in the order index = 0 .. count - 1. Fields gather in unit, which
@@ -29,9 +39,38 @@ static inline int32_t tq_sign_extend2(uint32_t word)
     return (int32_t)((word & 3u) ^ 2u) - 2;
 }
 
+static inline int32_t tq_sign_extend3(uint32_t word)
+{
+    return (int32_t)((word & 7u) ^ 4u) - 4;
+}
+
 static inline int32_t tq_sign_extend4(uint32_t word)
 {
     return (int32_t)((word & 15u) ^ 8u) - 8;
+}
+
+/* Stored bits of a code, 4 or 2 to a byte. */
+static inline uint32_t tq_field2(const uint8_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return ((uint32_t)row[place / 4] >> (place % 4 * 2)) & 3u;
+}
+
+static inline uint32_t tq_field4(const uint8_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return ((uint32_t)row[place / 2] >> (place % 2 * 4)) & 15u;
+}
+
+/* Stored bits of a code in planes, gathered from bit place of each of 2 or 3 words. */
+static inline uint32_t tq_gather2(const uint32_t *planes, uint32_t place)
+{
+    return ((planes[0] >> place) & 1u) | ((planes[1] >> place) & 1u) << 1;
+}
+
+static inline uint32_t tq_gather3(const uint32_t *planes, uint32_t place)
+{
+    return tq_gather2(planes, place) | ((planes[2] >> place) & 1u) << 2;
 }
 
 /* b1 */
@@ -117,6 +156,75 @@ static inline uint32_t tq_put_u4(uint8_t *row, int32_t index, int32_t count, uin
                                  int32_t code)
 {
     return tq_put_nibble(row, index, count, unit, code);
+}
+
+/* s2 */
+static inline int32_t tq_units_s2(int32_t count)
+{
+    return (count + 31) / 32 * 2;
+}
+
+static inline int32_t tq_get_s2(const uint32_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return tq_sign_extend2(tq_gather2(row + place / 32 * 2, place % 32));
+}
+
+/* s3 */
+static inline int32_t tq_units_s3(int32_t count)
+{
+    return (count + 31) / 32 * 3;
+}
+
+static inline int32_t tq_get_s3(const uint32_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return tq_sign_extend3(tq_gather3(row + place / 32 * 3, place % 32));
+}
+
+/* c2 */
+static inline int32_t tq_units_c2(int32_t count)
+{
+    return (count + 3) / 4;
+}
+
+static inline int32_t tq_get_c2(const uint8_t *row, int32_t index, const int8_t *levels)
+{
+    return levels[tq_field2(row, index)];
+}
+
+/* c4 */
+static inline int32_t tq_units_c4(int32_t count)
+{
+    return (count + 1) / 2;
+}
+
+static inline int32_t tq_get_c4(const uint8_t *row, int32_t index, const int8_t *levels)
+{
+    return levels[tq_field4(row, index)];
+}
+
+/* n2 */
+static inline int32_t tq_units_n2(int32_t count)
+{
+    return (count + 3) / 4;
+}
+
+static inline int32_t tq_get_n2(const uint8_t *row, int32_t index, const int8_t *levels)
+{
+    return levels[tq_field2(row, index)];
+}
+
+/* p4 */
+static inline int32_t tq_units_p4(int32_t count)
+{
+    return (count + 1) / 2;
+}
+
+/* a4 */
+static inline int32_t tq_units_a4(int32_t count)
+{
+    return (count + 1) / 2;
 }
 
 /* s8 */

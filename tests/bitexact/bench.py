@@ -157,10 +157,11 @@ class Case:
 
     def encode(self, index: int) -> bytes:
         count = self.operand_count
-        packed = [
-            entry.format.pack(codes).tobytes()
-            for entry, codes in zip(self.types[:count], self.codes[:count], strict=True)
-        ]
+        packed = []
+        for entry, codes in zip(self.types[:count], self.codes[:count], strict=True):
+            packed.append(entry.format.pack(codes).tobytes())
+            if entry.format.table:
+                packed.append(np.array(entry.format.values, np.int8).tobytes())
         tables = [codes.astype("<i4").tobytes() for codes in self.codes[count:]]
         geometry, finishing = list(self.geometry.values()), list(self.finishing.values())
         head = [
@@ -230,7 +231,9 @@ def _write_struct(name: str, fields: Sequence[str]) -> str:
 
 
 def _write_wrapper(case: Case, geometry: str) -> str:
-    arguments = [f"x[{index}]" for index in range(case.operand_count)] + ["&g"]
+    operands = case.types[: case.operand_count]
+    blocks = case.operand_count + sum(bool(entry.format.table) for entry in operands)
+    arguments = [f"x[{index}]" for index in range(blocks)] + ["&g"]
     lines = [f"    {geometry} g;", "    memcpy(&g, geometry, sizeof g);"]
     if case.stage and isinstance(case.op, Accumulating):
         tables = [f"tables[{index}]" for index in range(len(case.op.output.names))]

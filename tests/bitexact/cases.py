@@ -8,10 +8,11 @@ import numpy as np
 
 from tests.bitexact.bench import Case, type_of
 from tests.bitexact.cases_imported import IMPORTED_PLAIN, IMPORTED_STAGED, tables_of
+from tests.random_graphs import draw_codes, draw_table
 from tinyq.arithmetic import softmax_table
 from tinyq.codegen import Kernel, Stage, load_stages
-from tinyq.formats import find_format
-from tinyq.graph import Op
+from tinyq.formats import Format, find_format
+from tinyq.graph import Op, TensorType
 from tinyq.ops import OPERATIONS
 from tinyq.ops.output import (
     Accumulating,
@@ -43,8 +44,9 @@ class Draw:
     def channels(self) -> int:
         return int(self.rng.choice(CHANNELS))
 
-    def codes(self, shape: tuple[int, ...], name: str) -> np.ndarray:
-        number_format = find_format(name)
+    def codes(self, shape: tuple[int, ...], number_format: Format) -> np.ndarray:
+        if number_format.levels or number_format.rows:
+            return draw_codes(self.rng, number_format, shape)
         if number_format.step == 2:
             return self.rng.integers(0, 2, shape).astype(np.int32) * 2 - 1
         low, high = max(number_format.lo, -_WIDE), min(number_format.hi, _WIDE)
@@ -169,7 +171,7 @@ def _concatenate(draw: Draw, kernel: Kernel) -> Operands:
 def _pad(draw: Draw, kernel: Kernel) -> Operands:
     (x,) = kernel.formats
     padding = tuple(draw.integer(0, 2) for _ in range(4))
-    value = int(draw.codes((), x))
+    value = int(draw.codes((), find_format(x)))
     shape = (draw.integer(1, 3), draw.integer(1, 3), draw.channels())
     return OPERATIONS["Pad2D"](padding, value), [(shape, x)]
 
@@ -236,8 +238,9 @@ def _finish(
     op: Op,
     operands: list[tuple[tuple[int, ...], str]],
 ) -> Iterator[Case]:
-    types = [type_of(shape, name) for shape, name in operands]
-    codes = [draw.codes(shape, name) for shape, name in operands]
+    axis = -1 if op.kernel == "depthwise2d" else 0
+    types = [TensorType(shape, draw_table(draw.rng, name, shape, axis)) for shape, name in operands]
+    codes = [draw.codes(entry.shape, entry.format) for entry in types]
     if op.kernel == "softmax":
         codes[1] = softmax_table(float(draw.rng.choice([1e-4, 0.05, 0.3, 2.0])))
     tables_of(draw, op, codes)

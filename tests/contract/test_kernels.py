@@ -23,7 +23,7 @@ from tinyq.ops.output import Raw, Requantize
 from tinyq.resources import ROOT, TEMPLATES
 
 INPUTS = ("b1", "u4", "s8")
-WEIGHTS = ("b1", "t2", "s4", "s8")
+WEIGHTS = ("b1", "t2", "s2", "s3", "s4", "s8", "p4", "a4", "c2", "c4", "n2")
 PROMISED = {
     "conv2d": list(itertools.product(INPUTS, WEIGHTS)),
     "depthwise2d": list(itertools.product(INPUTS, WEIGHTS)),

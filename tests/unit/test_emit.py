@@ -283,3 +283,32 @@ def test_a_constant_is_written_once_however_often_it_is_read():
     assert weights.count("static const int32_t shared_both[2] = {") == 1
     assert weights.count("static const int32_t shared_bias[2] = {") == 1
     assert "TQ_CONSTANT(1) = {" in weights
+
+
+def test_layers_with_codebooks_of_their_own_share_a_kernel():
+    builder = GraphBuilder.start("net", TensorType((4,), FORMATS["s8"]))
+    last = builder.input
+    books = {"one": (-9, 0, 2, 7), "two": (-1, 3, 5, 100)}
+    for name, levels in books.items():
+        weights = builder.constant(
+            f"{name}/weights", [levels] * 4, FORMATS["c2"].with_levels(levels)
+        )
+        tables = [
+            builder.constant(f"{name}/{key}", [value] * 4, FORMATS["s32"])
+            for key, value in {"bias": 0, "multiplier": 1, "shift": 4}.items()
+        ]
+        stage = Requantize("s8", 1.0, 0, -128, 127)
+        last = builder.apply(name, OPERATIONS["Dense"](stage), last, weights, *tables)
+    graph = builder.build(last)
+    tree = emit(graph, plan(graph))
+    kernels = tree.files[PurePath("net_kernels.h")]
+    assert kernels.count("static void tq_dense_s8_c2_s8_generic(") == 1
+    assert "const int8_t *levels" in kernels
+    constants = tree.files[PurePath("net_weights.h")]
+    for name, levels in books.items():
+        text = ", ".join(map(str, levels))
+        assert re.search(rf"net_{name}_weights_levels\[4\].* = {{\s+{text},\s", constants)
+        call = rf"net_{name}_weights,\s+net_{name}_weights_levels,"
+        assert re.search(call, tree.files[PurePath("net.c")])
+    # Four rows of one byte, four levels, three tables of four words.
+    assert f"{2 * (4 + 4 + 48)} bytes of constants" in tree.files[PurePath("net.h")]

@@ -12,7 +12,10 @@ import pytest
 
 from tests.random_graphs import draw_graph
 from tinyq.errors import ModelError
-from tinyq.graph import Graph
+from tinyq.formats import find_format
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.ops.dense import Dense
+from tinyq.ops.output import Raw
 from tinyq.storage import describe, digest, load_graph, save_graph
 
 
@@ -40,6 +43,56 @@ def test_round_trip(number, seed, tmp_path):
     assert equal(graph, loaded)
     assert loaded.nodes == graph.nodes
     assert dict.fromkeys(loaded.tensors) == dict.fromkeys(graph.tensors)
+
+
+def with_format(number_format, codes) -> Graph:
+    """A dense layer with these weights."""
+    builder = GraphBuilder.start("net", TensorType((np.shape(codes)[1],), find_format("s8")))
+    weights = builder.constant("weights", codes, number_format)
+    bias = builder.constant("bias", np.zeros(len(codes)), find_format("s32"))
+    return builder.build(builder.apply("dense", Dense(Raw()), "input", weights, bias))
+
+
+TABLES = {
+    "c2": find_format("c2").with_levels((7, 0, -9, 1)),
+    "n2": find_format("n2").with_levels((-2, 0, 5)),
+    "d2": find_format("d2").with_basis(((3, 1), (7, -2))),
+    "g2": find_format("g2").with_groups(2, ((3, 1), (0, 2))),
+}
+TABLED_CODES = {
+    "c2": [[7, -9, 1], [0, 0, 7]],
+    "n2": [[5, -2, 0], [0, 0, 5]],
+    "d2": [[4, -2, 2], [5, -9, 9]],
+    "g2": [[3, -3, 1], [0, 0, -2]],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_of_a_format_is_kept(name, tmp_path):
+    graph = with_format(TABLES[name], TABLED_CODES[name])
+    save_graph(graph, tmp_path / "graph.tqg")
+    loaded = load_graph(tmp_path / "graph.tqg")
+    assert loaded.tensors["weights"].type == graph.tensors["weights"].type
+    assert digest(loaded) == digest(graph)
+    table_bytes = len(TABLES[name].values)
+    assert graph.tensors["weights"].type.packed_bytes == TABLES[name].row_bytes(3) * 2 + table_bytes
+
+
+def test_the_digest_sees_the_table():
+    other = TABLES["c2"].with_levels((7, 0, -9, 2))
+    codes = [[7, -9, 0], [0, 0, 7]]
+    assert digest(with_format(TABLES["c2"], codes)) != digest(with_format(other, codes))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [None, {}, {"levels": [1, 2, 3]}, {"levels": [1, 2, 3, 1.5]}, {"levels": [1, 2, 3, 4]}, [7]],
+)
+def test_a_damaged_table_is_refused(table, tmp_path):
+    path = tmp_path / "graph.tqg"
+    save_graph(with_format(TABLES["c2"], TABLED_CODES["c2"]), path)
+    with pytest.raises(ModelError):
+        load_with(path, set_path("tensors", 1, "table", table))
 
 
 def test_same_graph_same_bytes(tmp_path):

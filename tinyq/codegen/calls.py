@@ -28,10 +28,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A constant tensor under its C name; `shared` where several calls read it."""
+    """A constant tensor under its C name.
+
+    Attributes:
+        name: Of the packed codes.
+        tensor: Its type and codes.
+        table: C name of the table of its format, empty for a format without.
+        shared: Whether several calls read it.
+    """
 
     name: str
     tensor: Tensor
+    table: str = ""
     shared: bool = False
 
 
@@ -105,7 +113,12 @@ def list_calls(
             calls.append(_call_special(graph, plan, node, marks[node.name], variant))
             continue
         constants = tuple(
-            Constant(names[tensor.name], tensor, readers[tensor.name] > 1)
+            Constant(
+                names[tensor.name],
+                tensor,
+                _find_table(names, tensor),
+                readers[tensor.name] > 1,
+            )
             for tensor in _read_constants(graph, node, variant)
             if tensor.name not in known
         )
@@ -210,7 +223,19 @@ def _name_all(graph: Graph, variants: Mapping[str, Variant]) -> MutableMapping[s
         tensor.name for variant in variants.values() for tensor in variant.constants.values()
     ]
     records = [f"{node.name} {part}" for node in graph.nodes for part in ("geometry", "output")]
-    return identify(graph.name, [*constants, *records])
+    tables = [_name_table(graph.tensors[name]) for name in constants if name in kept]
+    return identify(graph.name, [*constants, *records, *filter(None, tables)])
+
+
+def _find_table(names: Mapping[str, str], tensor: Tensor) -> str:
+    """C name of the table of a constant, empty for one without."""
+    return names[_name_table(tensor)] if tensor.type.format.table else ""
+
+
+def _name_table(tensor: Tensor) -> str:
+    """Name of the table of a constant, empty for one without."""
+    table = tensor.type.format.table
+    return f"{tensor.name} {table}" if table else ""
 
 
 def _split(graph: Graph, node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -259,8 +284,13 @@ def _list_arguments(
     records: tuple[Record, ...],
 ) -> tuple[str, ...]:
     operands, _ = _split(graph, node)
+    tensors = [graph.tensors[name] for name in operands]
+    places = (
+        (names.get(tensor.name) or _locate(plan, tensor.name), _find_table(names, tensor))
+        for tensor in tensors
+    )
     return (
-        *(names.get(name) or _locate(plan, name) for name in operands),
+        *(argument for place in places for argument in place if argument),
         *(f"&{record.name}" for record in records),
         _locate(plan, node.output),
     )

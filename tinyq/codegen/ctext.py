@@ -84,6 +84,17 @@ def write_table(tensor: Tensor) -> str:
     return _wrap(_write_unit(unit, number_format) for unit in _units(packed, number_format))
 
 
+def list_parameters(number_format: Format, name: str) -> list[str]:
+    """C parameters for a packed operand: its row, then the table of its format if it has one."""
+    packed = [f"const {number_format.c_type} *{name}"]
+    return [*packed, f"const int8_t *{number_format.table}"] if number_format.table else packed
+
+
+def write_values(values: Iterable[int]) -> str:
+    """Integers as the lines inside an initializer."""
+    return _wrap(map(str, values))
+
+
 def write_words(words: npt.NDArray[np.uint32]) -> str:
     """Words as the lines inside an initializer."""
     return _wrap(f"0x{int(word):08x}" for word in words)

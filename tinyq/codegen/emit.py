@@ -145,7 +145,7 @@ def _describe_buffer(tensor_type: TensorType) -> dict[str, Any]:
         "type": tensor_type,
         "format": number_format,
         "c_type": number_format.c_type,
-        "units": tensor_type.packed_bytes // number_format.unit_bytes,
+        "units": tensor_type.units,
         "bytes": tensor_type.packed_bytes,
         "row_length": (tensor_type.shape or (1,))[-1],
         "row_units": number_format.row_bytes((tensor_type.shape or (1,))[-1])

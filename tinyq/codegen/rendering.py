@@ -24,13 +24,14 @@ def make_environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # the output is C
     )
-    environment.globals.update(fill=ctext.fill)
+    environment.globals.update(fill=ctext.fill, parameters=ctext.list_parameters)
     environment.filters.update(
         assembly=ctext.quote_assembly,
         comment=ctext.comment,
         plain=ctext.plain,
         table=ctext.write_table,
         words=ctext.write_words,
+        values=ctext.write_values,
         fields=ctext.write_fields,
         hex_bytes=ctext.write_digest,
         first_row=ctext.decode_first_row,

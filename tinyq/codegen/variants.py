@@ -246,7 +246,9 @@ def _make_function(graph: Graph, node: Node, kernel: Kernel) -> Function:
     finished = stage.tag if stage else ()
     variant = (kernel.variant,) if kernel.variant else ()
     name = "_".join(("tq", kernel.operation, *kernel.formats, *finished, kernel.isa, *variant))
-    formats = tuple(graph.tensors[operand].type.format for operand in node.inputs[:count])
+    # A kernel serves every table of its formats.
+    operands = (graph.tensors[name].type.format.name for name in node.inputs[:count])
+    formats = tuple(find_format(name) for name in operands)
     return Function(name, kernel, stage, formats, graph.tensors[node.output].type.format)
 
 

@@ -155,8 +155,8 @@ def _unneeded(graph: Graph, node: Node, ranges: Mapping[str, Range], output: Mas
     """Input channels that a convolution or dense layer can do without."""
     weights, first = (graph.tensors[name].codes for name in node.inputs[1:3])
     source = ranges[node.inputs[0]]
-    if weights is None or first is None:
-        return np.zeros(len(source.lo), bool)
+    if weights is None or first is None or graph.tensors[node.inputs[1]].type.format.group:
+        return np.zeros(len(source.lo), bool)  # groups count channels from the first on
     used = np.moveaxis(weights[~output] != 0, -1, 0).reshape(weights.shape[-1], -1).any(axis=1)
     known = _known(node, source)
     constant = np.where(known, source.lo - _zero(node.op), 0)
@@ -205,7 +205,8 @@ def _slim_node(
             slim = _with_constants(graph, node, ranges[node.inputs[0]], gone)[live]
         if slim.shape != codes.shape or (slim != codes).any():
             inputs[position] = _unused_name(f"{node.name}_input_{position}", tensors)
-            tensor_type = replace(graph.tensors[name].type, shape=slim.shape)
+            old = graph.tensors[name].type
+            tensor_type = replace(old, shape=slim.shape, format=old.format.take(live))
             tensors[inputs[position]] = Tensor(inputs[position], tensor_type, slim)
     operation = node.op
     if isinstance(operation, Reshape):
