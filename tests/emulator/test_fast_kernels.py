@@ -24,7 +24,7 @@ from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
 
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "3"))
-BOARDS = {"armv7em": "mps2-an386"}
+BOARDS = {"armv7em": "mps2-an386", "mve": "mps3-an547"}
 SPECIAL = [kernel for kernel in load_kernels() if is_special(kernel)]
 GROUPS = sorted({(kernel.isa, kernel.operation) for kernel in SPECIAL})
 
