@@ -1,25 +1,33 @@
-"""Steps of random graphs with the operations of imported models; all work on 8-bit codes."""
+"""Steps of random graphs with the operations of imported models, most on 8-bit codes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinyq.fixed_point import quantize_multiplier, softmax_exponentials
+from tinyq.fixed_point import (
+    interpolation_table,
+    quantize_multiplier,
+    sigmoid_table,
+    softmax_exponentials,
+)
 from tinyq.graph import TensorType
 from tinyq.ops.interpolate import Interpolate
 from tinyq.ops.lookup import Lookup
 from tinyq.ops.matrix_multiply import MatrixMultiply
 from tinyq.ops.multiply import Multiply
-from tinyq.ops.output import RequantizeTwice
+from tinyq.ops.output import RequantizeTwice, RequantizeWide
 from tinyq.ops.pick_pixels import PickPixels
 from tinyq.ops.prelu import Prelu, TflitePrelu
+from tinyq.ops.rescale import Rescale
 from tinyq.ops.strided_copy import StridedCopy
 from tinyq.ops.svdf import Svdf
 from tinyq.ops.tflite_add import TfliteAdd
 from tinyq.ops.tflite_average_pool2d import TfliteAveragePool2D
 from tinyq.ops.tflite_log_softmax import TfliteLogSoftmax
 from tinyq.ops.tflite_lstm import TfliteLstm
+from tinyq.ops.tflite_sigmoid import TfliteSigmoid
 from tinyq.ops.tflite_softmax import TfliteSoftmax
+from tinyq.ops.tflite_wide_softmax import TfliteWideSoftmax
 from tinyq.ops.transpose_conv2d import TransposeConv2D
 from tinyq.ops.window import Window
 
@@ -245,6 +253,43 @@ def _add_lstm(drawing, source: str) -> str:
     return drawing.apply(operation, source, *names)
 
 
+def _add_widened(drawing, source: str) -> str:
+    """A change of scale to 16 bits and a function of them, back to 8 bits or not."""
+    channels = drawing.type(source).shape[-1]
+    zero = _code(drawing)
+    gains = drawing.rng.uniform(1.0, 300.0, channels)
+    stage = RequantizeWide("s16", 0.001, 0, -32768, 32767)
+    mantissas = [int(gain * 2**53) for gain in gains]
+    tables = (
+        drawing.rng.integers(-(2**20), 2**20, channels) // 2**12,
+        np.zeros(channels, np.int64),
+        [mantissa >> 32 for mantissa in mantissas],
+        [(mantissa + 2**31) % 2**32 - 2**31 for mantissa in mantissas],
+        np.full(channels, 21),
+    )
+    names = [
+        drawing.constant(name, codes, "s32")
+        for name, codes in zip(stage.names, tables, strict=True)
+    ]
+    wide = drawing.apply(Rescale(stage, zero), source, *names)
+    if drawing.chance(0.5):
+        tables16 = (
+            interpolation_table(np.exp, -10.0, 0.0),
+            interpolation_table(lambda x: np.float32(1) / (np.float32(1) + x), 0.0, 1.0),
+        )
+        names = [
+            drawing.constant(name, codes, "s16")
+            for name, codes in zip(("exponentials", "reciprocals"), tables16, strict=True)
+        ]
+        scale = quantize_multiplier(float(drawing.rng.uniform(0.1, 20.0)))
+        return drawing.apply(TfliteWideSoftmax(*scale), wide, *names)
+    table = drawing.constant("sigmoid", sigmoid_table(), "u16")
+    operation = TfliteSigmoid(
+        drawing.integer(2**14, 2**15 - 1), drawing.integer(0, 8), drawing.integer(0, 1)
+    )
+    return drawing.apply(operation, wide, table)
+
+
 def _is_codes(x: TensorType) -> bool:
     return x.format.name == "s8" and int(np.prod(x.shape)) <= 1500
 
@@ -276,4 +321,5 @@ IMPORTED_STEPS = (
     (_is_image, _add_matrix_multiply),
     (_is_codes, _add_svdf),
     (_is_sequence, _add_lstm),
+    (_is_codes, _add_widened),
 )

@@ -44,6 +44,32 @@ def requantize(acc: Int64s | Int32s, bias: Int32s, multiplier: Int32s, shift: In
     return np.asarray(scaled, np.int64)
 
 
+def requantize_wide(acc: Int64s, multiplier: Int32s, low: Int32s, shift: Int32s) -> Int64s:
+    """Scale accumulators of 47 bits by a 63-bit mantissa.
+
+        y = floor((acc * (multiplier * 2**32 + low) + 2**(shift + 31)) / 2**(shift + 32))
+
+    Half rounds up.
+
+    Args:
+        acc: Accumulators and their bias, |acc| < 2**46, int64, shape (..., channels).
+        multiplier: Upper bits of the mantissa per channel, 0 .. 2**31 - 1, shape (channels,).
+        low: Lower 32 bits, as int32 has them, shape (channels,).
+        shift: Right shift per channel in bits, 17 .. 62, shape (channels,).
+
+    Returns:
+        Codes before zero point and saturation, int64, shape (..., channels).
+
+    Twin: tq_requantize_wide in templates/runtime/tq_arith.h, equal bit for bit.
+    """
+    upper, lower, bits = (one.astype(np.int64) for one in (multiplier, low, shift))
+    lowest = (acc * (lower & 0xFFFF)) >> 16
+    below = (acc * ((lower >> 16) & 0xFFFF) + lowest) >> 16
+    middle = (acc * (upper & 0xFFFF) + below) >> 16
+    above = acc * (upper >> 16) + middle
+    return np.asarray((above + (np.int64(1) << (bits - 17))) >> (bits - 16), np.int64)
+
+
 def compare(acc: Int64s | Int32s, threshold: Int32s, flip: Int32s) -> Int32s:
     """Turn accumulators into signs.
 

@@ -23,6 +23,7 @@ from tinyq.build_systems import (
 )
 from tinyq.errors import BudgetError, TinyqError, ToolError
 from tinyq.resources import FIRMWARE
+from tinyq.sections import read_sizes
 from tinyq.toolchains import TOOLCHAINS, find_compiler
 
 Costs = Sequence[tuple[str, int]]
@@ -49,7 +50,6 @@ _BARE_LDFLAGS = ("-Wl,--gc-sections", "-Wl,-Map=firmware.map")
 _MODEL_CFLAGS = ("-include", "tq_profile.h")
 
 _SCRIPT = PurePosixPath("board.ld")
-_PAGE = ".tq_page_"  # sections that lie in flash and take turns at one place in RAM
 _BUILD_HEADER = PurePosixPath("tq_build.h")
 # Layers and those with constants, which a linker script may place (firmware/core/tq_pages.h).
 _LAYER = re.compile(r"\bTQ_MARK\((\d+)\)")
@@ -452,48 +452,18 @@ def _ask_version(compiler: Path) -> str:
 
 
 def _measure(plan: _Plan, elf: Path) -> Image:
-    """Read the sizes from the section headers: by allocation, write permission and file content."""
-    text, data, bss, stack = _section_sizes(elf)
+    sizes = read_sizes(elf)
     return Image(
         elf=elf,
         board=plan.board,
-        text_bytes=text,
-        data_bytes=data,
-        bss_bytes=bss,
-        flash_bytes=text + data,
-        ram_bytes=data + bss + stack,
+        text_bytes=sizes.text,
+        data_bytes=sizes.data,
+        bss_bytes=sizes.bss,
+        flash_bytes=sizes.flash,
+        ram_bytes=sizes.ram,
         toolchain=plan.toolchain,
         firmware_digest=plan.firmware_digest,
     )
-
-
-def _section_sizes(elf: Path) -> tuple[int, int, int, int]:
-    """Return text, data, bss and stack in bytes; zeros where programs are not ELF (macOS)."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.constants import SH_FLAGS
-    from elftools.elf.elffile import ELFFile
-
-    text = data = bss = stack = page = 0
-    with elf.open("rb") as stream:
-        try:
-            sections = list(ELFFile(stream).iter_sections())
-        except ELFError:
-            return 0, 0, 0, 0
-        for section in sections:
-            size, flags = section["sh_size"], section["sh_flags"]
-            if not flags & SH_FLAGS.SHF_ALLOC:
-                continue
-            if section.name == ".stack":
-                stack += size
-            elif section.name.startswith(_PAGE):
-                text, page = text + size, max(page, size)
-            elif section["sh_type"] == "SHT_NOBITS":
-                bss += size
-            elif flags & SH_FLAGS.SHF_WRITE:
-                data += size
-            else:
-                text += size
-    return text, data, bss + page, stack
 
 
 def _publish(staging: Path, out: Path) -> None:

@@ -23,6 +23,30 @@ static inline int64_t tq_requantize(int32_t acc, int32_t bias, int32_t multiplie
     return ((int64_t)(acc + bias) * multiplier + half) >> shift;
 }
 
+/* Scale an accumulator of 47 bits, its bias included, by a 63-bit mantissa; half rounds up.
+ *
+ *   y = floor((acc * (multiplier * 2^32 + low) + 2^(shift + 31)) / 2^(shift + 32))
+ *
+ * acc          |acc| < 2^46
+ * multiplier   0 .. 2^31 - 1
+ * low          0 .. 2^32 - 1, the bits of a signed number
+ * shift        17 .. 62
+ *
+ * The product has up to 109 bits. Its parts are added from the lowest on, and what leaves at the
+ * bottom is floored, which the last floor would do as well: no term behind it has such bits.
+ *
+ * Twin: tinyq.arithmetic.requantize_wide
+ */
+static inline int64_t tq_requantize_wide(int64_t acc, int32_t multiplier, int32_t low,
+                                         int32_t shift)
+{
+    const int64_t lowest = (acc * (low & 0xffff)) >> 16;
+    const int64_t below = (acc * ((low >> 16) & 0xffff) + lowest) >> 16;
+    const int64_t middle = (acc * (multiplier & 0xffff) + below) >> 16;
+    const int64_t above = acc * (multiplier >> 16) + middle;
+    return (above + ((int64_t)1 << (shift - 17))) >> (shift - 16);
+}
+
 /* Turn an accumulator into a sign: -1 if (acc < threshold) xor flip, else +1.
  *
  * flip   0, or 1 where a larger accumulator means -1

@@ -7,8 +7,8 @@
  * count    at least 0
  * x_zero   zero point of the input; binary inputs have none
  *
- * The sum stays within int32. Codes past count are zero bits in both rows. Packed codes are taken
- * four at a time up to whole, what is left one by one.
+ * The sum stays within the result. Codes past count are zero bits in both rows. Packed codes are
+ * taken four at a time up to whole, what is left one by one.
  */
 #ifndef TQ_DOT_H
 #define TQ_DOT_H
@@ -244,6 +244,17 @@ static inline int32_t tq_dot_s8_s8(const int8_t *x, const int8_t *w, int32_t cou
         acc += w[k + 3] * (x[k + 3] - x_zero);
     }
     for (int32_t k = whole; k < count; k++) {
+        acc += w[k] * (x[k] - x_zero);
+    }
+    return acc;
+}
+
+/* 64 bits: 512 products of the largest codes leave int32. */
+static inline int64_t tq_dot_s16_s8(const int16_t *x, const int8_t *w, int32_t count,
+                                    int32_t x_zero)
+{
+    int64_t acc = 0;
+    for (int32_t k = 0; k < count; k++) {
         acc += w[k] * (x[k] - x_zero);
     }
     return acc;

@@ -246,6 +246,25 @@ static inline uint32_t tq_put_s8(int8_t *row, int32_t index, int32_t count, uint
     return unit;
 }
 
+/* s16 */
+static inline int32_t tq_units_s16(int32_t count)
+{
+    return count;
+}
+
+static inline int32_t tq_get_s16(const int16_t *row, int32_t index)
+{
+    return row[index];
+}
+
+static inline uint32_t tq_put_s16(int16_t *row, int32_t index, int32_t count, uint32_t unit,
+                                  int32_t code)
+{
+    (void)count;
+    row[index] = (int16_t)code;
+    return unit;
+}
+
 /* u8 */
 static inline int32_t tq_units_u8(int32_t count)
 {

@@ -160,4 +160,53 @@ static inline int32_t tq_logarithm(int32_t raw)
     return tq_shift_left(tq_multiply_high(power, 1488522236) + quotient, 1);
 }
 
+/* Linear interpolation in a table of 512 equal parts, half rounded up.
+ *
+ * table   [513]
+ * x       -2^15 .. 2^15 - 1, the whole range of the table
+ *
+ * Twin: tinyq.fixed_point.interpolate16
+ */
+static inline int32_t tq_interpolate16(const int16_t *table, int32_t x)
+{
+    const int32_t place = x + 32768;
+    const int32_t base = table[place / 128];
+    const int32_t slope = table[place / 128 + 1] - base;
+    return base + ((slope * (place % 128) + 64) >> 7);
+}
+
+/* Exponential of a difference of two codes, Q0.15. Twin: tinyq.ops.tflite_wide_softmax */
+static inline int32_t tq_wide_exponential(const int16_t *table, int32_t difference,
+                                          int32_t multiplier, int32_t exponent)
+{
+    const int32_t scaled = tq_scale_twice(difference, multiplier, exponent);
+    return tq_interpolate16(table, tq_clip((int64_t)scaled + 32767, -32768, 32767));
+}
+
+/* Logistic function 1 / (1 + exp(-v / 12288)), or tanh(v / 12288), in Q0.15.
+ *
+ * v            |v| < 2^31
+ * table        [256] the logistic function at i / 24, Q0.16
+ * hyperbolic   1 for the hyperbolic tangent, else 0
+ *
+ * Twin: tinyq.fixed_point.interpolated_sigmoid
+ */
+static inline int32_t tq_interpolated_sigmoid(int32_t v, const uint16_t *table, int32_t hyperbolic)
+{
+    const int32_t bits = hyperbolic ? 8 : 9;
+    const int32_t distance = v < 0 ? -v : v;
+    const int32_t index = distance >> bits;
+    int32_t curve = hyperbolic ? 65535 << 8 : 32767 << 10;
+    if (index < 255) {
+        const int32_t fraction = distance & ((1 << bits) - 1);
+        curve = (table[index] << bits) + fraction * (table[index + 1] - table[index]);
+    }
+    if (hyperbolic) {
+        const int32_t height = v < 0 ? (1 << 23) - 1 - curve : curve - (1 << 23);
+        return (height + (1 << 7)) >> 8;
+    }
+    const int32_t height = v < 0 ? (1 << 25) - 1 - curve : curve;
+    return (height + (1 << 9)) >> 10;
+}
+
 #endif

@@ -66,7 +66,7 @@ int main(void)
     int32_t head[8];
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {{
         void *operands[4];
-        int32_t *tables[4];
+        int32_t *tables[5];
         int32_t bytes[4];
         for (int32_t i = 0; i < head[1]; i++) {{
             take(&bytes[i], 4);

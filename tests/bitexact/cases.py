@@ -20,6 +20,7 @@ from tinyq.ops.output import (
     Raw,
     Requantize,
     RequantizeTwice,
+    RequantizeWide,
     Threshold,
 )
 from tinyq.ops.window import Window
@@ -57,7 +58,7 @@ class Draw:
 
     def zero_point(self, name: str) -> int:
         number_format = find_format(name)
-        if number_format.step == 2 or number_format.bits == 32:
+        if number_format.step == 2 or number_format.bits >= 16:
             return 0
         return self.integer(number_format.lo, number_format.hi)
 
@@ -75,7 +76,11 @@ class Draw:
         return window, (least[0] + self.integer(0, 4), least[1] + self.integer(0, 4))
 
     def stage(self, stage: Stage) -> Output:
-        scaling = {"requantize": Requantize, "requantizetwice": RequantizeTwice}
+        scaling = {
+            "requantize": Requantize,
+            "requantizetwice": RequantizeTwice,
+            "requantizewide": RequantizeWide,
+        }
         if stage.stage in scaling:
             output = find_format(stage.format)
             low = self.integer(output.lo, 0) if self.rng.random() < 0.3 else output.lo
@@ -92,7 +97,10 @@ class Draw:
             threshold = self.rng.integers(-reach, reach + 1, channels)
             threshold = np.where(self.rng.random(channels) < 0.1, -(2**31), threshold)
             return [threshold, self.rng.integers(0, 2, channels)]
-        bias = self.rng.integers(-reach, reach + 1, channels)
+        if isinstance(output, RequantizeWide):
+            return self._wide_tables(channels, reach)
+        room = min(reach, 2**31 - reach)  # with the bias they stay within int32
+        bias = self.rng.integers(-room, room + 1, channels)
         if isinstance(output, Raw):
             return [bias]
         if isinstance(output, RequantizeTwice):
@@ -105,6 +113,17 @@ class Draw:
         shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))
         shift = np.where(self.rng.random(channels) < 0.1, self.integer(1, 62), shift)
         return [bias, multiplier, shift]
+
+    def _wide_tables(self, channels: int, reach: int) -> list[np.ndarray]:
+        bias = self.rng.integers(-reach, reach + 1, channels)
+        far = self.rng.integers(-(2**44), 2**44, channels)
+        bias = np.where(self.rng.random(channels) < 0.1, far, bias)
+        low = ((bias + 2**31) & (2**32 - 1)) - 2**31
+        shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 17), 17), 62))
+        shift = np.where(self.rng.random(channels) < 0.1, self.integer(17, 62), shift)
+        upper = self.rng.integers(0, 2**31, channels)
+        lower = self.rng.integers(-(2**31), 2**31, channels)
+        return [low, (bias - low) >> 32, upper, lower, shift]
 
 
 def _convolve(draw: Draw, kernel: Kernel, output: Output) -> Operands:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.fixed_point import softmax_exponentials
+from tinyq.fixed_point import interpolation_table, sigmoid_table, softmax_exponentials
+from tinyq.formats import find_format
 from tinyq.ops import OPERATIONS
 from tinyq.ops.window import Window
 
@@ -20,17 +21,20 @@ def _rows(draw):
 
 def _multiply(draw, kernel, output):
     shape = _rows(draw)
-    op = OPERATIONS["Multiply"](output, draw.zero_point("s8"), draw.zero_point("s8"))
-    return op, [(shape, "s8"), (shape, "s8")]
+    x, y = kernel.formats
+    op = OPERATIONS["Multiply"](output, draw.zero_point(x), draw.zero_point(y))
+    return op, [(shape, x), (shape, y)]
 
 
 def _tflite_add(draw, kernel, output):
     shape = _rows(draw)
     pairs = [(int(draw.rng.integers(2**30, 2**31)), draw.integer(-8, -1)) for _ in range(2)]
     sign = int(draw.rng.choice([-1, 1]))
-    zeros = draw.zero_point("s8"), draw.zero_point("s8")
-    op = OPERATIONS["TfliteAdd"](output, *pairs[0], *pairs[1], sign, draw.integer(15, 20), *zeros)
-    return op, [(shape, "s8"), (shape, "s8")]
+    x, y = kernel.formats
+    zeros = draw.zero_point(x), draw.zero_point(y)
+    bits = draw.integer(15, 20) if x == "s8" else 15
+    op = OPERATIONS["TfliteAdd"](output, *pairs[0], *pairs[1], sign, bits, *zeros)
+    return op, [(shape, x), (shape, y)]
 
 
 def _transpose(draw, kernel, output):
@@ -49,10 +53,11 @@ def _transpose(draw, kernel, output):
 
 def _matrices(draw, kernel, output):
     groups, depth = draw.integer(1, 3), draw.channels()
-    op = OPERATIONS["MatrixMultiply"](output, draw.zero_point("s8"), draw.zero_point("s8"))
+    x, y = kernel.formats
+    op = OPERATIONS["MatrixMultiply"](output, draw.zero_point(x), draw.zero_point(y))
     return op, [
-        ((groups, draw.integer(1, 4), depth), "s8"),
-        ((groups, draw.integer(1, 5), depth), "s8"),
+        ((groups, draw.integer(1, 4), depth), x),
+        ((groups, draw.integer(1, 5), depth), y),
     ]
 
 
@@ -109,13 +114,27 @@ def _strided_copy(draw, kernel):
 def _average(draw, kernel):
     window, size = draw.window()
     window = Window(window.size, window.stride, (1, 1), window.padding)
-    low = draw.integer(-128, 0)
-    op = OPERATIONS["TfliteAveragePool2D"](window, low, draw.integer(low, 127))
-    return op, [((*size, draw.channels()), "s8")]
+    (x,) = kernel.formats
+    limits = find_format(x)
+    low = draw.integer(limits.lo, 0)
+    op = OPERATIONS["TfliteAveragePool2D"](window, low, draw.integer(low, limits.hi))
+    return op, [((*size, draw.channels()), x)]
 
 
 def _softmax(draw, kernel):
     return OPERATIONS["TfliteSoftmax"](), [(_rows(draw), "s8"), ((256,), "s32")]
+
+
+def _wide_softmax(draw, kernel):
+    op = OPERATIONS["TfliteWideSoftmax"](int(draw.rng.integers(2**30, 2**31)), draw.integer(-9, 9))
+    return op, [(_rows(draw), "s16"), ((513,), "s16"), ((513,), "s16")]
+
+
+def _sigmoid(draw, kernel):
+    op = OPERATIONS["TfliteSigmoid"](
+        draw.integer(1, 2**15 - 1), draw.integer(0, 16), draw.integer(0, 1)
+    )
+    return op, [(_rows(draw), "s16"), ((256,), "u16")]
 
 
 def _log_softmax(draw, kernel):
@@ -132,7 +151,7 @@ def _log_softmax(draw, kernel):
 def _pick(draw, kernel):
     shape = draw.integer(1, 4), draw.integer(1, 4), draw.channels()
     return OPERATIONS["PickPixels"](), [
-        (shape, "s8"),
+        (shape, kernel.formats[0]),
         ((draw.integer(1, 6),), "u16"),
         ((draw.integer(1, 6),), "u16"),
     ]
@@ -141,7 +160,7 @@ def _pick(draw, kernel):
 def _interpolate(draw, kernel):
     shape = draw.integer(1, 4), draw.integer(1, 4), draw.channels()
     return OPERATIONS["Interpolate"](), [
-        (shape, "s8"),
+        (shape, kernel.formats[0]),
         ((draw.integer(1, 6), 3), "s16"),
         ((draw.integer(1, 6), 3), "s16"),
     ]
@@ -155,10 +174,11 @@ def _prelu(name):
             pairs = [
                 (int(draw.rng.integers(-(2**31), 2**31)), draw.integer(20, 45)) for _ in range(2)
             ]
-        zeros = [draw.zero_point("s8") for _ in range(3)]
+        x, a = kernel.formats
+        zeros = [draw.zero_point(each) for each in (a, x, x)]
         shape = _rows(draw)
-        op = OPERATIONS[name](*pairs[0], *pairs[1], *zeros, 0.5)
-        return op, [(shape, "s8"), (shape[-1:], "s8")]
+        op = OPERATIONS[name](*pairs[0], *pairs[1], *zeros, 0.5, x)
+        return op, [(shape, x), (shape[-1:], a)]
 
     return make
 
@@ -168,6 +188,13 @@ def tables_of(draw, op, codes):
     if op.kernel in ("tflitesoftmax", "tflitelogsoftmax"):
         scale = float(draw.rng.choice([1e-4, 0.05, 0.3, 2.0]))
         codes[1] = softmax_exponentials(scale, 1.0)[0]
+    elif op.kernel == "tflitewidesoftmax":
+        codes[1] = interpolation_table(np.exp, -10.0, 0.0)
+        codes[2] = interpolation_table(lambda x: np.float32(1) / (np.float32(1) + x), 0.0, 1.0)
+    elif op.kernel == "tflitesigmoid":
+        codes[1] = sigmoid_table()
+    elif op.kernel == "matmul" and op.output.accumulator == "int32_t":
+        codes[:] = [one >> 4 if np.abs(one).max() > 128 else one for one in codes]
     elif op.kernel == "svdf":
         codes[2] >>= 2  # three products of 15 and 13 bits stay within int32
     elif op.kernel in ("pickpixels", "interpolate"):
@@ -195,5 +222,7 @@ IMPORTED_PLAIN = {
     "tflitelogsoftmax": _log_softmax,
     "tflitelstm": _lstm,
     "tfliteprelu": _prelu("TflitePrelu"),
+    "tflitesigmoid": _sigmoid,
     "tflitesoftmax": _softmax,
+    "tflitewidesoftmax": _wide_softmax,
 }

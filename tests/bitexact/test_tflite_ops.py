@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
+from tests.harness import check_graph
 from tinyq import reference
 from tinyq.graph import Graph
 from tinyq.importers.tflite import import_tflite
@@ -320,8 +322,20 @@ CASES = {
 }
 
 
-def convert(case: Case, rng: np.random.Generator) -> bytes:
-    """The case as an int8 .tflite file."""
+# Cases that TensorFlow's converter also makes with 16-bit activations, and two for that alone: sums
+# that leave 32 bits. The others it refuses, or it writes what LiteRT refuses (pad value).
+ONLY_EIGHT_BITS = (
+    *("pad value", "log softmax", "log softmax wide", "relu1", "prelu", "hard swish"),
+    *("hard swish wide", "argmax", "argmax rows"),
+)
+SIXTEEN_BIT_CASES = {name: case for name, case in CASES.items() if name not in ONLY_EIGHT_BITS} | {
+    "dense deep": Case("FULLY_CONNECTED", (1, 2000), dense(3)),
+    "conv deep": Case("CONV_2D", (1, 2, 2, 3000), conv(4, (1, 1))),
+}
+
+
+def convert(case: Case, rng: np.random.Generator, bits: int = 8) -> bytes:
+    """The case as a .tflite file with int8 or int16 activations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow as tf
@@ -334,10 +348,33 @@ def convert(case: Case, rng: np.random.Generator) -> bytes:
         converter.representative_dataset = lambda: (
             [normal(rng, *case.shape, scale=case.spread)] for _ in range(8)
         )
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-        return converter.convert()
+        sets = tf.lite.OpsSet
+        wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8 if bits == 8 else wide]
+        converter.inference_input_type = tf.int8 if bits == 8 else tf.int16
+        converter.inference_output_type = converter.inference_input_type
+        content = converter.convert()
+    require_integers(content)
+    return content
+
+
+def require_integers(content: bytes) -> None:
+    """Fail where the converter left an operator in floating point or computes what nobody reads.
+
+    Of an output that nobody reads it knows no range, and then some runs are quantized and others
+    are not.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        model = read_model(path)
+    read = {index for operator in model.operators for index in operator.inputs} | {*model.outputs}
+    for operator in model.operators:
+        places = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
+        floats = [str(model.tensors[i]) for i in places if model.tensors[i].type == "FLOAT32"]
+        assert not floats, f"the converter left {operator} in floating point: {floats}"
+        unread = [str(model.tensors[i]) for i in operator.outputs if i not in read]
+        assert not unread, f"nobody reads {unread} of {operator}: change the case"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -345,6 +382,52 @@ def test_operator_equals_litert(name, tmp_path, seed):
     case = CASES[name]
     rng = np.random.default_rng([seed, list(CASES).index(name)])
     compare(convert(case, rng), case.operator, tmp_path, rng)
+
+
+@pytest.mark.parametrize("name", SIXTEEN_BIT_CASES)
+def test_sixteen_bit_operator_equals_litert(name, tmp_path, seed):
+    case = SIXTEEN_BIT_CASES[name]
+    rng = np.random.default_rng([seed, 16, list(SIXTEEN_BIT_CASES).index(name)])
+    graph = compare(convert(case, rng, 16), case.operator, tmp_path, rng)
+    stages = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
+    assert ("RequantizeWide" in stages) == (
+        "deep" in name or case.operator in ("FULLY_CONNECTED", "BATCH_MATMUL")
+    )
+
+
+def test_sixteen_bit_network_in_c(tmp_path, rng):
+    """Every kernel of 16-bit activations in one network, under both rules."""
+
+    def build(tf, rng):
+        first = conv(6, (3, 3), activation="relu")(tf, rng)
+        second = depthwise((3, 3), multiplier=2)(tf, rng)
+        third = transposed(3, (2, 2), 2, "VALID", (8, 8))(tf, rng)
+        last, wide = dense(7)(tf, rng), dense(4)(tf, rng)
+
+        def apply(x):
+            y = second(tf.nn.max_pool2d(first(x), 2, 2, "VALID"))
+            y = tf.nn.avg_pool2d(third(y), 2, 2, "SAME")
+            y = tf.nn.leaky_relu(y * tf.nn.sigmoid(y), 0.2) + tf.nn.tanh(y)
+            y = tf.raw_ops.ResizeBilinear(images=y, size=[5, 6])
+            y = tf.raw_ops.ResizeNearestNeighbor(images=y, size=[6, 6])
+            y = tf.pad(tf.transpose(y, [0, 2, 1, 3]), [[0, 0], [1, 0], [0, 1], [0, 0]])
+            y = tf.concat([y, tf.nn.relu(y)], -1)
+            flat = last(tf.reshape(y, [1, 7 * 7 * 6])) + 0.1 * last(tf.reshape(y * y, [1, 294]))
+            rows = tf.reshape(tf.reduce_mean(y, 1), [1, 7, 6])
+            flat = flat + tf.reduce_mean(tf.matmul(rows, rows, transpose_b=True), 2)
+            return tf.nn.softmax(wide(flat))
+
+        return apply
+
+    content = convert(Case("SOFTMAX", (1, 8, 8, 2), build), rng, 16)
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(content)
+    for rounding in ("tflite", "half_up"):
+        graph = import_tflite(path, rounding)
+        codes = rng.integers(-32768, 32768, (6, *graph.input.type.shape))
+        check_graph(graph, codes)
+        if rounding == "tflite":
+            assert (run_litert(content, codes)[:, 0] == reference.run(graph, codes)).all()
 
 
 @pytest.mark.parametrize("operator", ["SQUEEZE", "EXPAND_DIMS"])
@@ -409,7 +492,9 @@ def compare(content: bytes, operator: str, tmp_path: Path, rng: np.random.Genera
     path.write_bytes(content)
     assert operator in {entry.name for entry in read_model(path).operators}
     graph = import_tflite(path, "tflite")
-    codes = rng.integers(-128, 128, (SAMPLES, *graph.input.type.shape))
+    limits = graph.input.type.format
+    codes = rng.integers(limits.lo, limits.hi + 1, (SAMPLES, *graph.input.type.shape))
+    codes[0], codes[1] = limits.lo, limits.hi
     expected = run_litert(content, codes)
     found = reference.run(graph, codes)
     mismatches = int((found != expected.reshape(found.shape)).sum())

@@ -135,6 +135,53 @@ def tflite_softmax(op, x, table):
     return rows(row, x)
 
 
+def lookup16(value, table):
+    """generic_int16_table_lookup."""
+    index, offset = 256 + (value >> 7), value & 0x7F
+    return table[index] + ((table[index + 1] - table[index]) * offset + 64 >> 7)
+
+
+def wide_softmax(op, x, exponentials, reciprocals):
+    def row(codes):
+        powers = []
+        for code in codes:
+            scaled = twice(code - max(codes), op.multiplier, op.exponent)
+            powers.append(lookup16(clip(scaled + 32767, -32768, 32767), exponentials))
+        headroom = zeros(sum(powers))
+        shifted = ((sum(powers) << (headroom - 1)) + (1 << 13)) >> 14
+        share = lookup16(clip(shifted - (1 << 15) - (1 << 16), -32768, 32767), reciprocals)
+        shift = 31 - headroom
+        return [clip((one * share + (1 << (shift - 1))) >> shift, 0, 32767) for one in powers]
+
+    return rows(row, x)
+
+
+def sigmoid(op, x, table):
+    """Logistic and Tanh of int16, apart as TFLite has them."""
+
+    def logistic(value):
+        place, rest = abs(value) >> 9, abs(value) & 0x1FF
+        total = 0x7FFF << 10
+        if place < 255:
+            total = (table[place] << 9) + rest * (table[place + 1] - table[place])
+        return (total + 512 if value >= 0 else (1 << 25) - total + 511) >> 10
+
+    def tangent(value):
+        place, rest = abs(value) >> 8, abs(value) & 0xFF
+        total = 0xFFFF << 8
+        if place < 255:
+            total = (table[place] << 8) + rest * (table[place + 1] - table[place])
+        middle = 1 << 23
+        return (total - middle + 128 if value >= 0 else middle - total + 127) >> 8
+
+    def row(codes):
+        half = 1 << (op.shift - 1) if op.shift > 0 else 0
+        scaled = [(code * op.multiplier + half) >> op.shift for code in codes]
+        return [tangent(value) if op.hyperbolic else logistic(value) for value in scaled]
+
+    return rows(row, x)
+
+
 def tflite_log_softmax(op, x, table):
     def row(codes):
         differences = [code - max(codes) for code in codes]
@@ -166,7 +213,8 @@ def prelu(op, x, a):
                 if d >= 0
                 else scaled(d * (slope - op.a_zero), op.negative_multiplier, op.negative_shift)
             )
-            result.append(clip(value + op.y_zero))
+            limits = (-128, 127) if op.format == "s8" else (-32768, 32767)
+            result.append(clip(value + op.y_zero, *limits))
         return result
 
     return rows(row, x)
@@ -340,6 +388,8 @@ IMPORTED_FORMULAS = {
     "TfliteLogSoftmax": tflite_log_softmax,
     "TfliteLstm": lstm,
     "TflitePrelu": prelu,
+    "TfliteSigmoid": sigmoid,
     "TfliteSoftmax": tflite_softmax,
+    "TfliteWideSoftmax": wide_softmax,
     "TransposeConv2D": transpose_conv,
 }

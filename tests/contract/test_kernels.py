@@ -23,19 +23,20 @@ from tinyq.ops.output import Raw, Requantize
 from tinyq.resources import ROOT, TEMPLATES
 
 INPUTS = ("b1", "u4", "s8")
+WIDE = ("s16", "s8")  # 16-bit activations of imported models
 WEIGHTS = ("b1", "t2", "s2", "s3", "s4", "s8", "p4", "a4", "c2", "c4", "n2")
 PROMISED = {
-    "conv2d": list(itertools.product(INPUTS, WEIGHTS)),
-    "depthwise2d": list(itertools.product(INPUTS, WEIGHTS)),
-    "dense": list(itertools.product(INPUTS, WEIGHTS)),
+    "conv2d": [*itertools.product(INPUTS, WEIGHTS), WIDE],
+    "depthwise2d": [*itertools.product(INPUTS, WEIGHTS), WIDE],
+    "dense": [*itertools.product(INPUTS, WEIGHTS), WIDE],
     "add": list(itertools.product(INPUTS, INPUTS)),
-    "rescale": [(name,) for name in (*INPUTS, "s4", "u8", "s32")],
-    "sumpool2d": [(name,) for name in (*INPUTS, "s4", "u8")],
-    "maxpool2d": [(name,) for name in (*INPUTS, "s4", "u8")],
+    "rescale": [(name,) for name in (*INPUTS, "s4", "u8", "s16", "s32")],
+    "sumpool2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
+    "maxpool2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
     "averagepool2d": [(name,) for name in ("s4", "u4", "s8", "u8")],
-    "concatenate": [(name,) for name in (*INPUTS, "s4", "u8")],
-    "pad2d": [(name,) for name in (*INPUTS, "s4", "u8")],
-    "reshape": [(name,) for name in (*INPUTS, "s4", "u8", "s32")],
+    "concatenate": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
+    "pad2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
+    "reshape": [(name,) for name in (*INPUTS, "s4", "u8", "s16", "s32")],
     "softmax": [("s8",)],
     "argmax": [(name,) for name in (*INPUTS, "s4", "u8", "s32")],
 }
@@ -67,7 +68,7 @@ def test_each_format_names_as_many_operands_as_are_keyed():
 def test_every_stage_has_a_template():
     assert {stage.stage for stage in load_stages()} == {name.lower() for name in STAGES}
     formats = {stage.format for stage in load_stages()}
-    assert formats >= {"b1", "s4", "u4", "s8", "u8", "s32"}
+    assert formats >= {"b1", "s4", "u4", "s8", "u8", "s16", "s32"}
 
 
 def test_stages_have_different_tags():
@@ -168,13 +169,13 @@ def test_missing_kernel_is_named():
 def test_missing_stage_is_named():
     builder = GraphBuilder.start("model", TensorType((2,), find_format("s8")))
     tables = [builder.constant(n, [1, 1], find_format("s32")) for n in ("b", "m", "s")]
-    stage = Requantize("s16", 1.0, 0, 0, 9)
+    stage = Requantize("u16", 1.0, 0, 0, 9)
     builder.apply("scale", OPERATIONS["Rescale"](stage), "input", *tables)
     graph = builder.build("scale")
     with pytest.raises(TinyqError) as caught:
         select_stage(graph, graph.nodes[0])
     assert caught.value.where == "scale"
-    assert "templates/outputs/requantize_s16.c.j2" in str(caught.value)
+    assert "templates/outputs/requantize_u16.c.j2" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["dense.c.j2", "dense_s9_generic.c.j2", "dense__s8_generic.c.j2"])

@@ -184,6 +184,12 @@ def finish(stage: Output, acc: int, *constants: int) -> int:
         bias, multiplier, exponent = constants
         code = twice(wrap(acc + bias), multiplier, exponent) + stage.zero_point
         return min(max(code, stage.lo), stage.hi)
+    if kind == "RequantizeWide":
+        bias, high, upper, lower, shift = constants
+        real = Fraction(
+            (acc + bias + high * 2**32) * (upper * 2**32 + lower % 2**32), 2 ** (shift + 32)
+        )
+        return min(max(floor(real + HALF) + stage.zero_point, stage.lo), stage.hi)
     assert kind == "Requantize", f"write the formula of {kind} a second time here"
     bias, multiplier, shift = constants
     code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + stage.zero_point

@@ -10,11 +10,11 @@ import pytest
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.tflite import import_tflite
-from tinyq.importers.tflite.exact import exact_multiplier
+from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
 from tinyq.models import load_model
 
 
-def write_model(schema, operators, tensor_types=("INT8", "INT8"), shape=(1, 4)) -> bytes:
+def write_model(schema, operators, tensor_types=("INT8", "INT8"), shape=(1, 4), zero=1):
     """A file whose tensors form a chain: operator i reads tensor i and writes tensor i + 1."""
     model = schema.ModelT()
     model.version = 3
@@ -28,7 +28,7 @@ def write_model(schema, operators, tensor_types=("INT8", "INT8"), shape=(1, 4)) 
         tensor.buffer, tensor.name = 0, b"t"
         if name != "FLOAT32":
             tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.scale, tensor.quantization.zeroPoint = [0.5], [1]
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [0.5], [zero]
         graph.tensors.append(tensor)
     for index, name in enumerate(operators):
         code = schema.OperatorCodeT()
@@ -91,6 +91,23 @@ def test_types_that_do_not_fit(schema, tmp_path):
     assert "computes s8" in error.message
 
 
+@pytest.mark.parametrize("name", ["LOG_SOFTMAX", "HARD_SWISH", "ARG_MAX"])
+def test_operators_without_16_bits_are_refused_by_name(schema, name, tmp_path):
+    error = refuse(write_model(schema, [name], ("INT16", "INT16"), zero=0), tmp_path)
+    assert f"operator 0 {name}" in str(error.where)
+    assert "INT16" in error.message
+
+
+def test_16_bit_activations_are_symmetric(schema, tmp_path):
+    error = refuse(write_model(schema, ["RELU"], ("INT16", "INT16")), tmp_path)
+    assert "symmetric" in error.message
+
+
+def test_formats_without_a_kernel_are_refused_with_the_operator(schema, tmp_path):
+    error = refuse(write_model(schema, ["TRANSPOSE"], ("INT8", "INT16")), tmp_path)
+    assert "operator 0 TRANSPOSE" in str(error.where)
+
+
 def test_an_output_that_nobody_computes(schema, tmp_path):
     error = refuse(write_model(schema, ["RELU"], ("INT8", "INT8", "INT8")), tmp_path)
     assert "never computed" in error.message
@@ -144,6 +161,22 @@ def test_exact_multiplier_rounds_ties_away_from_zero(scale):
     for acc in range(-2000, 2000):
         code = (acc * multiplier + (1 << (shift - 1))) >> shift
         assert min(max(code, -128), 127) == expected(acc, scale, -128, 127)
+
+
+@pytest.mark.parametrize("reach", [3000, 2**31 - 1, 2**40])
+def test_exact_wide_multiplier_equals_the_float_product(reach, rng):
+    for power in (*rng.uniform(-30, 3, 8), 0.0, -12.0):
+        scale = float(2.0**power)
+        mantissa, shift = exact_wide_multiplier(scale, -(2**15), 2**15 - 1, reach)
+        assert 0 <= mantissa < 2**63
+        assert 17 <= shift <= 62
+        codes = rng.integers(-(2**15), 2**15, 400)
+        edges = [int((code - 0.5) / scale) for code in codes]
+        for acc in (*(edge + step for edge in edges for step in (-1, 0, 1)), -reach, reach):
+            if abs(acc) <= reach:
+                code = (acc * mantissa + (1 << (shift + 31))) >> (shift + 32)
+                clipped = min(max(code, -(2**15)), 2**15 - 1)
+                assert clipped == expected(acc, scale, -(2**15), 2**15 - 1), (scale, acc)
 
 
 def test_exact_multiplier_refuses_what_31_bits_cannot_do():

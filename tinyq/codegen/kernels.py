@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinyq import ops
 from tinyq.errors import TinyqError
 from tinyq.formats import Format, find_format
 from tinyq.graph import Graph, Node
@@ -66,6 +67,12 @@ class Stage:
         ]
         first = min(rivals, key=lambda name: (len(name), name))
         return (self.format,) if self.stage == first else (self.stage, self.format)
+
+    @property
+    def accumulator(self) -> str:
+        """C type of the accumulators that the stage takes."""
+        found = {name.lower(): stage.accumulator for name, stage in ops.STAGES.items()}
+        return found[self.stage]
 
     @property
     def type(self) -> str:

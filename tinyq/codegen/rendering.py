@@ -55,6 +55,7 @@ def list_values(function: Function) -> dict[str, Any]:
     }
     if function.stage:
         values |= {
+            "accumulator": function.stage.accumulator,
             "finish": function.stage.function,
             "stage": function.stage.stage,
             "stage_type": function.stage.type,

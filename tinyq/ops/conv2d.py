@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow, require_zero
+from tinyq.ops.output import Accumulating, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -56,7 +56,7 @@ class Conv2D(Accumulating):
         patches = self.window.patches(centered(x, self.x_zero), 0)
         columns = patches.reshape(*patches.shape[:3], -1)
         acc = columns @ w.reshape(w.shape[0], -1).astype(np.float64).T
-        return narrow(acc, self.kernel)
+        return self.output.hold(acc, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, padding counted."""

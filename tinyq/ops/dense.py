@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow, require_zero
+from tinyq.ops.output import Accumulating, require_zero
 from tinyq.ops.window import centered
 
 
@@ -46,7 +46,7 @@ class Dense(Accumulating):
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""
         x, w = codes
-        return narrow(centered(x, self.x_zero) @ w.astype(np.float64).T, self.kernel)
+        return self.output.hold(centered(x, self.x_zero) @ w.astype(np.float64).T, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""

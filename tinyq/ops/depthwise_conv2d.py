@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow, require_zero
+from tinyq.ops.output import Accumulating, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -58,7 +58,7 @@ class DepthwiseConv2D(Accumulating):
         patches = self.window.patches(centered(x, self.x_zero), 0)
         kernels = w.reshape(*w.shape[:2], channels, -1).astype(np.float64)
         acc = np.einsum("nrcijk,ijkq->nrckq", patches, kernels)
-        return narrow(acc.reshape(*acc.shape[:3], -1), self.kernel)
+        return self.output.hold(acc.reshape(*acc.shape[:3], -1), self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, padding counted."""

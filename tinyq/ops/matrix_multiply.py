@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow, require_zero
+from tinyq.ops.output import Accumulating, require_zero
 from tinyq.ops.window import centered
 
 
@@ -51,7 +51,7 @@ class MatrixMultiply(Accumulating):
         """Accumulators of a batch."""
         x, y = codes
         acc = centered(x, self.x_zero) @ centered(y, self.y_zero).swapaxes(-1, -2)
-        return narrow(acc, self.kernel)
+        return self.output.hold(acc, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""

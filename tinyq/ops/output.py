@@ -16,11 +16,17 @@ from tinyq.errors import ModelError
 from tinyq.formats import Codes, find_format
 from tinyq.graph import Op, Shape, TensorType
 
+WIDE_LIMIT = 2**45
+
 
 class Output:
-    """A stage. ``names`` are its constants, each int32 with one element per channel."""
+    """A stage. ``names`` are its constants, each int32 with one element per channel.
+
+    ``accumulator`` is the C type that it takes.
+    """
 
     names: ClassVar[tuple[str, ...]]
+    accumulator: ClassVar[str] = "int32_t"
 
     __slots__ = ()
 
@@ -31,6 +37,14 @@ class Output:
     def finish(self, acc: Codes, *constants: Codes) -> Codes:
         """Codes from accumulators."""
         raise NotImplementedError
+
+    def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
+        """Accumulators in the integers of the stage.
+
+        Raises:
+            ModelError: A value leaves them, which the C code could not represent.
+        """
+        return narrow(acc, what)
 
     def geometry(self) -> dict[str, int]:
         """Integers that the stage's C code needs."""
@@ -120,6 +134,61 @@ class RequantizeTwice(Output):
 
 
 @dataclass(frozen=True, slots=True)
+class RequantizeWide(Output):
+    """Like ``Requantize`` for accumulators that leave int32, with a mantissa of 63 bits.
+
+        a = acc + bias + bias_high * 2**32
+        y = clip(zero_point + requantize_wide(a, multiplier, multiplier_low, shift), lo, hi)
+
+    Attributes:
+        format: Output format, such as ``s16``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        lo: Smallest output code.
+        hi: Largest output code.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    lo: int
+    hi: int
+
+    names: ClassVar[tuple[str, ...]] = (
+        "bias",
+        "bias_high",
+        "multiplier",
+        "multiplier_low",
+        "shift",
+    )
+    accumulator: ClassVar[str] = "int64_t"
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
+            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
+        """Accumulators as int64, below 2**45 so that a bias of that size keeps them in 47 bits."""
+        if acc.size and np.abs(acc).max() >= WIDE_LIMIT:
+            raise ModelError(f"an accumulator of {what} leaves 46 bits")
+        return acc.astype(np.int64)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        bias, high, multiplier, low, shift = constants
+        total = acc.astype(np.int64) + bias + (high.astype(np.int64) << 32)
+        codes = arithmetic.requantize_wide(total, multiplier, low, shift) + self.zero_point
+        return np.clip(codes, self.lo, self.hi).astype(np.int32)
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold(Output):
     """Compare with one integer per channel: BatchNorm and sign in one step.
 
@@ -168,7 +237,7 @@ class Raw(Output):
 
 @dataclass(frozen=True, slots=True)
 class Accumulating(Op):
-    """An operation that accumulates in int32 and ends in an output stage.
+    """An operation that accumulates and ends in an output stage.
 
         y = output.finish(accumulate(operands), constants of the stage)
 
@@ -180,7 +249,7 @@ class Accumulating(Op):
     operands: ClassVar[int]
 
     def accumulate(self, *codes: Codes) -> Codes:
-        """Accumulators, int32, from the operands."""
+        """Accumulators from the operands, in the integers that ``output.hold`` gives."""
         raise NotImplementedError
 
     def accumulator_shape(self, *types: TensorType) -> Shape:

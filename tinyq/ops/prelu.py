@@ -23,7 +23,7 @@ class Prelu(Op):
         y = clip(y_zero + requantize(d, positive))                    for d >= 0
         y = clip(y_zero + requantize(d * (a - a_zero), negative))     else
 
-    Operands: x s8 (..., channels), a s8 (channels).
+    Operands: x (..., channels), a s8 (channels). Clipped to the codes of x.
 
     Attributes:
         positive_multiplier: Mantissa of the gain of positive numbers.
@@ -34,6 +34,7 @@ class Prelu(Op):
         x_zero: Zero point of the input.
         y_zero: Zero point of the output.
         scale: Real value of one output code.
+        format: Format of x and y, ``s8`` or ``s16``.
 
     Twin: tq_prelu in templates/kernels/prelu_s8_s8_generic.c.j2.
     """
@@ -46,6 +47,7 @@ class Prelu(Op):
     x_zero: int
     y_zero: int
     scale: float
+    format: str = "s8"
 
     kernel: ClassVar[str] = "prelu"
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
@@ -56,9 +58,12 @@ class Prelu(Op):
         x, a = types
         require_zero(x, self.x_zero)
         require_zero(a, self.a_zero)
-        if x.format.name != "s8" or a.format.name != "s8" or a.shape != x.shape[-1:]:
-            raise ModelError(f"prelu takes s8 and one slope s8 per channel, not {x} and {a}")
-        return TensorType(x.shape, find_format("s8"), self.scale, self.y_zero)
+        formats = (x.format.name, a.format.name)
+        if formats != (self.format, "s8") or a.shape != x.shape[-1:]:
+            raise ModelError(
+                f"prelu takes {self.format} and one slope s8 per channel, not {x} and {a}"
+            )
+        return TensorType(x.shape, x.format, self.scale, self.y_zero)
 
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
@@ -68,7 +73,8 @@ class Prelu(Op):
         product = d * (a - self.a_zero)
         negative = self._scaled(product, self.negative_multiplier, self.negative_shift)
         chosen = np.where(d >= 0, positive, negative) + self.y_zero
-        return np.asarray(np.clip(chosen, -128, 127), np.int32)
+        limits = find_format(self.format)
+        return np.asarray(np.clip(chosen, limits.lo, limits.hi), np.int32)
 
     def _scaled(self, value: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
         zero = np.zeros(1, np.int32)

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, narrow, require_zero
+from tinyq.ops.output import Accumulating, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -70,7 +70,7 @@ class TransposeConv2D(Accumulating):
                     :, : place.shape[1], : place.shape[2]
                 ]
         inside = acc[:, top : top + self.size[0], left : left + self.size[1]]
-        return narrow(inside, self.kernel)
+        return self.output.hold(inside, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, what falls outside counted."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinyq.codegen.kernels import select_kernel, select_stage
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
 from tinyq.importers.tflite.layer import Conversion, Layer
@@ -48,7 +49,20 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
     output = conversion.names[end]
     if output == conversion.builder.input or conversion.builder.is_constant(output):
         raise ModelError("the model computes nothing", where=model.path)
-    return conversion.builder.build(output)
+    graph = conversion.builder.build(output)
+    _check_kernels(model.path, graph)
+    return graph
+
+
+def _check_kernels(path: str, graph: Graph) -> None:
+    """Refuse formats for which no C exists, before anything is written."""
+    for node in graph.nodes:
+        try:
+            select_kernel(graph, node, ("generic",))
+            select_stage(graph, node)
+        except TinyqError as error:
+            place = f"{path}, {node.name}"
+            raise ModelError(error.message, where=place, remedy=error.remedy) from None
 
 
 def _identifier(stem: str) -> str:

@@ -13,14 +13,15 @@ from tinyq.errors import ModelError
 from tinyq.fixed_point import quantize_multiplier
 from tinyq.formats import FORMATS, Codes, Format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
-from tinyq.importers.tflite.exact import exact_multiplier
+from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
-from tinyq.ops.output import Output, Requantize, RequantizeTwice
+from tinyq.ops.output import WIDE_LIMIT, Output, Requantize, RequantizeTwice, RequantizeWide
 from tinyq.ops.reshape import Reshape
 
 _FORMATS = {"INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32", "UINT8": "u8"}
 _DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1"}
 _DTYPES |= {"FLOAT32": "<f4"}
+CODES = ("s8", "s16")  # formats of activations that weights and functions take
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 _LIMITS = {"RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
 _LEAST_SCALE = 2.0**-40  # of an activation, so that ratios of scales stay within float32
@@ -74,6 +75,8 @@ class Conversion:
         zero = meaning.zero_points[0]
         if not FORMATS[name].lo <= zero <= FORMATS[name].hi:
             raise ModelError(f"zero point {zero} of {tensor} is no code of its type")
+        if name == "s16" and zero != 0:
+            raise ModelError(f"zero point {zero} of {tensor}: 16-bit activations are symmetric")
         return TensorType(graph_shape(tensor.shape), FORMATS[name], meaning.scales[0], zero)
 
 
@@ -317,6 +320,90 @@ class Layer:
             output = Requantize(*fields)
         return output, self._stage_constants(output, constants, prefix)
 
+    def wide_stage(
+        self,
+        tensor: FileTensor,
+        gain: npt.ArrayLike,
+        bias: npt.ArrayLike,
+        reach: npt.ArrayLike,
+        *,
+        channels: int,
+        prefix: str = "",
+    ) -> tuple[Output, tuple[str, ...]]:
+        """Output stage of 16-bit activations, which TFLite scales once by a 16-bit mantissa.
+
+        Where no accumulator can leave int32 it is ``Requantize``, else ``RequantizeWide``.
+
+        Args:
+            tensor: Output tensor of the file.
+            gain: Output codes per accumulator unit, scalar or one per channel.
+            bias: In accumulator units, up to 64 bits, scalar or one per channel.
+            reach: Largest absolute value of an accumulator before the bias, as the gain.
+            channels: Length of the output's last axis.
+            prefix: Tells the constants of several stages of one operator apart.
+        """
+        gains = np.broadcast_to(np.asarray(gain, np.float64), channels)
+        biases = np.broadcast_to(np.asarray(bias, np.int64), channels)
+        farthest = np.broadcast_to(np.asarray(reach, np.int64), channels)
+        self.require(bool(np.isfinite(gains).all()), "the ratio of two scales is not finite")
+        inside = bool((np.abs(biases) < WIDE_LIMIT).all() and (farthest < WIDE_LIMIT).all())
+        self.require(inside, "an accumulator leaves 46 bits")
+        lo, hi = self.limits(tensor)
+        meaning = self.type_of(tensor, *CODES)
+        fields = (meaning.format.name, float(meaning.scale or 1.0), meaning.zero_point, lo, hi)
+        narrow = bool((farthest + np.abs(biases)).max() <= INT32_MAX)
+        if narrow and not self.twice:
+            affine = fold_affine(gains, biases * gains)
+            if int((farthest + np.abs(affine.bias.astype(np.int64))).max()) <= INT32_MAX:
+                known = (affine.bias, affine.multiplier, affine.shift)
+                output: Output = Requantize(*fields)
+                return output, self._stage_constants(output, known, prefix)
+        pairs = [quantize_multiplier(float(value)) for value in gains]
+        self.require(max(power for _, power in pairs) <= 14, "a scale ratio is too large")
+        highest = (farthest + np.abs(biases)).astype(np.float64) * gains
+        self.require(float(highest.max()) < 2.0**31, "a scaled accumulator leaves int32")
+        mantissas = [min((mantissa + 2**15) >> 16, 2**15 - 1) for mantissa, _ in pairs]
+        if narrow:
+            shifts = [15 - power for _, power in pairs]
+            output = Requantize(*fields)
+            return output, self._stage_constants(output, (biases, mantissas, shifts), prefix)
+        wide = [(one << 48, 31 - pair[1]) for one, pair in zip(mantissas, pairs, strict=True)]
+        return self._wide_constants(RequantizeWide(*fields), biases, wide, prefix)
+
+    def _wide_constants(
+        self,
+        output: RequantizeWide,
+        biases: npt.NDArray[np.int64],
+        scales: list[tuple[int, int]],
+        prefix: str,
+    ) -> tuple[Output, tuple[str, ...]]:
+        """The stage for 63-bit mantissas and their shifts, and the names of its constants."""
+        low = _low_word(biases)
+        upper = [mantissa >> 32 for mantissa, _ in scales]
+        lower = [_low_word(mantissa) for mantissa, _ in scales]
+        shifts = [shift for _, shift in scales]
+        constants = (low, (biases - low) >> 32, upper, lower, shifts)
+        return output, self._stage_constants(output, constants, prefix)
+
+    def exact_wide_stage(
+        self,
+        tensor: FileTensor,
+        gains: npt.NDArray[np.float64],
+        biases: npt.NDArray[np.int64],
+        reach: npt.NDArray[np.int64],
+    ) -> tuple[Output, tuple[str, ...]]:
+        """Like ``exact_stage`` for 16-bit codes, whose many steps need a mantissa of 63 bits."""
+        meaning = self.type_of(tensor, "s16")
+        lo, hi = self.limits(tensor)
+        farthest = reach + np.abs(biases)
+        self.require(bool((farthest < WIDE_LIMIT).all()), "an accumulator leaves 46 bits")
+        known = {
+            gain: exact_wide_multiplier(gain, lo, hi, int(farthest[gains == gain].max()))
+            for gain in {*map(float, gains)}
+        }
+        output = RequantizeWide("s16", float(meaning.scale or 1.0), 0, lo, hi)
+        return self._wide_constants(output, biases, [known[float(gain)] for gain in gains], "")
+
     def exact_stage(
         self,
         tensor: FileTensor,
@@ -349,6 +436,11 @@ class Layer:
             self.number(f"{prefix}{name}", codes, "s32")
             for name, codes in zip(output.names, constants, strict=True)
         )
+
+
+def _low_word(value: Any) -> Any:
+    """The lower 32 bits of integers as int32 has them."""
+    return ((value + 2**31) & (2**32 - 1)) - 2**31
 
 
 def round_away(value: float) -> int:

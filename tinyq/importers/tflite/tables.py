@@ -1,4 +1,4 @@
-"""Tables of 256 codes: every function of one 8-bit tensor is a look-up."""
+"""Functions of one tensor: tables of 256 codes for 8 bits, a change of scale for 16."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.ops.lookup import Lookup
+from tinyq.ops.output import Requantize
+from tinyq.ops.rescale import Rescale
 
 Codes64 = npt.NDArray[np.int64]
 
@@ -24,9 +26,37 @@ def clip_codes(layer: Layer, name: str, lo: int, hi: int) -> str:
     found = layer.builder.type(name)
     if (lo, hi) == (found.format.lo, found.format.hi):
         return name
-    layer.require(found.format.name == "s8", f"a clip of {found} is not supported")
+    layer.require(found.format.name in CODES, f"a clip of {found} is not supported")
+    if found.format.name == "s16":
+        return _clip_wide(layer, name, lo, hi)
     table = layer.number("clip", np.clip(all_codes(), lo, hi), "s8")
     return layer.apply(Lookup(found.scale, found.zero_point), name, table, suffix="clipped")
+
+
+def _clip_wide(layer: Layer, name: str, lo: int, hi: int) -> str:
+    """A change of scale by 1 with narrower limits."""
+    found = layer.builder.type(name)
+    output = Requantize("s16", float(found.scale or 1.0), found.zero_point, lo, hi)
+    constants = [
+        layer.number(f"clip_{part}", np.full(found.shape[-1], value), "s32")
+        for part, value in zip(output.names, (0, 2, 1), strict=True)
+    ]
+    return layer.apply(Rescale(output, found.zero_point), name, *constants, suffix="clipped")
+
+
+def change_scale(layer: Layer, gain: float, activation: int | str = "NONE") -> None:
+    """Finish an operator that multiplies its one input by a number and clips."""
+    x = layer.type_of(layer.source(), *CODES)
+    layer.require(gain < 2.0**20, "a scale ratio is too large")
+    name = layer.activation()
+    channels = layer.builder.type(name).shape[-1]
+    output, constants = layer.stage(layer.result(), gain, channels=channels, activation=activation)
+    layer.finish(layer.apply(Rescale(output, x.zero_point), name, *constants))
+
+
+def has_wide_codes(layer: Layer) -> bool:
+    """Whether the operator reads or writes 16-bit codes, for which a table would be too large."""
+    return "INT16" in (layer.source().type, layer.result().type)
 
 
 def look_up(layer: Layer, codes: Codes64) -> None:

@@ -10,22 +10,35 @@ import numpy.typing as npt
 from tinyq.arithmetic import fold_affine, softmax_table
 from tinyq.fixed_point import (
     divide_by_power,
+    interpolation_table,
     quantize_multiplier,
     scale_twice,
+    sigmoid_table,
     softmax_exponentials,
 )
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.registry import imports
-from tinyq.importers.tflite.tables import all_codes, look_up, sampled
+from tinyq.importers.tflite.tables import (
+    all_codes,
+    change_scale,
+    has_wide_codes,
+    look_up,
+    sampled,
+)
 from tinyq.ops.prelu import Prelu, TflitePrelu
 from tinyq.ops.softmax import Softmax
 from tinyq.ops.tflite_log_softmax import TfliteLogSoftmax
+from tinyq.ops.tflite_sigmoid import TfliteSigmoid
 from tinyq.ops.tflite_softmax import TfliteSoftmax
+from tinyq.ops.tflite_wide_softmax import TfliteWideSoftmax
 
 
 @imports("SOFTMAX")
 def import_softmax(layer: Layer) -> None:
     """Softmax over the last axis."""
+    if has_wide_codes(layer):
+        import_wide_softmax(layer)
+        return
     layer.type_of(layer.source())
     meaning = layer.type_of(layer.result())
     layer.require(
@@ -43,10 +56,35 @@ def import_softmax(layer: Layer) -> None:
     layer.finish(layer.apply(Softmax(), layer.activation(), table))
 
 
+def import_wide_softmax(layer: Layer) -> None:
+    """Softmax of 16-bit codes; one definition for both rounding rules."""
+    layer.type_of(layer.source(), "s16")
+    layer.type_of(layer.result(), "s16")
+    layer.require(
+        layer.scale(layer.result()) == 2.0**-15,
+        f"softmax into {layer.result()} with another scale than 2**-15",
+    )
+    beta = layer.option("Beta", 1.0)
+    layer.require(math.isfinite(beta) and beta > 0, f"softmax with beta {beta}")
+    pair = quantize_multiplier(layer.scale(layer.source()) * beta / (10.0 / 65535.0))
+    layer.require(pair[1] <= 14, "softmax of a scale that is too large")
+    exponentials = interpolation_table(np.exp, -10.0, 0.0)
+    reciprocals = interpolation_table(lambda x: np.float32(1) / (np.float32(1) + x), 0.0, 1.0)
+    names = (
+        layer.number("exponentials", exponentials, "s16"),
+        layer.number("reciprocals", reciprocals, "s16"),
+    )
+    layer.finish(layer.apply(TfliteWideSoftmax(*pair), layer.activation(), *names))
+
+
 @imports("RELU", "RELU6", "RELU_N1_TO_1")
 def import_relu(layer: Layer) -> None:
     """Change of scale and clip."""
     ratio = np.float32(layer.scale(layer.source())) / np.float32(layer.scale(layer.result()))
+    if has_wide_codes(layer):
+        layer.type_of(layer.source(), "s16")
+        change_scale(layer, float(ratio), layer.operator.name)
+        return
     lo, hi = layer.limits(layer.result(), layer.operator.name)
     look_up(layer, np.clip(_rescaled(layer, float(ratio)), lo, hi))
 
@@ -54,6 +92,9 @@ def import_relu(layer: Layer) -> None:
 @imports("QUANTIZE")
 def import_quantize(layer: Layer) -> None:
     """Change of scale of an integer tensor."""
+    if has_wide_codes(layer):
+        change_scale(layer, layer.scale(layer.source()) / layer.scale(layer.result()))
+        return
     look_up(layer, _rescaled(layer, layer.scale(layer.source()) / layer.scale(layer.result())))
 
 
@@ -70,13 +111,48 @@ def _rescaled(layer: Layer, ratio: float) -> np.ndarray:
 @imports("LOGISTIC")
 def import_logistic(layer: Layer) -> None:
     """1 / (1 + exp(-x))."""
+    if has_wide_codes(layer):
+        _import_sigmoid(layer, hyperbolic=0)
+        return
     look_up(layer, sampled(layer, lambda x: 1.0 / (1.0 + np.exp(-np.clip(x, -700, 700)))))
 
 
 @imports("TANH")
 def import_tanh(layer: Layer) -> None:
     """Hyperbolic tangent."""
+    if has_wide_codes(layer):
+        _import_sigmoid(layer, hyperbolic=1)
+        return
     look_up(layer, sampled(layer, np.tanh))
+
+
+def _import_sigmoid(layer: Layer, hyperbolic: int) -> None:
+    """A function of 16-bit codes; one definition for both rounding rules."""
+    layer.type_of(layer.source(), "s16")
+    layer.type_of(layer.result(), "s16")
+    layer.require(
+        layer.scale(layer.result()) == 2.0**-15,
+        f"{layer.operator.name.lower()} into {layer.result()} with another scale than 2**-15",
+    )
+    multiplier, shift = _sigmoid_scale(layer)
+    table = layer.number("sigmoid", sigmoid_table(), "u16")
+    operation = TfliteSigmoid(multiplier, shift, hyperbolic)
+    layer.finish(layer.apply(operation, layer.activation(), table))
+
+
+def _sigmoid_scale(layer: Layer) -> tuple[int, int]:
+    """Multiplier and shift that bring codes to steps of 1 / 12288; the multiplier is cut off."""
+    scale = np.float32(layer.scale(layer.source()))
+    fraction, power = math.frexp(scale)
+    if fraction == 0.5 and power + 11 in (0, 1):  # scale 2**-12 or 2**-11
+        return 3 << (power + 11), 0
+    multiplier, shift = scale * np.float32(4096.0) * np.float32(3.0), 0
+    layer.require(bool(multiplier < 2.0**15), "a scale is too large")
+    while multiplier <= 32767.0 / 2.0 and shift <= 30:
+        shift += 1
+        multiplier *= np.float32(2.0)
+    layer.require(int(multiplier) > 0, "a scale is too small")
+    return int(multiplier), shift
 
 
 @imports("LOG_SOFTMAX")
@@ -103,6 +179,9 @@ def import_leaky_relu(layer: Layer) -> None:
     """Identity for positive x, else alpha * x."""
     alpha = layer.option("Alpha", 0.0)
     layer.require(math.isfinite(alpha) and abs(alpha) < 2.0**10, f"alpha {alpha}")
+    if has_wide_codes(layer):
+        _import_wide_leaky_relu(layer, alpha)
+        return
     x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
     single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]
     gains = float(single[0] / single[1]), float(single[0] * np.float32(alpha) / single[1])
@@ -115,6 +194,30 @@ def import_leaky_relu(layer: Layer) -> None:
     else:
         positive, negative = (np.floor(centered * gain + 0.5).astype(np.int64) for gain in gains)
     look_up(layer, np.where(centered >= 0, positive, negative) + y.zero_point)
+
+
+def _import_wide_leaky_relu(layer: Layer, alpha: float) -> None:
+    """The same for 16-bit codes: a PReLU with slopes of 1 or -1."""
+    x, y = (layer.type_of(tensor, "s16") for tensor in (layer.source(), layer.result()))
+    single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]
+    gains = [
+        float(single[0] / single[1]),
+        float(single[0] * np.float32(abs(alpha)) / single[1]),
+    ]
+    layer.require(max(gains) < 2.0**14, "a scale ratio is too large")
+    name = layer.activation()
+    channels = layer.builder.type(name).shape[-1]
+    slopes = layer.number("slopes", np.full(channels, -1 if alpha < 0 else 1), "s8")
+    zeros = (0, x.zero_point, y.zero_point)
+    operation: Prelu
+    if layer.twice:
+        pairs = [quantize_multiplier(gain) for gain in gains]
+        operation = TflitePrelu(*pairs[0], *pairs[1], *zeros, float(y.scale or 1.0), "s16")
+    else:
+        folded = [fold_affine(gain, 0.0) for gain in gains]
+        halves = [(int(half.multiplier[0]), int(half.shift[0])) for half in folded]
+        operation = Prelu(*halves[0], *halves[1], *zeros, float(y.scale or 1.0), "s16")
+    layer.finish(layer.apply(operation, name, slopes))
 
 
 @imports("PRELU")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.importers.tflite.layer import Layer
+from tinyq.graph import TensorType
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View
 from tinyq.importers.tflite.window import window_of
@@ -15,6 +16,7 @@ from tinyq.ops.concatenate import Concatenate
 from tinyq.ops.conv2d import Conv2D
 from tinyq.ops.dense import Dense
 from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.ops.output import Output
 from tinyq.ops.strided_copy import StridedCopy
 
 MAX_GROUPS = 64  # each is a slice, a convolution and a join of its own
@@ -23,7 +25,7 @@ MAX_GROUPS = 64  # each is a slice, a convolution and a join of its own
 @imports("CONV_2D")
 def import_conv2d(layer: Layer) -> None:
     """Convolution, weights (out_channels, height, width, in_channels of a group)."""
-    x = layer.type_of(layer.source())
+    x = layer.type_of(layer.source(), *CODES)
     weights = weights_of(layer, rank=4)
     channels, depth = weights.shape[0], weights.shape[3]
     fits = len(x.shape) == 3 and x.shape[2] % depth == 0
@@ -36,8 +38,8 @@ def import_conv2d(layer: Layer) -> None:
     for group in range(groups):
         rows = slice(group * size, (group + 1) * size)
         prefix = f"group_{group}_" if groups > 1 else ""
-        output, constants = layer.stage(
-            layer.result(), gains[rows], bias[rows], channels=size, prefix=prefix
+        output, constants = weighted_stage(
+            layer, x, gains[rows], bias[rows], sums_of(weights[rows], 0), prefix
         )
         data = layer.activation()
         if groups > 1:
@@ -62,7 +64,7 @@ def join_parts(layer: Layer, parts: list[str]) -> str:
 @imports("DEPTHWISE_CONV_2D")
 def import_depthwise_conv2d(layer: Layer) -> None:
     """Depthwise convolution, weights (1, height, width, out_channels)."""
-    x = layer.type_of(layer.source())
+    x = layer.type_of(layer.source(), *CODES)
     weights = weights_of(layer, rank=4)
     layer.require(
         len(x.shape) == 3 and weights.shape[0] == 1 and weights.shape[3] % x.shape[2] == 0,
@@ -70,7 +72,7 @@ def import_depthwise_conv2d(layer: Layer) -> None:
     )
     window = window_of(layer, x.shape, weights.shape[1:3])
     gains, bias = scaling_of(layer, weights.shape[3], axis=3)
-    output, constants = layer.stage(layer.result(), gains, bias, channels=weights.shape[3])
+    output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 3))
     name = layer.number("weights", weights[0], weights_format(layer))
     operation = DepthwiseConv2D(output, window, x.zero_point)
     layer.finish(layer.apply(operation, layer.activation(), name, *constants))
@@ -79,23 +81,51 @@ def import_depthwise_conv2d(layer: Layer) -> None:
 @imports("FULLY_CONNECTED")
 def import_fully_connected(layer: Layer) -> None:
     """Matrix product; the input is read as rows of the weights' depth."""
-    x = layer.type_of(layer.source())
+    x = layer.type_of(layer.source(), *CODES)
     weights = weights_of(layer, rank=2)
     elements = layer.source().elements
     depth = weights.shape[1]
     layer.require(elements % depth == 0, f"weights {weights.shape} do not fit an input {x}")
     layer.require(layer.option("WeightsFormat", 0) == 0, "shuffled weights are not supported")
     gains, bias = scaling_of(layer, weights.shape[0], axis=0)
-    if layer.twice:
+    sums = sums_of(weights, 0)
+    if layer.twice and x.format.name == "s8":
         widest = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
-        reach = np.abs(weights).sum(axis=1) * widest
-        output, constants = layer.exact_stage(layer.result(), gains, bias, reach)
+        output, constants = layer.exact_stage(layer.result(), gains, bias, sums * widest)
+    elif layer.twice:
+        output, constants = layer.exact_wide_stage(layer.result(), gains, bias, sums << 15)
     else:
-        output, constants = layer.stage(layer.result(), gains, bias, channels=weights.shape[0])
+        output, constants = weighted_stage(layer, x, gains, bias, sums)
     name = layer.number("weights", weights, weights_format(layer))
     rows = (depth,) if elements == depth else (elements // depth, depth)
     data = layer.reshape(layer.activation(), rows, "rows")
     layer.finish(layer.apply(Dense(output, x.zero_point), data, name, *constants))
+
+
+def weighted_stage(
+    layer: Layer,
+    x: TensorType,
+    gains: npt.NDArray[np.float64],
+    bias: npt.NDArray[np.int64],
+    sums: npt.NDArray[np.int64],
+    prefix: str = "",
+) -> tuple[Output, tuple[str, ...]]:
+    """Output stage of a product with weights whose absolute values add up to ``sums``."""
+    channels = len(sums)
+    wide = layer.type_of(layer.result(), *CODES).format.name
+    layer.require(wide == x.format.name, f"{layer.source()} goes to {layer.result()}")
+    if wide == "s8":
+        return layer.stage(layer.result(), gains, bias, channels=channels, prefix=prefix)
+    layer.require(layer.source(1).type == "INT8", "16-bit activations take 8-bit weights")
+    reach = sums << 15
+    return layer.wide_stage(layer.result(), gains, bias, reach, channels=channels, prefix=prefix)
+
+
+def sums_of(weights: npt.NDArray[Any], axis: int) -> npt.NDArray[np.int64]:
+    """Sum of absolute weights per index of an axis."""
+    others = tuple(place for place in range(weights.ndim) if place != axis)
+    total: npt.NDArray[np.int64] = np.abs(weights).sum(axis=others, dtype=np.int64)
+    return total
 
 
 def weights_of(layer: Layer, rank: int) -> npt.NDArray[Any]:
@@ -147,8 +177,9 @@ def bias_of(layer: Layer, channels: int, position: int = 2) -> npt.NDArray[np.in
     if not layer.has(position):
         return np.zeros(channels, np.int64)
     tensor = layer.source(position)
+    kind = "INT64" if layer.result().type == "INT16" else "INT32"
     layer.require(
-        tensor.type == "INT32" and tensor.elements == channels,
-        f"bias {tensor} is not int32 with {channels} values",
+        tensor.type == kind and tensor.elements == channels,
+        f"bias {tensor} is not {kind.lower()} with {channels} values",
     )
     return layer.constant(position).reshape(-1)

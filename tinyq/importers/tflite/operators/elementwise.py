@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyq.fixed_point import quantize_multiplier
 from tinyq.graph import Shape
-from tinyq.importers.tflite.layer import Layer, graph_shape
+from tinyq.importers.tflite.layer import CODES, Layer, graph_shape
 from tinyq.importers.tflite.registry import imports
 from tinyq.ops.add import Add
 from tinyq.ops.multiply import Multiply
@@ -19,17 +19,19 @@ from tinyq.ops.tflite_add import TfliteAdd
 @imports("ADD", "SUB")
 def import_add(layer: Layer) -> None:
     """Sum or difference."""
-    x, y = layer.type_of(layer.source(0)), layer.type_of(layer.source(1))
+    x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = layer.scale(layer.source(0)), layer.scale(layer.source(1))
     sign = 1 if layer.operator.name == "ADD" else -1
     operands = broadcast(layer)
     channels = layer.builder.type(operands[0]).shape[-1]
-    if layer.twice:
+    wide = layer.type_of(layer.result(), *CODES).format.name == "s16"
+    if layer.twice or wide:
+        bits = 15 if wide else 20
         largest = 2 * max(scales)
         pairs = [quantize_multiplier(scale / largest) for scale in scales]
-        gain = largest / (2.0**20 * layer.scale(layer.result()))
+        gain = largest / (2.0**bits * layer.scale(layer.result()))
         output, constants = layer.stage(layer.result(), gain, channels=channels)
-        operation = TfliteAdd(output, *pairs[0], *pairs[1], sign, 20, x.zero_point, y.zero_point)
+        operation = TfliteAdd(output, *pairs[0], *pairs[1], sign, bits, x.zero_point, y.zero_point)
         layer.finish(layer.apply(operation, *operands, *constants))
         return
     power = 14 - math.frexp(max(scales))[1]
@@ -43,7 +45,7 @@ def import_add(layer: Layer) -> None:
 @imports("MUL")
 def import_mul(layer: Layer) -> None:
     """Product."""
-    x, y = layer.type_of(layer.source(0)), layer.type_of(layer.source(1))
+    x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = [np.float32(layer.scale(layer.source(place))) for place in (0, 1)]
     gain = float(scales[0] * scales[1] / np.float32(layer.scale(layer.result())))
     operands = broadcast(layer)

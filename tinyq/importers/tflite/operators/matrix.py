@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import (
     bias_of,
+    sums_of,
+    weighted_stage,
     weights_format,
     weights_of,
 )
@@ -25,8 +27,8 @@ from tinyq.ops.window import Window, same_padding
 @imports("TRANSPOSE_CONV")
 def import_transpose_conv(layer: Layer) -> None:
     """Inputs: output shape, weights (out_channels, height, width, in_channels), x, bias."""
-    x = layer.type_of(layer.source(2))
-    y = layer.type_of(layer.result())
+    x = layer.type_of(layer.source(2), *CODES)
+    y = layer.type_of(layer.result(), *CODES)
     weights = weights_of(layer, rank=4)
     channels = weights.shape[0]
     layer.require(len(x.shape) == 3 and len(y.shape) == 3, "the input is no image of one sample")
@@ -42,7 +44,8 @@ def import_transpose_conv(layer: Layer) -> None:
     layer.require(len(scales) in (1, channels), f"{len(scales)} weight scales")
     gains = layer.scale(layer.source(2)) * scales / layer.scale(layer.result())
     bias = bias_of(layer, channels, position=3)
-    output, constants = layer.stage(layer.result(), gains, bias, channels=channels)
+    gains = np.broadcast_to(gains, channels)
+    output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 0))
     name = layer.number("weights", weights, weights_format(layer))
     operation = TransposeConv2D(output, window, (y.shape[0], y.shape[1]), x.zero_point)
     layer.finish(layer.apply(operation, layer.activation(2), name, *constants))
@@ -51,7 +54,7 @@ def import_transpose_conv(layer: Layer) -> None:
 @imports("BATCH_MATMUL")
 def import_batch_matmul(layer: Layer) -> None:
     """Products of the last two axes; the axes before are broadcast."""
-    types = [layer.type_of(layer.source(position)) for position in (0, 1)]
+    types = [layer.type_of(layer.source(position), *CODES) for position in (0, 1)]
     shapes = [layer.source(position).shape for position in (0, 1)]
     want = layer.result().shape
     layer.require(min(map(len, (*shapes, want))) >= 2, "a matrix has two axes")
@@ -70,9 +73,11 @@ def import_batch_matmul(layer: Layer) -> None:
         names.append(layer.reshape(name, (groups, *view.shape[-2:]), f"matrix_{position}"))
     scales = [np.float32(layer.scale(layer.source(position))) for position in (0, 1)]
     gain = float(scales[0] * scales[1]) / layer.scale(layer.result())
-    output, constants = layer.stage(
-        layer.result(), gain, channels=views[1].shape[-2], activation="NONE"
-    )
+    columns, depth = views[1].shape[-2:]
+    if types[0].format.name == "s16":
+        output, constants = layer.wide_stage(layer.result(), gain, 0, depth << 30, channels=columns)
+    else:
+        output, constants = layer.stage(layer.result(), gain, channels=columns, activation="NONE")
     operation = MatrixMultiply(output, types[0].zero_point, types[1].zero_point)
     layer.finish(layer.apply(operation, *names, *constants))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyq.arithmetic import fold_affine
 from tinyq.fixed_point import quantize_multiplier
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import clip_codes
 from tinyq.importers.tflite.view import View, copy_view
@@ -23,12 +23,13 @@ from tinyq.ops.window import Window
 
 @imports("AVERAGE_POOL_2D")
 def import_average_pool2d(layer: Layer) -> None:
-    """Mean of the codes of each window."""
-    x = layer.type_of(layer.source())
+    """Mean of the codes of each window; 16-bit codes have TFLite's rounding under both rules."""
+    x = layer.type_of(layer.source(), *CODES)
     size = (layer.option("FilterHeight", 0), layer.option("FilterWidth", 0))
     window = window_of(layer, x.shape, size)
     lo, hi = layer.limits(layer.result())
-    if layer.twice:
+    layer.require(math.prod(size) < 1 << 15, f"a window of {size} is too large")
+    if layer.twice or x.format.name == "s16":
         name = layer.apply(TfliteAveragePool2D(window, lo, hi), layer.activation())
     else:
         name = layer.apply(AveragePool2D(window), layer.activation())
@@ -39,7 +40,7 @@ def import_average_pool2d(layer: Layer) -> None:
 @imports("MAX_POOL_2D")
 def import_max_pool2d(layer: Layer) -> None:
     """Largest code of each window."""
-    x = layer.type_of(layer.source(), "s8", "s16")
+    x = layer.type_of(layer.source(), *CODES)
     size = (layer.option("FilterHeight", 0), layer.option("FilterWidth", 0))
     window = window_of(layer, x.shape, size)
     name = layer.apply(MaxPool2D(window), layer.activation())
@@ -49,13 +50,13 @@ def import_max_pool2d(layer: Layer) -> None:
 @imports("MEAN")
 def import_mean(layer: Layer) -> None:
     """Mean over any axes, as a sum whose division is in the multiplier."""
-    x = layer.type_of(layer.source())
+    x = layer.type_of(layer.source(), *CODES)
     shape = layer.source().shape
     axes = {layer.axis(axis, len(shape)) for axis in layer.integers(1)}
     moved = [axis for axis in sorted(axes) if shape[axis] > 1]
     first, last = (moved[0], moved[-1]) if moved else (0, -1)
     count = math.prod(shape[axis] for axis in moved)
-    layer.require(count < 1 << 23, f"a mean of {count} values could leave int32")
+    layer.require(count < 1 << (31 - x.format.bits), f"a mean of {count} values could leave int32")
     if all(shape[axis] == 1 or axis in axes for axis in range(first, last + 1)):
         outer, inner = math.prod(shape[:first]), math.prod(shape[last + 1 :])
         name = layer.activation()
@@ -72,7 +73,7 @@ def import_mean(layer: Layer) -> None:
 
 def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[str, ...]]:
     """Stage of a mean: TFLite divides the quantized multiplier, which rounds it down."""
-    meaning = layer.type_of(layer.result())
+    meaning = layer.type_of(layer.result(), *CODES)
     ratio = layer.scale(layer.source()) / layer.scale(layer.result())
     fields = (meaning.format.name, layer.scale(layer.result()), meaning.zero_point)
     limits = (meaning.format.lo, meaning.format.hi)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.importers.tflite.layer import Layer, round_away
+from tinyq.importers.tflite.layer import CODES, Layer, round_away
 from tinyq.importers.tflite.registry import imports
 from tinyq.ops.interpolate import Interpolate
 from tinyq.ops.pick_pixels import PickPixels
@@ -39,7 +39,7 @@ def import_resize_bilinear(layer: Layer) -> None:
 
 def _sides(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
     """Height and width of input and output."""
-    x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
+    x, y = layer.type_of(layer.source(), *CODES), layer.type_of(layer.result(), *CODES)
     layer.require(len(x.shape) == len(y.shape) == 3, "resizing takes an image of one sample")
     have, want = x.shape[:2], y.shape[:2]
     layer.require(max(*have, *want) < MAX_SIDE, f"resizing {have} to {want} is too large")
