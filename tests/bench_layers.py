@@ -18,12 +18,14 @@ from tinyq.arithmetic import fold_affine
 from tinyq.boards import find_board
 from tinyq.build import BuildOptions, Image, build
 from tinyq.codegen import emit, plan_kernels
-from tinyq.codegen.variants import select_variant
+from tinyq.codegen.special import Special
+from tinyq.codegen.variants import list_special, select_variant
 from tinyq.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.ops import OPERATIONS
 from tinyq.ops.output import Accumulating, Requantize, Threshold
 from tinyq.ops.window import Window, same_padding
+from tinyq.plan import find_views
 from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
 
@@ -178,8 +180,31 @@ def _draw_tables(
     return {"bias": folded.bias, "multiplier": folded.multiplier, "shift": folded.shift}
 
 
+def choose_smallest(graph: Graph, isas: Sequence[str]) -> dict[str, str]:
+    """Special kernels whose constants take least flash, by node; of equal ones the cheapest."""
+    views = find_views(graph)
+    chosen = {}
+    for node in graph.nodes:
+        if node.name in views:
+            continue
+        found = [s for s in list_special(graph, node, isas) if isinstance(s, Special)]
+        if found:
+            best = min(found, key=lambda s: (_table_bytes(s), s.cost, s.kernel.path.name))
+            chosen[node.name] = best.kernel.path.name
+    return chosen
+
+
+def _table_bytes(special: Special) -> int:
+    return sum(table.words.nbytes for table in special.arrangement.tables)
+
+
 def measure_layers(
-    layers: Sequence[Layer], formats: tuple[str, str], isas: Sequence[str], folder: Path
+    layers: Sequence[Layer],
+    formats: tuple[str, str],
+    isas: Sequence[str],
+    folder: Path,
+    *,
+    smallest: bool = False,
 ) -> list[Row]:
     """Run all layers on the emulated board, one after the other.
 
@@ -188,12 +213,14 @@ def measure_layers(
         formats: Formats of activations and weights.
         isas: Instruction sets whose kernels may be used, best first.
         folder: Missing; the image is built there.
+        smallest: The special kernels with the smallest constants, not the fastest.
     """
     graphs = [make_graph(layer, f"layer_{i}", *formats) for i, layer in enumerate(layers)]
-    image = _build_image(graphs, isas, folder)
+    overrides = [choose_smallest(graph, isas) if smallest else {} for graph in graphs]
+    image = _build_image(graphs, isas, overrides, folder)
     sizes = _measure_code(image.elf)
     rows = []
-    for index, (layer, graph) in enumerate(zip(layers, graphs, strict=True)):
+    for index, (layer, graph, forced) in enumerate(zip(layers, graphs, overrides, strict=True)):
         link = open_link(image, "qemu", counting=True)
         try:
             answer = link.infer(np.array([[index]], "<u4").view(np.uint8))
@@ -201,9 +228,8 @@ def measure_layers(
         finally:
             link.close()
         node = graph.nodes[0]
-        variant = select_variant(graph, node, isas)
+        variant = select_variant(graph, node, isas, forced.get(node.name))
         special = variant.function.special
-        tables = special.arrangement.tables if special else ()
         rows.append(
             Row(
                 layer.title,
@@ -212,7 +238,7 @@ def measure_layers(
                 instructions,
                 graph.macs(node) or int(np.prod(layer.shape)),
                 sizes.get(f"{graph.name}.c", 0),
-                sum(t.words.nbytes for t in tables) if special else graph.constant_bytes(node),
+                _table_bytes(special) if special else graph.constant_bytes(node),
                 variant.scratch_bytes or 0,
                 int(answer.view("<u4")[0, 0]) == _expect(graph),
             )
@@ -220,10 +246,15 @@ def measure_layers(
     return rows
 
 
-def _build_image(graphs: Sequence[Graph], isas: Sequence[str], folder: Path) -> Image:
+def _build_image(
+    graphs: Sequence[Graph],
+    isas: Sequence[str],
+    overrides: Sequence[Mapping[str, str]],
+    folder: Path,
+) -> Image:
     files: dict[PurePath, str] = {}
-    for graph in graphs:
-        files |= emit(graph, plan_kernels(graph, isas), isas).files
+    for graph, forced in zip(graphs, overrides, strict=True):
+        files |= emit(graph, plan_kernels(graph, isas, forced), isas, forced).files
     files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
         includes="\n".join(f'#include "{graph.name}.h"' for graph in graphs),
         cases="\n".join(_write_case(index, graph) for index, graph in enumerate(graphs)),

@@ -23,17 +23,22 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
+_TILED = ("winograd2", "winograd4", "packedtiles")  # variants that never do, and take 3 x 3 alone
+_TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
 
 def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndarray:
-    """Random codes; one time in four each: all lowest, all highest, or one of these two."""
+    """Random codes; now and then all lowest, all highest, one of these two, or of few bits."""
     if entry.step == 2:
         return rng.integers(0, 2, shape).astype(np.int32) * 2 - 1
     low = max(entry.lo, -127) if entry.lo == -128 and rng.random() < 0.5 else entry.lo
     kind = rng.integers(0, 8)
     if kind < 2:
         return np.full(shape, (low, entry.hi)[kind], np.int32)
+    if kind > 5:
+        least, most = ((-2, 1), (-8, 7))[kind - 6]
+        return rng.integers(max(low, least), min(entry.hi, most) + 1, shape).astype(np.int32)
     if kind == 2:
         return rng.choice([low, entry.hi], shape).astype(np.int32)
     return rng.integers(low, entry.hi + 1, shape).astype(np.int32)
@@ -50,7 +55,7 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     if rng.random() < 0.4:
         low = int(rng.integers(entry.lo, entry.hi))
         high = int(rng.integers(low + 1, entry.hi + 1))
-    twice = kernel.operation in _TWICE and "winograd" not in kernel.variant
+    twice = kernel.operation in _TWICE and kernel.variant not in _TILED
     if twice and entry.name == "s8" and rng.random() < 0.5:
         return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
@@ -107,12 +112,12 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
     inputs = int(rng.choice((1, 2) if step > 1 else _CHANNELS)) * step
     outputs = int(rng.choice((32, 64) if step > 1 else _CHANNELS))
     shape = (int(rng.choice(_SIDES)), int(rng.choice(_SIDES)), inputs)
-    if kernel.variant.startswith("winograd"):
-        sides = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16))
-        shape = (*sides[rng.integers(0, len(sides))], int(rng.integers(1, 6)) * 8)
+    if kernel.variant in _TILED:
+        sides = _TILED_SIDES[rng.integers(0, len(_TILED_SIDES))]
+        shape = (*sides, int(rng.integers(1, 6)) * 8)
         return (
             shape,
-            (int(rng.choice((2, 4, 6, 8))), 3, 3, shape[2]),
+            (int(rng.choice((2, 3, 4, 5, 6, 8))), 3, 3, shape[2]),
             Window((3, 3), padding=(1, 1, 1, 1)),
         )
     return shape, (outputs, *size, inputs), _window(rng, size, shape)
@@ -120,7 +125,7 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
 
 def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
     shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
-    if kernel.variant.endswith("2"):
+    if kernel.variant.endswith("rowpairs2"):
         shape = ((shape[0] + 1) // 2 * 2, (shape[1] + 1) // 2 * 2, shape[2])
         window = Window((3, 3), (2, 2), (1, 1), (0, 1, 0, 1))
     else:
@@ -158,7 +163,7 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
     conv = kernel.operation == "conv2d"
     x, w = (find_format(key) for key in kernel.formats)
     shape, weights, window = (_draw_conv if conv else _draw_depthwise)(rng, kernel)
-    formats = ("s8", "u8", "u4") if conv and not kernel.variant.startswith("wino") else ("s8", "u8")
+    formats = ("s8", "u8", "u4") if conv and kernel.variant not in _TILED else ("s8", "u8")
     stage = draw_stage(rng, kernel, formats)
     # Layers in a row, so that one may write over its input.
     repeats = 1

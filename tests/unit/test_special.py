@@ -102,9 +102,7 @@ def test_a_small_flash_gets_smaller_constants():
     graph = graph_of(Layer("Conv2D", (16, 16, 32), 32))
     assert fit_flash(graph, FAST, 0) == fit_flash(graph, FAST, 2**20) == {}
     assert "winograd4" in select_variant(graph, graph.nodes[0], FAST).function.name
-    medium, small = (fit_flash(graph, FAST, size)["layer"] for size in (60_000, 30_000))
-    assert "winograd2" in medium
-    assert "rows" in small
+    assert "packedtiles" in fit_flash(graph, FAST, 60_000)["layer"]
 
 
 def test_the_plan_has_room_for_scratch():

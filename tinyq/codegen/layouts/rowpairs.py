@@ -13,6 +13,7 @@ import numpy as np
 from tinyq.codegen.layouts import Arrangement, Table
 from tinyq.codegen.layouts.scaling import (
     Int64s,
+    Scaling,
     fold_scaling,
     fold_scaling_twice,
     pair_words,
@@ -31,7 +32,7 @@ def refuse(facts: Facts) -> str:
     weights = facts.operands[-1]
     if weights is None or "bias" not in facts.tables:
         return "the constants are no constants"
-    reach = sum_reach(facts, _by_channel(weights))
+    reach = sum_reach(facts, by_channel(weights))
     if facts.stage == "requantizetwice":
         return refuse_scaling_twice(facts, reach)
     return refuse_scaling(facts, reach)
@@ -41,12 +42,8 @@ def arrange(facts: Facts) -> Arrangement:
     """Ten words for each channel."""
     weights = facts.operands[-1]
     assert weights is not None
-    flat = _by_channel(weights)
-    if facts.stage == "requantizetwice":
-        scaling, addends, last = fold_scaling_twice(facts, flat.sum(1))
-    else:
-        scaling = fold_scaling(facts, flat.sum(1))
-        addends, last = np.full(len(flat), scaling.numbers["addend"]), scaling.bias
+    flat = by_channel(weights)
+    scaling, addends, last = fold(facts, flat)
     taps = flat.reshape(-1, 3, 3) << scaling.power
     upper, lower = pair_words(taps[:, 0], taps[:, 1]), pair_words(taps[:, 1], taps[:, 2])
     columns = np.stack([upper, lower], axis=2).reshape(len(flat), 6)
@@ -56,6 +53,15 @@ def arrange(facts: Facts) -> Arrangement:
     return Arrangement((Table("weights", words, comment),), scaling.numbers)
 
 
-def _by_channel(weights: np.ndarray) -> Int64s:
+def fold(facts: Facts, flat: Int64s) -> tuple[Scaling, Int64s, Int64s]:
+    """Scaling, addend of each channel, and its second bias or its shift."""
+    if facts.stage == "requantizetwice":
+        return fold_scaling_twice(facts, flat.sum(1))
+    scaling = fold_scaling(facts, flat.sum(1))
+    return scaling, np.full(len(flat), scaling.numbers["addend"]), scaling.bias
+
+
+def by_channel(weights: np.ndarray) -> Int64s:
+    """Weights as (channels, taps)."""
     flat: Int64s = weights.reshape(-1, weights.shape[-1]).T.astype(np.int64)
     return flat

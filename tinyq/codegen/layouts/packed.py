@@ -1,0 +1,126 @@
+"""Two channels by two weights in as few bits as the codes need: unpacked to int16 in RAM.
+
+The width is 8, 4, 2 or 1 bits: the least that holds every code, 1 for -1 and +1. A *byte word*
+holds (a0, b0, a1, b1), two neighbouring weights of two channels, as fields at the top of each byte;
+a word in flash has 8 / width byte words, the first one lowest in each byte. Fields at the top are
+codes times 2^gain, which goes into shift and biases. An odd last channel has the one before it as
+its neighbour, once more.
+
+For each pair of channels: two biases, two multipliers, or twice (shift, multiplier, addend) where
+the stage rounds twice; then the words. Weights follow the panel of activations, see `pairs`.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.pairs import order_panel
+from tinyq.codegen.layouts.scaling import (
+    Int64s,
+    fold_scaling,
+    fold_scaling_twice,
+    refuse_scaling,
+    refuse_scaling_twice,
+    sum_reach,
+    to_words,
+)
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+# log2 of what fields are multiplied by: those of one bit are +64 and -64.
+GAINS = MappingProxyType({8: 0, 4: 4, 2: 6, 1: 6})
+_NARROW = 4
+
+
+def refuse(facts: Facts) -> str:
+    """Why these constants do not fit, empty where they do."""
+    reason = refuse_channels(facts)
+    if reason:
+        return reason
+    weights = facts.operands[-1]
+    assert weights is not None
+    reach = sum_reach(facts, flatten(weights))
+    gain = GAINS[find_width(facts)]
+    if facts.stage != "requantizetwice":
+        return refuse_scaling(facts, reach, gain=gain)
+    if int(reach.max()) << gain >= 2**31:
+        return "accumulators are too large"
+    return refuse_scaling_twice(facts, reach)
+
+
+def arrange(facts: Facts) -> Arrangement:
+    """One stream of words; ``width``, and ``lift``: log2 of what accumulators still lack."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    width, sums = find_width(facts), flatten(weights).sum(1)
+    gain, zero = GAINS[width], facts.geometry.get("x_zero", 0)
+    if facts.stage == "requantizetwice":
+        scaling, addend, shift = fold_scaling_twice(facts, sums)
+        tail = np.stack([shift, scaling.multiplier, addend], axis=1)
+    else:
+        scaling = fold_scaling(facts, sums, gain)
+        tail = scaling.multiplier[:, None]
+    bias = (facts.tables["bias"].astype(np.int64) - zero * sums) << gain
+    paired = pair_channels(len(weights))
+    head = [to_words(bias)[paired], to_words(tail)[paired].reshape(len(paired), -1)]
+    body = pack_fields(join_channels(order_panel(facts, weights.astype(np.int64))), width)
+    stream = np.concatenate([*head, body], axis=1).reshape(-1)
+    comment = f"two channels: biases, multipliers, weights of {width} bits"
+    numbers = {**scaling.numbers, "width": width, "lift": scaling.power - gain}
+    return Arrangement((Table("weights", stream, comment),), MappingProxyType(numbers))
+
+
+def refuse_channels(facts: Facts) -> str:
+    """Why the channels cannot be taken in pairs, empty where they can."""
+    weights = facts.operands[-1]
+    if weights is None or "bias" not in facts.tables:
+        return "the constants are no constants"
+    if len(weights) < 2 or (len(weights) % 2 and facts.output.format.bits < 8):
+        return "the number of output channels is odd"
+    return ""
+
+
+def find_width(facts: Facts) -> int:
+    """Bits in which every code fits. One bit has no 0, and so no room for places that pad."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    ordered = order_panel(facts, weights.astype(np.int64))
+    if (np.abs(ordered) == 1).all():
+        return 1
+    low, high = int(weights.min()), int(weights.max())
+    return next(bits for bits in (2, 4, 8) if -(1 << bits - 1) <= low and high < 1 << bits - 1)
+
+
+def pair_channels(count: int) -> npt.NDArray[np.intp]:
+    """Channels of each pair, (pairs, 2); an odd last one comes with its predecessor."""
+    first = np.minimum(np.arange(0, count, 2), count - 2)
+    return np.stack([first, first + 1], axis=1)
+
+
+def join_channels(places: Int64s) -> Int64s:
+    """Byte words (pairs of channels, words, 4) of weights (channels, places)."""
+    both = places[pair_channels(len(places))]
+    joined: Int64s = both.reshape(len(both), 2, -1, 2).transpose(0, 2, 3, 1)
+    return joined.reshape(len(both), -1, 4)
+
+
+def pack_fields(joined: Int64s, width: int) -> npt.NDArray[np.uint32]:
+    """Words (pairs of channels, words) of byte words (pairs of channels, byte words, 4)."""
+    each = 8 // width
+    padded = np.pad(joined, ((0, 0), (0, -joined.shape[1] % each), (0, 0)))
+    fields = (padded < 0).astype(np.int64) if width == 1 else padded & ((1 << width) - 1)
+    shifts = np.arange(each)[:, None] * width + np.arange(4) * 8
+    shifted = fields.reshape(len(fields), -1, each, 4) << shifts
+    return to_words(shifted.sum((2, 3)))
+
+
+def flatten(weights: npt.NDArray[np.integer]) -> Int64s:
+    """Weights as (channels, places)."""
+    flat: Int64s = weights.reshape(len(weights), -1).astype(np.int64)
+    return flat
