@@ -21,10 +21,24 @@ from tinyq.commands.flash import flash
 from tinyq.commands.inspect import inspect
 from tinyq.commands.measure import measure
 from tinyq.commands.methods import methods
+from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
 from tinyq.errors import TinyqError
 
-COMMANDS = (demo, quantize, build, flash, measure, diff, inspect, boards, methods, export, doctor)
+COMMANDS = (
+    demo,
+    quantize,
+    build,
+    flash,
+    measure,
+    profile,
+    diff,
+    inspect,
+    boards,
+    methods,
+    export,
+    doctor,
+)
 
 app = typer.Typer(
     name="tinyq",

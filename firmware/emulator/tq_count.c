@@ -6,6 +6,7 @@
  *   mark    address of tq_profile_mark: mark i = 0 .. layers of that inference, in order
  *   layers  marks of one inference minus one
  *   skip    addresses FROM <= a < TO that belong to the marks themselves and to no layer
+ *   flash   addresses FROM <= a < TO of the code memory; asks for the lines `cost` below
  *
  * QEMU translates straight runs of instructions and leaves them only at their end, because firmware
  * that works raises no fault in the middle. So a counter per run is exact for each instruction in it:
@@ -19,54 +20,33 @@
  *   total,INSTRUCTIONS          all of them
  *   layer,INDEX,SUM,MIN,MAX     over the complete inferences, without skipped addresses
  *   address,HEX,COUNT
+ *   cost,LAYER,HEX,EXECUTIONS,TAKEN,FLASH_LOADS,OTHER_LOADS,STORES
  *
- * The few declarations of QEMU's plugin interface below stand for its header, which distributions
- * leave out. Interface version 1 (QEMU 4.2 .. 8.2) adds inline; from version 2 on (QEMU 9) that
- * function is gone, and TQ_COUNT_BY_CALL counts by calls that every version has.
+ * A `cost` is what one instruction did in one layer of the first complete inference. TAKEN is how
+ * often it was the last of its run and the next run did not start behind it, which is a branch for
+ * every instruction set. Loads and stores are accesses: a load of two registers makes two. These
+ * are counted by a call for each run and access, apart from the counters above.
+ *
+ * Interface version 1 (QEMU 4.2 .. 8.2) adds inline; from version 2 on (QEMU 9) that function is
+ * gone, and TQ_COUNT_BY_CALL counts by calls that every version has.
  *
  * Source: QEMU documentation, "QEMU TCG Plugins".
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef TQ_PLUGIN_VERSION
-#define TQ_PLUGIN_VERSION 1
-#endif
+#include "tq_qemu.h"
+
 #if TQ_PLUGIN_VERSION >= 2
 #define TQ_COUNT_BY_CALL
 #endif
 
 #define EXPORTED __attribute__((visibility("default")))
 #define UNUSED __attribute__((unused))
-
-/* ---- QEMU's plugin interface ---- */
-
-typedef uint64_t plugin_id;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-enum { NO_REGISTERS = 0 };
-enum { ADD_U64 = 0 };
-
-typedef void (*translate_callback)(plugin_id id, struct qemu_plugin_tb *block);
-typedef void (*execute_callback)(unsigned int core, void *data);
-typedef void (*exit_callback)(plugin_id id, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, translate_callback callback);
-void qemu_plugin_register_atexit_cb(plugin_id id, exit_callback callback, void *data);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, execute_callback callback,
-                                          int registers, void *data);
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *block, int operation,
-                                              void *counter, uint64_t operand);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *instruction,
-                                            execute_callback callback, int registers, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *instruction);
 
 EXPORTED extern int qemu_plugin_version;
 EXPORTED int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv);
@@ -75,10 +55,28 @@ int qemu_plugin_version = TQ_PLUGIN_VERSION;
 
 /* ---- what is counted ---- */
 
+/* What one instruction did in one layer. */
+typedef struct {
+    uint64_t executions;
+    uint64_t taken;
+    uint64_t flash_loads;
+    uint64_t other_loads;
+    uint64_t stores;
+} cost;
+
+/* An instruction, however often it is translated. */
+typedef struct site {
+    struct site *next; /* with the same hash */
+    uint64_t address;
+    cost **costs; /* [layers], NULL where it did not run */
+} site;
+
 typedef struct translated_run {
     struct translated_run *next;
     uint64_t executions;
     uint64_t counted; /* instructions outside the skipped addresses */
+    uint64_t end;     /* address behind the last instruction */
+    site **sites;     /* [length], NULL when no costs are asked for */
     size_t length;
     uint64_t addresses[];
 } translated_run;
@@ -95,7 +93,7 @@ typedef struct {
     uint64_t to;
 } address_range;
 
-enum { RANGES = 16 };
+enum { RANGES = 16, HASHES = 4096 };
 
 static struct {
     const char *out;
@@ -104,6 +102,7 @@ static struct {
     size_t layers;
     address_range skip[RANGES];
     size_t skips;
+    address_range flash; /* empty: no costs */
 } settings;
 
 static translated_run *translated; /* newest first */
@@ -112,6 +111,9 @@ static layer_count *layer_counts;  /* [layers] */
 static uint64_t complete_runs;
 static size_t next_mark; /* 0 .. layers; layers + 1 while no inference is under way */
 static uint64_t counted_at_mark;
+static site *sites[HASHES];
+static const translated_run *last_run;
+static int is_arm; /* or RISC-V */
 
 static void fail(const char *problem, const char *text)
 {
@@ -128,14 +130,124 @@ static void *allocate(size_t bytes)
     return memory;
 }
 
+static int lies_in(const address_range *range, uint64_t address)
+{
+    return address >= range->from && address < range->to;
+}
+
 static int is_skipped(uint64_t address)
 {
     for (size_t i = 0; i < settings.skips; i++) {
-        if (address >= settings.skip[i].from && address < settings.skip[i].to) {
+        if (lies_in(&settings.skip[i], address)) {
             return 1;
         }
     }
     return 0;
+}
+
+/* ---- costs of single instructions ---- */
+
+static site *find_site(uint64_t address)
+{
+    site **hashed = &sites[(address / 2) % HASHES];
+    for (site *found = *hashed; found != NULL; found = found->next) {
+        if (found->address == address) {
+            return found;
+        }
+    }
+    site *added = allocate(sizeof *added);
+    added->address = address;
+    added->next = *hashed;
+    *hashed = added;
+    return added;
+}
+
+/* Whether a layer of the inference whose costs are asked for is under way: layer next_mark - 1. */
+static int in_layer(void)
+{
+    return complete_runs == 0 && next_mark > 0 && next_mark <= settings.layers;
+}
+
+static cost *find_cost(site *of)
+{
+    if (of->costs == NULL) {
+        of->costs = allocate((settings.layers + 1) * sizeof *of->costs);
+    }
+    cost **found = &of->costs[next_mark - 1];
+    if (*found == NULL) {
+        *found = allocate(sizeof **found);
+    }
+    return *found;
+}
+
+static void enter_run(unsigned int core, void *data)
+{
+    const translated_run *run = data;
+    (void)core;
+    if (in_layer()) {
+        if (last_run != NULL && last_run->end != run->addresses[0]) {
+            find_cost(last_run->sites[last_run->length - 1])->taken++;
+        }
+        for (size_t i = 0; i < run->length; i++) {
+            find_cost(run->sites[i])->executions++;
+        }
+    }
+    last_run = run;
+}
+
+static void access_memory(unsigned int core, uint32_t access, uint64_t address, void *data)
+{
+    (void)core;
+    if (!in_layer()) {
+        return;
+    }
+    cost *found = find_cost(data);
+    if (qemu_plugin_mem_is_store(access)) {
+        found->stores++;
+    } else if (lies_in(&settings.flash, address)) {
+        found->flash_loads++;
+    } else {
+        found->other_loads++;
+    }
+}
+
+/* Forget the costs of an inference that a reset has cut off. */
+static void forget_costs(void)
+{
+    for (size_t i = 0; i < HASHES; i++) {
+        for (site *of = sites[i]; of != NULL; of = of->next) {
+            for (size_t layer = 0; of->costs != NULL && layer < settings.layers; layer++) {
+                free(of->costs[layer]);
+                of->costs[layer] = NULL;
+            }
+        }
+    }
+}
+
+/* Bytes of an instruction. Older versions of QEMU add the next one's start to the size of an
+ * instruction at the end of a page, so that only the first two bytes tell. */
+static uint64_t size_of(const struct qemu_plugin_insn *instruction)
+{
+#if TQ_PLUGIN_VERSION >= 2
+    return qemu_plugin_insn_size(instruction);
+#else
+    uint16_t start;
+    memcpy(&start, qemu_plugin_insn_data(instruction), sizeof start);
+    return (is_arm ? start >= 0xe800u : (start & 3u) == 3u) ? 4 : 2;
+#endif
+}
+
+static void watch_sites(struct qemu_plugin_tb *block, translated_run *run)
+{
+    struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(block, run->length - 1);
+    run->end = qemu_plugin_insn_vaddr(last) + size_of(last);
+    run->sites = allocate(run->length * sizeof *run->sites);
+    for (size_t i = 0; i < run->length; i++) {
+        run->sites[i] = find_site(run->addresses[i]);
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(block, i), access_memory,
+                                         NO_REGISTERS, READ_AND_WRITE, run->sites[i]);
+    }
+    qemu_plugin_register_vcpu_tb_exec_cb(block, enter_run, NO_REGISTERS, run);
 }
 
 /* ---- while the firmware runs ---- */
@@ -145,6 +257,9 @@ static void start_inference(unsigned int core, void *data)
     (void)core;
     (void)data;
     next_mark = 0;
+    if (complete_runs == 0) {
+        forget_costs();
+    }
 }
 
 static void commit_inference(void)
@@ -217,6 +332,9 @@ static void translate(plugin_id id, struct qemu_plugin_tb *block)
         }
     }
     count_executions(block, run);
+    if (settings.flash.to > settings.flash.from) {
+        watch_sites(block, run);
+    }
 }
 
 /* ---- at the end ---- */
@@ -266,6 +384,20 @@ static uint64_t write_addresses(FILE *file)
     return total;
 }
 
+static void write_costs(FILE *file, const site *of)
+{
+    for (size_t layer = 0; of->costs != NULL && layer < settings.layers; layer++) {
+        const cost *it = of->costs[layer];
+        if (it != NULL && !is_skipped(of->address)) {
+            fprintf(file,
+                    "cost,%zu,%" PRIx64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
+                    "\n",
+                    layer, of->address, it->executions, it->taken, it->flash_loads, it->other_loads,
+                    it->stores);
+        }
+    }
+}
+
 static void write_counts(plugin_id id, void *data)
 {
     FILE *file = fopen(settings.out, "w");
@@ -280,6 +412,11 @@ static void write_counts(plugin_id id, void *data)
         const layer_count *layer = &layer_counts[i];
         fprintf(file, "layer,%zu,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", i, layer->sum, layer->min,
                 layer->max);
+    }
+    for (size_t i = 0; i < HASHES; i++) {
+        for (const site *of = sites[i]; of != NULL; of = of->next) {
+            write_costs(file, of);
+        }
     }
     const uint64_t total = write_addresses(file);
     fprintf(file, "total,%" PRIu64 "\n", total);
@@ -299,18 +436,24 @@ static uint64_t parse_number(const char *text, char **end)
     return number;
 }
 
-static void add_skip(const char *text)
+static address_range parse_range(const char *text)
 {
     char *end;
+    address_range range;
+    range.from = parse_number(text, &end);
+    if (*end != '-') {
+        fail("not FROM-TO", text);
+    }
+    range.to = parse_number(end + 1, &end);
+    return range;
+}
+
+static void add_skip(const char *text)
+{
     if (settings.skips == RANGES) {
         fail("too many skip ranges", text);
     }
-    address_range *range = &settings.skip[settings.skips++];
-    range->from = parse_number(text, &end);
-    if (*end != '-') {
-        fail("skip is not FROM-TO", text);
-    }
-    range->to = parse_number(end + 1, &end);
+    settings.skip[settings.skips++] = parse_range(text);
 }
 
 static void parse_setting(const char *text)
@@ -331,6 +474,8 @@ static void parse_setting(const char *text)
         settings.layers = (size_t)parse_number(value, &end);
     } else if (strncmp(text, "skip=", 5) == 0) {
         add_skip(value);
+    } else if (strncmp(text, "flash=", 6) == 0) {
+        settings.flash = parse_range(value);
     } else {
         fail("unknown setting", text);
     }
@@ -338,7 +483,7 @@ static void parse_setting(const char *text)
 
 int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv)
 {
-    (void)info;
+    is_arm = strcmp(info->target_name, "arm") == 0;
     for (int i = 0; i < argc; i++) {
         parse_setting(argv[i]);
     }

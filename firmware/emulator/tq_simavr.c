@@ -2,10 +2,11 @@
  * are counted per address and per layer.
  *
  * Called as tq_simavr image=FILE,mcu=NAME,clock=HZ[,out=FILE,run=ADDRESS,mark=ADDRESS,layers=N,
- *                     skip=FROM-TO,...]
+ *                     skip=FROM-TO,...,flash=FROM-TO]
  *
  *   image   the flash from address 0, a raw binary
- *   others  as in tq_count.c, whose lines FILE has as well; addresses are in bytes
+ *   others  as in tq_count.c, whose lines FILE has as well; addresses are in bytes, and the lines
+ *           `cost` say nothing of loads and stores, which are instructions of their own here
  *
  * A reset of the chip starts it anew with the flash that it was given. The program ends with standard
  * input or by SIGTERM.
@@ -44,7 +45,13 @@ static struct {
     size_t layers;
     uint32_t skip[RANGES][2];
     size_t skips;
+    int costs; /* whether they are asked for */
 } settings;
+
+typedef struct {
+    uint64_t executions;
+    uint64_t taken;
+} cost;
 
 static uint64_t *executions;      /* [flash words] */
 static uint8_t *skipped;          /* [flash words] */
@@ -53,6 +60,10 @@ static layer_count *layer_counts; /* [layers] */
 static uint64_t complete_runs;
 static size_t next_mark; /* 0 .. layers; layers + 1 while no inference is under way */
 static uint64_t counted_at_mark;
+static cost *costs; /* [layers][flash words], of the first complete inference */
+static size_t flash_words;
+static uint32_t last_address;
+static uint32_t behind_last; /* address of the instruction after the last one */
 
 static avr_irq_t *line_input;
 static int line_ready = 1; /* the chip's receive buffer has room */
@@ -111,12 +122,36 @@ static void pass_mark(void)
     next_mark++;
 }
 
-static void count(uint32_t address)
+/* Whether an instruction has two words: LDS, STS, JMP, CALL. */
+static int is_long(uint16_t word)
 {
+    return (word & 0xfc0fu) == 0x9000u || (word & 0xfe0cu) == 0x940cu;
+}
+
+static void add_cost(const avr_t *avr, uint32_t address)
+{
+    if (complete_runs == 0 && next_mark > 0 && next_mark <= settings.layers) {
+        cost *layer = &costs[(next_mark - 1) * flash_words];
+        layer[last_address / 2].taken += address != behind_last;
+        layer[address / 2].executions++;
+    }
+    const uint16_t word = (uint16_t)(avr->flash[address] | avr->flash[address + 1] << 8);
+    last_address = address;
+    behind_last = address + (is_long(word) ? 4 : 2);
+}
+
+static void count(const avr_t *avr, uint32_t address)
+{
+    if (costs != NULL) {
+        add_cost(avr, address);
+    }
     if (address == settings.mark) {
         pass_mark();
     } else if (address == settings.run) {
         next_mark = 0;
+        if (costs != NULL && complete_runs == 0) {
+            memset(costs, 0, settings.layers * flash_words * sizeof *costs);
+        }
     }
     executions[address / 2]++;
     counted += !skipped[address / 2];
@@ -139,6 +174,12 @@ static void write_counts(size_t words)
         if (executions[i] > 0) {
             fprintf(file, "address,%zx,%" PRIu64 "\n", 2 * i, executions[i]);
             total += executions[i];
+        }
+    }
+    for (size_t i = 0; costs != NULL && i < settings.layers * flash_words; i++) {
+        if (costs[i].executions > 0 && !skipped[i % flash_words]) {
+            fprintf(file, "cost,%zu,%zx,%" PRIu64 ",%" PRIu64 ",0,0,0\n", i / flash_words,
+                    2 * (i % flash_words), costs[i].executions, costs[i].taken);
         }
     }
     fprintf(file, "total,%" PRIu64 "\n", total);
@@ -274,6 +315,8 @@ static void parse_setting(const char *text)
         settings.layers = parse_number(value, &end);
     } else if (strncmp(text, "skip=", 5) == 0) {
         add_skip(value);
+    } else if (strncmp(text, "flash=", 6) == 0) {
+        settings.costs = 1;
     } else {
         fail("unknown setting", text);
     }
@@ -306,6 +349,10 @@ static avr_t *start_chip(void)
     connect_line(avr);
     executions = allocate(avr->flashend / 2 + 1, sizeof *executions);
     skipped = allocate(avr->flashend / 2 + 1, 1);
+    flash_words = avr->flashend / 2 + 1;
+    if (settings.costs) {
+        costs = allocate((settings.layers + 1) * flash_words, sizeof *costs);
+    }
     for (size_t i = 0; i < settings.skips; i++) {
         for (uint32_t at = settings.skip[i][0]; at < settings.skip[i][1]; at += 2) {
             skipped[at / 2] = 1;
@@ -330,7 +377,7 @@ int main(int argc, char **argv)
     avr->run_cycle_limit = 1; /* return after each instruction */
     while (!ended && state != cpu_Done && state != cpu_Crashed && feed()) {
         for (int i = 0; i < POLL_INSTRUCTIONS && state == cpu_Running; i++) {
-            count(avr->pc);
+            count(avr, avr->pc);
             state = avr_run(avr);
         }
         if (state == cpu_Sleeping) {

@@ -86,6 +86,27 @@ def open_link(image: Image, target: str, *, counting: bool = False) -> Link:
     return link
 
 
+def open_profiler(image: Image) -> Link:
+    """Boot an image in its board's emulator and count what each instruction does.
+
+    Args:
+        image: The built firmware.
+
+    Raises:
+        LinkError: If the board has no emulator, or the device does not answer as it should.
+        ToolMissing: If the emulator or a C compiler is not installed.
+    """
+    name = default_target(image.board)
+    if name not in EMULATORS:
+        raise LinkError(
+            f"target {name} counts no instructions",
+            where=f"board {image.board.name}",
+            remedy="build for a board with an emulator (`tinyq boards`)",
+        )
+    link: Link = _load(name).open(image, "", counting=True, costs=True)
+    return link
+
+
 def default_target(board: Board) -> str:
     """Return what runs the image of a board unless told otherwise: its emulator, or the host.
 

@@ -19,6 +19,7 @@ from tinyq.resources import FIRMWARE
 from tinyq.targets.symbols import Functions, Symbol
 
 _SOURCE = FIRMWARE / "emulator" / "tq_count.c"
+_HEADER = FIRMWARE / "emulator" / "tq_qemu.h"
 _COMPILERS = ("cc", "gcc", "clang")
 # What a mark executes belongs to no layer: the mark, and the clock that it reads.
 _SKIPPED = ("tq_profile_mark", "tq_port_cycles")
@@ -40,6 +41,29 @@ class LayerCount:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressCost:
+    """What one instruction did in one layer of one inference.
+
+    Args:
+        layer: Layer, from 0.
+        address: The instruction's.
+        executions: How often it was executed, a failed condition included.
+        taken: How often something else than the next instruction followed.
+        flash_loads: Reads of the code memory; a load of two registers makes two.
+        other_loads: Reads of RAM and peripherals.
+        stores: Writes.
+    """
+
+    layer: int
+    address: int
+    executions: int
+    taken: int
+    flash_loads: int
+    other_loads: int
+    stores: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstructionCounts:
     """Executed instructions.
 
@@ -52,12 +76,14 @@ class InstructionCounts:
         layers: One count per layer.
         functions: Instructions per function of the image, most first.
         total: Instructions in all.
+        costs: Of the first inference, per layer and instruction; empty where not asked for.
     """
 
     runs: int
     layers: tuple[LayerCount, ...]
     functions: Mapping[str, int]
     total: int
+    costs: tuple[AddressCost, ...] = ()
 
     @property
     def per_run(self) -> int:
@@ -65,7 +91,9 @@ class InstructionCounts:
         return sum(layer.total for layer in self.layers) // self.runs if self.runs else 0
 
 
-def plugin_arguments(qemu: str, functions: Functions, layers: int, out: Path) -> list[str]:
+def plugin_arguments(
+    qemu: str, functions: Functions, layers: int, out: Path, flash: range | None = None
+) -> list[str]:
     """Return the arguments that make QEMU count, and build the plugin when there is none yet.
 
     Args:
@@ -73,6 +101,7 @@ def plugin_arguments(qemu: str, functions: Functions, layers: int, out: Path) ->
         functions: Functions of the image.
         layers: Layers of the model.
         out: File that QEMU writes when it exits.
+        flash: Addresses of the code memory, if the costs of single instructions are wanted.
 
     Raises:
         ToolMissing: If no C compiler is installed.
@@ -81,17 +110,18 @@ def plugin_arguments(qemu: str, functions: Functions, layers: int, out: Path) ->
     Twin: qemu_plugin_install in firmware/emulator/tq_count.c.
     """
     plugin = build_plugin(find_interface(qemu))
-    words = [f"file={plugin}", *settings(functions, layers, out)]
+    words = [f"file={plugin}", *settings(functions, layers, out, flash)]
     return ["-plugin", ",".join(map(_escape, words))]
 
 
-def settings(functions: Functions, layers: int, out: Path) -> list[str]:
+def settings(functions: Functions, layers: int, out: Path, flash: range | None = None) -> list[str]:
     """Return what a counter must know of an image, as words NAME=VALUE.
 
     Args:
         functions: Functions of the image.
         layers: Layers of the model.
         out: File that the counter writes.
+        flash: Addresses of the code memory, if the costs of single instructions are wanted.
 
     Raises:
         LinkError: If the image has no marks.
@@ -105,6 +135,7 @@ def settings(functions: Functions, layers: int, out: Path) -> list[str]:
         f"mark={mark.address:#x}",
         f"layers={layers}",
     ]
+    words += [f"flash={flash.start:#x}-{flash.stop:#x}"] if flash else []
     return words + [f"skip={_range(functions.find(name))}" for name in _SKIPPED]
 
 
@@ -138,7 +169,8 @@ def build_plugin(interface: int) -> Path:
             remedy="apt-get install gcc libc6-dev (macOS: xcode-select --install)",
         )
     flags = _plugin_flags(interface)
-    identity = "\0".join([compiler, *flags]).encode() + _SOURCE.read_bytes()
+    identity = "\0".join([compiler, *flags]).encode()
+    identity += _SOURCE.read_bytes() + _HEADER.read_bytes()
     plugin = cache_folder() / f"tq_count-{hashlib.sha256(identity).hexdigest()[:16]}.so"
     if not plugin.exists():
         _compile([compiler, *flags], plugin)
@@ -160,11 +192,14 @@ def read(file: Path, functions: Functions, layers: int) -> InstructionCounts:
     """
     numbers: dict[str, int] = {}
     counted: list[LayerCount] = []
+    costs: list[AddressCost] = []
     by_function: Counter[str] = Counter()
     for line in _read_lines(file):
         kind, *fields = line.split(",")
         if kind == "layer":
             counted.append(LayerCount(*map(int, fields[1:])))
+        elif kind == "cost":
+            costs.append(AddressCost(int(fields[0]), int(fields[1], 16), *map(int, fields[2:])))
         elif kind == "address":
             by_function[functions.name_at(int(fields[0], 16))] += int(fields[1])
         else:
@@ -172,7 +207,11 @@ def read(file: Path, functions: Functions, layers: int) -> InstructionCounts:
     if "total" not in numbers or len(counted) != layers:
         raise LinkError("the emulator's counts are cut off", where=str(file))
     return InstructionCounts(
-        numbers["runs"], tuple(counted), dict(by_function.most_common()), numbers["total"]
+        runs=numbers["runs"],
+        layers=tuple(counted),
+        functions=dict(by_function.most_common()),
+        total=numbers["total"],
+        costs=tuple(sorted(costs, key=lambda cost: (cost.layer, cost.address))),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinyq.boards import Board
     from tinyq.build import Image
 
 
@@ -45,9 +46,10 @@ class EmulatorLink(Session):
     Args:
         image: Firmware of a board with an emulated twin.
         counting: Load the counting plugin.
+        costs: Count what each instruction does as well, which takes longer.
     """
 
-    def __init__(self, image: Image, *, counting: bool) -> None:
+    def __init__(self, image: Image, *, counting: bool, costs: bool = False) -> None:
         identity = read_identity(image.elf)
         if identity is None:
             raise LinkError("the image is no ELF", where=str(image.elf), remedy="build it again")
@@ -59,7 +61,11 @@ class EmulatorLink(Session):
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             self._counts_file = folder / "counts.csv"
             command += counts.plugin_arguments(
-                command[0], read_functions(image.elf), identity.layers, self._counts_file
+                command[0],
+                read_functions(image.elf),
+                identity.layers,
+                self._counts_file,
+                code_memory(image.board) if costs else None,
             )
         where = f"{Path(command[0]).name} -machine {image.board.qemu_machine}"
         super().__init__(lambda: ProcessStream(command), where, identity)
@@ -80,13 +86,16 @@ class EmulatorLink(Session):
         return counts.read(self._counts_file, read_functions(self._elf), self._info.layers)
 
 
-def open(image: Image, address: str = "", *, counting: bool = False) -> EmulatorLink:  # noqa: A001
+def open(  # noqa: A001
+    image: Image, address: str = "", *, counting: bool = False, costs: bool = False
+) -> EmulatorLink:
     """Boot the image in QEMU and greet it.
 
     Args:
         image: Firmware of a board that names a QEMU machine.
         address: Must be empty.
         counting: Count executed instructions.
+        costs: When counting, count what each instruction does as well, which takes longer.
 
     Raises:
         ToolMissing: If QEMU, or for counting a C compiler, is not installed.
@@ -94,7 +103,12 @@ def open(image: Image, address: str = "", *, counting: bool = False) -> Emulator
     """
     if address:
         raise LinkError(f"target qemu takes no address, not {address!r}", remedy="say qemu")
-    return EmulatorLink(image, counting=counting)
+    return EmulatorLink(image, counting=counting, costs=costs)
+
+
+def code_memory(board: Board) -> range:
+    """Return the addresses of a board's code memory."""
+    return range(board.flash_origin, board.flash_origin + board.flash_bytes)
 
 
 def _find_emulator(emulator: _Emulator) -> str:

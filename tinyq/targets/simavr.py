@@ -33,9 +33,10 @@ class SimavrLink(Session):
     Args:
         image: Firmware of a board with an emulated twin.
         counting: Write the counts when it ends.
+        costs: Count what each instruction does as well.
     """
 
-    def __init__(self, image: Image, *, counting: bool) -> None:
+    def __init__(self, image: Image, *, counting: bool, costs: bool = False) -> None:
         identity = read_identity(image.elf)
         if identity is None:
             raise LinkError("the image is no ELF", where=str(image.elf), remedy="build it again")
@@ -47,7 +48,10 @@ class SimavrLink(Session):
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             self._counts_file = folder / "counts.csv"
             command += counts.settings(
-                read_functions(image.elf), identity.layers, self._counts_file
+                read_functions(image.elf),
+                identity.layers,
+                self._counts_file,
+                range(image.board.flash_bytes) if costs else None,
             )
         super().__init__(
             lambda: ProcessStream(command), f"simavr {image.board.simavr_mcu}", identity
@@ -65,13 +69,16 @@ class SimavrLink(Session):
         return counts.read(self._counts_file, read_functions(self._elf), self._info.layers)
 
 
-def open(image: Image, address: str = "", *, counting: bool = False) -> SimavrLink:  # noqa: A001
+def open(  # noqa: A001
+    image: Image, address: str = "", *, counting: bool = False, costs: bool = False
+) -> SimavrLink:
     """Boot the image in simavr and greet it.
 
     Args:
         image: Firmware of a board that names a chip of simavr.
         address: Must be empty.
         counting: Count executed instructions.
+        costs: When counting, count what each instruction does as well.
 
     Raises:
         ToolMissing: If a C compiler or the library is not installed.
@@ -79,7 +86,7 @@ def open(image: Image, address: str = "", *, counting: bool = False) -> SimavrLi
     """
     if address:
         raise LinkError(f"target simavr takes no address, not {address!r}", remedy="say simavr")
-    return SimavrLink(image, counting=counting)
+    return SimavrLink(image, counting=counting, costs=costs)
 
 
 def chip_command(image: Image) -> list[str]:
