@@ -6,12 +6,11 @@ the output, so that the serial line carries eight bytes; the reference must give
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
-from elftools.elf.elffile import ELFFile
 
 from tinyq import reference
 from tinyq.arithmetic import fold_affine
@@ -26,6 +25,7 @@ from tinyq.ops import OPERATIONS
 from tinyq.ops.output import Accumulating, Requantize, Threshold
 from tinyq.ops.window import Window, same_padding
 from tinyq.plan import find_views
+from tinyq.sections import function_sizes
 from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
 
@@ -122,7 +122,7 @@ def make_graph(layer: Layer, name: str, x: str, w: str) -> Graph:
     """A graph of the layer with random constants that spread the output over its codes."""
     rng = np.random.default_rng(1)
     entry, weights = find_format(x), find_format(w)
-    zero = 0 if entry.step == 2 else -3
+    zero = 0 if entry.step == 2 else max(entry.lo, -3)
     stage = Threshold() if entry.step == 2 else Requantize("s8", 1.0, -5, -128, 127)
     builder = GraphBuilder.start(name, TensorType(layer.shape, entry, None, zero))
     count = 2 if len(layer.shape) > 1 else 64
@@ -298,20 +298,9 @@ def _expect(graph: Graph) -> int:
 
 def _measure_code(elf: Path) -> dict[str, int]:
     """Bytes of the functions of each source file."""
-    sizes: dict[str, int] = {}
-    for name, size in _list_functions(elf):
-        sizes[name] = sizes.get(name, 0) + size
-    return sizes
-
-
-def _list_functions(elf: Path) -> Iterator[tuple[str, int]]:
-    with elf.open("rb") as stream:
-        source = ""
-        for symbol in ELFFile(stream).get_section_by_name(".symtab").iter_symbols():
-            kind = symbol["st_info"]["type"]
-            if kind == "STT_FILE":
-                source = symbol.name
-            elif kind == "STT_FUNC" and symbol["st_info"]["bind"] == "STB_LOCAL":
-                yield source, symbol["st_size"]
-            elif kind == "STT_FUNC" and symbol.name.endswith("_run"):
-                yield f"{symbol.name.removesuffix('_run')}.c", symbol["st_size"]
+    found = function_sizes(elf)
+    runs = {name.removesuffix("_run"): size for name, size in found[""].items()}
+    return {
+        source: sum(sizes.values()) + runs.get(source.removesuffix(".c"), 0)
+        for source, sizes in found.items()
+    } | {f"{name}.c": size for name, size in runs.items() if f"{name}.c" not in found}

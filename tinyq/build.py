@@ -193,20 +193,20 @@ def check_budget(image: Image, flash_costs: Costs = (), ram_costs: Costs = ()) -
         BudgetError: Flash or RAM is too small; names up to three layers that cost most.
     """
     board = image.board
-    faults = [
-        _describe_excess(name, needed, limit, costs)
-        for name, needed, limit, costs in (
-            ("flash", image.flash_bytes, board.flash_bytes, flash_costs),
-            ("RAM", image.ram_bytes, board.ram_bytes, ram_costs),
-        )
-        if limit and needed > limit
-    ]
+    memories = (
+        ("flash", image.flash_bytes, board.flash_bytes, flash_costs),
+        ("RAM", image.ram_bytes, board.ram_bytes, ram_costs),
+    )
+    excess = [max(needed - limit, 0) if limit else 0 for _, needed, limit, _ in memories]
+    faults = [_describe_excess(*it) for it, over in zip(memories, excess, strict=True) if over]
     if faults:
-        raise BudgetError(
+        error = BudgetError(
             "; ".join(faults),
             where=f"board {board.name}",
             remedy="give these layers fewer bits or channels, or choose a larger board",
         )
+        error.flash_excess, error.ram_excess = excess
+        raise error
 
 
 def _describe_excess(memory: str, needed: int, limit: int, costs: Costs) -> str:
@@ -254,7 +254,7 @@ def _make_plan(sources: SourceFiles, board: Board, options: BuildOptions) -> _Pl
     return _Plan(
         board=board,
         compiler=compiler,
-        toolchain=_ask_version(compiler),
+        toolchain=ask_version(compiler),
         files=files,
         sources=tuple(sorted(path for path in files if path.suffix == ".c")),
         cflags=cflags,
@@ -446,7 +446,8 @@ def _write_files(files: SourceFiles, folder: Path) -> None:
         target.write_text(text, "utf-8", newline="\n")
 
 
-def _ask_version(compiler: Path) -> str:
+def ask_version(compiler: Path) -> str:
+    """Return name and version as a compiler prints them."""
     done = subprocess.run([str(compiler), "--version"], capture_output=True, text=True)
     return (done.stdout.splitlines() or [compiler.name])[0].strip()
 

@@ -11,7 +11,6 @@ An execution is a model and a place, written ``PATH@PLACE``:
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,15 @@ from tinyq.inspect import describe_node
 from tinyq.measure import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, load_model
 from tinyq.passes.drop_dead_nodes import drop_dead_nodes
-from tinyq.project import MANIFEST, Project, build_for_host, create_project, open_project
+from tinyq.project import (
+    MANIFEST,
+    Project,
+    Selection,
+    build_for_host,
+    create_project,
+    open_project,
+    repeat_kernels,
+)
 from tinyq.targets import default_target, open_link
 
 PLACES = ("reference", "c", "litert")
@@ -303,14 +310,14 @@ def _open_project(folder: Path, place: str) -> Execution:
     name = f"{folder}@{place}"
     if place == "reference":
         return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
-    kernels = _kernels(folder)
     if place in ("c", "host"):
         board, place = find_board("host"), "host"
     whole = _project_answer(project, place)
     # A board keeps its firmware, and a foreign library is known to its build folder alone.
-    if place.startswith("serial") or (ISA in kernels and place != "host"):
+    if place.startswith("serial") or (ISA in project.isas and place != "host"):
         return Execution(name, graph, graph.outputs, whole)
-    parts = _built_answer(graph, board, place, None if place == "host" else kernels)
+    kernels = None if place == "host" else repeat_kernels(project)
+    parts = _built_answer(graph, board, place, kernels)
 
     def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
         inner = [layer for layer in layers if layer not in graph.outputs]
@@ -319,11 +326,6 @@ def _open_project(folder: Path, place: str) -> Execution:
         return found | dict(whole(outer, inputs) if outer else {})
 
     return Execution(name, graph, _layers(graph), answer)
-
-
-def _kernels(folder: Path) -> tuple[str, ...]:
-    manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    return tuple(manifest.get("kernels", ()))
 
 
 def _project_answer(project: Project, place: str) -> Answer:
@@ -342,7 +344,7 @@ def _project_answer(project: Project, place: str) -> Answer:
 
 
 def _built_answer(
-    graph: Graph, board: Board, place: str, kernels: tuple[str, ...] | None = None
+    graph: Graph, board: Board, place: str, kernels: Selection | None = None
 ) -> Answer:
     """Layers of generated C: the graph is cut behind each and built by itself."""
 

@@ -58,7 +58,13 @@ class BoardError(TinyqError):
 
 
 class BudgetError(TinyqError):
-    """A model does not fit into the flash or RAM of its board."""
+    """A model does not fit into the flash or RAM of its board.
+
+    `flash_excess` and `ram_excess` are the bytes that it is too large by, 0 where it fits.
+    """
+
+    flash_excess: int = 0
+    ram_excess: int = 0
 
 
 class ToolMissing(TinyqError):  # noqa: N818  (a missing tool is the name of the thing)

@@ -23,7 +23,13 @@ import tinyq
 from tinyq import reference
 from tinyq.boards import find_board
 from tinyq.build import BuildOptions, Image, render_settings
-from tinyq.codegen import SourceTree, emit
+from tinyq.codegen import (
+    GENERIC,
+    SourceTree,
+    choose_kernels,
+    emit,
+    gather_candidates,
+)
 from tinyq.codegen.rendering import make_environment
 from tinyq.errors import TinyqError
 from tinyq.folders import check_replaceable, stage
@@ -141,7 +147,8 @@ def _list_project(graph: Graph, tree: SourceTree) -> Files:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_manifest(graph, plan(graph), image, folder / MANIFEST)
+        choice = choose_kernels(graph, gather_candidates(graph, GENERIC))
+        write_manifest(graph, plan(graph), image, folder / MANIFEST, choice, GENERIC)
         save_graph(graph, folder / GRAPH)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -26,9 +26,9 @@ from tinyq.errors import DataError, LinkError
 from tinyq.formats import Codes
 from tinyq.graph import Graph, Node
 from tinyq.inspect import describe_node
-from tinyq.project import Project, build_for_host
+from tinyq.project import LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.targets import EMULATORS, Link, open_link
-from tinyq.targets.counts import InstructionCounts
+from tinyq.targets.counts import InstructionCounts, LayerCount
 
 Progress = Callable[[int, int], None]
 Bytes = npt.NDArray[np.uint8]
@@ -47,7 +47,9 @@ class LayerMeasurement:
         operation: Kernel name, such as conv2d.
         formats: Formats and shapes of inputs, weights and output, for people.
         macs: Multiply-accumulates, counted from the shapes.
-        weight_bytes: Packed constants.
+        weight_bytes: Packed constants of the graph.
+        kernel: What computes it on the board; None on the host, which has portable kernels alone.
+        flash_bytes: Constants as they lie in the board's flash, arranged for that kernel.
         instructions: Mean executed instructions per inference; None where not counted.
         instructions_min: Least over all inferences.
         instructions_max: Most over all inferences.
@@ -59,6 +61,8 @@ class LayerMeasurement:
     formats: str
     macs: int
     weight_bytes: int
+    kernel: str | None
+    flash_bytes: int | None
     instructions: float | None
     instructions_min: int | None
     instructions_max: int | None
@@ -176,7 +180,7 @@ def measure(
         cycles=None if cycles is None else sum(cycles),
         clock_hz=info.clock_hz,
         resets=link.resets,
-        layers=_layers(project.graph, counts, cycles),
+        layers=_layers(project, target, counts, cycles),
         graph_digest=project.graph_digest,
         firmware_digest=image.firmware_digest,
         toolchain=image.toolchain,
@@ -236,25 +240,40 @@ def _stream(link: Link, packed: Bytes, journal: _Journal, progress: Progress | N
 
 
 def _layers(
-    graph: Graph, counts: InstructionCounts | None, cycles: tuple[int, ...] | None
+    project: Project,
+    target: str,
+    counts: InstructionCounts | None,
+    cycles: tuple[int, ...] | None,
 ) -> tuple[LayerMeasurement, ...]:
+    kernels = {} if target == "host" else project.chosen
     return tuple(
-        _layer(graph, node, counts, index, None if cycles is None else cycles[index])
-        for index, node in enumerate(marked_nodes(graph))
+        _layer(
+            project.graph,
+            node,
+            kernels.get(node.name),
+            None if counts is None else (counts.layers[index], counts.runs),
+            None if cycles is None else cycles[index],
+        )
+        for index, node in enumerate(marked_nodes(project.graph))
     )
 
 
 def _layer(
-    graph: Graph, node: Node, counts: InstructionCounts | None, index: int, cycles: int | None
+    graph: Graph,
+    node: Node,
+    kernel: LayerKernel | None,
+    count: tuple[LayerCount, int] | None,
+    cycles: int | None,
 ) -> LayerMeasurement:
-    row = None if counts is None else counts.layers[index]
-    runs = 0 if counts is None else counts.runs
+    row, runs = count or (None, 0)
     return LayerMeasurement(
         name=node.name,
         operation=node.op.kernel,
         formats=describe_node(graph, node),
         macs=graph.macs(node),
         weight_bytes=graph.constant_bytes(node),
+        kernel=None if kernel is None else describe_kernel(kernel.kernel),
+        flash_bytes=None if kernel is None else kernel.table_bytes,
         instructions=None if row is None else row.total / runs,
         instructions_min=None if row is None else row.min,
         instructions_max=None if row is None else row.max,

@@ -142,6 +142,22 @@ def plan(
     return _describe(graph, layout, places, placement.arena_bytes, bound)
 
 
+def measure_needs(
+    graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
+) -> tuple[int, ...]:
+    """Bytes of the arena that each node needs at least, however the rest of the graph is placed.
+
+    What a node's kernel asks for changes its own need alone, so that kernels can be compared
+    before one is chosen. The arguments are those of `plan`.
+    """
+    layout = _lay_out(graph, scratch, in_place)
+    chain = next(_list_output_chains(layout.block_of[graph.outputs[0]], layout.takeovers))
+    inside = [index for index in range(1, len(layout.blocks)) if index not in chain]
+    blocks, takeovers = _select(layout, inside)
+    live = live_bytes(blocks, {new for _, new in takeovers})
+    return (*live, *[0] * (len(graph.nodes) - len(live)))
+
+
 def _lay_out(
     graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
 ) -> Layout:

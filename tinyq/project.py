@@ -1,7 +1,7 @@
 """A build folder: the graph, its generated C, the firmware of one board, and what they are.
 
 DIR/graph.tqg        the integer graph
-DIR/project.json     board, sizes, digests, memory plan
+DIR/project.json     board, sizes, digests, memory plan, the kernel of each layer and its rivals
 DIR/model/           the generated C
 DIR/firmware/        start-up, port, protocol
 DIR/Makefile         builds firmware.elf again without Python (or the files of another build system)
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,18 @@ from tinyq.boards import Board, find_board
 from tinyq.build import BuildOptions, Costs, Image, build
 from tinyq.build_systems import DIRECT
 from tinyq.cmsis_nn import ISA, find_cmsis_nn
-from tinyq.codegen import GENERIC, emit, fit_flash, plan_kernels, prefer_isas
-from tinyq.errors import TinyqError
+from tinyq.codegen import (
+    Budget,
+    Candidates,
+    Choice,
+    check_objective,
+    choose_kernels,
+    emit,
+    gather_candidates,
+    plan_kernels,
+    prefer_isas,
+)
+from tinyq.errors import BudgetError, TinyqError
 from tinyq.folders import check_replaceable, stage
 from tinyq.graph import Graph
 from tinyq.passes import simplify
@@ -33,7 +43,55 @@ from tinyq.wire import payload_bytes
 
 MANIFEST = "project.json"
 GRAPH = "graph.tqg"
-VERSION = 1
+VERSION = 2
+
+# Flash of start-up, port and protocol, about; and what they have in RAM beside their buffers.
+_FIRMWARE_BYTES, _VARIABLE_BYTES = 5120, 128
+_MOST_TRIES = 4
+
+Tuner = Callable[[Graph, Candidates, Board, tuple[str, ...]], Candidates]
+"""Puts counts in the place of the candidates' estimates, see `tinyq.tune`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How kernels are chosen.
+
+    Attributes:
+        isas: Instruction sets whose kernels may be used, best first; None for those that the
+            board's core runs.
+        optimize: The objective, one of `tinyq.codegen.OBJECTIVES`.
+        tuner: Counts candidates; None to go by estimates.
+    """
+
+    isas: tuple[str, ...] | None = None
+    optimize: str = "balanced"
+    tuner: Tuner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKernel:
+    """The kernel of a layer, or one that it was chosen from.
+
+    Attributes:
+        layer: Node of the graph.
+        kernel: File name of the template.
+        chosen: Whether it is the one.
+        instructions: Of one inference; None where nothing is known.
+        counted: Whether they were counted; an estimate otherwise.
+        table_bytes: Constants of the layer as they lie in flash.
+        code_bytes: Machine code, shared with other layers or not; estimated unless counted.
+        scratch_bytes: RAM while it runs.
+    """
+
+    layer: str
+    kernel: str
+    chosen: bool
+    instructions: int | None
+    counted: bool
+    table_bytes: int
+    code_bytes: int
+    scratch_bytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +104,9 @@ class Project:
         plan: Where its tensors live.
         image: The linked firmware.
         graph_digest: SHA-256 of the graph, hexadecimal.
+        optimize: Objective by which kernels were chosen.
+        isas: Instruction sets whose kernels might be used, best first.
+        kernels: All kernels that fitted each layer, in execution order.
     """
 
     folder: Path
@@ -53,6 +114,26 @@ class Project:
     plan: MemoryPlan
     image: Image
     graph_digest: str
+    optimize: str
+    isas: tuple[str, ...]
+    kernels: tuple[LayerKernel, ...]
+
+    @property
+    def chosen(self) -> Mapping[str, LayerKernel]:
+        """The kernel of each layer that has one."""
+        return {entry.layer: entry for entry in self.kernels if entry.chosen}
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is built, for which board, where, and with which kernels."""
+
+    graph: Graph
+    board: Board
+    folder: Path
+    options: BuildOptions
+    isas: tuple[str, ...]
+    optimize: str
 
 
 def create_project(
@@ -61,7 +142,7 @@ def create_project(
     folder: Path,
     build_system: str = DIRECT,
     cmsis_nn: str | Path | None = None,
-    kernels: tuple[str, ...] | None = None,
+    kernels: Selection | None = None,
 ) -> Project:
     """Generate, compile and link a graph for a board.
 
@@ -74,25 +155,29 @@ def create_project(
         build_system: What runs the compiler, see `tinyq.build_systems`.
         cmsis_nn: Folder or address of CMSIS-NN, whose functions then compute the layers that they
             cover, see `tinyq.cmsis_nn.find_cmsis_nn`.
-        kernels: Instruction sets whose kernels may be used, best first; by default those that the
-            board's core runs.
+        kernels: How kernels are chosen.
 
     Raises:
         TinyqError: The folder holds something else, or the graph cannot be built.
     """
+    selection = kernels or Selection()
     check_replaceable(folder, MANIFEST, "a build folder")
+    check_objective(selection.optimize)
     simplified = simplify(graph)
-    own = kernels or prefer_isas(board.isa)
+    own = selection.isas or prefer_isas(board.isa)
     isas = (ISA, *own) if cmsis_nn else own
-    memory = plan_kernels(simplified, isas, fit_flash(simplified, isas, board.flash_bytes))
     library = find_cmsis_nn(cmsis_nn, simplified, isas) if cmsis_nn else None
     options = dataclasses.replace(
         capacities(simplified, board), build_system=build_system, library=library
     )
+    candidates = gather_candidates(simplified, isas)
+    if selection.tuner:
+        candidates = selection.tuner(simplified, candidates, board, isas)
     with stage(folder) as staged:
-        image = _build(simplified, memory, board, staged, options, isas)
+        job = _Job(simplified, board, staged, options, isas, selection.optimize)
+        choice, memory, image = _build_fitting(job, candidates, find_budget(board, options))
         save_graph(simplified, staged / GRAPH)
-        write_manifest(simplified, memory, image, staged / MANIFEST, isas)
+        write_manifest(simplified, memory, image, staged / MANIFEST, choice, isas)
     return open_project(folder)
 
 
@@ -115,9 +200,26 @@ def open_project(folder: Path) -> Project:
     if not elf.is_file():
         raise TinyqError("the firmware is missing", where=str(elf), remedy="build the model again")
     image = Image(elf=elf, board=find_board(manifest["board"]), **manifest["image"])
-    isas = manifest.get("kernels", GENERIC)
-    memory = plan_kernels(graph, isas, fit_flash(graph, isas, image.board.flash_bytes))
-    return Project(folder, graph, memory, image, graph_digest)
+    kernels = tuple(LayerKernel(**entry) for entry in manifest["layers"])
+    overrides = {entry.layer: entry.kernel for entry in kernels if entry.chosen}
+    isas = tuple(manifest["kernels"])
+    memory = plan_kernels(graph, isas, overrides)
+    return Project(folder, graph, memory, image, graph_digest, manifest["optimize"], isas, kernels)
+
+
+def repeat_kernels(project: Project) -> Selection:
+    """The choice of a project for parts of its graph: the layers that both have keep theirs."""
+    chosen = {entry.layer: entry.kernel for entry in project.kernels if entry.chosen}
+
+    def keep(
+        graph: Graph, candidates: Candidates, board: Board, isas: tuple[str, ...]
+    ) -> Candidates:
+        return {
+            name: tuple(entry for entry in found if entry.kernel == chosen.get(name)) or found
+            for name, found in candidates.items()
+        }
+
+    return Selection(project.isas, project.optimize, keep)
 
 
 def build_for_host(project: Project) -> Image:
@@ -128,24 +230,65 @@ def build_for_host(project: Project) -> Image:
     return build(tree.files, host, project.folder / "host", options)
 
 
-def flash_costs(graph: Graph) -> Costs:
-    """Packed bytes of each node's constants."""
-    return tuple((node.name, graph.constant_bytes(node)) for node in graph.nodes)
-
-
-def _build(
-    graph: Graph,
-    memory: MemoryPlan,
-    board: Board,
-    folder: Path,
-    options: BuildOptions,
-    isas: tuple[str, ...],
-) -> Image:
-    costs = dataclasses.replace(
-        options, flash_costs=flash_costs(graph), ram_costs=_ram_costs(graph, memory)
+def flash_costs(choice: Choice) -> Costs:
+    """Bytes of each layer's tables as they lie in flash, with the kernel that wants them so."""
+    return tuple(
+        (f"{layer.node} by {describe_kernel(layer.chosen.kernel)}", layer.chosen.table_bytes)
+        for layer in choice.layers
     )
-    overrides = fit_flash(graph, isas, board.flash_bytes)
-    return build(emit(graph, memory, isas, overrides).files, board, folder, costs)
+
+
+def describe_kernel(kernel: str) -> str:
+    """A kernel's file name for people."""
+    return kernel.partition(".")[0]
+
+
+def find_budget(board: Board, options: BuildOptions) -> Budget:
+    """The memory of a board, and about what of it the firmware itself takes."""
+    buffers = options.payload_bytes + (options.reply_bytes or options.payload_bytes)
+    return Budget(
+        board.flash_bytes,
+        board.ram_bytes,
+        _FIRMWARE_BYTES,
+        board.stack_bytes + buffers + _VARIABLE_BYTES,
+    )
+
+
+def _build_fitting(
+    job: _Job, candidates: Candidates, budget: Budget
+) -> tuple[Choice, MemoryPlan, Image]:
+    """Choose and build; where the board turns out too small, choose again within what is left."""
+    choice = choose_kernels(job.graph, candidates, job.optimize, budget)
+    for _ in range(_MOST_TRIES):
+        memory = plan_kernels(job.graph, job.isas, choice.overrides)
+        try:
+            return choice, memory, _build(job, choice, memory)
+        except BudgetError as error:
+            budget, failure = _tighten(budget, choice, memory, error), error
+            other = choose_kernels(job.graph, candidates, job.optimize, budget)
+        if other.overrides == choice.overrides:
+            break
+        choice = other
+    raise failure
+
+
+def _tighten(budget: Budget, choice: Choice, memory: MemoryPlan, error: BudgetError) -> Budget:
+    """The budget as the linker saw it: what is left for kernels is less than was thought."""
+    if error.flash_excess:
+        left = choice.flash_bytes - error.flash_excess
+        budget = dataclasses.replace(budget, firmware_flash_bytes=budget.flash_bytes - left)
+    if error.ram_excess:
+        left = memory.arena_bytes - error.ram_excess
+        budget = dataclasses.replace(budget, firmware_ram_bytes=budget.ram_bytes - left)
+    return budget
+
+
+def _build(job: _Job, choice: Choice, memory: MemoryPlan) -> Image:
+    costs = dataclasses.replace(
+        job.options, flash_costs=flash_costs(choice), ram_costs=_ram_costs(job.graph, memory)
+    )
+    sources = emit(job.graph, memory, job.isas, choice.overrides).files
+    return build(sources, job.board, job.folder, costs)
 
 
 def _ram_costs(graph: Graph, memory: MemoryPlan) -> Costs:
@@ -169,7 +312,12 @@ def capacities(graph: Graph, board: Board) -> BuildOptions:
 
 
 def write_manifest(
-    graph: Graph, memory: MemoryPlan, image: Image, path: Path, isas: tuple[str, ...] = GENERIC
+    graph: Graph,
+    memory: MemoryPlan,
+    image: Image,
+    path: Path,
+    choice: Choice,
+    isas: tuple[str, ...],
 ) -> None:
     """Write project.json, by which `open_project` knows a folder."""
     fields = {
@@ -187,8 +335,28 @@ def write_manifest(
         "arena_bytes": memory.arena_bytes,
         "arena_proven": memory.proven,
         "kernels": list(isas),
+        "optimize": choice.objective,
+        "layers": [dataclasses.asdict(entry) for entry in list_kernels(choice)],
     }
     path.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+
+
+def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
+    """All candidates of all layers, with the chosen ones marked."""
+    return tuple(
+        LayerKernel(
+            layer=layer.node,
+            kernel=entry.kernel,
+            chosen=entry is layer.chosen,
+            instructions=entry.instructions,
+            counted=entry.counted,
+            table_bytes=entry.table_bytes,
+            code_bytes=sum(entry.code.values()),
+            scratch_bytes=entry.scratch_bytes,
+        )
+        for layer in choice.layers
+        for entry in layer.candidates
+    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Sizes of an image, from the sections of its ELF file."""
+"""Sizes of an image, from the sections and symbols of its ELF file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,3 +66,28 @@ def read_sizes(elf: Path) -> Sizes:
             else:
                 text += size
     return Sizes(text, data, bss + page, stack)
+
+
+def function_sizes(elf: Path) -> Mapping[str, Mapping[str, int]]:
+    """Bytes of the functions of each source, by the source's file name and the function's name.
+
+    Functions that other sources call stand under the empty name.
+    """
+    sizes: dict[str, dict[str, int]] = {}
+    for source, name, size in _list_functions(elf):
+        sizes.setdefault(source, {})[name] = size
+    return sizes
+
+
+def _list_functions(elf: Path) -> Iterator[tuple[str, str, int]]:
+    from elftools.elf.elffile import ELFFile
+
+    with elf.open("rb") as stream:
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        source = ""
+        for symbol in table.iter_symbols() if table else ():
+            kind, bind = symbol["st_info"]["type"], symbol["st_info"]["bind"]
+            if kind == "STT_FILE":
+                source = symbol.name
+            elif kind == "STT_FUNC":
+                yield source if bind == "STB_LOCAL" else "", symbol.name, symbol["st_size"]

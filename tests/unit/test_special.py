@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tinyq.codegen import emit, fit_flash, plan_kernels, prefer_isas
+from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.codegen.special import Refusal, Special, make_once
 from tinyq.codegen.variants import list_special, select_variant
 from tinyq.errors import TinyqError
@@ -88,7 +88,7 @@ def test_an_override_chooses():
     ("name", "message"),
     [
         ("conv2d_s8_s8_armv7em-pixels.c.j2", "the window is more than one pixel"),
-        ("conv2d_s8_s8_armv7em-nothing.c.j2", "there is no special kernel"),
+        ("conv2d_s8_s8_armv7em-nothing.c.j2", "there is no kernel"),
     ],
 )
 def test_an_override_that_does_not_fit(name, message):
@@ -96,13 +96,6 @@ def test_an_override_that_does_not_fit(name, message):
     with pytest.raises(TinyqError, match=message) as caught:
         select_variant(graph, graph.nodes[0], FAST, name)
     assert caught.value.where == "layer"
-
-
-def test_a_small_flash_gets_smaller_constants():
-    graph = graph_of(Layer("Conv2D", (16, 16, 32), 32))
-    assert fit_flash(graph, FAST, 0) == fit_flash(graph, FAST, 2**20) == {}
-    assert "winograd4" in select_variant(graph, graph.nodes[0], FAST).function.name
-    assert "packedtiles" in fit_flash(graph, FAST, 60_000)["layer"]
 
 
 def test_the_plan_has_room_for_scratch():

@@ -2,23 +2,27 @@
 
 A kernel template may define macros of one argument, the node's `Facts`:
 
-    applies         any text where the kernel can compute the node, nothing where it cannot
+    refusal         why the kernel does not fit the node, nothing where it does
+    cost            instructions, about; without it `tinyq.codegen.estimates` knows them or nobody
     scratch_bytes   bytes of arena that it needs while it runs, passed last, as `void *scratch`
     layout          module of tinyq.codegen.layouts that arranges the constants for it
 
 Without them a kernel computes every node of its operation and formats, without room of its own and
-with the constants as the graph has them.
+with the constants as the graph has them. A kernel that is written anew for each node has more of
+them: `tinyq.codegen.special`.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, cast
 
+from tinyq.codegen.estimates import Work, estimate_instructions
 from tinyq.codegen.kernels import Kernel, Stage, list_candidates, select_stage
 from tinyq.codegen.rendering import list_values, make_environment
 from tinyq.codegen.special import Refusal, Special, is_special, specialize
@@ -95,11 +99,13 @@ class Variant:
         function: The kernel.
         scratch_bytes: Room in the arena while it runs; None for a kernel that asks for none.
         constants: Constants that take the place of the graph's, by the names of these.
+        instructions: Estimate for one inference; None where nothing is known.
     """
 
     function: Function
     scratch_bytes: int | None
     constants: Mapping[str, Tensor]
+    instructions: int | None = None
 
 
 Layout = Callable[[Facts], Mapping[str, tuple[str, Codes]]]
@@ -109,38 +115,38 @@ Layout = Callable[[Facts], Mapping[str, tuple[str, Codes]]]
 def select_variant(
     graph: Graph, node: Node, isas: Sequence[str], override: str | None = None
 ) -> Variant:
-    """The first variant that applies, in the order of ``isas``; of special kernels the cheapest.
+    """The first variant that fits, in the order of ``isas``; of special kernels the cheapest.
 
     Args:
         graph: A verified graph.
         node: One of its nodes.
         isas: Instruction sets whose kernels may be used, best first.
-        override: File name of the special kernel that must be used.
+        override: File name of the kernel that must be used, see `tinyq.codegen.choice`.
 
     Raises:
         TinyqError: There is none.
     """
-    facts = gather_facts(graph, node, isas)
     if override:
-        return _obey(graph, node, facts, override)
-    for kernel in list_candidates(graph, node, isas):
-        if is_special(kernel):
-            variant = _find_cheapest(graph, node, facts, kernel.isa)
-            if variant:
-                return variant
-            continue
-        function = _make_function(graph, node, kernel)
-        hooks = _read_hooks(function)
-        if "applies" in hooks and not _ask(hooks, "applies", facts):
-            continue
-        scratch = int(_ask(hooks, "scratch_bytes", facts)) if "scratch_bytes" in hooks else None
-        arranged = _arrange(graph, node, facts, _ask(hooks, "layout", facts))
-        return Variant(function, scratch, arranged)
-    raise TinyqError(
-        f"no kernel for {node.op.kernel} takes this layer",
-        where=node.name,
-        remedy="allow the generic kernels",
+        return _obey(graph, node, isas, override)
+    fitting = tuple(v for v in list_variants(graph, node, isas) if isinstance(v, Variant))
+    first = next((variant.function for variant in fitting), None)
+    if first is None:
+        raise TinyqError(
+            f"no kernel for {node.op.kernel} takes this layer",
+            where=node.name,
+            remedy="allow the generic kernels",
+        )
+    rivals = (
+        v for v in fitting if v.function.special and v.function.kernel.isa == first.kernel.isa
     )
+    return min(rivals, key=_rank, default=fitting[0]) if first.special else fitting[0]
+
+
+def list_variants(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Variant | Refusal, ...]:
+    """All ways to compute a node, in the order of ``isas``; what does not fit with the reason."""
+    facts = gather_facts(graph, node, isas)
+    kernels = list_candidates(graph, node, isas)
+    return tuple(_make_variant(graph, node, facts, kernel) for kernel in kernels)
 
 
 def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Special | Refusal, ...]:
@@ -150,34 +156,42 @@ def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Special
     return tuple(specialize(kernel, facts) for kernel in kernels)
 
 
-def _find_cheapest(graph: Graph, node: Node, facts: Facts, isa: str) -> Variant | None:
-    found = [
-        special
-        for special in list_special(graph, node, facts.isas)
-        if isinstance(special, Special) and special.kernel.isa == isa
-    ]
-    if not found:
-        return None
-    best = min(found, key=lambda special: (special.cost, special.kernel.path.name))
-    return _make_variant(graph, node, best)
+def _rank(variant: Variant) -> tuple[int, str]:
+    return variant.instructions or 0, variant.function.kernel.path.name
 
 
-def _obey(graph: Graph, node: Node, facts: Facts, override: str) -> Variant:
-    for found in list_special(graph, node, facts.isas):
-        if found.kernel.path.name == override:
+def _obey(graph: Graph, node: Node, isas: Sequence[str], override: str) -> Variant:
+    for kernel in list_candidates(graph, node, isas):
+        if kernel.path.name == override:
+            found = _make_variant(graph, node, gather_facts(graph, node, isas), kernel)
             if isinstance(found, Refusal):
                 raise TinyqError(f"{override} does not fit: {found.reason}", where=node.name)
-            return _make_variant(graph, node, found)
+            return found
     raise TinyqError(
-        f"there is no special kernel {override} for this node",
+        f"there is no kernel {override} for this node",
         where=node.name,
         remedy="name a file of templates/kernels for its operation, formats and core",
     )
 
 
-def _make_variant(graph: Graph, node: Node, special: Special) -> Variant:
-    function = replace(_make_function(graph, node, special.kernel), special=special)
-    return Variant(function, special.scratch_bytes or None, {})
+def _make_variant(graph: Graph, node: Node, facts: Facts, kernel: Kernel) -> Variant | Refusal:
+    function = _make_function(graph, node, kernel)
+    if is_special(kernel):
+        special = specialize(kernel, facts)
+        if isinstance(special, Refusal):
+            return special
+        function = replace(function, special=special)
+        return Variant(function, special.scratch_bytes or None, {}, special.cost)
+    hooks = _read_hooks(function)
+    reason = " ".join(_ask(hooks, "refusal", facts).split())
+    if reason:
+        return Refusal(kernel, reason)
+    scratch = int(_ask(hooks, "scratch_bytes", facts)) if "scratch_bytes" in hooks else None
+    arranged = _arrange(graph, node, facts, _ask(hooks, "layout", facts))
+    cost = _ask(hooks, "cost", facts)
+    work = measure_work(graph, node)
+    instructions = int(float(cost)) if cost else estimate_instructions(kernel, work)
+    return Variant(function, scratch, arranged, instructions)
 
 
 def measure_scratch(
@@ -217,6 +231,13 @@ def _select_all(
         for node in graph.nodes
         if node.name not in views
     }
+
+
+def measure_work(graph: Graph, node: Node) -> Work:
+    """What a node has to do in one inference."""
+    elements = math.prod(graph.tensors[node.output].type.shape)
+    height = node.op.geometry(*graph.types(node)).get("kernel_height", 1)
+    return Work(graph.macs(node), elements, elements * height)
 
 
 def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:

@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, print_json, print_table
+from tinyq.commands.output import (
+    JsonOption,
+    RoundingOption,
+    print_json,
+    print_kernels,
+    print_table,
+    show_progress,
+)
+
+if TYPE_CHECKING:
+    from tinyq.project import Project, Tuner
 
 
 def build(
@@ -16,52 +29,99 @@ def build(
         str, typer.Option(help="What runs the compiler: gcc, make, cmake or platformio.")
     ] = "gcc",
     kernels: Annotated[
-        str, typer.Option(help="tinyq: the fastest; generic: portable C alone; cmsis-nn.")
+        str, typer.Option(help="tinyq: those of the core; generic: portable C alone; cmsis-nn.")
     ] = "tinyq",
     cmsis_nn: Annotated[
         str | None,
         typer.Option(help="Folder with CMSIS-NN's headers and archive, or address for PlatformIO."),
     ] = None,
+    optimize: Annotated[
+        str,
+        typer.Option(
+            help="What kernels are chosen for: balanced, speed, size (flash) or ram, within the "
+            "board's memory."
+        ),
+    ] = "balanced",
+    tune: Annotated[
+        bool,
+        typer.Option(help="Count the kernels of each layer on the emulated core, then choose."),
+    ] = False,
     rounding: RoundingOption = "half_up",
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
     from tinyq.boards import find_board
+    from tinyq.codegen import GENERIC
     from tinyq.models import load_model
-    from tinyq.project import create_project
+    from tinyq.project import Selection, create_project
 
     check_kernels(kernels, cmsis_nn)
     chosen = find_board(board)
-    only = ("generic",) if kernels == "generic" else None
-    project = create_project(
-        load_model(model, rounding), chosen, output, build_system, cmsis_nn, only
-    )
-    image = project.image
-    if json:
-        print_json(
-            {
-                "model": project.graph.name,
-                "board": image.board.name,
-                "folder": str(output),
-                "elf": str(image.elf),
-                "flash_bytes": image.flash_bytes,
-                "flash_limit_bytes": chosen.flash_bytes,
-                "ram_bytes": image.ram_bytes,
-                "ram_limit_bytes": chosen.ram_bytes,
-                "arena_bytes": project.plan.arena_bytes,
-                "arena_proven": project.plan.proven,
-                "graph_digest": project.graph_digest,
-                "firmware_digest": image.firmware_digest,
-                "toolchain": image.toolchain,
-            }
+    isas = GENERIC if kernels == "generic" else None
+    with _show_tuning(json) if tune else nullcontext() as tuner:
+        project = create_project(
+            load_model(model, rounding),
+            chosen,
+            output,
+            build_system,
+            cmsis_nn,
+            Selection(isas, optimize, tuner),
         )
-        return
+    if json:
+        print_json(_describe(project, output))
+    else:
+        _print(project, all_candidates=tune)
+
+
+@contextmanager
+def _show_tuning(quiet: bool) -> Iterator[Tuner]:
+    """A tuner that shows how far it is."""
+    from functools import partial
+
+    from tinyq.tune import count_candidates
+
+    with show_progress("counting kernels", quiet=quiet) as progress:
+        yield partial(count_candidates, progress=progress)
+
+
+def _describe(project: Project, output: Path) -> dict[str, Any]:
+    from tinyq.codegen import EXPLANATIONS
+
+    image, board = project.image, project.image.board
+    return {
+        "model": project.graph.name,
+        "board": board.name,
+        "folder": str(output),
+        "elf": str(image.elf),
+        "flash_bytes": image.flash_bytes,
+        "flash_limit_bytes": board.flash_bytes,
+        "ram_bytes": image.ram_bytes,
+        "ram_limit_bytes": board.ram_bytes,
+        "arena_bytes": project.plan.arena_bytes,
+        "arena_proven": project.plan.proven,
+        "optimize": project.optimize,
+        "meaning": EXPLANATIONS[project.optimize],
+        "layers": [asdict(entry) for entry in project.kernels],
+        "graph_digest": project.graph_digest,
+        "firmware_digest": image.firmware_digest,
+        "toolchain": image.toolchain,
+    }
+
+
+def _print(project: Project, *, all_candidates: bool) -> None:
+    from tinyq.codegen import EXPLANATIONS
+
+    image, board = project.image, project.image.board
+    meaning = EXPLANATIONS[project.optimize]
+    print_kernels(
+        f"kernels for {project.optimize}: {meaning}", project.kernels, rivals=all_candidates
+    )
     print_table(
-        f"{project.graph.name} for {chosen.title}",
+        f"{project.graph.name} for {board.title}",
         ("memory", "needed B", "of B", "share"),
         [
-            _budget_row("flash", image.flash_bytes, chosen.flash_bytes),
-            _budget_row("RAM", image.ram_bytes, chosen.ram_bytes),
+            _budget_row("flash", image.flash_bytes, board.flash_bytes),
+            _budget_row("RAM", image.ram_bytes, board.ram_bytes),
         ],
         right=("needed B", "of B", "share"),
     )

@@ -2,15 +2,31 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, print_json, print_table
+from tinyq.commands.output import (
+    JsonOption,
+    RoundingOption,
+    print_json,
+    print_kernels,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from tinyq.graph import Graph
+    from tinyq.project import LayerKernel
 
 
 def inspect(
     model: Annotated[Path, typer.Argument(help="A .keras, .tflite or .h5 model, or a .tqg graph.")],
+    board: Annotated[
+        str | None, typer.Option(help="Show the kernels that this board's core would run, too.")
+    ] = None,
+    optimize: Annotated[
+        str, typer.Option(help="What they are chosen for: balanced, speed, size or ram.")
+    ] = "balanced",
     rounding: RoundingOption = "half_up",
     json: JsonOption = False,
 ) -> None:
@@ -24,6 +40,7 @@ def inspect(
     graph = simplify(load_model(model, rounding))
     layers, memory = summarize(graph), plan(graph)
     weight_bytes = sum(layer.weight_bytes for layer in layers)
+    kernels = _choose(graph, board, optimize) if board else ()
     if json:
         print_json(
             {
@@ -36,6 +53,7 @@ def inspect(
                 "arena_bytes": memory.arena_bytes,
                 "arena_proven": memory.proven,
                 "layers": [asdict(layer) for layer in layers],
+                "kernels": [asdict(entry) for entry in kernels],
             }
         )
         return
@@ -60,3 +78,17 @@ def inspect(
         f"{sum(layer.macs for layer in layers):,} MACs, {weight_bytes:,} bytes of weights, "
         f"{memory.arena_bytes:,} bytes of activations ({proof}), most at {memory.peak_node}"
     )
+    if board:
+        print_kernels(f"kernels for {optimize} on {board}", kernels)
+
+
+def _choose(graph: Graph, board: str, optimize: str) -> tuple[LayerKernel, ...]:
+    """What `tinyq build` would choose, estimated."""
+    from tinyq.boards import find_board
+    from tinyq.codegen import choose_kernels, gather_candidates, prefer_isas
+    from tinyq.project import capacities, find_budget, list_kernels
+
+    chosen = find_board(board)
+    budget = find_budget(chosen, capacities(graph, chosen))
+    candidates = gather_candidates(graph, prefer_isas(chosen.isa))
+    return list_kernels(choose_kernels(graph, candidates, optimize, budget))

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from tinyq.measure import LayerMeasurement, Measurement
+    from tinyq.project import LayerKernel
     from tinyq.report import Report
 
 JsonOption = Annotated[
@@ -83,6 +84,32 @@ def show_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int,
         yield update
 
 
+def print_kernels(title: str, kernels: Sequence[LayerKernel], *, rivals: bool = False) -> None:
+    """Print the kernel of each layer, or all that fit it with the chosen ones marked."""
+    numbers = ("instructions", "flash B", "code B", "scratch B")
+    shown = [entry for entry in kernels if rivals or entry.chosen]
+    columns = ("layer", *(("chosen",) if rivals else ()), "kernel", *numbers)
+    print_table(title, columns, [_kernel_row(entry, rivals) for entry in shown], right=numbers)
+    if any(not entry.counted for entry in shown):
+        typer.echo("~ is an estimate; code that layers share is shown with each of them")
+
+
+def _kernel_row(entry: LayerKernel, rivals: bool) -> tuple[str, ...]:
+    from tinyq.project import describe_kernel
+
+    about = "" if entry.counted else "~"
+    mark = ("yes" if entry.chosen else "",) if rivals else ()
+    return (
+        entry.layer,
+        *mark,
+        describe_kernel(entry.kernel),
+        "-" if entry.instructions is None else f"{about}{entry.instructions:,}",
+        f"{entry.table_bytes:,}",
+        f"{about}{entry.code_bytes:,}",
+        f"{entry.scratch_bytes:,}",
+    )
+
+
 ANSWERERS = {
     "float": "float model",
     "keras": "quantized Keras model",
@@ -102,9 +129,12 @@ def print_report(report: Report) -> None:
     )
     print_table(
         "layers",
-        ("layer", "operation", "formats and shapes", "MACs", "instructions", "per MAC", "cycles"),
+        (
+            *("layer", "kernel", "formats and shapes", "MACs", "flash B"),
+            *("instructions", "per MAC", "cycles"),
+        ),
         [_layer_row(layer) for layer in result.layers],
-        right=("MACs", "instructions", "per MAC", "cycles"),
+        right=("MACs", "flash B", "instructions", "per MAC", "cycles"),
     )
     for note in result.notes:
         typer.echo(f"note: {note}")
@@ -138,9 +168,10 @@ def _layer_row(layer: LayerMeasurement) -> tuple[str, ...]:
     counted = layer.instructions is not None and layer.macs > 0
     return (
         layer.name,
-        layer.operation,
+        layer.kernel or layer.operation,
         layer.formats,
         f"{layer.macs:,}",
+        _count(layer.flash_bytes) or "-",
         _count(layer.instructions) or "-",
         f"{(layer.instructions or 0.0) / layer.macs:.2f}" if counted else "-",
         _count(layer.cycles) or "-",

@@ -1,0 +1,108 @@
+"""The choice of kernels: the objectives, the board's limits, code that is shared."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.bench_layers import Layer, make_graph
+from tests.unit.test_special import FAST, chain
+from tinyq.codegen import OBJECTIVES, Budget, Candidate, choose_kernels, gather_candidates
+from tinyq.codegen.estimates import Work, estimate_code, estimate_instructions
+from tinyq.codegen.kernels import load_kernels
+from tinyq.errors import TinyqError
+
+LAYER = make_graph(Layer("Conv2D", (16, 16, 32), 32), "model", "s8", "s8")
+
+
+def entry(kernel: str, instructions: int, table: int, scratch: int = 0, **code: int) -> Candidate:
+    return Candidate(kernel, instructions, False, table, code, scratch)
+
+
+def pick(objective: str, budget: Budget | None = None, **found: tuple[Candidate, ...]):
+    choice = choose_kernels(chain(8, len(found)), found, objective, budget)
+    return [layer.chosen.kernel for layer in choice.layers]
+
+
+def cost(objective: str, chosen: tuple[Candidate, ...]) -> tuple[int, ...]:
+    instructions = sum(one.instructions or 0 for one in chosen)
+    code = {key: size for one in chosen for key, size in one.code.items()}
+    flash = sum(one.table_bytes for one in chosen) + sum(code.values())
+    return {"speed": (instructions, flash), "size": (flash, instructions)}[objective]
+
+
+@pytest.mark.parametrize("objective", ["speed", "size"])
+def test_the_choice_is_the_best_of_all(objective):
+    found = {
+        "layer_0": (entry("a", 90, 40, own=9), entry("b", 50, 60, shared=30)),
+        "layer_1": (entry("a", 90, 40, own=9), entry("b", 50, 60, shared=30), entry("c", 49, 91)),
+        "layer_2": (entry("d", 70, 10, other=90), entry("b", 70, 45, shared=30)),
+    }
+    graph = chain(8, 3)
+    choice = choose_kernels(graph, found, objective)
+    got = cost(objective, tuple(layer.chosen for layer in choice.layers))
+    assert got == min(cost(objective, chosen) for chosen in itertools.product(*found.values()))
+
+
+def test_code_that_layers_share_counts_once():
+    apart = (entry("own", 10, 0, own=70), entry("shared", 10, 0, part=80))
+    assert pick("size", layer_0=apart) == ["own"]
+    other = (entry("shared", 10, 0, part=80),)
+    assert pick("size", layer_0=apart, layer_1=other) == ["shared", "shared"]
+
+
+def test_limits_hold_and_give_way_where_they_must():
+    found = {"layer_0": (entry("fast", 10, 900), entry("small", 99, 100))}
+    assert pick("speed", Budget(flash_bytes=1000), **found) == ["fast"]
+    assert pick("speed", Budget(1000, firmware_flash_bytes=500), **found) == ["small"]
+    assert pick("speed", Budget(flash_bytes=50), **found) == ["small"], "as near as can be"
+
+
+def test_ram_limits_the_scratch():
+    found = {
+        "layer_0": (entry("fast", 10, 0, 5000), entry("slow", 99, 0)),
+        "layer_1": (entry("slow", 99, 0),),
+    }
+    assert pick("speed", **found)[0] == "fast"
+    assert pick("speed", Budget(ram_bytes=3000), **found)[0] == "slow"
+    assert pick("ram", **found)[0] == "slow"
+
+
+def test_balanced_weighs_shares():
+    rivals = (entry("fast", 100, 200), entry("small", 150, 100))
+    assert pick("balanced", layer_0=rivals) == ["small"], "twice the flash for half the time more"
+    firmware = Budget(firmware_flash_bytes=400)
+    assert pick("balanced", firmware, layer_0=rivals) == ["fast"], "a fifth more of the image"
+
+
+def test_objectives_on_a_real_layer():
+    found = gather_candidates(LAYER, FAST)
+    chosen = {name: choose_kernels(LAYER, found, name).layers[0].chosen for name in OBJECTIVES}
+    assert "winograd4" in chosen["speed"].kernel
+    assert chosen["size"].kernel.endswith("_generic.c.j2")
+    assert chosen["balanced"].table_bytes < chosen["speed"].table_bytes
+    assert chosen["balanced"].instructions < chosen["size"].instructions
+    small = choose_kernels(LAYER, found, "speed", Budget(flash_bytes=45_000)).layers[0].chosen
+    assert "winograd2" in small.kernel
+
+
+def test_an_unknown_objective():
+    with pytest.raises(TinyqError, match="there is no objective 'fast'"):
+        pick("fast", layer_0=(entry("a", 1, 1),))
+
+
+def test_estimates_of_generic_kernels():
+    kernels = {kernel.path.name: kernel for kernel in load_kernels()}
+    work = Work(macs=1_000_000, elements=10_000, lines=30_000)
+    conv = estimate_instructions(kernels["conv2d_s8_s8_generic.c.j2"], work)
+    assert 4_500_000 < conv < 6_500_000
+    assert estimate_instructions(kernels["conv2d_s8_s8_cmsisnn.c.j2"], work) is None
+    unknown = estimate_instructions(kernels["softmax_s8_generic.c.j2"], work)
+    assert unknown >= conv, "what was never counted is thought slow"
+
+
+def test_code_is_counted_as_it_is_unrolled():
+    lines = ['"ldr r0, [r1]\\n"', '".rept 3\\n"', '"mov r0, r1\\n"', '".endr\\n"', '"1:\\n"']
+    assert estimate_code("\n".join(lines)) == 4 + 3 * 2
+    assert estimate_code("    y = x;\n /* a; b; */\n") == 7

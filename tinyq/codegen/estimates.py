@@ -1,0 +1,85 @@
+"""Estimates of what kernels cost before anything is compiled.
+
+Special kernels state their instructions themselves. Those of the generic kernels are fitted to
+counts, see benchmarks/generic.py, which writes the table that is read here.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyq.codegen.kernels import KERNELS, SUFFIX, Kernel
+
+TABLE = KERNELS / "generic.json"
+GENERIC = "generic"
+
+# Thumb instructions of two bytes that kernels in assembly use; nearly all others have four.
+_NARROW = frozenset(("mov", "cmp", "b", "bne", "beq", "bx", "it", "subs", "adds", "push", "pop"))
+# Mean of the kernels' C parts with gcc -O2 on Cortex-M4.
+_STATEMENT_BYTES = 7
+_STATEMENT = re.compile(r"[;{]")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a node has to do in one inference.
+
+    Attributes:
+        macs: Multiply-accumulates.
+        elements: Values of the output.
+        lines: Lines of windows, elements times the height of a window.
+    """
+
+    macs: int
+    elements: int
+    lines: int
+
+
+def estimate_instructions(kernel: Kernel, work: Work) -> int | None:
+    """Instructions of a generic kernel; None for any other, which has to say them itself.
+
+        instructions = macs * a + lines * b + elements * c
+
+    A kernel that was never counted is as slow as the slowest one of its operation, or of all.
+    """
+    if kernel.isa != GENERIC:
+        return None
+    table = _load_table(TABLE)
+    name = kernel.path.name.removesuffix(SUFFIX)
+    rivals = [entry for key, entry in table.items() if key.split("_")[0] == kernel.operation]
+    entries = [table[name]] if name in table else rivals or list(table.values())
+    return round(max(_apply(entry, work) for entry in entries))
+
+
+def estimate_code(text: str) -> int:
+    """Bytes of machine code of a C text whose inner loops may be Thumb assembly."""
+    repeats, assembly, statements = [1], 0, 0
+    for line in map(str.strip, text.splitlines()):
+        if not line.startswith('"'):
+            statements += 0 if line.startswith(("*", "/*")) else len(_STATEMENT.findall(line))
+            continue
+        word = (line.strip('"').removesuffix("\\n").split() or [""])[0]
+        if word == ".rept":
+            repeats.append(repeats[-1] * int(line.strip('"').removesuffix("\\n").split()[1]))
+        elif word == ".endr":
+            repeats.pop()
+        elif word and not word.startswith(".") and not word.endswith(":"):
+            assembly += repeats[-1] * (2 if word in _NARROW else 4)
+    return assembly + _STATEMENT_BYTES * statements
+
+
+def _apply(entry: Mapping[str, float], work: Work) -> float:
+    return entry["mac"] * work.macs + entry["line"] * work.lines + entry["element"] * work.elements
+
+
+@functools.cache
+def _load_table(path: Path) -> Mapping[str, Mapping[str, float]]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    kernels: Mapping[str, Mapping[str, float]] = content["kernels"]
+    return kernels
