@@ -30,6 +30,7 @@ class Entry:
         formulas: Formulas, one per line.
         weights: Its methods for weights by the names that recipes use, with their formats.
         activations: The same for activations.
+        layers: Keras layers that are its method, with the formats of their output.
         leaves_out: What of the paper these methods lack, or an empty text.
         missing: Why there is no method yet, or an empty text.
     """
@@ -43,13 +44,14 @@ class Entry:
     formulas: tuple[str, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
     activations: Mapping[str, str] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
     leaves_out: str = ""
     missing: str = ""
 
     @property
     def trains(self) -> bool:
-        """Whether recipes can name it; what trains is exported, too."""
-        return bool(self.weights or self.activations)
+        """Whether a model can have it; what trains is exported, too."""
+        return bool(self.weights or self.activations or self.layers)
 
 
 @functools.cache

@@ -1,42 +1,112 @@
-"""Generated C of models made of all methods equals the reference and Keras."""
+"""Generated C of models made of all methods equals Keras, on the host and the emulated STM32."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
+import tinyq
+from tests.contract.test_layers import IMAGE, sloped
 from tests.contract.test_methods import CHUNKS, SHAPE, chunk, quantized_chain
+from tests.emulator.test_random_graphs import WORD, Case, join_sources
 from tests.harness import compile_models, pack_rows
-from tinyq.codegen import emit
+from tests.small_models import functional, scramble
+from tinyq.boards import find_board
+from tinyq.build import BuildOptions, build
+from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tinyq.graph import Graph
 from tinyq.importers.keras import import_keras
 from tinyq.plan import plan
 from tinyq.reference import dequantize, quantize_input
+from tinyq.targets import open_link
 from tinyq.training import calibrate
 from tinyq.training.schedule import advance
+from tinyq.wire import payload_bytes
 
 SAMPLES = 100
+DEVICE_SAMPLES = 8
 
 
-def test_c_equals_keras(rng):
-    graphs, expected, packed = [], [], []
-    for number in CHUNKS:
-        model = quantized_chain(chunk(number), rng)
-        x = rng.normal(0, 1, (SAMPLES, *SHAPE)).astype(np.float32)
-        advance(model, 1.0)
-        calibrate(model, x)
-        graph = dataclasses.replace(import_keras(model), name=f"methods{number}")
-        graphs.append(graph)
-        codes = quantize_input(x, graph.input.type)
-        packed.append(pack_rows(graph.input.type.format.pack(codes), SAMPLES))
-        expected.append(model.predict(x, batch_size=SAMPLES, verbose=0))
-    programs = compile_models([emit(graph, plan(graph)) for graph in graphs])
-    for number, graph, program, x, wanted in zip(
-        CHUNKS, graphs, programs, packed, expected, strict=True
-    ):
-        output = graph.output.type
-        rows = program(x).reshape(SAMPLES, -1, output.format.row_bytes(output.shape[-1]))
-        codes = output.format.unpack(rows, output.shape[-1]).reshape(wanted.shape)
-        np.testing.assert_array_equal(dequantize(codes, output), wanted, err_msg=str(number))
-    varying = sum((wanted != wanted[:1]).any() for wanted in expected)
-    assert varying > len(expected) // 2, "outputs that never vary test nothing"
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A trained model as a graph, codes of its inputs, and what Keras infers."""
+
+    graph: Graph
+    codes: np.ndarray
+    expected: np.ndarray
+
+    def unpack(self, packed):
+        """Real outputs from packed ones, in the shape of Keras'."""
+        output = self.graph.output.type
+        rows = packed.reshape(len(packed), -1, output.format.row_bytes(output.shape[-1]))
+        return dequantize(
+            output.format.unpack(rows, output.shape[-1]).reshape(-1, *output.shape), output
+        )
+
+
+def finished(model, name, rng):
+    """A model at the end of its training, ready for the device."""
+    x = rng.normal(0, 1, (SAMPLES, *model.input_shape[1:])).astype(np.float32)
+    advance(model, 1.0)
+    calibrate(model, x)
+    graph = dataclasses.replace(import_keras(model), name=name)
+    expected = model.predict(x, batch_size=SAMPLES, verbose=0)
+    return Made(graph, quantize_input(x, graph.input.type), expected)
+
+
+@pytest.fixture(scope="module")
+def made(seed):
+    rng = np.random.default_rng((seed, 11))
+    models = [quantized_chain(chunk(number), rng) for number in CHUNKS]
+    slopes = functional(IMAGE, sloped)
+    scramble(slopes, rng)
+    models.append(tinyq.quantize(slopes, {"weights": "ternary"}))
+    assert models[0].input_shape[1:] == SHAPE
+    found = [finished(model, f"methods{n}", rng) for n, model in enumerate(models)]
+    varying = sum((m.expected != m.expected[:1]).any() for m in found)
+    assert varying > len(found) // 2, "outputs that never vary test nothing"
+    return found
+
+
+def test_c_equals_keras(made):
+    programs = compile_models([emit(m.graph, plan(m.graph)) for m in made])
+    for m, program in zip(made, programs, strict=True):
+        packed = pack_rows(m.graph.input.type.format.pack(m.codes), SAMPLES)
+        rows = program(packed).reshape(SAMPLES, -1)
+        np.testing.assert_array_equal(m.unpack(rows), m.expected, err_msg=m.graph.name)
+
+
+@pytest.mark.requires("qemu-system-arm", "arm-none-eabi-gcc")
+def test_the_emulated_stm32_equals_keras(made, tmp_path):
+    isas = prefer_isas("armv7em")
+    cases = []
+    for m in made:
+        tree = emit(m.graph, plan_kernels(m.graph, isas), isas)
+        packed = m.graph.input.type.format.pack(m.codes[:DEVICE_SAMPLES])
+        cases.append(Case(m.graph, tree, packed.reshape(DEVICE_SAMPLES, -1), m.expected))
+    input_bytes = WORD + max(case.inputs.shape[1] for case in cases)
+    sizes = [m.graph.output.type.packed_bytes for m in made]
+    requests = np.zeros((len(cases), DEVICE_SAMPLES, input_bytes), np.uint8)
+    for index, case in enumerate(cases):
+        requests[index, :, :WORD] = np.array([index], "<u4").view(np.uint8)
+        requests[index, :, WORD : WORD + case.inputs.shape[1]] = case.inputs
+    request, reply = payload_bytes(input_bytes, max(sizes), 8)
+    image = build(
+        join_sources(cases, input_bytes, max(sizes)),
+        find_board("stm32"),
+        tmp_path / "out",
+        BuildOptions(payload_bytes=request, reply_bytes=reply),
+    )
+    link = open_link(image, "qemu")
+    try:
+        replies = link.infer(requests.reshape(-1, input_bytes))
+    finally:
+        link.close()
+    replies = replies.reshape(len(cases), DEVICE_SAMPLES, -1)
+    for m, got, size in zip(made, replies, sizes, strict=True):
+        found = m.unpack(np.ascontiguousarray(got[:, :size]))
+        wanted = m.expected[:DEVICE_SAMPLES]
+        np.testing.assert_array_equal(found, wanted, err_msg=m.graph.name)

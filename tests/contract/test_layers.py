@@ -19,6 +19,7 @@ from tinyq.storage import digest
 from tinyq.training import Argmax, calibrate
 
 VECTORS = 1000
+L_SLOPES = keras.initializers.RandomUniform(-0.5, 1.5, seed=1)
 IMAGE = (7, 5, 3)
 SEQUENCE = (11, 3)
 
@@ -69,6 +70,14 @@ def lonely(x):
     x = L.MaxPooling2D(2, name="pool")(x)
     x = L.BatchNormalization(name="alone")(x)
     x = L.ReLU(6.0, name="relu6")(x)
+    return L.Conv2D(3, 1, name="head")(x)
+
+
+def sloped(x):
+    x = L.BatchNormalization(name="stem_norm")(L.Conv2D(6, 3, name="stem")(x))
+    x = L.PReLU(L_SLOPES, shared_axes=[1, 2], name="slopes")(x)
+    x = L.BatchNormalization(name="layer_norm")(L.Conv2D(5, 3, name="layer")(x))
+    x = L.PReLU(L_SLOPES, shared_axes=[1, 2], name="slopes_again")(x)
     return L.Conv2D(3, 1, name="head")(x)
 
 
@@ -163,6 +172,8 @@ CASES = {
     "input-range": (IMAGE, conv(kernel_size=3), {"input": {"range": [-2.0, 3.0]}}),
     "activation": (IMAGE, lonely, INT8),
     "activation-binary": (IMAGE, lonely, {"last": "binary"}),
+    "prelu": (IMAGE, sloped, layer_rule("ternary", "int8")),
+    "prelu-binary": (IMAGE, sloped, BINARY),
     "add": (IMAGE, residual, layer_rule("ternary", "int8")),
     "add-binary": (IMAGE, residual, {**BINARY, "last": "binary"}),
     "add-of-signs": (

@@ -14,10 +14,9 @@ from sklearn.datasets import load_digits
 import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.catalogue import load_catalogue
-from tinyq.formats import find_format
 from tinyq.importers.agreement import compare_layers
 from tinyq.importers.keras import load_keras, lower_keras
-from tinyq.quantizers import METHODS, WeightQuantizer
+from tinyq.quantizers import METHODS
 from tinyq.quantizers.activation_presets import ACTIVATIONS as ACTIVATION_PRESETS
 from tinyq.quantizers.weight_presets import WEIGHTS as WEIGHT_PRESETS
 from tinyq.training import calibrate
@@ -33,7 +32,7 @@ def array(tensor):
 
 
 def weight_quantizer(name, shape, axes):
-    quantizer = WeightQuantizer(METHODS[name].weights, axes)
+    quantizer = METHODS[name].weights.build(axes)
     quantizer.build(shape)
     return quantizer
 
@@ -49,8 +48,10 @@ class TestWeights:
 
     def test_codes_lie_in_the_format(self, name, kernel, rng):
         for values in self.kernels(kernel, rng):
-            codes, scale = weight_quantizer(name, *KERNELS[kernel]).split(values)
-            assert find_format(METHODS[name].weights.format).contains(array(codes).astype(np.int64))
+            quantizer = weight_quantizer(name, *KERNELS[kernel])
+            codes, scale = quantizer.split(values)
+            assert quantizer.format(values).name == METHODS[name].weights.format
+            assert quantizer.format(values).contains(array(codes).astype(np.int64))
             np.testing.assert_array_equal(array(codes), np.round(array(codes)))
             assert (array(scale) >= 0).all() and np.isfinite(array(scale)).all()
 
@@ -76,6 +77,7 @@ class TestWeights:
             pytest.skip("no projection")
         values = next(self.kernels(kernel, rng))
         quantizer = weight_quantizer(name, *KERNELS[kernel])
+        quantizer(values)
         once, scale = quantizer.split(values)
         twice, again = quantizer.split(array(once) * array(scale))
         np.testing.assert_array_equal(array(once), array(twice))

@@ -40,7 +40,7 @@ def test_the_list_holds_all_rows(capsys):
     assert len(rows) == len(load_catalogue())
     by_id = {row["id"]: row for row in rows}
     assert by_id["twn"]["trains"] and "generic" in by_id["twn"]["kernels"]["weights t2"]
-    assert not by_id["ttq"]["exports"] and "accumulators" in by_id["ttq"]["missing"]
+    assert not by_id["adaround"]["exports"] and "wave D" in by_id["adaround"]["missing"]
     assert cli.main(["methods"]) == 0
     assert f"of {len(rows)} train and export" in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinyq.quantizers import METHODS, WeightQuantizer, gradients, levels, scales, thresholds
+from tinyq.quantizers import METHODS, gradients, levels, scales, thresholds
 from tinyq.quantizers.activations import ClipQuantizer, ShiftedSignQuantizer
 from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
 
@@ -141,7 +141,7 @@ def test_eq_25_and_sparsity(rng):
 def test_eq_26_and_27_use_magnitudes(rng):
     weights = column(rng.normal(0, 1, 300))
     alpha = np.abs(weights).mean() + 0.05 * np.abs(weights).max()
-    quantizer = WeightQuantizer(METHODS["elq2"].weights, ALL)
+    quantizer = METHODS["elq2"].weights.build(ALL)
     quantizer.build(weights.shape)
     expected = ternary(weights, alpha, alpha, 0.5 * alpha)
     np.testing.assert_allclose(array(quantizer.quantized(weights)), expected, rtol=1e-5)

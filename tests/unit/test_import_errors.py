@@ -54,6 +54,7 @@ def quantize(model_body, recipe=None, shape=SHAPE):
         (lambda: L.LeakyReLU(name="odd"), ["odd", "LeakyReLU"]),
         (lambda: L.Activation("tanh", name="odd"), ["odd", "'tanh'", "relu"]),
         (lambda: L.ReLU(negative_slope=0.1, name="odd"), ["odd", "negative_slope"]),
+        (lambda: L.PReLU(name="odd"), ["odd", "shared_axes"]),
         (lambda: L.Dense(2, activation="gelu", name="odd"), ["odd", "'gelu'"]),
         (lambda: L.BatchNormalization(axis=1, name="odd"), ["odd", "axis=-1"]),
     ],

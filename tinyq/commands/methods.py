@@ -43,6 +43,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "exports": entry.trains,
         "weights": dict(entry.weights),
         "activations": dict(entry.activations),
+        "layers": dict(entry.layers),
         "kernels": _kernels(entry),
         "reference": entry.reference,
         "summary": entry.summary,
@@ -83,7 +84,7 @@ def _list(entries: list[Entry], json: bool) -> None:
                 str(entry.year),
                 entry.wave,
                 " ".join(entry.weights) or "-",
-                " ".join(entry.activations) or "-",
+                " ".join((*entry.activations, *entry.layers)) or "-",
                 " ".join(sorted({*entry.weights.values(), *entry.activations.values()})) or "none",
                 entry.missing or (f"without: {entry.leaves_out}" if entry.leaves_out else ""),
             )
@@ -104,7 +105,8 @@ def _explain(name: str, entry: Entry, svg: Path | None, json: bool) -> None:
     if not chosen and svg is not None:
         from tinyq.errors import TinyqError
 
-        raise TinyqError("there is nothing to plot", where=entry.id, remedy=entry.missing)
+        remedy = entry.missing or "a layer has no levels"
+        raise TinyqError("there is nothing to plot", where=entry.id, remedy=remedy)
     if chosen and (svg is not None or not json):
         _plot(chosen, svg, json)
 
@@ -142,6 +144,8 @@ def _print_entry(entry: Entry) -> None:
         for name, parts in names.items():
             made_of = ", ".join(f"{key} {value}" for key, value in parts.items())
             lines.append(f"{role}: {name}: format {formats[name]}, {made_of}")
+    for layer, number_format in entry.layers.items():
+        lines.append(f"layer: {layer}: format {number_format}")
     for operand, isas in _kernels(entry).items():
         lines.append(f"kernels for {operand}: {', '.join(isas)}")
     if entry.leaves_out:

@@ -12,6 +12,7 @@ from tinyq.importers.lowering import (
     Lowering,
     Value,
     converts,
+    type_of,
     zero_of,
 )
 from tinyq.ops.add import Add
@@ -23,6 +24,7 @@ from tinyq.ops.dense import Dense
 from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.ops.max_pool2d import MaxPool2D
 from tinyq.ops.pad2d import Pad2D
+from tinyq.ops.prelu import Prelu
 from tinyq.ops.rescale import Rescale
 from tinyq.ops.softmax import Softmax
 from tinyq.ops.sum_pool2d import SumPool2D
@@ -47,7 +49,7 @@ def convert_convolution(lowering: Lowering, step: Step, inputs: Inputs) -> Value
     codes = layer.weight_codes()
     codes = codes[None] if codes.ndim == 3 else codes
     weights = lowering.constant(
-        step, "weights", codes.transpose(TO_DEPLOYED_ORDER), layer.weight_quantizer.format.name
+        step, "weights", codes.transpose(TO_DEPLOYED_ORDER), layer.weight_format()
     )
     window = _window(step, inputs[0].padding)
     stage, constants = lowering.stage(step, layer.code_map(), layer.filters)
@@ -61,7 +63,7 @@ def convert_depthwise(lowering: Lowering, step: Step, inputs: Inputs) -> Value:
     layer = step.layer
     codes = layer.weight_codes()
     codes = codes.reshape(*codes.shape[:2], -1)
-    weights = lowering.constant(step, "weights", codes, layer.weight_quantizer.format.name)
+    weights = lowering.constant(step, "weights", codes, layer.weight_format())
     window = _window(step, inputs[0].padding)
     stage, constants = lowering.stage(step, layer.code_map(), codes.shape[-1])
     operation = DepthwiseConv2D(stage, window, zero_of(layer.input_encoding()))
@@ -73,7 +75,7 @@ def convert_dense(lowering: Lowering, step: Step, inputs: Inputs) -> Value:
     """Fully connected layer."""
     layer = step.layer
     codes = layer.weight_codes().T
-    weights = lowering.constant(step, "weights", codes, layer.weight_quantizer.format.name)
+    weights = lowering.constant(step, "weights", codes, layer.weight_format())
     stage, constants = lowering.stage(step, layer.code_map(), layer.units)
     operation = Dense(stage, zero_of(layer.input_encoding()))
     return lowering.apply(step, operation, _plain(inputs[0], step), weights, *constants)
@@ -86,6 +88,23 @@ def convert_activation(lowering: Lowering, step: Step, inputs: Inputs) -> Value:
     stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
     operation = Rescale(stage, zero_of(layer.input_encoding()), layer.left_shift())
     return lowering.apply(step, operation, _plain(inputs[0], step), *constants)
+
+
+@converts("QuantizedPReLU")
+def convert_prelu(lowering: Lowering, step: Step, inputs: Inputs) -> Value:
+    """A multiplier for positive values, one for negative ones, and the codes of the slopes."""
+    layer = step.layer
+    codes, _ = layer.slopes()
+    slopes = lowering.constant(step, "slopes", ops.convert_to_numpy(codes).astype(int), "s8")
+    (up, up_shift), (down, down_shift) = (
+        (int(ops.convert_to_numpy(half.multiplier)), int(ops.convert_to_numpy(half.shift)))
+        for half in layer.folded()
+    )
+    output = type_of(layer.encoding(), step.shape)
+    zero = zero_of(layer.input_encoding())
+    scale = float(output.scale or 1.0)
+    operation = Prelu(up, up_shift, down, down_shift, 0, zero, output.zero_point, scale)
+    return lowering.apply(step, operation, _plain(inputs[0], step), slopes)
 
 
 @converts("QuantizedAdd")

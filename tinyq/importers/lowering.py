@@ -13,7 +13,7 @@ from keras import ops
 
 from tinyq import arithmetic
 from tinyq.errors import ModelError, TinyqError
-from tinyq.formats import find_format
+from tinyq.formats import Format, find_format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
 from tinyq.ops.output import Output, Requantize, Threshold
 from tinyq.ops.reshape import Reshape
@@ -71,10 +71,12 @@ class Lowering:
         name = self.identify(step.name) + (f"_{suffix}" if suffix else "")
         return Value(self.graph.apply(name, operation, *inputs))
 
-    def constant(self, step: Step, suffix: str, codes: Any, number_format: str) -> str:
+    def constant(self, step: Step, suffix: str, codes: Any, number_format: str | Format) -> str:
         """Add a constant of a layer."""
         name = f"{self.identify(step.name)}_{suffix}"
-        return self.graph.constant(name, codes, find_format(number_format))
+        if isinstance(number_format, str):
+            number_format = find_format(number_format)
+        return self.graph.constant(name, codes, number_format)
 
     def type(self, value: Value) -> TensorType:
         """Type of a value."""

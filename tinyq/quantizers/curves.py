@@ -10,7 +10,6 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from tinyq.quantizers.methods import METHODS, Role
-from tinyq.quantizers.weights import WeightQuantizer
 
 SAMPLES = 801
 
@@ -43,7 +42,7 @@ def trace(name: str, role: Role) -> Curve:
     if role == "weights":
         parts = METHODS[name].weights
         assert parts is not None
-        quantizer = WeightQuantizer(parts, (0,))
+        quantizer = parts.build((0,))
         quantizer.build(tensor.shape)
         y = quantizer.quantized(tensor)
         slope = _slope(quantizer, tensor)

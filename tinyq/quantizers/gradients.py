@@ -42,6 +42,37 @@ def with_gradient(forward: Callable[..., Any], *derivatives: Derivative) -> Call
     return lambda *inputs: apply(*(ops.copy(value) for value in inputs))
 
 
+def with_sums(
+    forward: Callable[[Any, Any], Any], by_weights: Derivative, index: Any, by_level: Any
+) -> Callable[[Any, Any], Any]:
+    """Weights that share levels: a level gets the sum of the gradients of its weights.
+
+        y = forward(w, levels)
+        dL/dw_i = dL/dy_i * by_weights(w, levels)_i
+        dL/dlevel_j = by_level_j * sum of dL/dy_i over i with index_i = j
+
+    Args:
+        forward: Value, of the shape of the weights.
+        by_weights: Derivative of y by the weights, of both arguments.
+        index: Level of each weight, int32.
+        by_level: Derivative of y by its level, shape (levels,).
+
+    Reference: Han et al. 2015, arXiv:1510.00149 (centroids); survey eq. 23 and 24 (TTQ).
+    """
+
+    @keras.ops.custom_gradient
+    def apply(weights: Any, levels: Any) -> Any:
+        def backward(*args: Any, upstream: Any = None) -> Any:
+            (upstream,) = args if upstream is None else (upstream,)
+            flat = ops.reshape(upstream, (-1,))
+            sums = ops.segment_sum(flat, ops.reshape(index, (-1,)), levels.shape[0])
+            return upstream * by_weights(weights, levels), sums * by_level
+
+        return forward(weights, levels), backward
+
+    return lambda weights, levels: apply(ops.copy(weights), ops.copy(levels))
+
+
 def identity(values: Any) -> Any:
     """Straight-through estimator.
 

@@ -75,3 +75,28 @@ def periodic(weights: Any, quantized: Any, unit: Any) -> Any:
     """
     del quantized
     return ops.sum(ops.square(ops.sin(math.pi * weights / unit)))
+
+
+def smooth_distance(lo: int, hi: int) -> Penalty:
+    """Squared distance from the levels, smooth within their range and exact outside of it.
+
+        R = sum((step / pi)**2 * sin(pi * u / step)**2 + (w - u)**2),  u = clip(w, lo step, hi step)
+
+    The first term draws weights to levels, the second one keeps the step from vanishing, so that
+    the step can be trained by R alone.
+
+    Args:
+        lo: Smallest code.
+        hi: Largest code.
+
+    Reference: Chikin et al. 2022, Explicit model size control and relaxation via smooth
+        regularization.
+    """
+
+    def penalty(weights: Any, quantized: Any, unit: Any) -> Any:
+        del quantized
+        within = ops.clip(weights, lo * unit, hi * unit)
+        wave = ops.square(unit * (1.0 / math.pi) * ops.sin(math.pi * within / unit))
+        return ops.sum(wave + ops.square(weights - within))
+
+    return penalty

@@ -7,6 +7,8 @@ from typing import Any
 
 from keras import ops
 
+from tinyq.quantizers.gradients import with_gradient
+
 Axes = tuple[int, ...]
 Preparation = Callable[[Any, Axes], Any]
 SMALLEST_DEVIATION = 1e-8
@@ -44,3 +46,42 @@ def squash(weights: Any, axes: Axes) -> Any:
     bent = ops.tanh(weights)
     largest = ops.max(ops.abs(bent), axis=axes, keepdims=True)
     return bent / ops.maximum(largest, 1e-30)
+
+
+def prune(weights: Any, share: Any) -> Any:
+    """Zero in place of the smallest weights; gradients pass to all, so that a weight can return.
+
+        w' = 0 for the floor(share * count) smallest |w|, else w
+        dw'/dw = 1
+
+    Args:
+        weights: Real weights.
+        share: 0 .. 1, float32 without axes.
+
+    Reference: Zhu and Gupta 2017, arXiv:1710.01878.
+    """
+
+    def cut(values: Any, part: Any) -> Any:
+        magnitudes = ops.reshape(ops.abs(values), (-1,))
+        count = magnitudes.shape[0]
+        ordered = ops.concatenate([-ops.ones_like(magnitudes[:1]), ops.sort(magnitudes)])
+        threshold = ops.take(ordered, ops.cast(ops.floor(part * count), "int32"))
+        return ops.where(ops.abs(values) > threshold, values, ops.zeros_like(values))
+
+    return with_gradient(
+        cut, lambda values, part: ops.ones_like(values), lambda values, part: ops.zeros_like(values)
+    )(weights, share)
+
+
+def pruned(share: float) -> Preparation:
+    """``prune`` with a share that stays.
+
+    Args:
+        share: Share of the weights that become 0.
+    """
+
+    def cut(weights: Any, axes: Axes) -> Any:
+        del axes
+        return prune(weights, ops.convert_to_tensor(share, "float32"))
+
+    return cut

@@ -86,6 +86,27 @@ def grow_by_powers(first: float, last: float) -> Callable[[float], float]:
     return lambda progress: first * (last / first) ** progress
 
 
+def grow_cubically(largest: float) -> Callable[[float], float]:
+    """Setting that grows fast at first and rests at the end.
+
+        setting = largest * (1 - (1 - progress)**3)
+
+    Args:
+        largest: Setting at the end.
+
+    Reference: Zhu and Gupta 2017, arXiv:1710.01878.
+    """
+    return lambda progress: largest * (1.0 - (1.0 - progress) ** 3)
+
+
+def stay(setting: float) -> Callable[[float], float]:
+    """Setting that never changes.
+
+    setting = constant
+    """
+    return lambda progress: setting
+
+
 def freeze_by_halves(progress: float) -> float:
     """Share of the weights that are frozen.
 

@@ -13,10 +13,12 @@ from tinyq.quantizers.penalties import (
     distance,
     far_from_one,
     periodic,
+    smooth_distance,
     weighted_distance,
 )
-from tinyq.quantizers.preparation import squash, standardize
+from tinyq.quantizers.preparation import pruned, squash, standardize
 from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
+from tinyq.quantizers.table_presets import TABLES
 from tinyq.quantizers.weights import Procedure, WeightParts
 
 
@@ -114,7 +116,7 @@ _BINARY = WeightParts(
 )
 _SIGN = replace(_BINARY, scale=scales.no_scale)
 _BOUNDED = Procedure(update=updates.clip_to_unit)
-_INCREMENTAL = Procedure(freezes=True, schedule=updates.freeze_by_halves)
+_INCREMENTAL = Procedure(forward="master", freezes=True, schedule=updates.freeze_by_halves)
 _BLENDED = Procedure(update=updates.blend(1e-5))
 _RELAXED = Procedure(forward="mixed", schedule=updates.grow_by_powers(1.0, 1000.0))
 _ELQ = WeightParts(
@@ -251,6 +253,21 @@ _ALL: Mapping[str, WeightParts] = {
     "tang_kwan1993": _powers("s8", 4, log=True),
     "marchesi1993": _powers("s8", 7, log=True),
     "nayak2019": _powers("s8", 7, log=True),
+    "yang2020_ann_c4": replace(
+        _fitted("s4", 7),
+        prepare=pruned(0.5),
+        procedure=Procedure(forward="master", multiplies=True, schedule=updates.stay(1e-2)),
+    ),
+    "qst4": replace(
+        _learned(4), procedure=Procedure(prunes=True, schedule=updates.grow_cubically(0.5))
+    ),
+    "chikin2022_4": replace(
+        _learned(4),
+        procedure=Procedure(
+            forward="master", penalty=smooth_distance(-8, 7), strength=0.1, trains_unit=True
+        ),
+    ),
+    **TABLES,
 }
 
 WEIGHTS: Mapping[str, WeightParts] = MappingProxyType(_ALL)

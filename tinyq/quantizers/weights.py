@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,11 +10,11 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from tinyq.formats import find_format
+from tinyq.formats import Format, find_format
 from tinyq.quantizers.gradients import Derivative, inside, step_slope, with_gradient
 from tinyq.quantizers.levels import Levels
 from tinyq.quantizers.penalties import Penalty
-from tinyq.quantizers.preparation import Preparation
+from tinyq.quantizers.preparation import Preparation, prune
 from tinyq.quantizers.scales import Scale
 from tinyq.quantizers.thresholds import Axes, Unit
 from tinyq.quantizers.updates import Update
@@ -37,6 +38,10 @@ class Procedure:
             update, or as the share of frozen weights.
         freezes: Whether the setting is the share of weights, largest first, that are fixed.
         anneals: Whether the gradient takes the setting as its second argument.
+        prunes: Whether the setting is the share of weights, smallest first, that become 0.
+        multiplies: Whether the setting is the strength of an augmented Lagrangian: the master
+            weights train freely, drawn to a target that each epoch projects anew.
+        trains_unit: Whether the penalty's gradient reaches the learned unit.
     """
 
     draw: Noise | None = None
@@ -47,6 +52,14 @@ class Procedure:
     schedule: Callable[[float], float] | None = None
     freezes: bool = False
     anneals: bool = False
+    prunes: bool = False
+    multiplies: bool = False
+    trains_unit: bool = False
+
+    @property
+    def updates(self) -> bool:
+        """Whether something is done to the master weights after a step of the optimizer."""
+        return self.update is not None or self.freezes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,15 @@ class WeightParts:
     learned: bool = False
     procedure: Procedure = field(default_factory=Procedure)
 
+    def build(self, axes: Axes, **options: Any) -> WeightQuantizer:
+        """The quantizer.
+
+        Args:
+            axes: Axes of the kernel over which one scale is shared.
+            options: Options of a Keras layer.
+        """
+        return WeightQuantizer(self, axes, **options)
+
 
 class WeightQuantizer(keras.layers.Layer):
     """Quantizes a kernel, one scale for each output channel.
@@ -113,16 +135,25 @@ class WeightQuantizer(keras.layers.Layer):
         if procedure.freezes:
             self.frozen = self._state("frozen", shape)
             self.pinned = self._state("pinned", shape)
+        if procedure.multiplies:
+            self.target = self._state("target", shape)
+            self.multiplier = self._state("multiplier", shape)
+            self.aimed = self._state("aimed", ())
         self.built = True
 
     def _state(self, name: str, shape: Any, value: float = 0.0) -> Any:
         initializer = keras.initializers.Constant(value)
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
 
-    @property
-    def format(self) -> Any:
-        """Number format of the codes."""
+    def format(self, kernel: Any) -> Format:
+        """Number format of the codes, with the table that this kernel's codes come from."""
+        del kernel
         return find_format(self.parts.format)
+
+    @property
+    def updates(self) -> bool:
+        """Whether ``updated`` changes anything."""
+        return self.parts.procedure.updates
 
     @property
     def magnitude(self) -> int:
@@ -146,20 +177,32 @@ class WeightQuantizer(keras.layers.Layer):
         kernel = ops.convert_to_tensor(kernel)
         weights = self._prepared(kernel)
         procedure = self.parts.procedure
-        value = self._learned(weights) if self.parts.learned else self._estimated(weights)
-        if procedure.penalty is not None:
-            unit = self._unit(weights)
-            unit = None if unit is None else ops.stop_gradient(unit)
-            term = procedure.penalty(weights, ops.stop_gradient(value), unit)
-            self.add_loss(procedure.strength * term)
+        value = self._trained(weights)
+        self._penalize(weights, ops.stop_gradient(value))
         if procedure.forward == "master":
-            return weights
+            value = weights
         if procedure.forward == "mixed":
             rest = 1.0 / (self.setting + 1.0)
             value = rest * weights + (1.0 - rest) * value
         if procedure.freezes:
             value = ops.where(self.frozen > 0, self.pinned, value)
         return value
+
+    def _trained(self, weights: Any) -> Any:
+        """Quantized weights with their gradient."""
+        return self._learned(weights) if self.parts.learned else self._estimated(weights)
+
+    def _penalize(self, weights: Any, value: Any) -> None:
+        """Add the method's terms to the loss."""
+        procedure = self.parts.procedure
+        if procedure.penalty is not None:
+            unit = self._unit(weights)
+            if unit is not None and not procedure.trains_unit:
+                unit = ops.stop_gradient(unit)
+            self.add_loss(procedure.strength * procedure.penalty(weights, value, unit))
+        if procedure.multiplies:
+            offset = weights - self.target - self.multiplier * (1.0 / self.setting)
+            self.add_loss(0.5 * self.setting * self.aimed * ops.sum(ops.square(offset)))
 
     def updated(self, kernel: Any) -> Any:
         """Master weights after a step of the optimizer."""
@@ -172,7 +215,7 @@ class WeightQuantizer(keras.layers.Layer):
         return kernel
 
     def advance(self, kernel: Any, progress: float) -> None:
-        """Set what follows a schedule, and freeze weights.
+        """Set what follows a schedule, freeze weights, and project the target anew.
 
         Args:
             kernel: Variable of the master weights.
@@ -182,12 +225,29 @@ class WeightQuantizer(keras.layers.Layer):
         if procedure.schedule is None:
             return
         setting = procedure.schedule(progress)
+        if procedure.multiplies:
+            self._aim(ops.convert_to_tensor(kernel), setting)
         self.setting.assign(setting)
         if procedure.freezes:
             self._freeze(kernel, setting)
 
+    def _aim(self, kernel: Any, setting: float) -> None:
+        """A turn of the method of multipliers.
+
+        m' = m - setting_before * (w - target)
+        target' = quantized(w - m' / setting)
+        """
+        distance = self.aimed * self.setting * (kernel - self.target)
+        self.multiplier.assign(self.multiplier - distance)
+        self.target.assign(self._project(kernel - self.multiplier * (1.0 / setting)))
+        self.aimed.assign(1.0)
+
+    def _project(self, kernel: Any) -> Any:
+        """The best quantized weights for a kernel."""
+        return self.quantized(kernel)
+
     def _freeze(self, kernel: Any, share: float) -> None:
-        count = int(share * kernel.value.shape.num_elements())
+        count = int(share * math.prod(kernel.shape))
         frozen = ops.where(self.frozen > 0, float("inf"), ops.abs(kernel))
         ranks = ops.argsort(ops.argsort(-ops.reshape(frozen, (-1,))))
         chosen = ops.reshape(ranks < count, kernel.shape)
@@ -198,7 +258,8 @@ class WeightQuantizer(keras.layers.Layer):
 
     def _prepared(self, kernel: Any) -> Any:
         prepare = self.parts.prepare
-        return kernel if prepare is None else prepare(kernel, self.granule)
+        kernel = kernel if prepare is None else prepare(kernel, self.granule)
+        return prune(kernel, self.setting) if self.parts.procedure.prunes else kernel
 
     def _unit(self, weights: Any) -> Any:
         fitting = self.parts.unit(weights, self.granule)

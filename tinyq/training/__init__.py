@@ -30,6 +30,7 @@ from tinyq.training.pooling import (
     QuantizedGlobalAveragePooling,
 )
 from tinyq.training.post_training import PostTraining, post_training
+from tinyq.training.prelu import QuantizedPReLU
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, Rule, read_recipe
 from tinyq.training.schedule import MethodSchedule
@@ -55,6 +56,7 @@ __all__ = [
     "QuantizedDepthwiseConv2D",
     "QuantizedGlobalAveragePooling",
     "QuantizedInput",
+    "QuantizedPReLU",
     "QuantizedSoftmax",
     "Recipe",
     "RecipeError",

@@ -18,6 +18,7 @@ SUPPORTED = (
     *FUSING,
     NORMALIZATION,
     "ReLU",
+    "PReLU",
     "Activation",
     "Softmax",
     "Concatenate",
@@ -138,6 +139,8 @@ def _require_supported(step: Step) -> None:
         raise ModelError(
             "channels come first", where=step.name, remedy="use data_format='channels_last'"
         )
+    if kind == "PReLU":
+        _require_slope_per_channel(step)
     if kind == "InputLayer" or kind in SUPPORTED or is_preserving(step.layer):
         return
     if hasattr(step.layer, "encoding"):
@@ -149,6 +152,15 @@ def _require_supported(step: Step) -> None:
         where=step.name,
         remedy=f"replace it by {', '.join(SUPPORTED)}",
     )
+
+
+def _require_slope_per_channel(step: Step) -> None:
+    if any(length != 1 for length in step.layer.alpha.shape[:-1]):
+        raise ModelError(
+            "the PReLU has a slope for each position",
+            where=step.name,
+            remedy="share the slopes over all axes but the channels: PReLU(shared_axes=[1, 2])",
+        )
 
 
 def _readers(steps: tuple[Step, ...]) -> dict[str, list[Step]]:

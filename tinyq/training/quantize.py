@@ -25,6 +25,8 @@ from tinyq.training.pooling import (
     QuantizedAveragePooling2D,
     QuantizedGlobalAveragePooling,
 )
+from tinyq.training.prelu import FORMAT as SLOPED_FORMAT
+from tinyq.training.prelu import QuantizedPReLU
 from tinyq.training.recipe import Recipe, Rule, read_recipe, resolve
 from tinyq.training.weighted import (
     QuantizedConv1D,
@@ -218,6 +220,8 @@ class _Assembly:
         if unit.softmax and not unit.is_weighted:
             self.nonnegative.add(unit.name)
             return DEFAULT, "linear"
+        if unit.kind == "PReLU":
+            return DEFAULT, "linear"
         method = self.plan_of.emitted(unit)
         activation = unit.activation
         if activation != "linear" and _replaces_relu(method):
@@ -293,6 +297,8 @@ def _copy_weights(unit: Unit, layer: Any) -> None:
         layer.kernel.assign(unit.layer.kernel)
         if layer.use_bias:
             layer.bias.assign(unit.layer.bias)
+    if unit.kind == "PReLU":
+        layer.alpha.assign(keras.ops.reshape(unit.layer.alpha, (-1,)))
     if unit.batch_norm is not None:
         layer.batch_norm.set_weights(unit.batch_norm.get_weights())
         layer.batch_norm.trainable = unit.batch_norm.trainable
@@ -349,6 +355,14 @@ def _activation(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
     return QuantizedActivation(**options)
 
 
+def _sloped(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+    if find_activations(rule.activations or DEFAULT).format != SLOPED_FORMAT:
+        raise ModelError(
+            f"a PReLU cannot read {rule.activations!r}", where=unit.name, remedy="let it read int8"
+        )
+    return QuantizedPReLU(**options)
+
+
 _BUILDERS: Mapping[str, Builder] = {
     "Conv2D": _weighted(QuantizedConv2D),
     "DepthwiseConv2D": _weighted(QuantizedDepthwiseConv2D),
@@ -362,6 +376,7 @@ _BUILDERS: Mapping[str, Builder] = {
     "AveragePooling2D": _pool(QuantizedAveragePooling2D),
     NORMALIZATION: _activation,
     "ReLU": _activation,
+    "PReLU": _sloped,
     "Activation": _activation,
     "Softmax": _activation,
 }

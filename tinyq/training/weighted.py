@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from tinyq.errors import TinyqError
-from tinyq.quantizers import WeightQuantizer, find_weights
+from tinyq.formats import Format
+from tinyq.quantizers import find_weights
 from tinyq.training.base import FinishedLayer, wide
 
 _FLOAT32_INTEGERS = 2**24
@@ -30,7 +31,7 @@ class WeightedLayer(FinishedLayer):
         super().__init__(*args, **options)
         self.weight_method = weight_method
         parts = find_weights(weight_method)
-        self.weight_quantizer = WeightQuantizer(parts, self.shared_axes, name="weight_quantizer")
+        self.weight_quantizer = parts.build(self.shared_axes, name="weight_quantizer")
         if getattr(self, "groups", 1) != 1:
             raise TinyqError(
                 "grouped convolution is not supported",
@@ -43,8 +44,7 @@ class WeightedLayer(FinishedLayer):
         """Create kernel, bias and the state of the output stage."""
         super().build(input_shape)
         self.weight_quantizer.build(self.kernel.shape)
-        procedure = self.weight_quantizer.parts.procedure
-        if procedure.update is not None or procedure.freezes:
+        if self.weight_quantizer.updates:
             self.kernel.constraint = self.weight_quantizer.updated
         self.build_stage(self.compute_output_shape(input_shape))
 
@@ -60,6 +60,10 @@ class WeightedLayer(FinishedLayer):
         """Integer codes of the kernel, int32, in the kernel's shape."""
         codes, _ = self.weight_quantizer.split(self.kernel)
         return ops.convert_to_numpy(codes).astype(np.int32)
+
+    def weight_format(self) -> Format:
+        """Number format of the kernel's codes, with its table."""
+        return self.weight_quantizer.format(self.kernel)
 
     def accumulator_map(self) -> tuple[Any, Any]:
         """Product of both scales per output channel, and the bias; float64."""
