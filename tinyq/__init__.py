@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "quantize"]
+_LAZY = {
+    "quantize": "tinyq.training",
+    "load_methods": "tinyq.quantizers",
+    "register_activations": "tinyq.quantizers",
+    "register_weights": "tinyq.quantizers",
+}
+__all__ = ["__version__", "load_methods", "quantize", "register_activations", "register_weights"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load `tinyq.quantize` on first use, so that `import tinyq` never loads Keras."""
-    if name == "quantize":
+    """Load a function on first use, so that `import tinyq` never loads Keras."""
+    if name in _LAZY:
         from importlib import import_module
 
-        return import_module("tinyq.training").quantize
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "quantize"])
+    return sorted([*globals(), *_LAZY])

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,8 +66,14 @@ def _options(
         ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    methods: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run a Python file that registers methods of your own."),
+    ] = None,
 ) -> None:
     """Train networks with few bits, turn them into plain C, measure them on the device."""
+    for path in methods or ():
+        tinyq.load_methods(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tinyq.graph import Graph, Node
 
 
@@ -18,6 +20,7 @@ class LayerSummary:
         macs: Multiply-accumulates of one inference, counted from the shapes.
         weight_bytes: Packed constants, the output stage's included.
         output_bytes: Packed output.
+        zero_weights: Share of the weights that are 0, 0 .. 1; None where there are none.
     """
 
     name: str
@@ -26,6 +29,7 @@ class LayerSummary:
     macs: int
     weight_bytes: int
     output_bytes: int
+    zero_weights: float | None
 
 
 def summarize(graph: Graph) -> tuple[LayerSummary, ...]:
@@ -38,6 +42,7 @@ def summarize(graph: Graph) -> tuple[LayerSummary, ...]:
             macs=graph.macs(node),
             weight_bytes=graph.constant_bytes(node),
             output_bytes=graph.tensors[node.output].type.packed_bytes,
+            zero_weights=zero_weights(graph, node),
         )
         for node in graph.nodes
     )
@@ -48,3 +53,12 @@ def describe_node(graph: Graph, node: Node) -> str:
     types = graph.types(node)
     operands = " x ".join(str(types[position]) for position in node.op.keyed)
     return f"{operands} -> {graph.tensors[node.output].type}"
+
+
+def zero_weights(graph: Graph, node: Node) -> float | None:
+    """Share of a node's weights that are 0 and could be skipped, 0 .. 1; None without weights."""
+    tensors = (graph.tensors[node.inputs[position]] for position in node.op.keyed)
+    weights = [tensor.codes for tensor in tensors if tensor.codes is not None and tensor.codes.size]
+    if not weights:
+        return None
+    return sum(int((codes == 0).sum()) for codes in weights) / sum(map(np.size, weights))

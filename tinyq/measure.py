@@ -25,7 +25,7 @@ from tinyq.datasets import Dataset
 from tinyq.errors import DataError, LinkError
 from tinyq.formats import Codes
 from tinyq.graph import Graph, Node
-from tinyq.inspect import describe_node
+from tinyq.inspect import describe_node, zero_weights
 from tinyq.project import LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.targets import EMULATORS, Link, open_link
 from tinyq.targets.counts import InstructionCounts, LayerCount
@@ -54,6 +54,8 @@ class LayerMeasurement:
         instructions_min: Least over all inferences.
         instructions_max: Most over all inferences.
         cycles: Cycles of one inference by the device's counter; None where it has none.
+        zero_weights: Share of the weights that are 0, 0 .. 1; None where there are none.
+        zero_inputs: Share of the values of its first input that are 0, over all samples.
     """
 
     name: str
@@ -67,6 +69,8 @@ class LayerMeasurement:
     instructions_min: int | None
     instructions_max: int | None
     cycles: int | None
+    zero_weights: float | None
+    zero_inputs: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,9 @@ def measure(
         info = link.hello()
         counts = link.instruction_counts()
     outputs = unpack_codes(project.graph, answers)
-    expected = reference.run_batched(project.graph, codes)
+    zeros = _Zeros(project.graph)
+    zeros.count(project.graph.inputs[0], codes)
+    expected = reference.run_batched(project.graph, codes, observe=zeros.count)
     journal.remove()
     return Measurement(
         model=project.graph.name,
@@ -180,7 +186,7 @@ def measure(
         cycles=None if cycles is None else sum(cycles),
         clock_hz=info.clock_hz,
         resets=link.resets,
-        layers=_layers(project, target, counts, cycles),
+        layers=_layers(project, target, counts, cycles, zeros),
         graph_digest=project.graph_digest,
         firmware_digest=image.firmware_digest,
         toolchain=image.toolchain,
@@ -239,11 +245,32 @@ def _stream(link: Link, packed: Bytes, journal: _Journal, progress: Progress | N
     return answers
 
 
+class _Zeros:
+    """How many values of each activation are 0."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def count(self, name: str, codes: Codes) -> None:
+        """Add the codes of some samples."""
+        zeros, values = self._counts.get(name, (0, 0))
+        found = int(np.count_nonzero(codes == self._graph.tensors[name].type.zero_point))
+        self._counts[name] = (zeros + found, values + codes.size)
+
+    def share(self, node: Node) -> float:
+        """Of a node's first input that is no constant, 0 .. 1."""
+        name = next((name for name in node.inputs if name in self._counts), "")
+        zeros, values = self._counts.get(name, (0, 1))
+        return zeros / values
+
+
 def _layers(
     project: Project,
     target: str,
     counts: InstructionCounts | None,
     cycles: tuple[int, ...] | None,
+    zeros: _Zeros,
 ) -> tuple[LayerMeasurement, ...]:
     kernels = {} if target == "host" else project.chosen
     return tuple(
@@ -253,6 +280,7 @@ def _layers(
             kernels.get(node.name),
             None if counts is None else (counts.layers[index], counts.runs),
             None if cycles is None else cycles[index],
+            zeros.share(node),
         )
         for index, node in enumerate(marked_nodes(project.graph))
     )
@@ -264,6 +292,7 @@ def _layer(
     kernel: LayerKernel | None,
     count: tuple[LayerCount, int] | None,
     cycles: int | None,
+    zero_inputs: float,
 ) -> LayerMeasurement:
     row, runs = count or (None, 0)
     return LayerMeasurement(
@@ -278,6 +307,8 @@ def _layer(
         instructions_min=None if row is None else row.min,
         instructions_max=None if row is None else row.max,
         cycles=cycles,
+        zero_weights=zero_weights(graph, node),
+        zero_inputs=zero_inputs,
     )
 
 

@@ -17,6 +17,7 @@ from tinyq.commands.output import (
 if TYPE_CHECKING:
     from tinyq.graph import Graph
     from tinyq.project import LayerKernel
+    from tinyq.training.advice import Finding
 
 
 def inspect(
@@ -30,7 +31,7 @@ def inspect(
     rounding: RoundingOption = "half_up",
     json: JsonOption = False,
 ) -> None:
-    """Show a model layer by layer: formats, shapes, MACs, bytes."""
+    """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it."""
     from tinyq.inspect import summarize
     from tinyq.models import load_model
     from tinyq.passes import simplify
@@ -38,6 +39,7 @@ def inspect(
     from tinyq.storage import digest
 
     graph = simplify(load_model(model, rounding))
+    findings = _advise(model)
     layers, memory = summarize(graph), plan(graph)
     weight_bytes = sum(layer.weight_bytes for layer in layers)
     kernels = _choose(graph, board, optimize) if board else ()
@@ -54,12 +56,13 @@ def inspect(
                 "arena_proven": memory.proven,
                 "layers": [asdict(layer) for layer in layers],
                 "kernels": [asdict(entry) for entry in kernels],
+                "advice": [asdict(finding) for finding in findings],
             }
         )
         return
     print_table(
         f"{graph.name}: {graph.input.type} -> {graph.output.type}",
-        ("layer", "operation", "formats and shapes", "MACs", "weights B", "output B"),
+        ("layer", "operation", "formats and shapes", "MACs", "weights B", "zeros", "output B"),
         [
             (
                 layer.name,
@@ -67,11 +70,12 @@ def inspect(
                 layer.formats,
                 f"{layer.macs:,}",
                 f"{layer.weight_bytes:,}",
+                "-" if layer.zero_weights is None else f"{layer.zero_weights:.0%}",
                 f"{layer.output_bytes:,}",
             )
             for layer in layers
         ],
-        right=("MACs", "weights B", "output B"),
+        right=("MACs", "weights B", "zeros", "output B"),
     )
     proof = "proven optimal" if memory.proven else f"at least {memory.lower_bound:,} are needed"
     typer.echo(
@@ -80,6 +84,8 @@ def inspect(
     )
     if board:
         print_kernels(f"kernels for {optimize} on {board}", kernels)
+    for finding in findings:
+        typer.echo(f"advice: {finding.render()}")
 
 
 def _choose(graph: Graph, board: str, optimize: str) -> tuple[LayerKernel, ...]:
@@ -92,3 +98,13 @@ def _choose(graph: Graph, board: str, optimize: str) -> tuple[LayerKernel, ...]:
     budget = find_budget(chosen, capacities(graph, chosen))
     candidates = gather_candidates(graph, prefer_isas(chosen.isa))
     return list_kernels(choose_kernels(graph, candidates, optimize, budget))
+
+
+def _advise(path: Path) -> tuple[Finding, ...]:
+    """Advice on a Keras model; other files do not say enough about the training."""
+    if path.suffix.lower() != ".keras":
+        return ()
+    from tinyq.importers.keras import load_keras
+    from tinyq.training.advice import advise
+
+    return advise(load_keras(path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,7 @@ def quantize(
     from tinyq.importers.float_models import load_float_model
     from tinyq.importers.keras import import_keras
     from tinyq.storage import digest
+    from tinyq.training.advice import advise
     from tinyq.training.post_training import PostTraining, post_training
 
     if output.suffix != ".keras":
@@ -57,12 +59,14 @@ def quantize(
     quantized = post_training(load_float_model(model), inputs, options)
     graph = import_keras(quantized, output.stem)
     save_model(quantized, output)
+    findings = advise(quantized)
     facts = {
         "model": graph.name,
         "file": str(output),
         "samples": len(inputs),
         "weight_bytes": sum(graph.constant_bytes(node) for node in graph.nodes),
         "graph_digest": digest(graph),
+        "advice": [asdict(finding) for finding in findings],
     }
     if json:
         print_json(facts)
@@ -71,6 +75,8 @@ def quantize(
             f"{output}: {facts['weight_bytes']:,} bytes of weights, calibrated on {len(inputs):,} "
             "samples"
         )
+        for finding in findings:
+            typer.echo(f"advice: {finding.render()}")
 
 
 def save_model(model: object, output: Path) -> None:

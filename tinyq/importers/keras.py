@@ -98,12 +98,23 @@ def load_keras(path: str | Path) -> keras.Model:
     except TinyqError:
         raise
     except _LOAD_ERRORS as error:
+        if (own := _find_own(error)) is not None:
+            raise ModelError(own.message, where=str(path), remedy=own.remedy) from None
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
             f"Keras cannot load the model: {reason[0]}",
             where=str(path),
             remedy="import the module that defines its custom layers first, or save it again",
         ) from None
+
+
+def _find_own(error: BaseException | None) -> TinyqError | None:
+    """The error of tinyq behind one of Keras, which shows the classes it was in the middle of."""
+    while error is not None:
+        if isinstance(error, TinyqError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _convert(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:

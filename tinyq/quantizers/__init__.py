@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding
 from tinyq.quantizers.methods import METHODS, Method, find_activations, find_method, find_weights
+from tinyq.quantizers.registration import load_methods, register_activations, register_weights
 from tinyq.quantizers.weights import WeightParts, WeightQuantizer
 
 __all__ = [
@@ -20,4 +21,7 @@ __all__ = [
     "find_activations",
     "find_method",
     "find_weights",
+    "load_methods",
+    "register_activations",
+    "register_weights",
 ]

@@ -234,4 +234,26 @@ def additive_powers(terms: int, bits: int) -> Listed:
     return Listed(tuple(sorted(sums - {0})))
 
 
-Levels = Uniform | Ternary | Binary | OddUniform | Balanced | Listed
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Codes that a user's function gives, kept in a format.
+
+        code = clip(floor(given + 1/2), lo, hi), or the sign where codes are two apart
+
+    Attributes:
+        lo: Smallest code.
+        hi: Largest code.
+        step: Distance of neighbouring codes, 1 or 2.
+    """
+
+    lo: int
+    hi: int
+    step: int = 1
+
+    def encode(self, weights: Any, unit: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``unit`` is what the function gave, codes first."""
+        codes = ops.cast(ops.broadcast_to(unit[0], weights.shape), weights.dtype)
+        return sign(codes) if self.step == 2 else ops.clip(round_half_up(codes), self.lo, self.hi)
+
+
+Levels = Uniform | Ternary | Binary | OddUniform | Balanced | Listed | Given

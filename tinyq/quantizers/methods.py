@@ -54,11 +54,14 @@ def _collect() -> dict[str, Method]:
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(_collect())
+OWN: dict[tuple[str, Role], Method] = {}
+"""Methods that users registered, by name and role: see tinyq.quantizers.registration."""
 
 
 def names(role: Role) -> tuple[str, ...]:
     """Names of the methods for ``weights`` or ``activations``."""
-    return tuple(name for name, method in METHODS.items() if getattr(method, role) is not None)
+    listed = (name for name, method in METHODS.items() if getattr(method, role) is not None)
+    return (*listed, *(name for name, kind in OWN if kind == role))
 
 
 def find_weights(name: str) -> WeightParts:
@@ -87,12 +90,14 @@ def find_method(name: str, role: Role) -> Method:
     """The method called ``name``.
 
     Args:
-        name: Key in ``METHODS``.
+        name: Key in ``METHODS``, or a name that a user registered.
         role: ``weights`` or ``activations``.
 
     Raises:
         TinyqError: There is no such method, or not for this role.
     """
+    if (name, role) in OWN:
+        return OWN[name, role]
     choices = names(role)
     if name in choices:
         return METHODS[name]
@@ -100,5 +105,6 @@ def find_method(name: str, role: Role) -> Method:
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise TinyqError(
         f"there is no method {name!r} for {role}",
-        remedy=f"{hint}methods for {role}: {', '.join(choices)}",
+        remedy=f"{hint}load a method of your own first: `tinyq --methods FILE.py` or "
+        f"tinyq.load_methods('FILE.py'); methods for {role}: {', '.join(choices)}",
     )

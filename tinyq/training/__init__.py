@@ -15,6 +15,7 @@ if keras.backend.backend() != "tensorflow":
         remedy="set KERAS_BACKEND=tensorflow in the environment",
     )
 
+from tinyq.training.advice import Finding, advise
 from tinyq.training.calibrate import calibrate
 from tinyq.training.elementwise import (
     Argmax,
@@ -24,6 +25,7 @@ from tinyq.training.elementwise import (
     QuantizedInput,
     QuantizedSoftmax,
 )
+from tinyq.training.flips import CodeFlipRate
 from tinyq.training.pooling import (
     QuantizedAveragePooling1D,
     QuantizedAveragePooling2D,
@@ -43,6 +45,8 @@ from tinyq.training.weighted import (
 
 __all__ = [
     "Argmax",
+    "CodeFlipRate",
+    "Finding",
     "MethodSchedule",
     "PostTraining",
     "QuantizedActivation",
@@ -61,6 +65,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Rule",
+    "advise",
     "calibrate",
     "post_training",
     "quantize",

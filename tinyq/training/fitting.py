@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ import numpy as np
 
 from tinyq.datasets import Dataset
 from tinyq.errors import DataError
+from tinyq.training.schedule import MethodSchedule
+
+_STAGES = 12
 
 Progress = Callable[[int, int], None]
 
@@ -44,15 +47,22 @@ class _Report(keras.callbacks.Callback):
 
 
 def fit(
-    model: keras.Model, data: Dataset, schedule: Schedule, progress: Progress | None = None
+    model: keras.Model,
+    data: Dataset,
+    schedule: Schedule,
+    progress: Progress | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
 ) -> None:
     """Train a classifier that ends in logits.
+
+    Methods that change in the course of training do so in at least 12 stages.
 
     Args:
         model: Its last layer gives one value per class, without softmax.
         data: Inputs and class indexes.
         schedule: Epochs, rate and batch.
         progress: Called with steps done and steps in all.
+        callbacks: Callbacks of Keras besides.
 
     Raises:
         DataError: There are no labels.
@@ -65,13 +75,14 @@ def fit(
         keras.optimizers.Adam(rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    callbacks = [] if progress is None else [_Report(progress, steps)]
+    stages = MethodSchedule(stages=max(schedule.epochs, _STAGES))
+    shown = [] if progress is None else [_Report(progress, steps)]
     model.fit(
         np.asarray(data.x, np.float32),
         data.y,
         batch_size=schedule.batch_size,
         epochs=schedule.epochs,
-        callbacks=callbacks,
+        callbacks=[stages, *shown, *callbacks],
         verbose=0,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError, RecipeError
-from tinyq.quantizers import find_activations
+from tinyq.formats import find_format
+from tinyq.quantizers import find_activations, find_weights
 from tinyq.training.elementwise import (
     QuantizedActivation,
     QuantizedAdd,
@@ -38,6 +40,8 @@ from tinyq.training.weighted import (
 DEFAULT = "int8"
 INPUT = "InputLayer"
 _POOLS = ("AveragePooling1D", "AveragePooling2D")
+_REGULARIZERS = {"kernel_regularizer", "depthwise_regularizer"}
+_WHOLE_BITS = 8
 _OWN_OPTIONS = ("name", "activation", "dtype", "quantization_config")
 
 
@@ -48,7 +52,8 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     simulates; ``evaluate`` and ``predict`` compute the integers of the deployed code.
 
     A layer's ``activations`` method is the format of its input. Layers keep their names;
-    BatchNormalization and ReLU become part of the layer before them.
+    BatchNormalization and ReLU become part of the layer before them. Kernels of fewer than 8 bits
+    lose their regularizer, with a warning, unless the recipe says ``weight_decay: true``.
 
     Args:
         model: Functional or Sequential float model with one input and one output.
@@ -66,7 +71,9 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     require_finite(model)
     weighted = [unit.name for unit in units if unit.is_weighted]
     others = [unit.name for unit in units if _may_have_rule(unit)]
-    assembly = _Assembly.plan(units, resolve(checked, weighted, others), checked)
+    rules = resolve(checked, weighted, others)
+    _warn_of_decay(units, rules)
+    assembly = _Assembly.plan(units, rules, checked)
     for unit in units:
         assembly.add(unit)
     output = assembly.finished(units[-1].name)
@@ -305,12 +312,38 @@ def _copy_weights(unit: Unit, layer: Any) -> None:
     layer.trainable = unit.layer.trainable
 
 
+def _few_bits(rule: Rule) -> bool:
+    assert rule.weights is not None
+    return find_format(find_weights(rule.weights).format).bits < _WHOLE_BITS
+
+
+def _warn_of_decay(units: tuple[Unit, ...], rules: Mapping[str, Rule]) -> None:
+    """Say which kernels train without the weight decay of the float model."""
+    spared = [
+        unit.name
+        for unit in units
+        if unit.is_weighted
+        and unit.layer.kernel.regularizer is not None
+        and not rules[unit.name].weight_decay
+        and _few_bits(rules[unit.name])
+    ]
+    if spared:
+        warnings.warn(
+            f"the kernel regularizers of {', '.join(spared)} are left out: they pull weights of "
+            "few bits across the borders of their levels; `weight_decay: true` in the recipe "
+            "keeps them",
+            stacklevel=3,
+        )
+
+
 Builder = Callable[[Unit, dict[str, Any], Rule], Any]
 
 
 def _weighted(quantized: type) -> Builder:
     def build(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
         config = {k: v for k, v in unit.layer.get_config().items() if k not in _OWN_OPTIONS}
+        if not rule.weight_decay and _few_bits(rule):
+            config |= dict.fromkeys(_REGULARIZERS & config.keys())
         return quantized(**config, **options, weight_method=rule.weights)
 
     return build

@@ -9,19 +9,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from tinyq.errors import RecipeError, TinyqError
-from tinyq.quantizers.methods import Role, find_method
+from tinyq.quantizers.methods import Role
+from tinyq.quantizers.registration import find_or_load
 
 
 def _known(role: Role) -> AfterValidator:
-    def check(name: str) -> str:
+    def check(name: str, info: ValidationInfo) -> str:
+        folder = (info.context or {}).get("folder", Path())
         try:
-            find_method(name, role)
+            return find_or_load(name, role, folder).name
         except TinyqError as error:
             raise ValueError(error) from None  # so that pydantic adds the key
-        return name
 
     return AfterValidator(check)
 
@@ -36,12 +45,14 @@ class Rule(BaseModel):
     Attributes:
         weights: Method of the weights.
         activations: Method of the layer's input.
+        weight_decay: Whether the float layer's kernel regularizer stays; None leaves it open.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: Weights | None = None
     activations: Activations | None = None
+    weight_decay: bool | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -77,6 +88,7 @@ class Recipe(BaseModel):
     Attributes:
         weights: Default method of weights.
         activations: Default method of the inputs of layers with weights.
+        weight_decay: Whether kernel regularizers stay on kernels of fewer than 8 bits.
         first: Rule for the first layer with weights; a bare name stands for both keys.
         last: Rule for the last layer with weights.
         layers: Rules by layer name, with the wildcards of fnmatch.
@@ -87,6 +99,7 @@ class Recipe(BaseModel):
 
     weights: Weights = "int8"
     activations: Activations = "int8"
+    weight_decay: bool = False
     first: Rule | None = Rule(weights="int8", activations="int8")
     last: Rule | None = Rule(weights="int8", activations="int8")
     layers: dict[str, Rule] = Field(default_factory=dict)
@@ -97,16 +110,17 @@ def read_recipe(source: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
     """A validated recipe.
 
     Args:
-        source: A recipe, its dict, or the path of a YAML file.
+        source: A recipe, its dict, or the path of a YAML file. A method of a user's own may be
+            called ``FILE.py:NAME``; the file is run, and a relative path begins at the YAML file.
 
     Raises:
         RecipeError: A key or a value is wrong; the message names it and what is near.
     """
     if isinstance(source, Recipe):
         return source
-    where = "recipe"
+    where, folder = "recipe", Path()
     if isinstance(source, str | Path):
-        where, source = str(source), _read_yaml(Path(source))
+        where, folder, source = str(source), Path(source).parent, _read_yaml(Path(source))
     if not isinstance(source, Mapping):
         raise RecipeError(
             f"a recipe is a mapping, this is {type(source).__name__}",
@@ -114,7 +128,7 @@ def read_recipe(source: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
             remedy="write `weights: int8` and `activations: int8`",
         )
     try:
-        return Recipe.model_validate(dict(source))
+        return Recipe.model_validate(dict(source), context={"folder": folder})
     except ValidationError as error:
         raise _explain(error, where) from None
 
@@ -134,7 +148,12 @@ def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> d
         RecipeError: A pattern matches no layer, or names weights of a layer without.
     """
     names, free = tuple(weighted), tuple(others)
-    rules = {name: Rule(weights=recipe.weights, activations=recipe.activations) for name in names}
+    default = Rule(
+        weights=recipe.weights,
+        activations=recipe.activations,
+        weight_decay=recipe.weight_decay or None,
+    )
+    rules = dict.fromkeys(names, default)
     rules |= {name: Rule() for name in free}
     if names and recipe.first is not None:
         rules[names[0]] = _override(rules[names[0]], recipe.first)
@@ -156,9 +175,7 @@ def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> d
 
 
 def _override(base: Rule, rule: Rule) -> Rule:
-    return Rule(
-        weights=rule.weights or base.weights, activations=rule.activations or base.activations
-    )
+    return base.model_copy(update=rule.model_dump(exclude_none=True))
 
 
 def _no_match(pattern: str, names: tuple[str, ...]) -> RecipeError:

@@ -1,0 +1,1 @@
+"""What the benchmarks of methods share: network, data, pairs of methods, rows, tables."""

@@ -1,0 +1,186 @@
+"""The comparison as a page of Markdown and as plots."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinyq.plot import Point, draw_scatter
+
+COMMAND = "python benchmarks/methods.py --data ../shared/data/fashion_mnist.npz"
+COLUMNS = (
+    "weights",
+    "activations",
+    "formats",
+    "Keras",
+    "to float",
+    "C on the host",
+    "device",
+    "codes that differ",
+    "flash B",
+    "RAM B",
+    "instructions",
+    "flash B, portable",
+    "instructions, portable",
+    "zero weights",
+    "step ms",
+    "remark",
+)
+Row = Mapping[str, Any]
+
+
+def write_report(run: Mapping[str, Any], folder: Path) -> None:
+    """Write methods.md and the plots of one run into a folder."""
+    rows = {name: row for name, row in run["rows"].items() if "error" not in row}
+    floats = {row["seed"]: row for name, row in rows.items() if name.startswith("float/")}
+    measured = [row for name, row in rows.items() if not name.startswith("float/")]
+    failed = {name: row["error"] for name, row in run["rows"].items() if "error" in row}
+    parts = [*_introduction(run, floats), _table(measured, floats), *_repeats(measured, floats)]
+    parts += [f"Not measured: `{name}`: {reason}" for name, reason in failed.items()]
+    (folder / "methods.md").write_text("\n\n".join([*parts, ""]), "utf-8")
+    first = [row for row in measured if row["seed"] == 0]
+    for key, title in (
+        ("compact_flash_bytes", "flash, portable kernels, bytes"),
+        ("instructions", "instructions per inference, fastest kernels"),
+    ):
+        name = f"methods_{'flash' if 'flash' in key else 'instructions'}.svg"
+        (folder / name).write_text(_plot(first, floats, key, title), "utf-8")
+
+
+def loss(row: Row, floats: Mapping[int, Row]) -> float | None:
+    """Points of accuracy below the float model of the same run; None while that is missing."""
+    if row["seed"] not in floats:
+        return None
+    return 100.0 * (floats[row["seed"]]["accuracy"] - row["keras_accuracy"])
+
+
+def limit(row: Row) -> tuple[str, float] | None:
+    """Loss of published order for what a row is like, in points; None where none is known."""
+    if row["activation_levels"] == 2:
+        return "binary weights and activations", 6.0
+    if row["activation_levels"] <= 4:
+        return "2-bit activations", 2.0
+    if row["weight_format"] == "t2" and row["activation_levels"] == 256:
+        return "ternary weights", 1.5
+    return None
+
+
+def _remark(row: Row, floats: Mapping[int, Row]) -> str:
+    found, expected = loss(row, floats), limit(row)
+    if found is None or expected is None or found <= expected[1]:
+        return ""
+    kind, bound = expected
+    return f"misses {bound:g} points for {kind}"
+
+
+def _introduction(run: Mapping[str, Any], floats: Mapping[int, Row]) -> list[str]:
+    facts = run["configuration"]
+    images = ", ".join(f"{row['accuracy']:.2%} (seed {seed})" for seed, row in floats.items())
+    parameters = next((f"{row['parameters']:,}" for row in floats.values()), "?")
+    convolutions = ", ".join(f"{filters} / {stride}" for filters, stride in facts["layers"])
+    return [
+        "# Methods on Fashion-MNIST",
+        f"`{COMMAND}` measures what is missing and writes this page; a run that was stopped goes "
+        f"on. {run['machine']}.",
+        f"One network of {parameters} parameters: 3 x 3 convolutions with filters / stride "
+        f"{convolutions}, each with BatchNormalization and ReLU, then ten logits. One budget: a "
+        f"float model of {facts['float_epochs']} epochs, from which every method trains "
+        f"{facts['epochs']} epochs on {facts['train_samples']:,} images (Adam, batch "
+        f"{facts['batch_size']}, {facts['rate']:g} falling to 0 as a cosine). First and last layer "
+        "have 8 bits, a method has the inner convolutions.",
+        f"The float model trained on by the same budget gets {images} of "
+        f"{facts['test_samples']:,} test images. `to float` are points of accuracy beside that of "
+        "the same seed. "
+        "`Keras` and `C on the host` answer all test images, the device "
+        f"(STM32F405 in QEMU, through its serial protocol) the first {facts['device_samples']}. "
+        "`codes that differ` are logits of Keras against that C, codes of all layers of Keras "
+        "against the reference on 256 images, and outputs of the device against the reference; "
+        "tfmot's model computes in float, so that its own answers differ from any integers.",
+        "Flash is the whole image with the firmware; kernels chosen for speed keep few-bit weights "
+        "as 16-bit numbers or in Winograd's form, the portable ones as they are packed. "
+        "Instructions are exact means over the device's images (8 images for the portable "
+        "kernels). `step` is the median of a training step in this run, beside whatever else the "
+        "machine did; [step_cost.md](step_cost.md) compares steps with care.",
+        "A remark stands where the loss is above the published order: 1.5 points for ternary "
+        "weights, 2 for 2-bit activations, 6 for binary weights and activations.",
+        "![accuracy against flash](methods_flash.svg)",
+        "![accuracy against instructions](methods_instructions.svg)",
+    ]
+
+
+def _table(rows: Iterable[Row], floats: Mapping[int, Row]) -> str:
+    first = [row for row in rows if row["seed"] == 0]
+    lines = [COLUMNS, (*("---",) * 3, *("--:",) * (len(COLUMNS) - 4), "---")]
+    lines += [_cells(row, floats) for row in first]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cells(row: Row, floats: Mapping[int, Row]) -> tuple[str, ...]:
+    points = loss(row, floats)
+    counts = (row["keras_differing"], row["layer_differing"], row["mismatches"])
+    return (
+        row["weights"],
+        row["activations"],
+        f"{row['activation_format']} x {row['weight_format']}",
+        f"{row['keras_accuracy']:.2%}",
+        "" if points is None else f"{-points:+.2f}",
+        f"{row['host_accuracy']:.2%}",
+        f"{row['device_accuracy']:.1%}",
+        " ".join("-" if count is None else f"{count:,}" for count in counts),
+        f"{row['flash_bytes']:,}",
+        f"{row['ram_bytes']:,}",
+        f"{row['instructions']:,.0f}",
+        f"{row['compact_flash_bytes']:,}",
+        f"{row['compact_instructions']:,.0f}",
+        f"{row['zero_share']:.0%}",
+        f"{1e3 * row['step_seconds']:.1f}",
+        _remark(row, floats),
+    )
+
+
+def _repeats(rows: Iterable[Row], floats: Mapping[int, Row]) -> list[str]:
+    """The spread of pairs that have several seeds."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        points = loss(row, floats)
+        if points is not None:
+            found.setdefault((row["weights"], row["activations"]), []).append(-points)
+    several = {pair: points for pair, points in found.items() if len(points) > 1}
+    if not several:
+        return []
+    lines = ["| weights | activations | seeds | mean to float | least | most |"]
+    lines.append("|---|---|--:|--:|--:|--:|")
+    for (weights, activations), points in several.items():
+        mean = statistics.fmean(points)
+        lines.append(
+            f"| {weights} | {activations} | {len(points)} | {mean:+.2f} | {min(points):+.2f} "
+            f"| {max(points):+.2f} |"
+        )
+    return ["Several seeds, each beside the float model of its own:", "\n".join(lines)]
+
+
+def _plot(rows: Iterable[Row], floats: Mapping[int, Row], key: str, title: str) -> str:
+    points = [
+        Point(
+            name=row["weights"]
+            if row["activations"] in (row["weights"], "int8")
+            else f"{row['weights']}+{row['activations']}",
+            x=float(row[key]),
+            y=100.0 * row["keras_accuracy"],
+            group=_group(row),
+        )
+        for row in rows
+    ]
+    level = {f"float, seed {seed}": 100.0 * row["accuracy"] for seed, row in floats.items()}
+    first = dict(list(level.items())[:1])
+    return draw_scatter(f"Fashion-MNIST: test accuracy, %, against {title}", points, first)
+
+
+def _group(row: Row) -> str:
+    """Kind of arithmetic, for the color."""
+    if row["activation_levels"] == 2:
+        return "binary activations"
+    bits = (row["activation_levels"] - 1).bit_length()
+    return "8-bit activations" if bits == 8 else f"{bits}-bit activations"

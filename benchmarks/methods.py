@@ -1,0 +1,217 @@
+"""Every method that trains, by one network and one budget on Fashion-MNIST, down to the device.
+
+    python benchmarks/methods.py --data fashion_mnist.npz [--seeds 3] [--only 'lsq*']
+
+Rows are saved as they finish; a second run goes on where the first one stopped, and runs with
+different --only may share a file. Writes methods.json, methods.md and two plots. Without the data
+the tables are only written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from comparison.fashion import Budget, Progress, describe, digest, load_images
+from comparison.pairs import Case, list_cases
+from comparison.table import write_report
+
+from tinyq.cli import hush_tensorflow
+from tinyq.errors import TinyqError
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("TINYQ_DATA", ROOT.parent / "shared/data")) / "fashion_mnist.npz"
+BASELINE = "tfmot int8+tfmot int8"
+
+
+def parse_options() -> argparse.Namespace:
+    defaults = Budget()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DATA, help="x_train y_train x_test y_test")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/methods")
+    parser.add_argument("--seeds", type=int, default=3, help="of the headlines; others have one")
+    parser.add_argument("--only", default="*", help="pattern of rows, such as 'lsq*+*/0'")
+    parser.add_argument("--again", action="store_true", help="measure rows that are there, too")
+    parser.add_argument("--threads", type=int, default=0, help="of TensorFlow; 0: its own choice")
+    for name in ("float_epochs", "epochs", "train_samples", "test_samples", "device_samples"):
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=int, default=getattr(defaults, name))
+    return parser.parse_args()
+
+
+class Results:
+    """The file of results: one run for each configuration, one row for each case."""
+
+    def __init__(self, path: Path, configuration: dict[str, Any]) -> None:
+        self.path, self.key = path, digest(configuration)
+        empty = {"configuration": configuration, "machine": _machine(), "rows": {}}
+        self.runs = {self.key: empty} | read_runs(path)
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """The run of this configuration."""
+        return self.runs[self.key]
+
+    def lacks(self, task: Task) -> bool:
+        """Whether a row is missing, failed, or has formats that its methods no longer have."""
+        self.runs |= read_runs(self.path)
+        row = self.run["rows"].get(task.name)
+        if row is None or "error" in row:
+            return True
+        return not all(row.get(key) == value for key, value in task.formats.items())
+
+    def keep(self, name: str, row: dict[str, Any]) -> None:
+        """Save one row at once."""
+        self.runs |= read_runs(self.path)
+        self.run["rows"][name] = row
+        staged = self.path.with_suffix(f".{os.getpid()}.partial")
+        staged.write_text(json.dumps(self.runs, indent=1) + "\n", "utf-8")
+        staged.replace(self.path)
+
+
+def read_runs(path: Path) -> dict[str, Any]:
+    """Runs of a file by the digest of their configuration; none if it is missing."""
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+
+
+def _machine() -> str:
+    import keras
+    import tensorflow as tf
+
+    processor = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    return (
+        f"{platform.system()} {platform.machine()}, {processor}, TensorFlow {tf.__version__}, "
+        f"Keras {keras.__version__}"
+    )
+
+
+@contextmanager
+def show(total: int) -> Iterator[tuple[Callable[[str], Progress], Callable[[str], None]]]:
+    """Bars for the rows and for what the row at hand is doing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+        rows, stage = bars.add_task("rows", total=total), bars.add_task("", total=None)
+
+        def begin(title: str) -> Progress:
+            bars.reset(stage, description=title)
+            return lambda done, whole: bars.update(stage, completed=done, total=whole)
+
+        def finish(line: str) -> None:
+            bars.print(line)
+            bars.advance(rows)
+
+        yield begin, finish
+
+
+def run_rows(options: argparse.Namespace) -> None:
+    """Measure what is missing and save each row."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    names = ("float_epochs", "epochs", "train_samples", "test_samples", "device_samples")
+    budget = Budget(**{name: getattr(options, name) for name in names})
+    train, test = load_images(options.data)
+    train, test = train.take(budget.train_samples), test.take(budget.test_samples)
+    facts = describe(budget, train, test)
+    options.output.mkdir(parents=True, exist_ok=True)
+    results = Results(options.output / "methods.json", facts)
+    chosen = [task for task in _tasks(options.seeds) if fnmatchcase(task.name, options.only)]
+    missing = [task for task in chosen if options.again or results.lacks(task)]
+    with show(len(missing)) as (begin, finish):
+        from comparison.rows import Bench
+
+        bench = Bench(budget, train, test, options.work, digest(facts), begin)
+        for task in missing:
+            if options.again or results.lacks(task):
+                _save_row(results, bench, task)
+            finish(f"{task.name}: {_describe(results.run['rows'][task.name])}")
+            write_report(results.run, options.output)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A row to be measured.
+
+    Attributes:
+        name: Key of the row.
+        measure: What measures it.
+        formats: Fields that a finished row must have, lest it be of other methods.
+    """
+
+    name: str
+    measure: Callable[[Any], dict[str, Any]]
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+
+def _tasks(seeds: int) -> list[Task]:
+    """All rows: baselines, every pair, then the other seeds of the headlines."""
+    from comparison.rows import measure_case, measure_float, measure_tfmot
+
+    from tinyq.quantizers import find_activations, find_weights
+
+    def of_case(case: Case) -> Task:
+        formats = {
+            "weight_format": find_weights(case.weights).format,
+            "activation_format": find_activations(case.activations).format,
+        }
+        return Task(case.name, lambda bench: measure_case(bench, case).to_json(), formats)
+
+    def of_float(number: int) -> Task:
+        return Task(f"float/{number}", lambda bench: measure_float(bench, number))
+
+    cases = list_cases(seeds)
+    return [
+        of_float(0),
+        Task(f"{BASELINE}/0", lambda bench: measure_tfmot(bench, 0).to_json()),
+        *(of_case(case) for case in cases if case.seed == 0),
+        *(of_float(number) for number in range(1, seeds)),
+        *(of_case(case) for case in cases if case.seed > 0),
+    ]
+
+
+def _save_row(results: Results, bench: Any, task: Task) -> None:
+    """Measure and save one row; a failure is a row that says why."""
+    import keras
+
+    try:
+        row = task.measure(bench)
+    except TinyqError as error:
+        row = {"error": error.render()}
+    keras.backend.clear_session()
+    results.keep(task.name, row)
+
+
+def _describe(row: dict[str, Any]) -> str:
+    return row.get("error") or f"{row.get('keras_accuracy', row.get('accuracy')):.2%}"
+
+
+def main() -> None:
+    options = parse_options()
+    if options.data.is_file():
+        run_rows(options)
+        return
+    print("nothing to measure: pass --data FILE with Fashion-MNIST as an .npz file")
+    for run in list(read_runs(options.output / "methods.json").values())[-1:]:
+        write_report(run, options.output)
+
+
+if __name__ == "__main__":
+    hush_tensorflow()
+    try:
+        main()
+    except TinyqError as error:
+        sys.exit(error.render())

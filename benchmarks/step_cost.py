@@ -1,0 +1,170 @@
+"""Cost of a training step: every method without extra machinery beside the float model and tfmot.
+
+    python benchmarks/step_cost.py [--rounds 40] [--threads 1]
+
+All models have the network of methods.py and random images. A round times one step of the float
+model right before one step of the other, so that what else the machine does meets both; the figure
+is the median of the quotients. Writes step_cost.json and step_cost.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from comparison.fashion import CLASSES, INPUT, build_network
+from comparison.pairs import Case, list_cases
+
+from tinyq.cli import hush_tensorflow
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = "python benchmarks/step_cost.py"
+BATCH, WARM_STEPS, LIMIT = 128, 3, 1.3
+TFMOT = "8-bit wrapper of tfmot, beside tf_keras' float model"
+Step = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A training step beside that of the float model.
+
+    Attributes:
+        name: Methods of the inner layers, or the baseline.
+        seconds: Median of its steps.
+        float_seconds: Median of the float model's steps, taken in turn with them.
+        ratio: Median of the quotients.
+    """
+
+    name: str
+    seconds: float
+    float_seconds: float
+    ratio: float
+
+
+def make_step(model: Any, optimizer: Any, loss: Any) -> Step:
+    """One step of training on a batch of random images."""
+    model.compile(optimizer, loss)
+    random = np.random.default_rng(0)
+    x = random.random((BATCH, 28, 28, 1), np.float32)
+    y = random.integers(0, CLASSES, BATCH)
+
+    def step() -> Any:
+        return model.train_on_batch(x, y)
+
+    for _ in range(WARM_STEPS):
+        step()
+    return step
+
+
+def compare(name: str, step: Step, baseline: Step, rounds: int) -> Cost:
+    """Time two steps in turn."""
+    pairs = [(_time(baseline), _time(step)) for _ in range(rounds)]
+    return Cost(
+        name,
+        statistics.median(own for _, own in pairs),
+        statistics.median(other for other, _ in pairs),
+        statistics.median(own / other for other, own in pairs),
+    )
+
+
+def _time(step: Step) -> float:
+    begin = time.perf_counter()
+    step()
+    return time.perf_counter() - begin
+
+
+def plain_cases() -> list[Case]:
+    """Pairs of methods that only quantize: no noise, penalty, update or schedule."""
+    from tinyq.quantizers import find_weights
+    from tinyq.quantizers.weights import Procedure
+
+    cases = [case for case in list_cases(1) if case.activations != "ir_net"]
+    return [case for case in cases if find_weights(case.weights).procedure == Procedure()]
+
+
+def measure_all(rounds: int) -> list[Cost]:
+    """tfmot, then every method, each printed as it comes."""
+    import keras
+
+    from tinyq.importers.tfmot import load_tfmot
+    from tinyq.training import quantize
+
+    tf_keras, tfmot = load_tfmot()
+    loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    legacy = tf_keras.optimizers.legacy.Adam
+    network = build_network(tf_keras)
+    wrapped = tfmot.quantization.keras.quantize_model(build_network(tf_keras))
+    steps = [make_step(model, legacy(), loss) for model in (wrapped, network)]
+    costs = [compare(TFMOT, *steps, rounds)]
+    float_model = build_network(keras)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    baseline = make_step(float_model, keras.optimizers.Adam(), loss)
+    for case in plain_cases():
+        recipe = {"weights": case.weights, "activations": case.activations, "input": INPUT}
+        model = quantize(float_model, recipe)
+        name = f"{case.weights} weights, {case.activations} activations"
+        step = make_step(model, keras.optimizers.Adam(), loss)
+        costs.append(compare(name, step, baseline, rounds))
+        print(f"{costs[-1].ratio:.2f} {name}", flush=True)
+    return costs
+
+
+def write_report(costs: list[Cost], rounds: int, threads: int, output: Path) -> None:
+    """Write step_cost.json and step_cost.md."""
+    import keras
+    import tensorflow as tf
+
+    machine = (
+        f"{platform.system()} {platform.machine()}, {threads or 'all'} TensorFlow threads, "
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    )
+    above = [cost.name for cost in costs if cost.ratio > LIMIT and cost.name != TFMOT]
+    verdict = f"Above {LIMIT:g}: {'; '.join(above)}." if above else f"None is above {LIMIT:g}."
+    lines = [
+        "# Cost of a training step",
+        "",
+        f"`{COMMAND} --threads {threads}` on {machine}. The network of [methods.md](methods.md), "
+        f"batch {BATCH}, Adam; {rounds} steps of each model, in turn with the float model's. "
+        "Listed are the methods that only quantize, without noise, penalty, update after the step "
+        f"or schedule. {verdict}",
+        "",
+        "| model | step ms | float step ms | median quotient |",
+        "|---|--:|--:|--:|",
+        *(
+            f"| {cost.name} | {1e3 * cost.seconds:.1f} | {1e3 * cost.float_seconds:.1f} "
+            f"| {cost.ratio:.2f} |"
+            for cost in costs
+        ),
+    ]
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "step_cost.md").write_text("\n".join(lines) + "\n", "utf-8")
+    content = {"command": COMMAND, "machine": machine, "rounds": rounds, "batch": BATCH}
+    content["rows"] = [asdict(cost) for cost in costs]
+    (output / "step_cost.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1, help="of TensorFlow; 0: its own choice")
+    options = parser.parse_args()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    costs = measure_all(options.rounds)
+    write_report(costs, options.rounds, options.threads, options.output)
+
+
+if __name__ == "__main__":
+    hush_tensorflow()
+    main()
