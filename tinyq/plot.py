@@ -119,10 +119,11 @@ def draw_bars(title: str, rows: Sequence[tuple[str, Mapping[str, int]]]) -> str:
         'fill="currentColor">',
         f'<text x="0" y="14">{escape(title)}</text>',
     ]
-    for at, (name, color) in enumerate(colors.items()):
-        left = _BAR_WIDTH / max(len(colors), 6) * at
-        text.append(f'<rect x="{left:.0f}" y="24" width="9" height="9" fill="{color}"/>')
-        text.append(f'<text x="{left + 13:.0f}" y="32">{escape(name)}</text>')
+    left = 0
+    for name, color in colors.items():
+        text.append(f'<rect x="{left}" y="24" width="9" height="9" fill="{color}"/>')
+        text.append(f'<text x="{left + 13}" y="32">{escape(name)}</text>')
+        left += 34 + 6 * len(name)
     for at, (label, values) in enumerate(rows):
         text += _draw_bar(label, values, colors, scale, 44 + _BAR_STEP * at)
     return "\n".join([*text, "</svg>", ""])

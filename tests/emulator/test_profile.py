@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import PurePosixPath
@@ -15,6 +16,8 @@ from tests.mixed_model import mixed_model
 from tinyq import reference, wire
 from tinyq.boards import Board, find_board
 from tinyq.build import BuildOptions, build
+from tinyq.cli import main
+from tinyq.codegen import marked_nodes
 from tinyq.datasets import make_dataset
 from tinyq.measure import measure
 from tinyq.profile import estimate_layers, predict, profile
@@ -226,3 +229,26 @@ def test_every_emulated_core_has_a_profile(board: Board, tmp_path):
         and it.function.startswith(("tq_dense", graph.name))
     }
     assert unknown <= IDLE
+
+
+def test_the_command_prints_tables_json_and_a_page(project, tmp_path, capsys):
+    folder, page = str(project.folder), tmp_path / "page"
+    assert main(["profile", folder, "--report", str(page)]) == 0
+    shown = capsys.readouterr().out
+    for node in marked_nodes(project.graph):
+        assert node.name in shown
+    assert "cycles are an estimate for Cortex-M4" in shown
+    assert "loop in " in shown
+    layers = [{"name": node.name, "cycles": 7} for node in marked_nodes(project.graph)]
+    measured = {"graph_digest": project.graph_digest, "layers": layers}
+    (tmp_path / "measured.json").write_text(json.dumps(measured))
+    words = ["--measured", str(tmp_path / "measured.json"), "--core", "cortex-m33", "--json"]
+    assert main(["profile", folder, *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["measured"]["cycles"] == 7 * len(layers)
+    assert found["core"]["name"] == "cortex-m33"
+    written = json.loads((page / "report.json").read_text("utf-8"))
+    assert written["counted"] == found["counted"]
+    assert "<svg" in (page / "report.html").read_text("utf-8")
+    assert main(["profile", folder, "--core", "rv32"]) == 2
+    assert "the board has no code that a RISC-V" in capsys.readouterr().err

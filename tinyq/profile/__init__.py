@@ -73,7 +73,6 @@ def profile(
         ToolMissing: Emulator, compiler or objdump is not installed.
         TinyqError: The model cannot be built for the emulated board.
     """
-    step = _count_steps(progress)
     board = project.image.board
     own = find_core(board)
     chosen = core_named(core) if core else own
@@ -83,6 +82,7 @@ def profile(
             where=f"board {board.name}",
             remedy=f"leave --core out or take one of the family of {own.name}",
         )
+    step = _count_steps(progress)
     image = _find_image(project, own)
     step()
     lines = _run(image, _pack(project.graph, codes), chosen)

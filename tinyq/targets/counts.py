@@ -49,7 +49,8 @@ class AddressCost:
         address: The instruction's.
         executions: How often it was executed, a failed condition included.
         taken: How often something else than the next instruction followed.
-        flash_loads: Reads of the code memory; a load of two registers makes two.
+        flash_loads: Reads of the code memory; a load of two registers makes two, one of a vector as
+            many as it has elements.
         other_loads: Reads of RAM and peripherals.
         stores: Writes.
     """
