@@ -12,6 +12,10 @@ from tinyq.quantizers.levels import Levels
 Axes = tuple[int, ...]
 Unit = Callable[[Any, Axes], Any]
 
+# Sums of a million magnitudes on this grid are exact in float64.
+_INTEGERS = 2.0**32
+_SMALLEST_MAGNITUDE = 1e-30
+
 
 def max_abs_step(hi: int) -> Unit:
     """Step that puts the largest magnitude on the largest code.
@@ -125,14 +129,18 @@ def best_ternary_threshold(weights: Any, axes: Axes) -> Any:
         threshold = argmax over D of (sum of |w| > D)**2 / count of |w| > D
 
     Magnitudes are sorted, and every number of kept weights is tried; the threshold lies in the
-    middle between the last that is kept and the next.
+    middle between the last that is kept and the next. Sums are of integers, so that they are the
+    same in whatever order a device adds: of two nearly equal gains all choose the same.
 
     Reference: Li et al. 2016, arXiv:1605.04711, eq. 5, as an argmax.
     """
     magnitudes = ops.flip(ops.sort(_granules(ops.abs(weights), axes), axis=-1), axis=-1)
-    count = ops.cast(ops.arange(1, magnitudes.shape[-1] + 1), magnitudes.dtype)
+    count = ops.cast(ops.arange(1, magnitudes.shape[-1] + 1), "float64")
+    wide = ops.cast(magnitudes, "float64")
+    largest = ops.maximum(wide[..., :1], _SMALLEST_MAGNITUDE)
+    sums = ops.cumsum(ops.floor(wide / largest * _INTEGERS), axis=-1)
     # A maximum with a tensor, so that no optimizer turns the quotient into a product.
-    gain = ops.square(ops.cumsum(magnitudes, axis=-1)) / ops.maximum(count, 1.0)
+    gain = ops.square(sums) / ops.maximum(count, 1.0)
     best = ops.expand_dims(ops.argmax(gain, axis=-1), -1)
     following = ops.concatenate([magnitudes[..., 1:], 0.0 * magnitudes[..., :1]], axis=-1)
     last = ops.take_along_axis(magnitudes, best, axis=-1)
