@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
+
+from tests.requirements import require_module
 
 
 def interpreter_of(content: bytes):
-    litert = pytest.importorskip(
-        "ai_edge_litert.interpreter", reason="ai-edge-litert is not installed (pip install .[dev])"
-    )
+    litert = require_module("ai_edge_litert.interpreter")
     interpreter = litert.Interpreter(
         model_content=content,
         experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,

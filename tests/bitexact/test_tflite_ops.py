@@ -14,12 +14,13 @@ import pytest
 
 from tests.bitexact.litert import run_litert
 from tests.harness import check_graph
+from tests.requirements import require_module
 from tinyq import reference
 from tinyq.graph import Graph
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.reader import read_model
 
-pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed (pip install .[dev])")
+require_module("ai_edge_litert")
 SAMPLES = 24
 
 
@@ -453,6 +454,54 @@ def test_reshape_under_another_name(operator, tmp_path, rng):
 
     content = rewrite(convert(CASES[operator.lower()], rng), rename)
     compare(content, operator, tmp_path, rng)
+
+
+@pytest.mark.parametrize(
+    "name", ["reshape", "slice", "strided slice", "split", "transpose", "unpack"]
+)
+@pytest.mark.parametrize("factor", [1.0, 0.37, 1.9])
+def test_moves_in_floating_point(name, factor, tmp_path, rng):
+    """DEQUANTIZE before the move and QUANTIZE to another scale behind it."""
+
+    def leave_in_floats(schema, model):
+        graph, kinds = model.subgraphs[0], schema.BuiltinOperator
+        codes = [code.builtinCode for code in model.operatorCodes]
+        wanted = getattr(kinds, CASES[name].operator)
+        place = next(i for i, one in enumerate(graph.operators) if codes[one.opcodeIndex] == wanted)
+        move = graph.operators[place]
+        move.inputs, move.outputs = [*map(int, move.inputs)], [*map(int, move.outputs)]
+        source = 1 if wanted == kinds.SPLIT else 0
+
+        def add_operator(kind, reads, writes):
+            code = schema.OperatorCodeT()
+            number = getattr(kinds, kind)
+            code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
+            model.operatorCodes.append(code)
+            operator = schema.OperatorT()
+            operator.opcodeIndex = len(model.operatorCodes) - 1
+            operator.inputs, operator.outputs = [reads], [writes]
+            return operator
+
+        def add_float(like):
+            tensor = schema.TensorT()
+            tensor.shape, tensor.type = graph.tensors[like].shape, schema.TensorType.FLOAT32
+            tensor.buffer, tensor.name = 0, b"float"
+            graph.tensors.append(tensor)
+            return len(graph.tensors) - 1
+
+        moved = add_float(move.inputs[source])
+        before = add_operator("DEQUANTIZE", move.inputs[source], moved)
+        move.inputs[source] = moved
+        behind = []
+        for position, index in enumerate(list(move.outputs)):
+            move.outputs[position] = add_float(index)
+            behind.append(add_operator("QUANTIZE", move.outputs[position], index))
+            meaning = graph.tensors[index].quantization
+            meaning.scale, meaning.zeroPoint = [meaning.scale[0] * factor], [5]
+        graph.operators[place : place + 1] = [before, move, *behind]
+
+    content = rewrite(convert(CASES[name], rng), leave_in_floats)
+    compare(content, "DEQUANTIZE", tmp_path, rng)
 
 
 @pytest.mark.parametrize("name", ["conv 3x3", "conv 1x1 relu", "depthwise", "dense"])

@@ -10,13 +10,14 @@ import pytest
 
 from tests.bitexact.litert import run_litert
 from tests.harness import compile_model, differences
+from tests.requirements import require_module
 from tinyq import gates, reference
 from tinyq.codegen import emit
 from tinyq.errors import ModelError
 from tinyq.importers.tflite import import_tflite
 from tinyq.plan import plan
 
-pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed (pip install .[dev])")
+require_module("ai_edge_litert")
 SAMPLES = 20
 _DTYPES = {"INT8": np.int8, "INT16": np.int16, "INT32": np.int32}
 
@@ -69,7 +70,7 @@ class File:
 
 @pytest.fixture(scope="module")
 def schema():
-    return pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    return require_module("tensorflow.lite.python.schema_py_generated")
 
 
 def write_svdf(schema, rng, inputs, units, rank, memory, bias=True) -> bytes:

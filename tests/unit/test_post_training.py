@@ -11,7 +11,7 @@ import pytest
 
 from tests.small_models import L, functional, normed, scramble
 from tinyq.cli import main
-from tinyq.errors import DataError, ModelError, TinyqError
+from tinyq.errors import DataError, TinyqError
 from tinyq.importers.keras import import_keras
 from tinyq.training import PostTraining, post_training
 from tinyq.training.equalization import equalize
@@ -188,14 +188,6 @@ def test_layers_that_keras_quantized_keep_their_codes(rng):
     np.testing.assert_array_equal(quantized.get_layer("hidden").weight_codes(), wanted)
     expected = model.predict(x, verbose=0)
     assert (quantized.predict(x, verbose=0).argmax(1) == expected.argmax(1)).mean() > 0.8
-
-
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
-def test_other_modes_of_keras_are_refused(rng):
-    model, x = make(rng)
-    model.quantize("int4")
-    with pytest.raises(ModelError, match="int4"):
-        post_training(model, x)
 
 
 def test_wrong_data(rng):

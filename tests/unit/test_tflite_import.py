@@ -8,6 +8,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
+from tests.requirements import require_module
 from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
@@ -49,7 +50,7 @@ def write_model(schema, operators, tensor_types=("INT8", "INT8"), shape=(1, 4), 
 
 @pytest.fixture(scope="module")
 def schema():
-    return pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    return require_module("tensorflow.lite.python.schema_py_generated")
 
 
 def refuse(content: bytes, tmp_path, rounding: str = "half_up") -> ModelError:
@@ -106,6 +107,15 @@ def test_16_bit_activations_are_symmetric(schema, tmp_path):
 def test_formats_without_a_kernel_are_refused_with_the_operator(schema, tmp_path):
     error = refuse(write_model(schema, ["TRANSPOSE"], ("INT8", "INT16")), tmp_path)
     assert "operator 0 TRANSPOSE" in str(error.where)
+
+
+def test_an_operator_in_floating_point_is_refused_by_name(schema, tmp_path):
+    names = ("DEQUANTIZE", "RESHAPE", "RELU", "QUANTIZE")
+    types = ("INT8", "FLOAT32", "FLOAT32", "FLOAT32", "INT8")
+    error = refuse(write_model(schema, names, types), tmp_path)
+    assert "operator 2 RELU" in str(error.where)
+    assert "FLOAT32" in error.message
+    assert "full-integer quantization" in str(error.remedy)
 
 
 def test_an_output_that_nobody_computes(schema, tmp_path):

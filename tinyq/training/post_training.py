@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyq.errors import DataError, TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
+from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
 from tinyq.training.histograms import choose_range, choose_weight_limits, observe
 from tinyq.training.patterns import Unit, activation_of, find_units
@@ -61,8 +62,8 @@ def post_training(
     Activations have 8 bits, with the ranges that the float model shows on ``data``.
 
     Args:
-        model: Functional or Sequential float model with one input and one output, or one that
-            ``model.quantize("int8")`` of Keras has changed; it is left as it is.
+        model: Functional or Sequential float model with one input and one output, or one with
+            layers that ``unquantize`` knows; it is left as it is.
         data: Real inputs, shape (samples, ...); some hundred are enough.
         options: How to do it.
 
@@ -78,18 +79,22 @@ def post_training(
     """
     options = options or PostTraining()
     _check_options(options)
-    model = unquantize(model)
+    known = unquantize(model)
+    model = known.model
     units = find_units(model)
     values = _check_data(data, units[0])
     require_finite(model)
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
     units = find_units(twin)
-    if options.equalization:
+    if options.equalization and not known.takes_signs:
         equalize(units)
-    quantized = quantize(twin, _recipe(options))
+    quantized = quantize(twin, {**_recipe(options), "layers": known.rules})
+    if known.takes_signs:  # the float model computes other values than the signs give
+        calibrate(quantized, values, _BATCH)
+        return quantized
     if options.clip_weights:
-        _clip_weights(quantized)
+        _clip_weights(quantized, known.rules)
     _set_ranges(quantized, twin, units, values, options)
     if options.bias_correction:
         _correct_biases(quantized, twin, units, values)
@@ -145,10 +150,11 @@ def _weighted(model: keras.Model) -> list[WeightedLayer]:
     return [layer for layer in layers if isinstance(layer, WeightedLayer)]
 
 
-def _clip_weights(model: keras.Model) -> None:
+def _clip_weights(model: keras.Model, settled: Container[str]) -> None:
+    """Clip the weights of all layers but those whose codes are settled."""
     for layer in _weighted(model):
         parts = layer.weight_quantizer.parts
-        if parts.format != "s4":
+        if parts.format != "s4" or layer.name in settled:
             continue  # 127 steps need no clipping, and the ternary threshold is no largest weight
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         limit = choose_weight_limits(kernel, layer.shared_axes, parts.levels.hi)

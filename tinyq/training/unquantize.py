@@ -1,7 +1,13 @@
-"""Keras' own 8-bit layers back to float layers, so that they can be quantized for a device."""
+"""Layers that other tools quantized, back to float layers and the methods that stand for them.
+
+They are recognised by their class names, so none of those tools is needed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -9,60 +15,196 @@ import numpy as np
 
 from tinyq.errors import ModelError
 
-_MODE = "int8"
+# Forward functions of Larq's quantizers by their names in lower case, without underscores.
+_SIGNS = ("stesign", "approxsign", "swishsign")
+_SIGN_LAYERS: Mapping[str, type[keras.Layer]] = MappingProxyType(
+    {
+        "QuantConv2D": keras.layers.Conv2D,
+        "QuantConv1D": keras.layers.Conv1D,
+        "QuantDense": keras.layers.Dense,
+        "QuantDepthwiseConv2D": keras.layers.DepthwiseConv2D,
+    }
+)
+_KERNEL_QUANTIZERS = ("kernel_quantizer", "depthwise_quantizer")
+_PLAIN_OPTIONS = (
+    *("name", "filters", "units", "kernel_size", "strides", "padding", "data_format"),
+    *("dilation_rate", "groups", "depth_multiplier", "use_bias", "activation"),
+)
+_FIXED_POINT_PACKAGES = {"qkeras": "QKeras", "hgq": "HGQ2"}
 
 
-def is_quantized_by_keras(layer: Any) -> bool:
-    """Whether ``layer.quantize(...)`` of Keras has been called."""
-    return getattr(layer, "quantization_mode", None) is not None
+@dataclass(frozen=True, slots=True)
+class Unquantized:
+    """A float model and the methods of the layers that were quantized.
+
+    Attributes:
+        model: Functional or Sequential float model.
+        rules: Methods by layer name, as a recipe's ``layers`` has them.
+        takes_signs: Whether a layer reads signs, so that the float model computes other values.
+    """
+
+    model: keras.Model
+    rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    takes_signs: bool = False
 
 
-def unquantize(model: keras.Model) -> keras.Model:
-    """A float model with the weights that ``model.quantize("int8")`` of Keras left.
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The float layer that a quantized one stands for, its weights, and its methods."""
 
-    Keras keeps codes in -127 .. 127 and one scale per channel, and finds the range of activations
-    anew in every batch. A device needs fixed ranges; the codes of the weights come out the same
-    when the float model is quantized to 8 bits again, as the largest is 127 in each channel.
+    layer: keras.Layer
+    weights: list[np.ndarray]
+    rule: Mapping[str, str]
 
-        w = code / scale
+
+def unquantize(model: keras.Model) -> Unquantized:
+    """A float model with the weights of layers that Keras or Larq quantized.
+
+    Keras keeps codes and scales and finds the range of activations anew in every batch; a device
+    needs fixed ranges. With 8 bits, and with 4 bits and one scale per channel, the codes come out
+    the same when the float model is quantized again, as the largest is 127 or 7 in each channel.
+    4-bit codes with a scale and a zero point per block are kept with 8 bits. Layers of Larq's kind
+    keep their float weights and get the methods with the same signs.
 
     Args:
         model: Functional or Sequential model; it is left as it is.
 
     Returns:
-        ``model`` itself where Keras has quantized nothing.
+        ``model`` itself where nothing is quantized.
 
     Raises:
-        ModelError: A layer uses a mode other than int8, or is no Dense layer.
+        ModelError: A layer uses a mode or quantizer that is not known.
     """
-    quantized = [layer for layer in model.layers if is_quantized_by_keras(layer)]
-    if not quantized:
-        return model
-    for layer in quantized:
-        if layer.quantization_mode != _MODE or type(layer).__name__ != "Dense":
-            raise ModelError(
-                f"Keras quantized the {type(layer).__name__} layer to {layer.quantization_mode}",
-                where=layer.name,
-                remedy="give the float model, or one quantized with model.quantize('int8')",
-            )
-    twin = keras.models.clone_model(model, clone_function=_float_layer)
+    origins = {
+        layer.name: origin for layer in model.layers if (origin := _find_origin(layer)) is not None
+    }
+    if not origins:
+        return Unquantized(model)
+    twin = keras.models.clone_model(
+        model, clone_function=lambda layer: _clone(layer, origins.get(layer.name))
+    )
     for layer in model.layers:
-        if not layer.weights:
-            continue  # an input layer has another name in the clone
-        copy = twin.get_layer(layer.name)
-        if layer not in quantized:
-            copy.set_weights(layer.get_weights())
-            continue
-        codes = keras.ops.convert_to_numpy(layer._kernel).astype(np.float64)
-        copy.kernel.assign(codes / keras.ops.convert_to_numpy(layer.kernel_scale))
-        if layer.use_bias:
-            copy.bias.assign(layer.bias)
-    return twin
+        if layer.weights:  # an input layer has another name in the clone
+            known = origins.get(layer.name)
+            twin.get_layer(layer.name).set_weights(known.weights if known else layer.get_weights())
+    rules = {name: origin.rule for name, origin in origins.items()}
+    takes_signs = any(rule.get("activations") == "bnn" for rule in rules.values())
+    return Unquantized(twin, rules, takes_signs)
 
 
-def _float_layer(layer: Any) -> Any:
+def _clone(layer: Any, origin: _Origin | None) -> Any:
+    return origin.layer if origin else type(layer).from_config(layer.get_config())
+
+
+def _find_origin(layer: Any) -> _Origin | None:
+    package = type(layer).__module__.partition(".")[0]
+    if package in _FIXED_POINT_PACKAGES and type(layer).__name__ != "InputLayer":
+        tool = _FIXED_POINT_PACKAGES[package]
+        raise ModelError(
+            f"{type(layer).__name__} is a layer of {tool}, whose fixed-point formats are not read",
+            where=layer.name,
+            remedy="give a float model, or train one that tinyq.quantize made",
+        )
+    mode = getattr(layer, "quantization_mode", None)
+    if mode is not None:
+        key = (type(layer).__name__, mode)
+        if key not in _KERAS_MODES:
+            raise ModelError(
+                f"Keras quantized the {key[0]} layer to {mode}",
+                where=layer.name,
+                remedy="give the float model, or one whose Dense layers are int8 or int4",
+            )
+        return _KERAS_MODES[key](layer)
+    if type(layer).__name__ in _SIGN_LAYERS:
+        return _read_sign_layer(layer)
+    return None
+
+
+def _float_dense(layer: Any, kernel: np.ndarray, method: str) -> _Origin:
     config = layer.get_config()
-    if is_quantized_by_keras(layer):
-        config["dtype"] = "float32"
-        config.pop("quantization_config", None)
-    return type(layer).from_config(config)
+    config["dtype"] = "float32"
+    config.pop("quantization_config", None)
+    weights = [np.asarray(kernel, np.float32)]
+    if layer.use_bias:
+        weights.append(_numbers(layer.bias))
+    return _Origin(type(layer).from_config(config), weights, {"weights": method})
+
+
+def _read_keras_int8(layer: Any) -> _Origin:
+    """W = code / scale, one scale per channel."""
+    _refuse_lora(layer)
+    codes = _numbers(layer._kernel).astype(np.float64)
+    return _float_dense(layer, codes / _numbers(layer.kernel_scale), "int8")
+
+
+def _read_keras_int4(layer: Any) -> _Origin:
+    """W = code / scale, or (code - zero) * scale with a scale and a zero per block of inputs."""
+    _refuse_lora(layer)
+    packed = layer._kernel
+    codes = _numbers(keras.quantizers.unpack_int4(packed, layer._orig_output_dim, axis=-1))
+    scale = _numbers(layer.kernel_scale).astype(np.float64)
+    if scale.ndim == 1:
+        largest = np.abs(codes.astype(np.int64)).max(axis=0)
+        method = "int4" if np.isin(largest, (0, 7)).all() else "int8"
+        return _float_dense(layer, codes / scale, method)
+    block = _numbers(layer.g_idx).astype(np.int64)
+    zero = _numbers(layer.kernel_zero).astype(np.float64)
+    return _float_dense(layer, (codes - zero[block]) * scale[block], "int8")
+
+
+_KERAS_MODES: Mapping[tuple[str, str], Callable[[Any], _Origin]] = MappingProxyType(
+    {("Dense", "int8"): _read_keras_int8, ("Dense", "int4"): _read_keras_int4}
+)
+
+
+def _refuse_lora(layer: Any) -> None:
+    if getattr(layer, "lora_enabled", False):
+        raise ModelError(
+            "low-rank adapters are not merged",
+            where=layer.name,
+            remedy="save the model and load it again, which merges them",
+        )
+
+
+def _read_sign_layer(layer: Any) -> _Origin:
+    """A layer of Larq's kind: signs of the input, of the weights, or of both."""
+    config = layer.get_config()
+    quantizers = {"activations": config.get("input_quantizer")}
+    quantizers["weights"] = next(
+        (config[name] for name in _KERNEL_QUANTIZERS if config.get(name) is not None), None
+    )
+    rule = {role: _sign_method(layer, role, spec) for role, spec in quantizers.items()}
+    if config.get("padding", "valid") == "same" and config.get("pad_values", 0):
+        raise ModelError(
+            f"pads with {config['pad_values']}",
+            where=layer.name,
+            remedy="pad with zeros (pad_values=0)",
+        )
+    plain = {name: config[name] for name in _PLAIN_OPTIONS if name in config}
+    kind = _SIGN_LAYERS[type(layer).__name__]
+    return _Origin(kind(**plain), layer.get_weights(), rule)
+
+
+def _sign_method(layer: Any, role: str, spec: Any) -> str:
+    """The method with the same forward function as one of Larq's quantizers."""
+    if spec is None:
+        return "int8"
+    if isinstance(spec, Mapping):
+        spec = (
+            spec.get("class_name", "") if spec.get("class_name") != "function" else spec["config"]
+        )
+    found = spec if isinstance(spec, str) else getattr(spec, "__name__", type(spec).__name__)
+    name = found.replace("_", "").lower()
+    if name in _SIGNS:
+        return "bnn"
+    if name == "magnitudeawaresign" and role == "weights":
+        return "bwn"
+    raise ModelError(
+        f"the quantizer {found!r} of the {role} is not known",
+        where=layer.name,
+        remedy="use ste_sign, approx_sign, swish_sign, or magnitude_aware_sign for weights",
+    )
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))

@@ -9,6 +9,7 @@ from pathlib import Path
 from tinyq.codegen.kernels import select_kernel, select_stage
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
+from tinyq.importers.tflite.islands import settle_moves
 from tinyq.importers.tflite.layer import Conversion, Layer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
@@ -40,6 +41,7 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
     model = read_model(path)
     operators, start, end = _without_ends(model)
     _check_operators(model.path, operators)
+    model, operators = settle_moves(model, operators)
     conversion = _begin(model, start, rounding, _identifier(path.stem))
     importers = find_importers()
     for operator in operators:

@@ -16,6 +16,7 @@ from tinyq.fixed_point import (
     sigmoid_table,
     softmax_exponentials,
 )
+from tinyq.importers.tflite.islands import FROM_FLOAT
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import (
@@ -92,10 +93,28 @@ def import_relu(layer: Layer) -> None:
 @imports("QUANTIZE")
 def import_quantize(layer: Layer) -> None:
     """Change of scale of an integer tensor."""
+    if layer.option(FROM_FLOAT, False):
+        layer.require(not has_wide_codes(layer), "16-bit codes cross an island of floats")
+        look_up(layer, _quantized_again(layer))
+        return
     if has_wide_codes(layer):
         change_scale(layer, layer.scale(layer.source()) / layer.scale(layer.result()))
         return
     look_up(layer, _rescaled(layer, layer.scale(layer.source()) / layer.scale(layer.result())))
+
+
+def _quantized_again(layer: Layer) -> npt.NDArray[np.int64]:
+    """Output codes of all input codes that were floats in between.
+
+    TFLite divides in float32 and rounds half away from zero; tinyq scales once, half up.
+    """
+    if not layer.twice:
+        return _rescaled(layer, layer.scale(layer.source()) / layer.scale(layer.result()))
+    x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
+    real = np.float32(layer.scale(layer.source())) * (all_codes() - x.zero_point).astype(np.float32)
+    steps = (real / np.float32(layer.scale(layer.result()))).astype(np.float64)
+    away = np.copysign(np.floor(np.abs(steps) + 0.5), steps)
+    return np.clip(away + y.zero_point, -128, 127).astype(np.int64)
 
 
 def _rescaled(layer: Layer, ratio: float) -> np.ndarray:

@@ -14,3 +14,14 @@ def import_reshape(layer: Layer) -> None:
         f"cannot reshape {layer.source()} to {layer.result()}",
     )
     layer.finish(layer.activation())
+
+
+@imports("DEQUANTIZE")
+def import_dequantize(layer: Layer) -> None:
+    """The same codes, where nothing but moves follows; see ``islands``."""
+    layer.require(
+        layer.result().type != "FLOAT32",
+        f"{layer.source()} is no activation with one scale",
+        "convert with full-integer quantization (int8 weights and activations)",
+    )
+    layer.finish(layer.activation())
