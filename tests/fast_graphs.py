@@ -23,7 +23,8 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
-_TILED = ("winograd2", "winograd4", "packedtiles")  # variants that never do, and take 3 x 3 alone
+# Variants that never do, and take 3 x 3 alone.
+_TILED = ("winograd2", "winograd4", "packedtiles", "slimtiles")
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 

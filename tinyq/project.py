@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import tinyq
@@ -49,7 +50,26 @@ VERSION = 2
 _FIRMWARE_BYTES, _VARIABLE_BYTES = 5120, 128
 _MOST_TRIES = 4
 
-Tuner = Callable[[Graph, Candidates, Board, tuple[str, ...]], Candidates]
+# Compiler flags by objective: where flash comes first, loops in C may be slower for it.
+_CFLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({"size": ("-Os",)})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What kernels are counted for.
+
+    Attributes:
+        board: What is built for.
+        isas: Instruction sets whose kernels may be used, best first.
+        cflags: Compiler flags after all others.
+    """
+
+    board: Board
+    isas: tuple[str, ...]
+    cflags: tuple[str, ...] = ()
+
+
+Tuner = Callable[[Graph, Candidates, Setting], Candidates]
 """Puts counts in the place of the candidates' estimates, see `tinyq.tune`."""
 
 
@@ -78,7 +98,8 @@ class LayerKernel:
         kernel: File name of the template.
         chosen: Whether it is the one.
         instructions: Of one inference; None where nothing is known.
-        counted: Whether they were counted; an estimate otherwise.
+        cycles: Estimated from counts, see `tinyq.profile`; None without such counts.
+        counted: Whether instructions were counted; an estimate otherwise.
         table_bytes: Constants of the layer as they lie in flash.
         code_bytes: Machine code, shared with other layers or not; estimated unless counted.
         scratch_bytes: RAM while it runs.
@@ -88,6 +109,7 @@ class LayerKernel:
     kernel: str
     chosen: bool
     instructions: int | None
+    cycles: int | None
     counted: bool
     table_bytes: int
     code_bytes: int
@@ -163,16 +185,17 @@ def create_project(
     selection = kernels or Selection()
     check_replaceable(folder, MANIFEST, "a build folder")
     check_objective(selection.optimize)
+    cflags = _CFLAGS.get(selection.optimize, ())
     simplified = simplify(graph)
     own = selection.isas or prefer_isas(board.isa)
     isas = (ISA, *own) if cmsis_nn else own
     library = find_cmsis_nn(cmsis_nn, simplified, isas) if cmsis_nn else None
     options = dataclasses.replace(
-        capacities(simplified, board), build_system=build_system, library=library
+        capacities(simplified, board), build_system=build_system, library=library, cflags=cflags
     )
     candidates = gather_candidates(simplified, isas)
     if selection.tuner:
-        candidates = selection.tuner(simplified, candidates, board, isas)
+        candidates = selection.tuner(simplified, candidates, Setting(board, isas, cflags))
     with stage(folder) as staged:
         job = _Job(simplified, board, staged, options, isas, selection.optimize)
         choice, memory, image = _build_fitting(job, candidates, find_budget(board, options))
@@ -211,9 +234,7 @@ def repeat_kernels(project: Project) -> Selection:
     """The choice of a project for parts of its graph: the layers that both have keep theirs."""
     chosen = {entry.layer: entry.kernel for entry in project.kernels if entry.chosen}
 
-    def keep(
-        graph: Graph, candidates: Candidates, board: Board, isas: tuple[str, ...]
-    ) -> Candidates:
+    def keep(graph: Graph, candidates: Candidates, setting: Setting) -> Candidates:
         return {
             name: tuple(entry for entry in found if entry.kernel == chosen.get(name)) or found
             for name, found in candidates.items()
@@ -349,6 +370,7 @@ def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
             kernel=entry.kernel,
             chosen=entry is layer.chosen,
             instructions=entry.instructions,
+            cycles=entry.cycles,
             counted=entry.counted,
             table_bytes=entry.table_bytes,
             code_bytes=sum(entry.code.values()),

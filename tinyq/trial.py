@@ -16,10 +16,11 @@ import numpy as np
 
 from tinyq import reference
 from tinyq.boards import Board, load_boards
-from tinyq.build import BuildOptions, build
+from tinyq.build import BuildOptions, Image, build
 from tinyq.codegen import emit, plan_kernels
-from tinyq.errors import LinkError, ModelError
+from tinyq.errors import BoardError, LinkError, ModelError
 from tinyq.graph import Graph, GraphBuilder, Node
+from tinyq.profile import estimate_layers
 from tinyq.sections import function_sizes
 from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
@@ -83,11 +84,15 @@ class Outcome:
 
     Attributes:
         instructions: Executed in one inference, exact.
+        cycles: Of them, estimated by the core's timings; None where there are none.
+        flash_loads: Reads of constants in flash, counted; None without timings.
         code: Bytes of its functions by their names; the call itself is in ``run``.
         exact: Whether the device's output equals the reference's.
     """
 
     instructions: int
+    cycles: int | None
+    flash_loads: int | None
     code: Mapping[str, int]
     exact: bool
 
@@ -133,13 +138,16 @@ def isolate(graph: Graph, node: Node) -> Graph | None:
         return None
 
 
-def run_trials(trials: Sequence[Trial], board: Board, folder: Path) -> tuple[Outcome, ...]:
+def run_trials(
+    trials: Sequence[Trial], board: Board, folder: Path, cflags: tuple[str, ...] = ()
+) -> tuple[Outcome, ...]:
     """Build programs into one image and run each of them once.
 
     Args:
         trials: What to run.
         board: An emulated board.
         folder: Missing; the image is built there.
+        cflags: Compiler flags after all others.
 
     Raises:
         BudgetError: Together they are too large for the board.
@@ -156,20 +164,32 @@ def run_trials(trials: Sequence[Trial], board: Board, folder: Path) -> tuple[Out
     files[PurePath("tq_model_instance.c")] = _write_instance(graphs)
     marks, output_bytes = 2 * len(graphs), 4 * len(graphs)
     request, reply = payload_bytes(4, output_bytes, marks, 0)
-    image = build(files, board, folder, BuildOptions(payload_bytes=request, reply_bytes=reply))
-    with closing(open_link(image, "qemu", counting=True)) as link:
+    image = build(files, board, folder, BuildOptions(request, reply, cflags))
+    with closing(open_link(image, "qemu")) as link:
         hashes = link.infer(np.zeros((1, 4), np.uint8)).view("<u4").reshape(-1)
-        counts = link.instruction_counts()
-    assert counts is not None, "counting was asked for"
-    sizes = function_sizes(image.elf)
+    costs, sizes = _count(image), function_sizes(image.elf)
     return tuple(
         Outcome(
-            counts.layers[2 * index].max,
+            *costs[2 * index],
             _list_code(sizes, graph.name),
             int(hashes[index]) == _expect(graph),
         )
         for index, graph in enumerate(graphs)
     )
+
+
+def _count(image: Image) -> list[tuple[int, int | None, int | None]]:
+    """Instructions, cycles and loads from flash of each layer of an image."""
+    packed = np.zeros(4, np.uint8)
+    try:
+        costs = estimate_layers(image, packed)
+        return [(cost.instructions, cost.cycles, cost.flash_loads) for cost in costs]
+    except BoardError:
+        with closing(open_link(image, "qemu", counting=True)) as link:
+            link.infer(packed[None])
+            counts = link.instruction_counts()
+    assert counts is not None, "counting was asked for"
+    return [(layer.max, None, None) for layer in counts.layers]
 
 
 def _core(board: Board) -> str:

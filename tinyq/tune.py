@@ -18,18 +18,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tinyq.boards import Board
 from tinyq.build import ask_version
 from tinyq.codegen import Candidate, Candidates, emit, plan_kernels
 from tinyq.errors import BudgetError, TinyqError
 from tinyq.graph import Graph, Node
+from tinyq.profile.cores import BoardConstant, find_constant
+from tinyq.project import Setting
 from tinyq.targets.counts import cache_folder
 from tinyq.toolchains import find_compiler
 from tinyq.trial import Outcome, Trial, find_twin, isolate, run_trials
 
 Progress = Callable[[int, int], None]
 
-_VERSION = 1
+_VERSION = 2
 # What differs between layers that cost the same: values of constants, and the digest of the graph.
 _DIGEST = re.compile(r"sha256 [0-9a-f]{64}")
 _DECLARATION = re.compile(r"^static .*", re.MULTILINE)
@@ -51,8 +52,7 @@ class _Entry:
 def count_candidates(
     graph: Graph,
     candidates: Candidates,
-    board: Board,
-    isas: tuple[str, ...],
+    setting: Setting,
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> Candidates:
@@ -64,8 +64,7 @@ def count_candidates(
     Args:
         graph: A verified graph.
         candidates: What can compute each of its nodes.
-        board: What will be built for; another board with its core is emulated.
-        isas: Instruction sets whose kernels may be used, best first.
+        setting: Board, instruction sets and flags; a board with the same core is emulated.
         progress: Called with programs done and programs in all.
         cache: Folder of what was counted before.
 
@@ -74,11 +73,14 @@ def count_candidates(
         ToolMissing: Compiler or emulator is not installed.
         TinyqError: A kernel's output is not the reference's.
     """
-    twin = find_twin(board)
+    constant = find_constant(setting.board.name)
+    twin, cflags = find_twin(setting.board), setting.cflags
     store = _Store(cache or cache_folder() / "kernels")
-    identity = json.dumps([_VERSION, twin.name, twin.cflags, ask_version(find_compiler(twin))])
+    identity = json.dumps(
+        [_VERSION, twin.name, twin.cflags, cflags, ask_version(find_compiler(twin))]
+    )
     layers = {
-        node.name: _list_entries(graph, node, candidates[node.name], isas, identity)
+        node.name: _list_entries(graph, node, candidates[node.name], setting.isas, identity)
         for node in graph.nodes
         if node.name in candidates
     }
@@ -86,14 +88,14 @@ def count_candidates(
     total, done = sum(map(len, groups)), 0
     known: dict[str, Mapping[str, Any]] = {}
     for keys, entries in groups.items():
-        known.update(_count(entries, twin, store))
+        known.update(_count(entries, replace(setting, board=twin), store))
         done += len(keys)
         if progress:
             progress(done, total)
     return MappingProxyType(
         {
             name: tuple(
-                _apply(candidate, known.get(entry.key))
+                _apply(candidate, known.get(entry.key), constant)
                 for candidate, entry in zip(found, layers[name], strict=True)
             )
             if layers.get(name)
@@ -135,12 +137,12 @@ def _identify(trial: Trial, identity: str) -> str:
 
 
 def _count(
-    entries: tuple[_Entry, ...], twin: Board, store: _Store
+    entries: tuple[_Entry, ...], setting: Setting, store: _Store
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What is known of programs: from the cache, or by running them."""
     found = {entry.key: store.read(entry.key) for entry in entries}
     missing = [entry for entry in entries if found[entry.key] is None]
-    for entry, outcome in _run(missing, twin):
+    for entry, outcome in _run(missing, setting):
         kernel = next(iter(entry.trial.overrides.values()))
         if not outcome.exact:
             raise TinyqError(
@@ -151,6 +153,8 @@ def _count(
         content = {
             "kernel": kernel,
             "instructions": outcome.instructions,
+            "cycles": outcome.cycles,
+            "flash_loads": outcome.flash_loads,
             "code": dict(outcome.code),
         }
         store.write(entry.key, content)
@@ -158,24 +162,26 @@ def _count(
     return iter((key, content) for key, content in found.items() if content is not None)
 
 
-def _run(entries: Sequence[_Entry], twin: Board) -> Iterator[tuple[_Entry, Outcome]]:
+def _run(entries: Sequence[_Entry], setting: Setting) -> Iterator[tuple[_Entry, Outcome]]:
     """Programs with their outcomes; those that the board has no room for are left out."""
     if not entries:
         return
     with tempfile.TemporaryDirectory(prefix="tinyq-tune-") as folder:
         try:
             trials = [entry.trial for entry in entries]
-            outcomes = run_trials(trials, twin, Path(folder) / "image")
+            outcomes = run_trials(trials, setting.board, Path(folder) / "image", setting.cflags)
         except BudgetError:
             outcomes = ()
     if outcomes:
         yield from zip(entries, outcomes, strict=True)
     elif len(entries) > 1:
         for entry in entries:
-            yield from _run([entry], twin)
+            yield from _run([entry], setting)
 
 
-def _apply(candidate: Candidate, content: Mapping[str, Any] | None) -> Candidate:
+def _apply(
+    candidate: Candidate, content: Mapping[str, Any] | None, constant: BoardConstant | None
+) -> Candidate:
     """A candidate with what was counted; parts that layers share keep their names."""
     if content is None:
         return candidate
@@ -185,9 +191,18 @@ def _apply(candidate: Candidate, content: Mapping[str, Any] | None) -> Candidate
     return replace(
         candidate,
         instructions=content["instructions"],
+        cycles=_estimate_cycles(content, constant),
         counted=True,
         code=MappingProxyType({own: sum(sizes.values()), **code}),
     )
+
+
+def _estimate_cycles(content: Mapping[str, Any], constant: BoardConstant | None) -> int | None:
+    """Cycles by the core's timings, with the wait states of a board whose flash is known."""
+    cycles: int | None = content["cycles"]
+    if cycles is None or constant is None:
+        return cycles
+    return cycles + round(constant.cycles_per_flash_load * int(content["flash_loads"]))
 
 
 class _Store:
@@ -224,4 +239,6 @@ def _is_sound(content: Any) -> bool:
         return False
     count, code = content.get("instructions"), content.get("code")
     numbers = [count, *code.values()] if isinstance(code, dict) else [None]
+    timing = [content.get("cycles", ""), content.get("flash_loads", "")]
+    numbers += [number for number in timing if timing != [None, None]]
     return all(isinstance(number, int) and number >= 0 for number in numbers)

@@ -18,7 +18,7 @@ from tinyq.datasets import Dataset
 from tinyq.errors import LinkError, TinyqError
 from tinyq.measure import measure
 from tinyq.passes import simplify
-from tinyq.project import Selection, create_project, open_project
+from tinyq.project import Selection, Setting, create_project, open_project
 from tinyq.trial import Outcome, find_twin, isolate
 
 FAST = ("armv7em", "generic")
@@ -27,7 +27,9 @@ GRAPH = simplify(chain(8))
 
 
 def count(cache: Path, graph=GRAPH):
-    return tune.count_candidates(graph, gather_candidates(graph, FAST), BOARD, FAST, cache=cache)
+    return tune.count_candidates(
+        graph, gather_candidates(graph, FAST), Setting(BOARD, FAST), cache=cache
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,8 @@ def cache(tmp_path_factory) -> Path:
 
 
 def test_counts_are_those_of_the_firmware(cache, tmp_path):
-    def tuner(graph, candidates, board, isas):
-        return tune.count_candidates(graph, candidates, board, isas, cache=cache)
+    def tuner(graph, candidates, setting):
+        return tune.count_candidates(graph, candidates, setting, cache=cache)
 
     project = create_project(
         GRAPH, find_board("mps2-an386"), tmp_path / "out", kernels=Selection(tuner=tuner)
@@ -51,6 +53,7 @@ def test_counts_are_those_of_the_firmware(cache, tmp_path):
     for layer in result.layers:
         chosen = project.chosen[layer.name]
         assert chosen.counted
+        assert chosen.cycles > chosen.instructions
         assert layer.kernel == chosen.kernel.partition(".")[0]
         assert layer.instructions == pytest.approx(chosen.instructions, rel=0.01, abs=16)
 
@@ -75,7 +78,7 @@ def test_layers_of_one_kind_are_counted_once(cache):
 
 
 def test_a_wrong_kernel_is_an_error(tmp_path, monkeypatch):
-    wrong = (Outcome(1, {}, False), Outcome(1, {}, False))
+    wrong = (Outcome(1, 1, 1, {}, False), Outcome(1, 1, 1, {}, False))
     monkeypatch.setattr(tune, "run_trials", lambda *_: wrong)
     with pytest.raises(TinyqError, match="does not compute what the reference does"):
         count(tmp_path)
@@ -85,7 +88,7 @@ def test_a_wrong_kernel_is_an_error(tmp_path, monkeypatch):
 def test_a_core_without_emulator():
     foreign = dataclasses.replace(BOARD, isa="xtensa")
     with pytest.raises(LinkError, match="no emulator counts instructions of xtensa cores"):
-        tune.count_candidates(GRAPH, gather_candidates(GRAPH, FAST), foreign, FAST)
+        tune.count_candidates(GRAPH, gather_candidates(GRAPH, FAST), Setting(foreign, FAST))
 
 
 def test_the_twin_has_the_core_of_the_board():
@@ -111,7 +114,7 @@ def test_layers_that_work_in_place_are_exact(size, variant, tmp_path):
     graph = stack(make_graph(layer, "model", "s8", "s8"))
     kernel = f"conv2d_s8_s8_armv7em-{variant}.c.j2"
 
-    def only(graph, candidates, board, isas):
+    def only(graph, candidates, setting):
         return {
             name: tuple(it for it in found if it.kernel == kernel) or found
             for name, found in candidates.items()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.bench_layers import Layer, make_graph
 from tests.random_graphs import draw_graph
 from tinyq.boards import find_board
-from tinyq.errors import TinyqError
+from tinyq.codegen import OBJECTIVES
+from tinyq.errors import BudgetError, TinyqError
 from tinyq.graph import Graph
-from tinyq.project import MANIFEST, create_project, open_project
+from tinyq.project import MANIFEST, Selection, create_project, open_project
 
 pytestmark = pytest.mark.requires("gcc")
 
@@ -54,6 +57,39 @@ def test_a_failed_build_leaves_nothing(
     with pytest.raises(TinyqError, match="not installed"):
         create_project(graph, find_board("stm32"), tmp_path / "build")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.requires("arm-none-eabi-gcc")
+def test_a_board_that_is_just_too_small_gets_smaller_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The linker finds what the estimate did not; the choice is made again."""
+    monkeypatch.setattr("tinyq.project._FIRMWARE_BYTES", 0)
+    layer = make_graph(Layer("Conv2D", (16, 16, 32), 32), "model", "s8", "s8")
+    board, fastest = find_board("nucleo-l4r5zi"), Selection(optimize="speed")
+    fast = create_project(layer, board, tmp_path / "fast", kernels=fastest)
+    smaller = dataclasses.replace(board, flash_bytes=fast.image.flash_bytes - 1)
+    monkeypatch.setattr("tinyq.project.find_board", lambda _: smaller)
+    small = create_project(layer, smaller, tmp_path / "small", kernels=fastest)
+    assert small.image.flash_bytes < fast.image.flash_bytes
+    assert small.chosen["layer"].instructions > fast.chosen["layer"].instructions
+    tiny = dataclasses.replace(board, flash_bytes=8192)
+    with pytest.raises(BudgetError, match="bytes of flash.*most go to layer by conv2d"):
+        create_project(layer, tiny, tmp_path / "tiny", kernels=fastest)
+    assert not (tmp_path / "tiny").exists()
+
+
+@pytest.mark.requires("arm-none-eabi-gcc")
+def test_size_comes_first(tmp_path: Path) -> None:
+    layer = make_graph(Layer("Conv2D", (8, 8, 16), 8), "model", "s8", "s8")
+    board = find_board("nucleo-l4r5zi")
+    made = {
+        name: create_project(layer, board, tmp_path / name, kernels=Selection(optimize=name))
+        for name in OBJECTIVES
+    }
+    sizes = {name: project.image.flash_bytes for name, project in made.items()}
+    assert sizes["size"] == min(sizes.values()) < sizes["speed"]
+    assert open_project(tmp_path / "size").optimize == "size"
 
 
 def test_not_a_build_folder(tmp_path: Path) -> None:

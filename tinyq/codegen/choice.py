@@ -3,13 +3,14 @@
 Every node has candidates, each with instructions, bytes of its tables and of its code, and what it
 asks of the arena. One is taken for each node, so that the objective is smallest among all choices
 within flash and RAM; a mixed-integer program proves it. Code that several nodes share counts once.
+Where candidates were counted, their estimated cycles take the place of instructions.
 
     speed     fewest instructions, then the smallest flash
     size      smallest flash, then fewest instructions
     ram       smallest arena, then fewest instructions, then the smallest flash
-    balanced  instructions / I + flash / F + ram / 2 R is smallest, where I, F and R are the least
-              that any choice needs and the firmware's own part is counted in flash and RAM: one
-              percent of speed is worth one percent of flash, or two percent of RAM
+    balanced  instructions / I + flash / F + ram / R is smallest, where I, F and R are the least
+              that any choice needs and the firmware's own part counts in flash and RAM: one percent
+              of one is worth one percent of another
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+import jinja2
 import numpy as np
 
 from tinyq.codegen.estimates import estimate_code
-from tinyq.codegen.kernels import Stage
 from tinyq.codegen.rendering import make_environment, render_function, render_stage
 from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function, Variant, gather_facts, list_variants
@@ -33,14 +34,13 @@ OBJECTIVES = ("balanced", "speed", "size", "ram")
 BALANCED, SPEED, SIZE, RAM = OBJECTIVES
 EXPLANATIONS: Mapping[str, str] = MappingProxyType(
     {
-        BALANCED: "one percent of the fewest instructions for one of the least flash, or for two "
-        "of the least RAM",
+        BALANCED: "one percent of the fewest instructions, of the least flash and of the least RAM "
+        "are worth the same",
         SPEED: "fewest instructions, then least flash",
         SIZE: "least flash, then fewest instructions",
         RAM: "smallest arena, then fewest instructions, then least flash",
     }
 )
-_RAM_WEIGHT = 0.5  # of a share of RAM against one of flash or instructions
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class Candidate:
         code: Bytes of machine code by part; nodes that name the same part share it.
         scratch_bytes: Room in the arena while it runs.
         in_place: Operands whose bytes the output may take.
+        cycles: Estimated from counts; None without such counts.
     """
 
     kernel: str
@@ -92,6 +93,7 @@ class Candidate:
     code: Mapping[str, int]
     scratch_bytes: int
     in_place: tuple[int, ...] = ()
+    cycles: int | None = None
 
     @property
     def flash_bytes(self) -> int:
@@ -147,10 +149,10 @@ def gather_candidates(graph: Graph, isas: Sequence[str]) -> Candidates:
     A kernel of which no instructions are known cannot be compared: where one comes first in the
     order of the instruction sets, it is the only candidate.
     """
-    views = find_views(graph)
+    views, sizes = find_views(graph), _Sizes(make_environment(), {})
     return MappingProxyType(
         {
-            node.name: _compare(_list_fitting(graph, node, isas))
+            node.name: _compare(_list_fitting(graph, node, isas, sizes))
             for node in graph.nodes
             if node.name not in views
         }
@@ -201,7 +203,17 @@ def check_objective(objective: str) -> None:
         )
 
 
-def _list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Candidate, ...]:
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Code sizes of parts by their names, and the templates of generic kernels."""
+
+    environment: jinja2.Environment
+    known: dict[str, int]
+
+
+def _list_fitting(
+    graph: Graph, node: Node, isas: Sequence[str], sizes: _Sizes
+) -> tuple[Candidate, ...]:
     found = [v for v in list_variants(graph, node, isas) if isinstance(v, Variant)]
     if not found:
         raise TinyqError(
@@ -209,7 +221,7 @@ def _list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Candid
             where=node.name,
             remedy="allow the generic kernels",
         )
-    return tuple(_make_candidate(graph, node, variant) for variant in found)
+    return tuple(_make_candidate(graph, node, variant, sizes) for variant in found)
 
 
 def _compare(found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
@@ -218,18 +230,18 @@ def _compare(found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     return tuple(candidate for candidate in found if candidate.instructions is not None)
 
 
-def _make_candidate(graph: Graph, node: Node, variant: Variant) -> Candidate:
+def _make_candidate(graph: Graph, node: Node, variant: Variant, sizes: _Sizes) -> Candidate:
     function = variant.function
     special = function.special
     if special:
         tables = sum(table.words.nbytes for table in special.arrangement.tables)
-        code, in_place = _split_special(function), special.in_place
+        code, in_place = _split_special(function, sizes), special.in_place
     else:
         arranged = (variant.constants.get(it.name, it) for it in graph.constants(node))
         constants = {tensor.name: tensor.type.packed_bytes for tensor in arranged}
         facts = gather_facts(graph, node, (function.kernel.isa,))
         tables = sum(constants.values()) + 4 * (len(facts.geometry) + len(facts.tables))
-        code, in_place = _split_generic(function), ()
+        code, in_place = _split_generic(function, sizes), ()
     return Candidate(
         kernel=function.kernel.path.name,
         instructions=variant.instructions,
@@ -241,7 +253,7 @@ def _make_candidate(graph: Graph, node: Node, variant: Variant) -> Candidate:
     )
 
 
-def _split_special(function: Function) -> dict[str, int]:
+def _split_special(function: Function, sizes: _Sizes) -> dict[str, int]:
     """Bytes of a special kernel's own text, and of the parts that it shares with others."""
     assert function.special is not None
     asked: list[str] = []
@@ -251,19 +263,25 @@ def _split_special(function: Function) -> dict[str, int]:
         return False
 
     own = write_special(function.special, function.name, refuse)
-    parts = {own: estimate_code(own)}
-    for name in dict.fromkeys(asked):
-        text = write_special(function.special, function.name, name.__eq__)
-        parts[name] = estimate_code(text) - parts[own]
-    return parts
+    alone = estimate_code(own)
+    for name in asked:
+        if name not in sizes.known:
+            text = write_special(function.special, function.name, name.__eq__)
+            sizes.known[name] = estimate_code(text) - alone
+    return {own: alone, **{name: sizes.known[name] for name in asked}}
 
 
-def _split_generic(function: Function) -> dict[str, int]:
-    environment = make_environment()
-    parts = {function.name: estimate_code(render_function(environment, function))}
-    stage: Stage | None = function.stage
+def _split_generic(function: Function, sizes: _Sizes) -> dict[str, int]:
+    if function.name not in sizes.known:
+        text = render_function(sizes.environment, function)
+        sizes.known[function.name] = estimate_code(text)
+    parts = {function.name: sizes.known[function.name]}
+    stage = function.stage
     if stage:
-        parts[stage.function] = estimate_code(render_stage(environment, function, stage))
+        if stage.function not in sizes.known:
+            text = render_stage(sizes.environment, function, stage)
+            sizes.known[stage.function] = estimate_code(text)
+        parts[stage.function] = sizes.known[stage.function]
     return parts
 
 
@@ -301,7 +319,7 @@ class _Program:
         parts = list(dict.fromkeys(key for entry in columns for key in entry.code))
         width = len(columns) + len(parts) + 1
         instructions, flash, arena = np.zeros((3, width))
-        instructions[: len(columns)] = [entry.instructions or 0 for entry in columns]
+        instructions[: len(columns)] = _measure_time(candidates)
         flash[: len(columns)] = [entry.table_bytes for entry in columns]
         for entry in columns:
             for key, size in entry.code.items():
@@ -415,14 +433,14 @@ def _balance(program: _Program) -> tuple[int, ...]:
     """Search by the sum of all goals, each as a multiple of the least that any choice needs."""
     free, budget = program.free(), program.budget
     terms = (
-        (program.instructions, 0, 1.0),
-        (program.flash, budget.firmware_flash_bytes, 1.0),
-        (program.arena, budget.firmware_ram_bytes, _RAM_WEIGHT),
+        (program.instructions, 0),
+        (program.flash, budget.firmware_flash_bytes),
+        (program.arena, budget.firmware_ram_bytes),
     )
     goal = np.zeros(len(program.flash))
-    for costs, fixed, weight in terms:
+    for costs, fixed in terms:
         base = free.find_least(costs) + fixed
-        goal += weight * costs / base if base else 0.0
+        goal += costs / base if base else 0.0
     _, columns = program.settle(goal)
     return program.read(columns)
 
@@ -435,6 +453,15 @@ _SEARCHES: Mapping[str, Callable[[_Program], tuple[int, ...]]] = MappingProxyTyp
         RAM: _in_order("arena", "instructions", "flash"),
     }
 )
+
+
+def _measure_time(candidates: Candidates) -> list[int]:
+    """Cycles of each candidate where all that have a rival were counted, instructions otherwise."""
+    columns = [entry for found in candidates.values() for entry in found]
+    rivals = [entry for found in candidates.values() if len(found) > 1 for entry in found]
+    if any(entry.cycles is None for entry in rivals):
+        return [entry.instructions or 0 for entry in columns]
+    return [entry.cycles or entry.instructions or 0 for entry in columns]
 
 
 def _measure_arenas(graph: Graph, candidates: Candidates) -> list[int]:

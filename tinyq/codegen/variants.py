@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, cast
 
+import jinja2
+
 from tinyq.codegen.estimates import Work, estimate_instructions
 from tinyq.codegen.kernels import Kernel, Stage, list_candidates, select_stage
 from tinyq.codegen.rendering import list_values, make_environment
@@ -274,11 +276,15 @@ def _make_function(graph: Graph, node: Node, kernel: Kernel) -> Function:
 
 
 @functools.cache
+def _environment() -> jinja2.Environment:
+    return make_environment()
+
+
+@functools.cache
 def _read_hooks(function: Function) -> Mapping[str, Any]:
     """The macros of a kernel's template."""
-    template = make_environment().get_template(
-        function.kernel.path.relative_to(TEMPLATES).as_posix()
-    )
+    path = function.kernel.path.relative_to(TEMPLATES).as_posix()
+    template = _environment().get_template(path)
     return vars(template.make_module(list_values(function)))
 
 

@@ -86,11 +86,11 @@ def show_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int,
 
 def print_kernels(title: str, kernels: Sequence[LayerKernel], *, rivals: bool = False) -> None:
     """Print the kernel of each layer, or all that fit it with the chosen ones marked."""
-    numbers = ("instructions", "flash B", "code B", "scratch B")
+    numbers = ("instructions", "cycles", "flash B", "code B", "scratch B")
     shown = [entry for entry in kernels if rivals or entry.chosen]
     columns = ("layer", *(("chosen",) if rivals else ()), "kernel", *numbers)
     print_table(title, columns, [_kernel_row(entry, rivals) for entry in shown], right=numbers)
-    if any(not entry.counted for entry in shown):
+    if any(entry.cycles is not None or not entry.counted for entry in shown):
         typer.echo("~ is an estimate; code that layers share is shown with each of them")
 
 
@@ -104,6 +104,7 @@ def _kernel_row(entry: LayerKernel, rivals: bool) -> tuple[str, ...]:
         *mark,
         describe_kernel(entry.kernel),
         "-" if entry.instructions is None else f"{about}{entry.instructions:,}",
+        "-" if entry.cycles is None else f"~{entry.cycles:,}",
         f"{entry.table_bytes:,}",
         f"{about}{entry.code_bytes:,}",
         f"{entry.scratch_bytes:,}",
