@@ -64,7 +64,7 @@ static void run(const void *input, void *output)
     *(uint32_t *)output = hash;
 }}
 
-const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, 1, run}};
+const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, {layers}, run}};
 """
 
 
@@ -116,6 +116,27 @@ class Row:
     @property
     def per_work(self) -> float:
         return self.instructions / self.work
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What a network needs.
+
+    Attributes:
+        instructions: Of one inference, exact.
+        code_bytes: Functions of the network's program.
+        table_bytes: Constants as they lie in flash.
+        flash_bytes: The whole image, with start-up code and the protocol of the firmware.
+        arena_bytes: Activations and scratch memory.
+        exact: Whether the device's answer equals the reference's.
+    """
+
+    instructions: int
+    code_bytes: int
+    table_bytes: int
+    flash_bytes: int
+    arena_bytes: int
+    exact: bool
 
 
 def make_graph(layer: Layer, name: str, x: str, w: str) -> Graph:
@@ -246,17 +267,53 @@ def measure_layers(
     return rows
 
 
+def measure_network(
+    graph: Graph, isas: Sequence[str], overrides: Mapping[str, str], folder: Path, board: str
+) -> Network:
+    """Run a network on the emulated board, and build it for another.
+
+    Args:
+        graph: A verified graph whose name is an identifier in C.
+        isas: Instruction sets whose kernels may be used, best first.
+        overrides: Kernels by node that must be used.
+        folder: Missing; the images are built there.
+        board: Whose flash is counted.
+    """
+    image = _build_image([graph], isas, [overrides], folder / "emulated")
+    link = open_link(image, "qemu", counting=True)
+    try:
+        answer = link.infer(np.zeros((1, 4), np.uint8))
+        instructions = link.instruction_counts().per_run
+    finally:
+        link.close()
+    views, constants = find_views(graph), 0
+    for node in graph.nodes:
+        if node.name not in views:
+            special = select_variant(graph, node, isas, overrides.get(node.name)).function.special
+            constants += _table_bytes(special) if special else graph.constant_bytes(node)
+    return Network(
+        instructions,
+        _measure_code(image.elf).get(f"{graph.name}.c", 0),
+        constants,
+        _build_image([graph], isas, [overrides], folder / "board", board).flash_bytes,
+        plan_kernels(graph, isas, overrides).arena_bytes,
+        int(answer.view("<u4")[0, 0]) == _expect(graph),
+    )
+
+
 def _build_image(
     graphs: Sequence[Graph],
     isas: Sequence[str],
     overrides: Sequence[Mapping[str, str]],
     folder: Path,
+    board: str = BOARD,
 ) -> Image:
     files: dict[PurePath, str] = {}
     for graph, forced in zip(graphs, overrides, strict=True):
         files |= emit(graph, plan_kernels(graph, isas, forced), isas, forced).files
     files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
         includes="\n".join(f'#include "{graph.name}.h"' for graph in graphs),
+        layers=f"{graphs[0].name.upper()}_LAYERS",
         cases="\n".join(_write_case(index, graph) for index, graph in enumerate(graphs)),
         input_words=max(-(-graph.input.type.packed_bytes // 4) for graph in graphs),
         output_words=max(-(-graph.output.type.packed_bytes // 4) for graph in graphs),
@@ -267,7 +324,7 @@ def _build_image(
     )
     request, reply = payload_bytes(4, 4, 1)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
-    return build(files, find_board(BOARD), folder, options)
+    return build(files, find_board(board), folder, options)
 
 
 def _write_case(index: int, graph: Graph) -> str:

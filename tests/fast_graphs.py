@@ -23,8 +23,8 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
-# Variants that never do, and take 3 x 3 alone.
-_TILED = ("winograd2", "winograd4", "packedtiles", "slimtiles")
+_ONCE = ("winograd2", "winograd4")  # variants that do not
+_TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
@@ -56,7 +56,7 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     if rng.random() < 0.4:
         low = int(rng.integers(entry.lo, entry.hi))
         high = int(rng.integers(low + 1, entry.hi + 1))
-    twice = kernel.operation in _TWICE and kernel.variant not in _TILED
+    twice = kernel.operation in _TWICE and kernel.variant not in _ONCE
     if twice and entry.name == "s8" and rng.random() < 0.5:
         return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
@@ -111,14 +111,14 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
         size = (1, 1)
     step = 64 if kernel.formats[0] == "b1" else 1
     inputs = int(rng.choice((1, 2) if step > 1 else _CHANNELS)) * step
-    outputs = int(rng.choice((32, 64) if step > 1 else _CHANNELS))
+    outputs = int(rng.choice((32, 64) if step > 1 else (*_CHANNELS, *[inputs] * 8)))
     shape = (int(rng.choice(_SIDES)), int(rng.choice(_SIDES)), inputs)
     if kernel.variant in _TILED:
         sides = _TILED_SIDES[rng.integers(0, len(_TILED_SIDES))]
         shape = (*sides, int(rng.integers(1, 6)) * 8)
         return (
             shape,
-            (int(rng.choice((2, 3, 4, 5, 6, 8))), 3, 3, shape[2]),
+            (int(rng.choice((2, 3, 4, 5, 6, 8, shape[2]))), 3, 3, shape[2]),
             Window((3, 3), padding=(1, 1, 1, 1)),
         )
     return shape, (outputs, *size, inputs), _window(rng, size, shape)
@@ -168,7 +168,8 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
     stage = draw_stage(rng, kernel, formats)
     # Layers in a row, so that one may write over its input.
     repeats = 1
-    if not conv and window.stride == (1, 1) and not isinstance(stage, Threshold):
+    alike = window.output_size(shape) == shape[:2] and (not conv or weights[0] == shape[2])
+    if x.name == "s8" and alike and not isinstance(stage, Threshold) and rng.random() < 0.7:
         stage = type(stage)("s8", 1.0, 3, -128, 127)
         repeats = 3
     kind = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
@@ -203,11 +204,37 @@ def _make_add(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     return builder.build("layer_0")
 
 
+def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x = find_format(kernel.formats[0])
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    other = OPERATIONS["MaxPool2D"](Window((2, 2), padding=(0, 1, 0, 1)))
+    builder.apply("other", other, "input")
+    low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+    zero = int(rng.integers(low, high + 1))
+    stage = RequantizeTwice("s8", 1.0, zero, *((low, high) if rng.random() < 0.5 else (-128, 127)))
+    terms = [(int(rng.integers(2**30, 2**31)), -int(rng.integers(0, 8))) for _ in range(2)]
+    sign, zeros = int(rng.choice((-1, 1))), (_zero(rng, x), _zero(rng, x))
+    operation = OPERATIONS["TfliteAdd"](stage, *terms[0], *terms[1], sign, 20, *zeros)
+    tables = [
+        int(rng.integers(-999, 999)),
+        int(rng.integers(2**30, 2**31)),
+        -int(rng.integers(16, 23)),
+    ]
+    constants = [
+        builder.constant(key, np.full(shape[-1], value), S32)
+        for key, value in zip(stage.names, tables, strict=True)
+    ]
+    builder.apply("layer_0", operation, "input", "other", *constants)
+    return builder.build("layer_0")
+
+
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
     "conv2d": _make_windowed,
     "dense": _make_dense,
     "depthwise2d": _make_windowed,
+    "tfliteadd": _make_tfliteadd,
 }
 
 

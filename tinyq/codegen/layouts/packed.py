@@ -6,12 +6,18 @@ a word in flash has 8 / width byte words, the first one lowest in each byte. Fie
 codes times 2^gain, which goes into shift and biases. An odd last channel has the one before it as
 its neighbour, once more.
 
+Codes of a format of at most four bits that need more than these as integers are looked up instead:
+a *unit* has the places of two neighbouring weights in a table of the codes, 4 or 2 bits each, and a
+word the units of (a0, a1), (b0, b1) and so on, the first one lowest. The codes, as bytes, come
+before all else.
+
 For each pair of channels: two biases, two multipliers, or twice (shift, multiplier, addend) where
 the stage rounds twice; then the words. Weights follow the panel of activations, see `pairs`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -45,8 +51,14 @@ def refuse(facts: Facts) -> str:
         return reason
     weights = facts.operands[-1]
     assert weights is not None
+    return refuse_gain(facts, find_form(facts).gain)
+
+
+def refuse_gain(facts: Facts, gain: int) -> str:
+    """Why accumulators times 2^gain do not fit the output stage, empty where they do."""
+    weights = facts.operands[-1]
+    assert weights is not None
     reach = sum_reach(facts, flatten(weights))
-    gain = GAINS[find_width(facts)]
     if facts.stage != "requantizetwice":
         return refuse_scaling(facts, reach, gain=gain)
     if int(reach.max()) << gain >= 2**31:
@@ -58,22 +70,81 @@ def arrange(facts: Facts) -> Arrangement:
     """One stream of words; ``width``, and ``lift``: log2 of what accumulators still lack."""
     weights = facts.operands[-1]
     assert weights is not None
-    width, sums = find_width(facts), flatten(weights).sum(1)
-    gain, zero = GAINS[width], facts.geometry.get("x_zero", 0)
+    form = find_form(facts)
+    bias, tail, numbers = fold_gain(facts, form.gain)
+    paired = pair_channels(len(weights))
+    head = [to_words(bias)[paired], to_words(tail)[paired].reshape(len(paired), -1)]
+    body = form.pack(join_channels(order_panel(facts, weights.astype(np.int64))))
+    stream = np.concatenate([*head, body], axis=1).reshape(-1)
+    comment = f"two channels: biases, multipliers, weights of {form.width} bits"
+    return Arrangement((form.start(stream, comment),), MappingProxyType(numbers | form.numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How weights lie in flash.
+
+    Attributes:
+        width: Bits of each.
+        levels: Codes in a table; empty where the bits are the code itself.
+    """
+
+    width: int
+    levels: tuple[int, ...] = ()
+
+    @property
+    def gain(self) -> int:
+        """log2 of what unpacked weights are multiplied by."""
+        return 0 if self.levels else GAINS[self.width]
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What the kernel's text needs."""
+        return {"width": self.width, "levels": len(self.levels)}
+
+    def pack(self, joined: Int64s) -> npt.NDArray[np.uint32]:
+        """Words (pairs of channels, words) of byte words (pairs of channels, byte words, 4)."""
+        if not self.levels:
+            return pack_fields(joined, self.width)
+        return self.pack_units(joined[..., [0, 2, 1, 3]].reshape(len(joined), -1, 2))
+
+    def pack_units(self, places: Int64s) -> npt.NDArray[np.uint32]:
+        """Words (pairs of channels, words) of weights (pairs of channels, units, 2)."""
+        index = np.searchsorted(self.levels, places)
+        units = index[..., 0] | index[..., 1] << self.width
+        each = 16 // self.width
+        padded = np.pad(units, ((0, 0), (0, -units.shape[1] % each)))
+        shifts = np.arange(each) * 2 * self.width
+        return to_words((padded.reshape(len(units), -1, each) << shifts).sum(2))
+
+    def start(self, stream: npt.NDArray[np.uint32], comment: str) -> Table:
+        """The table of a kernel: levels, if there are any, and the rest."""
+        if not self.levels:
+            return Table("weights", stream, comment)
+        codes = np.zeros(1 << self.width, np.int64)
+        codes[: len(self.levels)] = self.levels
+        words = to_words(((codes.reshape(-1, 4) & 0xFF) << np.arange(4) * 8).sum(1))
+        return Table("weights", np.concatenate([words, stream]), f"codes; {comment}")
+
+
+def fold_gain(facts: Facts, gain: int) -> tuple[Int64s, Int64s, dict[str, int]]:
+    """Constants of the output stage for accumulators of raw codes times 2^gain.
+
+    Returns:
+        Biases; of each channel its multiplier, or (shift, multiplier, addend) where the stage
+        rounds twice; the scaling's numbers and ``lift``.
+    """
+    weights = facts.operands[-1]
+    assert weights is not None
+    sums, zero = flatten(weights).sum(1), facts.geometry.get("x_zero", 0)
     if facts.stage == "requantizetwice":
         scaling, addend, shift = fold_scaling_twice(facts, sums)
         tail = np.stack([shift, scaling.multiplier, addend], axis=1)
     else:
         scaling = fold_scaling(facts, sums, gain)
         tail = scaling.multiplier[:, None]
-    bias = (facts.tables["bias"].astype(np.int64) - zero * sums) << gain
-    paired = pair_channels(len(weights))
-    head = [to_words(bias)[paired], to_words(tail)[paired].reshape(len(paired), -1)]
-    body = pack_fields(join_channels(order_panel(facts, weights.astype(np.int64))), width)
-    stream = np.concatenate([*head, body], axis=1).reshape(-1)
-    comment = f"two channels: biases, multipliers, weights of {width} bits"
-    numbers = {**scaling.numbers, "width": width, "lift": scaling.power - gain}
-    return Arrangement((Table("weights", stream, comment),), MappingProxyType(numbers))
+    bias: Int64s = (facts.tables["bias"].astype(np.int64) - zero * sums) << gain
+    return bias, tail, {**scaling.numbers, "lift": scaling.power - gain}
 
 
 def refuse_channels(facts: Facts) -> str:
@@ -86,15 +157,22 @@ def refuse_channels(facts: Facts) -> str:
     return ""
 
 
-def find_width(facts: Facts) -> int:
-    """Bits in which every code fits. One bit has no 0, and so no room for places that pad."""
+def find_form(facts: Facts) -> Form:
+    """The fewest bits. One bit has no 0, and so no room for places that pad."""
     weights = facts.operands[-1]
     assert weights is not None
     ordered = order_panel(facts, weights.astype(np.int64))
     if (np.abs(ordered) == 1).all():
-        return 1
+        return Form(1)
     low, high = int(weights.min()), int(weights.max())
-    return next(bits for bits in (2, 4, 8) if -(1 << bits - 1) <= low and high < 1 << bits - 1)
+    plain = next(bits for bits in (2, 4, 8) if -(1 << bits - 1) <= low and high < 1 << bits - 1)
+    stored = facts.inputs[-1].format.bits
+    if stored <= _NARROW and plain > stored:
+        levels = tuple(int(code) for code in np.unique(ordered))
+        width = 2 if len(levels) <= 1 << 2 else _NARROW
+        if width < plain and len(levels) <= 1 << width:
+            return Form(width, levels)
+    return Form(plain)
 
 
 def pair_channels(count: int) -> npt.NDArray[np.intp]:
