@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tests import random_graphs
 from tinyq.arithmetic import fold_affine
-from tinyq.codegen.kernels import Kernel
+from tinyq.codegen.kernels import Kernel, list_members
 from tinyq.codegen.special import Special
 from tinyq.codegen.variants import list_special
 from tinyq.formats import Format, find_format
@@ -31,6 +32,8 @@ _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
 def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndarray:
     """Random codes; now and then all lowest, all highest, one of these two, or of few bits."""
+    if entry.levels or entry.rows:
+        return random_graphs.draw_codes(rng, entry, shape)
     if entry.step == 2:
         return rng.integers(0, 2, shape).astype(np.int32) * 2 - 1
     low = max(entry.lo, -127) if entry.lo == -128 and rng.random() < 0.5 else entry.lo
@@ -134,6 +137,13 @@ def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Sh
     return shape, (3, 3, shape[2]), window
 
 
+def _draw_weights(rng: np.random.Generator, kernel: Kernel, shape: Shape, axis: int = 0) -> Format:
+    """A format that the kernel takes for weights of ``shape``; every second time s8."""
+    names = [name for name in list_members(kernel.formats[1]) if axis == 0 or name != "g2"]
+    name = "s8" if "s8" in names and rng.random() < 0.5 else str(rng.choice(names))
+    return random_graphs.draw_table(rng, name, shape, axis)
+
+
 def _zero(rng: np.random.Generator, entry: Format) -> int:
     return 0 if entry.step == 2 else int(rng.integers(entry.lo, entry.hi + 1))
 
@@ -162,7 +172,7 @@ def _build(
 
 def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     conv = kernel.operation == "conv2d"
-    x, w = (find_format(key) for key in kernel.formats)
+    x = find_format(kernel.formats[0])
     shape, weights, window = (_draw_conv if conv else _draw_depthwise)(rng, kernel)
     formats = ("s8", "u8", "u4") if conv and kernel.variant not in _TILED else ("s8", "u8")
     stage = draw_stage(rng, kernel, formats)
@@ -174,16 +184,18 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
         repeats = 3
     kind = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
     operation = kind(stage, window, _zero(rng, x))
+    w = _draw_weights(rng, kernel, weights, axis=0 if conv else -1)
     return _build(
         rng, name, operation, (TensorType(shape, x), draw_codes(rng, weights, w), w), repeats
     )
 
 
 def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
-    x, w = (find_format(key) for key in kernel.formats)
+    x = find_format(kernel.formats[0])
     binary = x.name == "b1"
     inputs = int(rng.choice((64, 128, 320) if binary else (*_CHANNELS, 64, 129)))
     outputs = int(rng.choice((32, 64) if binary else _CHANNELS))
+    w = _draw_weights(rng, kernel, (outputs, inputs))
     operation = OPERATIONS["Dense"](draw_stage(rng, kernel, ("s8", "u8")), _zero(rng, x))
     types = TensorType((int(rng.integers(1, 4)), inputs), x), draw_codes(rng, (outputs, inputs), w)
     return _build(rng, name, operation, (*types, w))

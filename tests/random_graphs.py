@@ -21,7 +21,7 @@ from tinyq.ops.conv2d import Conv2D
 from tinyq.ops.dense import Dense
 from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.ops.max_pool2d import MaxPool2D
-from tinyq.ops.output import Output, Raw, Requantize, RequantizeTwice, Threshold
+from tinyq.ops.output import Output, Raw, Requantize, RequantizeTwice, Steps, Threshold
 from tinyq.ops.pad2d import Pad2D
 from tinyq.ops.rescale import Rescale
 from tinyq.ops.reshape import Reshape
@@ -30,14 +30,15 @@ from tinyq.ops.sum_pool2d import SumPool2D
 from tinyq.ops.window import Window, same_padding
 
 # Layers with weights take these; the operations without weights take the wider choice.
-WEIGHTED = ("b1", "u4", "s8")
-ACTIVATIONS = ("b1", "u4", "s8", "s4", "u8")
-WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2")
+WEIGHTED = ("b1", "u2", "u4", "s8")
+ACTIVATIONS = ("b1", "u2", "u4", "s8", "s4", "u8")
+WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2", "d2", "d3", "g2")
 MOST_NODES = 6
 # Around the storage unit: 32 signs in a word, two nibbles or one code in a byte.
 CHANNELS = MappingProxyType(
     {
         "b1": (1, 2, 5, 31, 32, 33, 40, 63, 64, 65),
+        "u2": (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 65),
         "u4": (1, 2, 3, 4, 5, 7, 8, 9, 16, 17),
         "s8": (1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
         "s4": (1, 2, 3, 4, 5, 7, 8, 9, 16, 17),
@@ -108,7 +109,7 @@ class Drawing:
 
 def draw_graph(rng: np.random.Generator, name: str = "model") -> Graph:
     """A verified graph of 1 to about 6 nodes that the reference can run on any input."""
-    number_format = str(rng.choice(ACTIVATIONS, p=(0.3, 0.3, 0.3, 0.05, 0.05)))
+    number_format = str(rng.choice(ACTIVATIONS, p=(0.25, 0.15, 0.25, 0.25, 0.05, 0.05)))
     shape = _draw_shape(rng, number_format)
     zero_point = _draw_zero_point(rng, number_format)
     builder = GraphBuilder.start(
@@ -271,24 +272,37 @@ def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize:
 
 
 def _draw_stage(drawing: Drawing) -> Output:
-    kind = drawing.integer(0, 9)
+    kind = drawing.integer(0, 10)
     if kind < 3:
         return Threshold(0.5)
     if kind < 4:
         return Raw(0.125)
     if kind < 5:
         return draw_twice(drawing)
+    if kind < 6:
+        return _draw_steps(drawing)
     return _draw_requantize(drawing, _draw_format(drawing))
 
 
+def _draw_steps(drawing: Drawing) -> Steps:
+    bounds = find_format(str(drawing.choose(("u2", "u4", "s8"))))
+    levels = drawing.rng.integers(bounds.lo, bounds.hi + 1, size=drawing.integer(2, 16))
+    zero_point = _draw_zero_point(drawing.rng, bounds.name)
+    return Steps(bounds.name, 0.25, zero_point, tuple(sorted(levels.tolist())))
+
+
 def _draw_format(drawing: Drawing) -> str:
-    return str(drawing.rng.choice(("s8", "u4", "s4", "u8"), p=(0.45, 0.4, 0.08, 0.07)))
+    return str(drawing.rng.choice(("s8", "u4", "u2", "s4", "u8"), p=(0.4, 0.3, 0.15, 0.08, 0.07)))
 
 
 def _stage_constants(drawing: Drawing, stage: Output, reach: Codes) -> list[str]:
     """The stage's constants as tensors, in order, for accumulators within +-reach."""
     if isinstance(stage, Threshold):
         values = _draw_threshold(drawing, reach)
+    elif isinstance(stage, Steps):
+        drawn = [_draw_threshold(drawing, reach) for _ in stage.levels[1:]]
+        thresholds = np.stack([one["threshold"] for one in drawn])
+        values = {"threshold": thresholds, "flip": drawn[0]["flip"]}
     elif isinstance(stage, Raw):
         values = {"bias": _draw_bias(drawing, reach)}
     elif isinstance(stage, RequantizeTwice):
@@ -312,7 +326,8 @@ def _widest(source: TensorType, zero: int) -> int:
 
 
 def _draw_weights(drawing: Drawing, shape: Sequence[int], axis: int = 0) -> tuple[Codes, Format]:
-    number_format = draw_table(drawing.rng, str(drawing.choose(WEIGHTS)), shape, axis)
+    names = WEIGHTS if axis == 0 else [name for name in WEIGHTS if name != "g2"]
+    number_format = draw_table(drawing.rng, str(drawing.choose(names)), shape, axis)
     weights = draw_codes(drawing.rng, number_format, shape)
     if drawing.chance(0.1) and not number_format.rows:
         weights[...] = drawing.choose((number_format.lo, number_format.hi))
@@ -395,7 +410,7 @@ def _add_add(drawing: Drawing, source: str) -> str:
         if drawing.type(name).shape == x.shape and drawing.type(name).format.name in WEIGHTED
     ]
     if len(others) == 1 and drawing.chance(0.8):
-        narrow = str(drawing.choose(("s8", "u4")))
+        narrow = str(drawing.choose(("s8", "u4", "u2")))
         stage = Threshold() if drawing.chance(0.3) else _draw_requantize(drawing, narrow)
         others.append(_add_rescale(drawing, source, stage))
     other = others[-1] if drawing.chance(0.7) else str(drawing.choose(others))

@@ -89,6 +89,27 @@ def compare(acc: Int64s | Int32s, threshold: Int32s, flip: Int32s) -> Int32s:
     return np.where(below ^ (flip != 0), -1, 1).astype(np.int32)
 
 
+def count_steps(acc: Int64s | Int32s, threshold: Int32s, flip: Int32s) -> Int32s:
+    """Count how many thresholds accumulators have reached.
+
+        y = #{j : (acc >= threshold[j]) xor flip}
+
+    Args:
+        acc: Accumulators, int32 range, shape (..., channels).
+        threshold: int32, shape (steps, channels).
+        flip: 0 or 1 per channel; 1 where a smaller accumulator means more.
+
+    Returns:
+        0 .. steps, int32, shape (..., channels).
+
+    Twin: tq_count_steps in templates/runtime/tq_arith.h.
+    """
+    count = np.zeros(acc.shape, np.int32)
+    for row in threshold:
+        count += (acc >= row) ^ (flip != 0)
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class Affine:
     """Integer form of ``gain * acc + offset``: see ``fold_affine``."""
@@ -191,6 +212,33 @@ def fold_threshold(gain: npt.ArrayLike, offset: npt.ArrayLike) -> tuple[Int32s, 
     threshold = np.where(gains == 0, float(INT32_MIN), threshold)
     flip = np.where(gains == 0, offsets < 0, gains < 0)
     return threshold.astype(np.int32), flip.astype(np.int32)
+
+
+def fold_steps(
+    gain: npt.ArrayLike, offset: npt.ArrayLike, borders: npt.ArrayLike
+) -> tuple[Int32s, Int32s]:
+    """Integer thresholds and direction of an affine map that is compared with several numbers.
+
+        #{j : gain * acc + offset >= borders[j]} = count_steps(acc, threshold, flip)
+
+    Each threshold is that of `fold_threshold` for ``offset - borders[j]``. A channel whose gain is
+    0 has flip 0 and thresholds of -2**31 and 2**31 - 1, always and never.
+
+    Args:
+        gain: Real value per accumulator unit, float64, shape (channels,), finite.
+        offset: Real value at accumulator 0, shape (channels,), finite.
+        borders: float64, shape (steps,), finite.
+
+    Returns:
+        Thresholds, shape (steps, channels), and flip, shape (channels,), int32 each.
+
+    Twin: fold_steps in tinyq/training/integer.py, equal bit for bit.
+    """
+    gains, offsets = np.broadcast_arrays(_finite(gain, "a gain"), _finite(offset, "an offset"))
+    folded = [fold_threshold(gains, offsets - border) for border in _finite(borders, "a border")]
+    threshold = np.stack([threshold for threshold, _ in folded])
+    never = np.stack([(gains == 0) & (flip != 0) for _, flip in folded])
+    return np.where(never, INT32_MAX, threshold).astype(np.int32), (gains < 0).astype(np.int32)
 
 
 def divide_half_up(total: Int64s, count: Int64s | int) -> Int64s:

@@ -386,6 +386,7 @@ _ALL = (
     _signed(8, 1, "int8_t"),
     _signed(16, 2, "int16_t"),
     _signed(32, 4, "int32_t"),
+    Format("u2", 2, 0, 3, 1, 4, "uint32_t", "unsigned 2-bit integer in bit planes", planes=2),
     Format("u4", 4, 0, 15, 1, 1, "uint8_t", "unsigned 4-bit integer"),
     Format("u8", 8, 0, 255, 1, 1, "uint8_t", "unsigned 8-bit integer"),
     Format("u16", 16, 0, 65535, 1, 2, "uint16_t", "unsigned 16-bit integer"),

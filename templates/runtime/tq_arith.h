@@ -59,6 +59,23 @@ static inline int32_t tq_threshold(int32_t acc, int32_t threshold, int32_t flip)
     return 1 - 2 * (below ^ flip);
 }
 
+/* How many thresholds an accumulator has reached: #{j : (acc >= threshold[j * stride]) xor flip}.
+ *
+ * steps   number of thresholds
+ * flip    0, or 1 where a smaller accumulator means more
+ *
+ * Twin: tinyq.arithmetic.count_steps
+ */
+static inline int32_t tq_count_steps(int32_t acc, const int32_t *threshold, int32_t stride,
+                                     int32_t steps, int32_t flip)
+{
+    int32_t count = 0;
+    for (int32_t j = 0; j < steps; j++) {
+        count += (acc >= threshold[j * stride]) ^ flip;
+    }
+    return count;
+}
+
 /* Nearest value in lo .. hi. */
 static inline int32_t tq_clip(int64_t value, int32_t lo, int32_t hi)
 {

@@ -1,5 +1,5 @@
-/* Dot products with weights that lie in bit planes: 32 codes to a group of words, word j with bit j
- * of each.
+/* Dot products with weights that lie in bit planes: 32 codes to a group of words, of which word j
+ * has bit j of each.
  *
  *   tq_dot_<input>_<weight> = sum_k w[k] * (x[k] - x_zero)      for k = 0 .. count - 1
  *
@@ -77,6 +77,113 @@ static inline int32_t tq_dot_s8_s3(const int8_t *x, const uint32_t *w, int32_t c
         acc += tq_get_s3(w, k) * (x[k] - x_zero);
     }
     return acc;
+}
+
+/* Signs times the basis of the output channel: one multiplication for each plane. With binary
+ * inputs a plane is count - 2 * popcount(x ^ w), as in tq_dot_b1_b1.
+ */
+static inline int32_t tq_dot_b1_d2(const uint32_t *x, const uint32_t *w, int32_t count,
+                                   const int8_t *basis)
+{
+    const int32_t words = tq_units_b1(count);
+    int32_t differ0 = 0;
+    int32_t differ1 = 0;
+    for (int32_t i = 0; i < words; i++) {
+        differ0 += tq_popcount32(x[i] ^ w[0]);
+        differ1 += tq_popcount32(x[i] ^ w[1]);
+        w += 2;
+    }
+    return basis[0] * (count - 2 * differ0) + basis[1] * (count - 2 * differ1);
+}
+
+static inline int32_t tq_dot_u4_d2(const uint8_t *x, const uint32_t *w, int32_t count,
+                                   int32_t x_zero, const int8_t *basis)
+{
+    int32_t sum0 = 0;
+    int32_t sum1 = 0;
+    for (int32_t k = 0; k < count; k++) {
+        const uint32_t signs = tq_gather2(w + k / 32 * 2, (uint32_t)k % 32);
+        const int32_t value = tq_get_u4(x, k) - x_zero;
+        sum0 += tq_signed(signs, value);
+        sum1 += tq_signed(signs >> 1, value);
+    }
+    return basis[0] * sum0 + basis[1] * sum1;
+}
+
+static inline int32_t tq_dot_s8_d2(const int8_t *x, const uint32_t *w, int32_t count,
+                                   int32_t x_zero, const int8_t *basis)
+{
+    int32_t sum0 = 0;
+    int32_t sum1 = 0;
+    for (int32_t k = 0; k < count; k++) {
+        const uint32_t signs = tq_gather2(w + k / 32 * 2, (uint32_t)k % 32);
+        const int32_t value = x[k] - x_zero;
+        sum0 += tq_signed(signs, value);
+        sum1 += tq_signed(signs >> 1, value);
+    }
+    return basis[0] * sum0 + basis[1] * sum1;
+}
+
+static inline int32_t tq_dot_b1_d3(const uint32_t *x, const uint32_t *w, int32_t count,
+                                   const int8_t *basis)
+{
+    const int32_t words = tq_units_b1(count);
+    int32_t differ0 = 0;
+    int32_t differ1 = 0;
+    int32_t differ2 = 0;
+    for (int32_t i = 0; i < words; i++) {
+        differ0 += tq_popcount32(x[i] ^ w[0]);
+        differ1 += tq_popcount32(x[i] ^ w[1]);
+        differ2 += tq_popcount32(x[i] ^ w[2]);
+        w += 3;
+    }
+    return basis[0] * (count - 2 * differ0) + basis[1] * (count - 2 * differ1) +
+           basis[2] * (count - 2 * differ2);
+}
+
+static inline int32_t tq_dot_u4_d3(const uint8_t *x, const uint32_t *w, int32_t count,
+                                   int32_t x_zero, const int8_t *basis)
+{
+    int32_t sum0 = 0;
+    int32_t sum1 = 0;
+    int32_t sum2 = 0;
+    for (int32_t k = 0; k < count; k++) {
+        const uint32_t signs = tq_gather3(w + k / 32 * 3, (uint32_t)k % 32);
+        const int32_t value = tq_get_u4(x, k) - x_zero;
+        sum0 += tq_signed(signs, value);
+        sum1 += tq_signed(signs >> 1, value);
+        sum2 += tq_signed(signs >> 2, value);
+    }
+    return basis[0] * sum0 + basis[1] * sum1 + basis[2] * sum2;
+}
+
+static inline int32_t tq_dot_s8_d3(const int8_t *x, const uint32_t *w, int32_t count,
+                                   int32_t x_zero, const int8_t *basis)
+{
+    int32_t sum0 = 0;
+    int32_t sum1 = 0;
+    int32_t sum2 = 0;
+    for (int32_t k = 0; k < count; k++) {
+        const uint32_t signs = tq_gather3(w + k / 32 * 3, (uint32_t)k % 32);
+        const int32_t value = x[k] - x_zero;
+        sum0 += tq_signed(signs, value);
+        sum1 += tq_signed(signs >> 1, value);
+        sum2 += tq_signed(signs >> 2, value);
+    }
+    return basis[0] * sum0 + basis[1] * sum1 + basis[2] * sum2;
+}
+
+/* value times the code of an output channel, whose basis is at that place of the table. */
+static inline int32_t tq_times_d2(int32_t value, const uint32_t *row, int32_t channel,
+                                  const int8_t *basis)
+{
+    return tq_get_d2(row, channel, basis + 2 * channel) * value;
+}
+
+static inline int32_t tq_times_d3(int32_t value, const uint32_t *row, int32_t channel,
+                                  const int8_t *basis)
+{
+    return tq_get_d3(row, channel, basis + 3 * channel) * value;
 }
 
 #endif

@@ -5,6 +5,7 @@
  *   s2   signed, 32 per 2 words  two's complement, bit j of each code in word j
  *   s3   signed, 32 per 3 words  the same
  *   s4   signed, 2 per byte      two's complement
+ *   u2   unsigned, 32 per 2 words
  *   u4   unsigned, 2 per byte
  *   s8 s16 s32 u8 u16            C's own integers
  *
@@ -15,18 +16,22 @@
  *   c2   4 per byte              index into levels[4]
  *   c4   2 per byte              index into levels[16]
  *   n2   4 per byte              0, +p, -n: index into levels[3], which are these
+ *   g2   4 per byte              0, 1, -1 times the scale of the group
+ *   d2   32 per 2 words          two signs as in b1, times basis[2] of the output channel
+ *   d3   32 per 3 words          three signs, times basis[3]
  *
  * A tensor is rows along its innermost axis. The first code of a row lies in the least significant
  * bits of its first unit, and a row is padded with zero bits to a whole number of units.
  *
  *   tq_units_<format>(count)     elements of the array that holds a row of count codes
- *   tq_get_<format>(row, index)  the code at index; where there are levels, they come third
+ *   tq_get_<format>(row, index)  the code at index; a table comes third
  *   tq_put_<format>(row, index, count, unit, code)
  *
  * Put writes a row of count codes in the order index = 0 .. count - 1. Fields gather in unit, which
  * is 0 at the start of a row and goes from each call to the next, and are stored when the unit or
- * the row is full. So each unit is written once, with its padding, after all codes that it held
- * could be read: the row may overwrite an operand of the same format.
+ * the row is full. So each unit is written once, or one half of it after the other, with its
+ * padding, after all codes that it held could be read: the row may overwrite an operand of the same
+ * format.
  */
 #ifndef TQ_FORMATS_H
 #define TQ_FORMATS_H
@@ -158,6 +163,41 @@ static inline uint32_t tq_put_u4(uint8_t *row, int32_t index, int32_t count, uin
     return tq_put_nibble(row, index, count, unit, code);
 }
 
+/* u2 */
+static inline int32_t tq_units_u2(int32_t count)
+{
+    return (count + 31) / 32 * 2;
+}
+
+static inline int32_t tq_get_u2(const uint32_t *row, int32_t index)
+{
+    const uint32_t place = (uint32_t)index;
+    return (int32_t)tq_gather2(row + place / 32 * 2, place % 32);
+}
+
+/* Sixteen codes gather in unit, bit 0 of each in its low half and bit 1 in its high half. The first
+ * sixteen leave the high halves of both words alone: they may be codes of an operand not yet read.
+ */
+static inline uint32_t tq_put_u2(uint32_t *row, int32_t index, int32_t count, uint32_t unit,
+                                 int32_t code)
+{
+    const uint32_t place = (uint32_t)index;
+    uint32_t *const planes = row + place / 32 * 2;
+    unit |= ((uint32_t)code & 1u) << (place % 16) | ((uint32_t)code >> 1 & 1u) << (place % 16 + 16);
+    if (place % 16 != 15 && index + 1 != count) {
+        return unit;
+    }
+    if (place % 32 < 16) {
+        const uint32_t kept = index + 1 == count ? 0 : 0xffff0000u;
+        planes[0] = (planes[0] & kept) | (unit & 0xffffu);
+        planes[1] = (planes[1] & kept) | unit >> 16;
+    } else {
+        planes[0] = (planes[0] & 0xffffu) | unit << 16;
+        planes[1] = (planes[1] & 0xffffu) | (unit & 0xffff0000u);
+    }
+    return 0;
+}
+
 /* s2 */
 static inline int32_t tq_units_s2(int32_t count)
 {
@@ -213,6 +253,51 @@ static inline int32_t tq_units_n2(int32_t count)
 static inline int32_t tq_get_n2(const uint8_t *row, int32_t index, const int8_t *levels)
 {
     return levels[tq_field2(row, index)];
+}
+
+/* g2, a code without its scale */
+static inline int32_t tq_units_g2(int32_t count)
+{
+    return (count + 3) / 4;
+}
+
+static inline int32_t tq_get_g2(const uint8_t *row, int32_t index)
+{
+    const uint32_t field = tq_field2(row, index);
+    return (int32_t)(field & 1u) - (int32_t)(field >> 1);
+}
+
+/* d2 */
+static inline int32_t tq_units_d2(int32_t count)
+{
+    return (count + 31) / 32 * 2;
+}
+
+/* The number whose sign is the lowest bit. */
+static inline int32_t tq_signed(uint32_t bits, int32_t number)
+{
+    return (bits & 1u) == 0 ? number : -number;
+}
+
+static inline int32_t tq_get_d2(const uint32_t *row, int32_t index, const int8_t *basis)
+{
+    const uint32_t place = (uint32_t)index;
+    const uint32_t signs = tq_gather2(row + place / 32 * 2, place % 32);
+    return tq_signed(signs, basis[0]) + tq_signed(signs >> 1, basis[1]);
+}
+
+/* d3 */
+static inline int32_t tq_units_d3(int32_t count)
+{
+    return (count + 31) / 32 * 3;
+}
+
+static inline int32_t tq_get_d3(const uint32_t *row, int32_t index, const int8_t *basis)
+{
+    const uint32_t place = (uint32_t)index;
+    const uint32_t signs = tq_gather3(row + place / 32 * 3, place % 32);
+    return tq_signed(signs, basis[0]) + tq_signed(signs >> 1, basis[1]) +
+           tq_signed(signs >> 2, basis[2]);
 }
 
 /* p4 */

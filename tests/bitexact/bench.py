@@ -58,32 +58,33 @@ static void *take_block(size_t bytes)
     return block;
 }}
 
-/* A case: index, operands, tables, bytes per table, geometry, finishing, bytes of y, operand that
- * y shares or -1; then for each operand its bytes and content, then the other blocks.
+/* A case: index, operands, tables, geometry, finishing, bytes of y, operand that y shares or -1;
+ * then for each operand and table its bytes and content, then the other blocks.
  */
 int main(void)
 {{
-    int32_t head[8];
+    int32_t head[7];
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {{
         void *operands[4];
         int32_t *tables[5];
-        int32_t bytes[4];
+        int32_t bytes[5];
         for (int32_t i = 0; i < head[1]; i++) {{
             take(&bytes[i], 4);
             operands[i] = take_block((size_t)bytes[i]);
         }}
         for (int32_t i = 0; i < head[2]; i++) {{
-            tables[i] = take_block((size_t)head[3]);
+            take(&bytes[4], 4);
+            tables[i] = take_block((size_t)bytes[4]);
         }}
-        int32_t *geometry = take_block((size_t)head[4] * 4);
-        int32_t *finishing = take_block((size_t)head[5] * 4);
-        void *y = head[7] < 0 ? malloc((size_t)head[6]) : operands[head[7]];
-        if (head[7] < 0) {{
-            memset(y, 0xa5, (size_t)head[6]);
+        int32_t *geometry = take_block((size_t)head[3] * 4);
+        int32_t *finishing = take_block((size_t)head[4] * 4);
+        void *y = head[6] < 0 ? malloc((size_t)head[5]) : operands[head[6]];
+        if (head[6] < 0) {{
+            memset(y, 0xa5, (size_t)head[5]);
         }}
         wrappers[head[0]](operands, geometry, tables, finishing, y);
-        fwrite(y, 1, (size_t)head[6], stdout);
-        if (head[7] < 0) {{
+        fwrite(y, 1, (size_t)head[5], stdout);
+        if (head[6] < 0) {{
             free(y);
         }}
         for (int32_t i = 0; i < head[1]; i++) {{
@@ -133,6 +134,10 @@ class Case:
         return self.op.output.geometry() if isinstance(self.op, Accumulating) else {}
 
     @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        return self.op.output.arrays() if isinstance(self.op, Accumulating) else {}
+
+    @property
     def geometry(self) -> dict[str, int]:
         named = self.op.geometry(*self.types)
         return {key: value for key, value in named.items() if key not in self.finishing}
@@ -162,18 +167,20 @@ class Case:
             packed.append(entry.format.pack(codes).tobytes())
             if entry.format.table:
                 packed.append(np.array(entry.format.values, np.int8).tobytes())
+            if entry.format.group:
+                packed.append(np.array([entry.format.group], "<i4").tobytes())
         tables = [codes.astype("<i4").tobytes() for codes in self.codes[count:]]
         geometry, finishing = list(self.geometry.values()), list(self.finishing.values())
+        for values in self.arrays.values():
+            finishing += values
         head = [
-            *(index, len(packed), len(tables), len(tables[0]) if tables else 0),
+            *(index, len(packed), len(tables)),
             *(len(geometry), len(finishing), self.output.packed_bytes, self.shares),
         ]
         blocks = [np.array(head, "<i4").tobytes()]
-        for block in packed:
+        for block in (*packed, *tables):
             blocks += [np.array([len(block)], "<i4").tobytes(), block]
-        return b"".join(
-            [*blocks, *tables, np.array([*geometry, *finishing], "<i4").tobytes()],
-        )
+        return b"".join([*blocks, np.array([*geometry, *finishing], "<i4").tobytes()])
 
 
 def run_cases(cases: Sequence[Case], compiler: str, flags: Sequence[str]) -> list[np.ndarray]:
@@ -212,6 +219,7 @@ def _write_program(samples: Sequence[Case]) -> str:
         if case.stage and isinstance(case.op, Accumulating):
             tables = [f"const int32_t *{key}" for key in case.op.output.names]
             fields = [*tables, *(f"int32_t {key}" for key in case.finishing)]
+            fields += [f"int8_t {key}[{len(values)}]" for key, values in case.arrays.items()]
             structs[case.stage.type] = _write_struct(case.stage.type, fields)
             stages[case.stage.function] = render_stage(environment, function, case.stage)
         functions.append(render_function(environment, function))
@@ -231,13 +239,20 @@ def _write_struct(name: str, fields: Sequence[str]) -> str:
 
 
 def _write_wrapper(case: Case, geometry: str) -> str:
-    operands = case.types[: case.operand_count]
-    blocks = case.operand_count + sum(bool(entry.format.table) for entry in operands)
-    arguments = [f"x[{index}]" for index in range(blocks)] + ["&g"]
+    formats = [entry.format for entry in case.types[: case.operand_count]]
+    blocks = case.operand_count + sum(bool(entry.table) for entry in formats)
+    arguments = [f"x[{index}]" for index in range(blocks)]
+    arguments += [f"*(const int32_t *)x[{blocks}]" for entry in formats if entry.group]
+    arguments.append("&g")
     lines = [f"    {geometry} g;", "    memcpy(&g, geometry, sizeof g);"]
     if case.stage and isinstance(case.op, Accumulating):
         tables = [f"tables[{index}]" for index in range(len(case.op.output.names))]
         values = [f"finishing[{index}]" for index in range(len(case.finishing))]
+        place = len(values)
+        for array in case.arrays.values():
+            items = (f"(int8_t)finishing[{place + index}]" for index in range(len(array)))
+            values.append(f"{{{', '.join(items)}}}")
+            place += len(array)
         lines.append(f"    const {case.stage.type} stage = {{{', '.join([*tables, *values])}}};")
         arguments.append("&stage")
     lines.append("    (void)tables;\n    (void)finishing;")

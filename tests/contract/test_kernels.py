@@ -14,7 +14,7 @@ from tests.harness import STRICT
 from tinyq.codegen import Kernel, kernels, load_kernels, load_stages
 from tinyq.codegen.ctext import COLUMNS
 from tinyq.codegen.emit import make_environment, render_function, render_stage
-from tinyq.codegen.kernels import select_kernel, select_stage
+from tinyq.codegen.kernels import list_candidates, list_members, select_kernel, select_stage
 from tinyq.errors import TinyqError
 from tinyq.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
@@ -22,24 +22,26 @@ from tinyq.ops import OPERATIONS, STAGES
 from tinyq.ops.output import Raw, Requantize
 from tinyq.resources import ROOT, TEMPLATES
 
-INPUTS = ("b1", "u4", "s8")
+INPUTS = ("b1", "u2", "u4", "s8")
 WIDE = ("s16", "s8")  # 16-bit activations of imported models
-WEIGHTS = ("b1", "t2", "s2", "s3", "s4", "s8", "p4", "a4", "c2", "c4", "n2")
+WEIGHTS = ("b1", "t2", "s2", "s3", "s4", "s8", "p4", "a4", "c2", "c4", "n2", "d2", "d3")
 PROMISED = {
-    "conv2d": [*itertools.product(INPUTS, WEIGHTS), WIDE],
+    "conv2d": [*itertools.product(INPUTS, (*WEIGHTS, "g2")), WIDE],
     "depthwise2d": [*itertools.product(INPUTS, WEIGHTS), WIDE],
-    "dense": [*itertools.product(INPUTS, WEIGHTS), WIDE],
+    "dense": [*itertools.product(INPUTS, (*WEIGHTS, "g2")), WIDE],
     "add": list(itertools.product(INPUTS, INPUTS)),
     "rescale": [(name,) for name in (*INPUTS, "s4", "u8", "s16", "s32")],
     "sumpool2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
     "maxpool2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
-    "averagepool2d": [(name,) for name in ("s4", "u4", "s8", "u8")],
+    "averagepool2d": [(name,) for name in ("s4", "u2", "u4", "s8", "u8")],
     "concatenate": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
     "pad2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
     "reshape": [(name,) for name in (*INPUTS, "s4", "u8", "s16", "s32")],
     "softmax": [("s8",)],
     "argmax": [(name,) for name in (*INPUTS, "s4", "u8", "s32")],
 }
+# The rows of a depthwise layer's weights are channels: no groups.
+UNGROUPED = {("depthwise2d", (name, "g2")) for name in INPUTS}
 GENERIC = [kernel for kernel in load_kernels() if kernel.isa == "generic"]
 BY_NAME = {kernel.path.name: kernel for kernel in load_kernels()}
 
@@ -55,8 +57,19 @@ def test_every_operation_has_its_generic_kernels():
 
 def test_a_fast_kernel_has_a_generic_one():
     generic = {(kernel.operation, kernel.formats) for kernel in GENERIC}
-    lonely = [k.path.name for k in load_kernels() if (k.operation, k.formats) not in generic]
+    lonely = [
+        (kernel.path.name, formats)
+        for kernel in load_kernels()
+        for formats in itertools.product(*map(list_members, kernel.formats))
+        if (kernel.operation, formats) not in generic | UNGROUPED
+    ]
     assert not lonely, "the generic kernel is the definition that a fast one is held against"
+
+
+def test_a_class_of_formats_stands_for_its_members():
+    assert list_members("s4") == ("s4",)
+    members = list_members("i8")
+    assert {*WEIGHTS, "g2"} - {"b1"} == set(members)
 
 
 def test_each_format_names_as_many_operands_as_are_keyed():
@@ -68,7 +81,7 @@ def test_each_format_names_as_many_operands_as_are_keyed():
 def test_every_stage_has_a_template():
     assert {stage.stage for stage in load_stages()} == {name.lower() for name in STAGES}
     formats = {stage.format for stage in load_stages()}
-    assert formats >= {"b1", "s4", "u4", "s8", "u8", "s16", "s32"}
+    assert formats >= {"b1", "s4", "u2", "u4", "s8", "u8", "s16", "s32"}
 
 
 def test_stages_have_different_tags():
@@ -199,5 +212,13 @@ def test_isa_order_decides(tmp_path, monkeypatch):
     assert select_kernel(graph, node, ("armv7em", "generic")).isa == "armv7em"
     assert select_kernel(graph, node, ("generic", "armv7em")).isa == "generic"
     assert select_kernel(graph, node, ("mve", "generic")).isa == "generic"
+    (tmp_path / "dense_s8_i8_armv7em-a.c.j2").write_text("")
+    load_kernels.cache_clear()
+    kernels_of = list_candidates(graph, node, ("armv7em", "generic"))
+    assert [kernel.path.name for kernel in kernels_of] == [
+        "dense_s8_s8_armv7em.c.j2",
+        "dense_s8_i8_armv7em-a.c.j2",
+        "dense_s8_s8_generic.c.j2",
+    ], "a kernel for one format comes before one for many"
     wide = wide_weights("s8")
     assert select_kernel(wide, wide.nodes[0], ("armv7em", "generic")).isa == "generic"

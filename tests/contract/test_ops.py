@@ -162,7 +162,7 @@ def compute(operation, inputs: Sequence[Codes]) -> Nested:
     if not isinstance(operation, Accumulating):
         return formula(operation, *(codes.tolist() for codes in inputs))
     operands = [codes.tolist() for codes in inputs[: operation.operands]]
-    constants = [codes.tolist() for codes in inputs[operation.operands :]]
+    constants = [np.moveaxis(codes, -1, 0).tolist() for codes in inputs[operation.operands :]]
     acc = formula(operation, *operands)
     return map_channels(
         lambda value, channel: finish(
@@ -180,6 +180,9 @@ def finish(stage: Output, acc: int, *constants: int) -> int:
         threshold, flip = constants
         sign = -1 if acc < threshold else 1
         return -sign if flip else sign
+    if kind == "Steps":
+        thresholds, flip = constants
+        return stage.levels[sum((acc < one) == bool(flip) for one in thresholds)]
     if kind == "RequantizeTwice":
         bias, multiplier, exponent = constants
         code = twice(wrap(acc + bias), multiplier, exponent) + stage.zero_point

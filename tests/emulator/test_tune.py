@@ -112,7 +112,7 @@ def test_layers_that_work_in_place_are_exact(size, variant, tmp_path):
     """Three in a row: the middle one reads and writes the same bytes."""
     layer = Layer("Conv2D", (6, 6, 8), 8, size)
     graph = stack(make_graph(layer, "model", "s8", "s8"))
-    kernel = f"conv2d_s8_s8_armv7em-{variant}.c.j2"
+    kernel = f"conv2d_s8_i8_armv7em-{variant}.c.j2"
 
     def only(graph, candidates, setting):
         return {

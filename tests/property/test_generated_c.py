@@ -78,7 +78,8 @@ def parts(graph: Graph) -> set[tuple[str, ...]]:
 def all_parts() -> set[tuple[str, ...]]:
     known = {operation.kernel for name, operation in OPERATIONS.items() if name not in NOT_DRAWN}
     known |= {name.lower() for name in STAGES if name not in NOT_DRAWN}
-    kernels = {(kernel.operation, *kernel.formats) for kernel in load_kernels()}
+    generic = [kernel for kernel in load_kernels() if kernel.isa == "generic"]
+    kernels = {(kernel.operation, *kernel.formats) for kernel in generic}
     stages = {(stage.stage, stage.format) for stage in load_stages()}
     # Of 16-bit codes few operations are drawn; tests/bitexact has a network of all of them.
     return {part for part in kernels | stages if part[0] in known and "s16" not in part}

@@ -10,9 +10,11 @@ from tinyq.arithmetic import (
     INT32_MAX,
     INT32_MIN,
     compare,
+    count_steps,
     divide_half_up,
     exponent,
     fold_affine,
+    fold_steps,
     fold_threshold,
     requantize,
     softmax,
@@ -111,6 +113,25 @@ def test_fold_affine_refuses(gain, offset, text):
 def test_fold_threshold(gain, offset, threshold, flip):
     found = fold_threshold([gain], [offset])
     assert (found[0].tolist(), found[1].tolist()) == ([threshold], [flip])
+
+
+def test_count_steps_counts_what_is_reached():
+    threshold = np.array([[-3, 5], [0, 2], [4, 2**31 - 1]], np.int32)
+    acc = np.array([[-4, -4], [-3, 1], [0, 2], [3, 4], [4, 5]])
+    flips = np.array([0, 1], np.int32)
+    assert count_steps(acc, threshold, flips).tolist() == [[0, 3], [1, 3], [2, 2], [2, 2], [3, 1]]
+
+
+@pytest.mark.parametrize("gain", [0.25, -0.25, 0.3, -7.0, 0.0])
+def test_fold_steps_counts_borders_that_the_map_reaches(gain):
+    borders = [-1.5, -0.25, 0.0, 0.5, 2.0]
+    acc = np.arange(-40, 41)[:, None]
+    threshold, flip = fold_steps([gain], [0.25], borders)
+    assert threshold.shape == (5, 1)
+    wanted = [
+        sum(gain * float(value) + 0.25 >= border for border in borders) for value in acc[:, 0]
+    ]
+    assert count_steps(acc, threshold, flip)[:, 0].tolist() == wanted
 
 
 def test_fold_threshold_refuses_nan():

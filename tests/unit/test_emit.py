@@ -12,6 +12,7 @@ import pytest
 
 from tests import harness
 from tests.mixed_model import mixed_model, raw_model
+from tests.random_graphs import draw_codes
 from tinyq import reference
 from tinyq.codegen import emit, marked_nodes
 from tinyq.codegen.ctext import COLUMNS, comment, fill, identify, plain, write_table
@@ -235,11 +236,12 @@ def test_fill_breaks_after_commas():
     assert fill("f", ["a"], ";") == "f(a);"
 
 
-@pytest.mark.parametrize("name", ["b1", "t2", "s4", "u4", "s8", "u8", "s16", "u16", "s32"])
+@pytest.mark.parametrize(
+    "name", ["b1", "t2", "s2", "s3", "u2", "p4", "s4", "u4", "s8", "u8", "s16", "u16", "s32"]
+)
 def test_table_holds_the_packed_units(name, rng):
     number_format = FORMATS[name]
-    codes = rng.integers(number_format.lo, number_format.hi + 1, (3, 37))
-    codes = (codes | 1 if number_format.step == 2 else codes).astype(np.int32)
+    codes = draw_codes(rng, number_format, (3, 37))
     tensor = Tensor("w", TensorType(codes.shape, number_format), codes)
     units = [int(text, 0) for text in write_table(tensor).replace(",", " ").split()]
     kind = "i" if number_format.c_type.startswith("int") else "u"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinyq.formats import find_format
 from tinyq.quantizers import METHODS, gradients, levels, scales, thresholds
 from tinyq.quantizers.activations import ClipQuantizer, ShiftedSignQuantizer
 from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
@@ -261,3 +262,56 @@ def test_eq_60_and_61_signs_and_bases(rng):
         values_w[i] * values_x[j] * dot(bases_w[i], bases_x[j]) for i in range(2) for j in range(3)
     )
     assert total == pytest.approx(((values_w @ bases_w) * (values_x @ bases_x)).sum())
+
+
+def words_of(name, codes):
+    """Packed words of one row, as the C code reads them."""
+    return find_format(name).pack(np.asarray(codes)).view("<u4").tolist()
+
+
+def test_eq_55_powers_of_two_shift_the_other_operand(rng):
+    """The fields of p4 are a sign and how far to shift, 0 for a weight of 0."""
+    entry = find_format("p4")
+    w, x = rng.choice(np.array(entry.levels), 30), rng.integers(-128, 128, 30)
+    packed = entry.pack(w)
+    fields = np.stack([packed & 15, packed >> 4], -1).reshape(-1)[:30].astype(int)
+    shifted = [
+        (-1 if field & 8 else 1) * (int(value) << (field & 7) >> 1 if field & 7 else 0)
+        for field, value in zip(fields, x, strict=True)
+    ]
+    assert sum(shifted) == (w * x).sum()
+
+
+def test_eq_59_on_the_packed_planes_of_both_operands(rng):
+    w, x = rng.integers(-2, 2, 70), rng.integers(0, 4, 70)
+    planes_w, planes_x = words_of("s2", w), words_of("u2", x)
+    weights = (1, -2)  # the highest bit of two's complement counts negative
+    total = sum(
+        weights[m] * 2**n * (planes_w[word + m] & planes_x[word + n]).bit_count()
+        for word in range(0, len(planes_x), 2)
+        for m in range(2)
+        for n in range(2)
+    )
+    assert total == (w * x).sum()
+
+
+def test_eq_60_on_packed_signs(rng):
+    """Padding bits are equal in both rows, so XOR alone needs no mask: n - 2 * differing bits."""
+    w, x = rng.choice([-1, 1], 70), rng.choice([-1, 1], 70)
+    rows = zip(words_of("b1", w), words_of("b1", x), strict=True)
+    differ = sum((a ^ b).bit_count() for a, b in rows)
+    assert 70 - 2 * differ == (w * x).sum()
+
+
+def test_eq_61_on_packed_bases(rng):
+    numbers, signs = (11, -5, 3), rng.choice([-1, 1], (3, 70))
+    entry = find_format("d3").with_basis((numbers,))
+    codes = np.array(numbers) @ signs
+    planes = entry.pack(codes[None]).view("<u4")[0].reshape(-1, 3).T.tolist()
+    x = rng.choice([-1, 1], 70)
+    words = words_of("b1", x)
+    counts = [
+        sum((a ^ b).bit_count() for a, b in zip(plane, words, strict=True)) for plane in planes
+    ]
+    total = sum(v * (70 - 2 * count) for v, count in zip(numbers, counts, strict=True))
+    assert total == (codes * x).sum()

@@ -22,6 +22,7 @@ def test_names_say_the_stored_bits():
         # -1 is 0b11, 0 is 0b00, +1 is 0b01, from the low bits up.
         ("t2", [-1, 0, 1, -1, 1], [0b11010011, 0b00000001]),
         ("s4", [-8, 7, -1], [0x78, 0x0F]),
+        ("u2", [3, 1, 2], [0b011, 0, 0, 0, 0b101, 0, 0, 0]),
         ("u4", [1, 15, 2], [0xF1, 0x02]),
         # Bit j of every code lies in word j.
         ("s2", [-2, 1, -1, 0], [0b0110, 0, 0, 0, 0b0101, 0, 0, 0]),

@@ -91,6 +91,21 @@ def test_compare(rng):
     np.testing.assert_array_equal(found, expected)
 
 
+def test_steps(rng):
+    for _ in range(50):
+        channels = int(rng.integers(1, 9))
+        gain, offset = random_map(rng, channels)
+        borders = np.sort(rng.normal(0, 10.0 ** rng.uniform(-2, 2), int(rng.integers(1, 16))))
+        threshold, flip = arithmetic.fold_steps(gain, offset, borders)
+        folded = integer.fold_steps(*map(tf.constant, (gain, offset, borders)))
+        for left, right in zip(numpy_of(*folded), (threshold, flip), strict=True):
+            np.testing.assert_array_equal(left, right, err_msg=f"{gain=} {offset=} {borders=}")
+        near = rng.choice(threshold.reshape(-1), (40, channels)) + rng.integers(-2, 3)
+        acc = np.clip(near, -(2**31), 2**31 - 1)
+        (found,) = numpy_of(integer.count_steps(ops.cast(acc, "int64"), *folded))
+        np.testing.assert_array_equal(found, arithmetic.count_steps(acc, threshold, flip))
+
+
 def test_exponent_at_powers_of_two():
     powers = np.ldexp(1.0, np.arange(-31, 63))
     for values, shift in ((powers, 0), (np.nextafter(powers[1:], 0), -1)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.random_graphs import draw_graph, draw_inputs
+from tests.random_graphs import draw_codes, draw_graph, draw_inputs, draw_table
 from tinyq import reference
 from tinyq.fixed_point import quantize_multiplier
 from tinyq.formats import find_format
@@ -17,7 +17,7 @@ from tinyq.ops.conv2d import Conv2D
 from tinyq.ops.dense import Dense
 from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.ops.lookup import Lookup
-from tinyq.ops.output import Requantize, RequantizeTwice, Threshold
+from tinyq.ops.output import Requantize, RequantizeTwice, Steps, Threshold
 from tinyq.ops.reshape import Reshape
 from tinyq.ops.tflite_add import TfliteAdd
 from tinyq.ops.window import Window
@@ -133,6 +133,30 @@ def test_a_constant_channel_moves_into_the_bias():
     inputs = np.random.default_rng(0).integers(-128, 128, (200, 9))
     assert (reference.run(graph, inputs) == reference.run(simple, inputs)).all()
     assert len(np.unique(reference.run(graph, inputs))) == 2
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_tables_lose_the_channels_that_go(grouped):
+    """Rows of a table go with their channels; groups keep their input channels."""
+    rng = np.random.default_rng(0)
+    builder = start(5)
+    basis = draw_table(rng, "d2", (6, 5))
+    first = builder.constant("w1", draw_codes(rng, basis, (6, 5)), basis)
+    steps = Steps("s8", 1.0, 0, (-100, -7, 0, 9))
+    thresholds = builder.constant("level", rng.integers(-2000, 2000, (3, 6)), S32)
+    flip = builder.constant("flip", [0, 1, 0, 1, 0, 1], S32)
+    x = builder.apply("one", Dense(steps, 3), builder.input, first, thresholds, flip)
+    entry = find_format("g2").with_groups(4, [[3, 5], [1, 2]]) if grouped else S8
+    second = builder.constant("w2", [[3, 0, -3, 0, 0, 5], [1, 0, 1, 0, 0, 2]], entry)
+    output, names = stage(builder, "two", 2, twice=False)
+    graph = builder.build(builder.apply("two", Dense(output), x, second, *names))
+    simple = remove_constant_channels(graph)
+    simple.verify()
+    kept = simple.tensors[simple.nodes[0].inputs[1]].type.format
+    assert len(kept.rows) == (6 if grouped else 3)
+    assert kept.rows == (basis.rows if grouped else tuple(basis.rows[i] for i in (0, 2, 5)))
+    inputs = rng.integers(-128, 128, (200, 5))
+    assert (reference.run(graph, inputs) == reference.run(simple, inputs)).all()
 
 
 def test_a_sum_keeps_a_channel_that_one_side_needs():

@@ -74,7 +74,7 @@ def test_generic_alone_is_generic():
 
 def test_an_override_chooses():
     graph = graph_of()
-    name = "conv2d_s8_s8_armv7em-rows.c.j2"
+    name = "conv2d_s8_i8_armv7em-rows.c.j2"
     overrides = {"layer": name}
     chosen = select_variant(graph, graph.nodes[0], FAST, name).function.kernel.path.name
     assert chosen == name
@@ -87,8 +87,8 @@ def test_an_override_chooses():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("conv2d_s8_s8_armv7em-pixels.c.j2", "the window is more than one pixel"),
-        ("conv2d_s8_s8_armv7em-nothing.c.j2", "there is no kernel"),
+        ("conv2d_s8_i8_armv7em-pixels.c.j2", "the window is more than one pixel"),
+        ("conv2d_s8_i8_armv7em-nothing.c.j2", "there is no kernel"),
     ],
 )
 def test_an_override_that_does_not_fit(name, message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function, Variant, select_variant
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.ops.output import Accumulating
+from tinyq.ops.output import Accumulating, Output
 from tinyq.plan import MemoryPlan, find_views
 
 
@@ -270,10 +270,16 @@ def _make_records(
                 (
                     *(("const int32_t *", key, names[tensor]) for key, tensor in tables),
                     *(("int32_t ", key, str(value)) for key, value in finishing.items()),
+                    *_list_arrays(node.op.output),
                 ),
             )
         )
     return tuple(records)
+
+
+def _list_arrays(output: Output) -> Iterator[tuple[str, str, str]]:
+    for key, values in output.arrays().items():
+        yield "int8_t ", f"{key}[{len(values)}]", f"{{{', '.join(map(str, values))}}}"
 
 
 def _list_arguments(
@@ -285,15 +291,20 @@ def _list_arguments(
 ) -> tuple[str, ...]:
     operands, _ = _split(graph, node)
     tensors = [graph.tensors[name] for name in operands]
-    places = (
-        (names.get(tensor.name) or _locate(plan, tensor.name), _find_table(names, tensor))
-        for tensor in tensors
-    )
     return (
-        *(argument for place in places for argument in place if argument),
+        *(argument for tensor in tensors for argument in _pass(plan, names, tensor)),
         *(f"&{record.name}" for record in records),
         _locate(plan, node.output),
     )
+
+
+def _pass(plan: MemoryPlan, names: Mapping[str, str], tensor: Tensor) -> Iterator[str]:
+    """Arguments for an operand: see `ctext.list_parameters`."""
+    yield names.get(tensor.name) or _locate(plan, tensor.name)
+    if tensor.type.format.table:
+        yield _find_table(names, tensor)
+    if tensor.type.format.group:
+        yield str(tensor.type.format.group)
 
 
 def _describe(graph: Graph, plan: MemoryPlan, node: Node) -> str:

@@ -85,9 +85,10 @@ def write_table(tensor: Tensor) -> str:
 
 
 def list_parameters(number_format: Format, name: str) -> list[str]:
-    """C parameters for a packed operand: its row, then the table of its format if it has one."""
-    packed = [f"const {number_format.c_type} *{name}"]
-    return [*packed, f"const int8_t *{number_format.table}"] if number_format.table else packed
+    """C parameters for a packed operand: its row, then what its format brings along."""
+    table = {"levels": ["const int8_t *levels"], "basis": ["const int8_t *basis"]}
+    table["scales"] = ["const int8_t *scales", "int32_t group"]
+    return [f"const {number_format.c_type} *{name}", *table.get(number_format.table, [])]
 
 
 def write_values(values: Iterable[int]) -> str:
@@ -108,7 +109,7 @@ def quote_assembly(text: str) -> str:
 
 def write_fields(fields: Iterable[tuple[str, str, str]]) -> str:
     """Fields (C type, name, value) as the lines inside a struct's initializer."""
-    return _wrap(f".{name} = {value}" for _, name, value in fields)
+    return _wrap(f".{name.partition('[')[0]} = {value}" for _, name, value in fields)
 
 
 def write_digest(digest: str) -> str:

@@ -1,21 +1,32 @@
-"""Kernels and output stages: which exist, and which one a node takes. File names register them."""
+"""Kernels and output stages: which exist, and which one a node takes. File names register them.
+
+A kernel that reads the codes of its constants and not their packed bytes serves every format of
+weights with such codes. It says so with the name of a class of formats in place of a format.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tinyq import ops
 from tinyq.errors import TinyqError
-from tinyq.formats import Format, find_format
+from tinyq.formats import FORMATS, Format, find_format
 from tinyq.graph import Graph, Node
 from tinyq.ops.output import Accumulating
 from tinyq.resources import TEMPLATES
 
 SUFFIX = ".c.j2"
 KERNELS, STAGES = TEMPLATES / "kernels", TEMPLATES / "outputs"
+# Stages that no other one shares its formats with, but for those that say their name.
+_UNNAMED = ("raw", "requantize", "threshold")
+# Binary weights have kernels of their own, which count bits.
+_CLASSES: Mapping[str, Callable[[Format], bool]] = MappingProxyType(
+    {"i8": lambda entry: -128 <= entry.lo < 0 < entry.hi <= 127 and entry.step == 1}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,8 @@ class Kernel:
 
     Attributes:
         operation: ``Op.kernel`` of the operations that it computes.
-        formats: Names of the formats of the inputs ``Op.keyed``.
+        formats: Names of the formats of the inputs ``Op.keyed``, or of classes of formats: ``i8``
+            for all signed formats whose codes are within int8.
         isa: Instruction set, ``generic`` for C99. It changes the speed and never the result.
         path: The template.
         variant: Tells kernels of one instruction set apart, empty for the only one.
@@ -35,6 +47,20 @@ class Kernel:
     isa: str
     path: Path
     variant: str = ""
+
+    def takes(self, formats: Sequence[str]) -> bool:
+        """Whether the kernel computes its operation for inputs of these formats."""
+        return len(formats) == len(self.formats) and all(
+            name in list_members(part) for part, name in zip(self.formats, formats, strict=True)
+        )
+
+
+@functools.cache
+def list_members(part: str) -> tuple[str, ...]:
+    """Formats that a part of a kernel's name stands for: itself, or the members of a class."""
+    if part in _CLASSES:
+        return tuple(name for name, entry in FORMATS.items() if _CLASSES[part](entry))
+    return (part,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +86,9 @@ class Stage:
     def tag(self) -> tuple[str, ...]:
         """Parts of a kernel's C name that tell the stage.
 
-        The format alone for the first stage of a format, for another one its name as well.
+        The format alone for the common stages, for another one its name as well.
         """
-        rivals = [
-            entry.stage for entry in load_stages(self.path.parent) if entry.format == self.format
-        ]
-        first = min(rivals, key=lambda name: (len(name), name))
-        return (self.format,) if self.stage == first else (self.stage, self.format)
+        return (self.format,) if self.stage in _UNNAMED else (self.stage, self.format)
 
     @property
     def accumulator(self) -> str:
@@ -109,13 +131,11 @@ def list_candidates(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Kern
     Raises:
         TinyqError: There is none.
     """
-    types = graph.types(node)
-    formats = tuple(types[index].format.name for index in node.op.keyed)
     fitting = list_fitting(graph, node)
     found = tuple(kernel for isa in isas for kernel in fitting if kernel.isa == isa)
     if found:
         return found
-    formats = _key(graph, node)
+    formats = name_formats(graph, node)
     missing = "_".join((node.op.kernel, *formats, isas[-1])) + SUFFIX
     raise TinyqError(
         f"there is no kernel for {node.op.kernel} with {' and '.join(formats)}",
@@ -130,9 +150,10 @@ def select_kernel(graph: Graph, node: Node, isas: Sequence[str]) -> Kernel:
 
 
 def list_fitting(graph: Graph, node: Node) -> tuple[Kernel, ...]:
-    """Kernels of a node's operation and formats, by file name."""
-    wanted = (node.op.kernel, _key(graph, node))
-    return tuple(k for k in load_kernels() if (k.operation, k.formats) == wanted)
+    """Kernels of a node's operation and formats, by file name; those for one format come first."""
+    formats = name_formats(graph, node)
+    found = [k for k in load_kernels() if k.operation == node.op.kernel and k.takes(formats)]
+    return tuple(sorted(found, key=lambda kernel: kernel.formats != formats))
 
 
 def select_stage(graph: Graph, node: Node) -> Stage | None:
@@ -156,7 +177,8 @@ def select_stage(graph: Graph, node: Node) -> Stage | None:
     )
 
 
-def _key(graph: Graph, node: Node) -> tuple[str, ...]:
+def name_formats(graph: Graph, node: Node) -> tuple[str, ...]:
+    """Names of the formats that choose a node's kernel."""
     types = graph.types(node)
     return tuple(types[index].format.name for index in node.op.keyed)
 
@@ -174,7 +196,9 @@ def _list_templates(folder: Path, least_parts: int) -> Iterator[tuple[Path, list
 
 
 def _parse_kernel(path: Path, parts: list[str]) -> Kernel:
-    formats = tuple(_known_format(part, path).name for part in parts[1:-1])
+    formats = tuple(
+        part if part in _CLASSES else _known_format(part, path).name for part in parts[1:-1]
+    )
     isa, _, variant = parts[-1].partition("-")
     return Kernel(parts[0], formats, isa, path, variant)
 

@@ -25,7 +25,7 @@ from typing import Any, cast
 import jinja2
 
 from tinyq.codegen.estimates import Work, estimate_instructions
-from tinyq.codegen.kernels import Kernel, Stage, list_candidates, select_stage
+from tinyq.codegen.kernels import Kernel, Stage, list_candidates, name_formats, select_stage
 from tinyq.codegen.rendering import list_values, make_environment
 from tinyq.codegen.special import Refusal, Special, is_special, specialize
 from tinyq.errors import TinyqError
@@ -268,7 +268,9 @@ def _make_function(graph: Graph, node: Node, kernel: Kernel) -> Function:
     count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
     finished = stage.tag if stage else ()
     variant = (kernel.variant,) if kernel.variant else ()
-    name = "_".join(("tq", kernel.operation, *kernel.formats, *finished, kernel.isa, *variant))
+    name = "_".join(
+        ("tq", kernel.operation, *name_formats(graph, node), *finished, kernel.isa, *variant)
+    )
     # A kernel serves every table of its formats.
     operands = (graph.tensors[name].type.format.name for name in node.inputs[:count])
     formats = tuple(find_format(name) for name in operands)

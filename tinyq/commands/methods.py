@@ -55,7 +55,7 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 def _kernels(entry: Entry) -> dict[str, list[str]]:
     """Instruction sets that have kernels for convolutions in a format, by operand and format."""
-    from tinyq.codegen.kernels import load_kernels
+    from tinyq.codegen.kernels import list_members, load_kernels
 
     found: dict[str, list[str]] = {}
     for place, formats in ((0, entry.activations), (1, entry.weights)):
@@ -63,7 +63,8 @@ def _kernels(entry: Entry) -> dict[str, list[str]]:
             isas = {
                 kernel.isa
                 for kernel in load_kernels()
-                if kernel.operation == "conv2d" and kernel.formats[place] == number_format
+                if kernel.operation == "conv2d"
+                and number_format in list_members(kernel.formats[place])
             }
             operand = ("activations", "weights")[place]
             found[f"{operand} {number_format}"] = sorted(isas)

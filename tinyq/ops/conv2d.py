@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, require_zero
+from tinyq.ops.output import Accumulating, require_axis, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -42,6 +42,7 @@ class Conv2D(Accumulating):
         """Shape of the accumulators."""
         x, w = types
         require_zero(x, self.x_zero)
+        require_axis(w, 0)
         height, width = self.window.output_size(x.shape)
         if len(w.shape) != 4 or w.shape[1:] != (*self.window.size, x.shape[2]):
             raise ModelError(

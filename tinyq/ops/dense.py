@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, require_zero
+from tinyq.ops.output import Accumulating, require_axis, require_zero
 from tinyq.ops.window import centered
 
 
@@ -39,6 +39,7 @@ class Dense(Accumulating):
         """Shape of the accumulators."""
         x, w = types
         require_zero(x, self.x_zero)
+        require_axis(w, 0)
         if len(w.shape) != 2 or w.shape[1] != x.shape[-1]:
             raise ModelError(f"weights are {w.shape}, expected (out_channels, {x.shape[-1]})")
         return (*x.shape[:-1], w.shape[0])

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.formats import Codes
 from tinyq.graph import Shape, TensorType
-from tinyq.ops.output import Accumulating, require_zero
+from tinyq.ops.output import Accumulating, require_axis, require_zero
 from tinyq.ops.window import Window, centered
 
 
@@ -43,6 +43,7 @@ class DepthwiseConv2D(Accumulating):
         """Shape of the accumulators."""
         x, w = types
         require_zero(x, self.x_zero)
+        require_axis(w, -1)
         height, width = self.window.output_size(x.shape)
         if len(w.shape) != 3 or w.shape[:2] != self.window.size or w.shape[2] % x.shape[2]:
             raise ModelError(

@@ -17,10 +17,11 @@ from tinyq.formats import Codes, find_format
 from tinyq.graph import Op, Shape, TensorType
 
 WIDE_LIMIT = 2**45
+_MOST_LEVELS = 16
 
 
 class Output:
-    """A stage. ``names`` are its constants, each int32 with one element per channel.
+    """A stage. ``names`` are its constants, each int32 and with the channels as last axis.
 
     ``accumulator`` is the C type that it takes.
     """
@@ -49,6 +50,14 @@ class Output:
     def geometry(self) -> dict[str, int]:
         """Integers that the stage's C code needs."""
         return {}
+
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Arrays of int8 that the stage's C code needs, of the same length for every layer."""
+        return {}
+
+    def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
+        """Shape of each constant."""
+        return ((channels,),) * len(self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +222,55 @@ class Threshold(Output):
 
 
 @dataclass(frozen=True, slots=True)
+class Steps(Output):
+    """Compare with several integers per channel: BatchNorm and any quantized activation in one.
+
+        y = levels[count_steps(acc, threshold, flip)]
+
+    Attributes:
+        format: Output format, such as ``u4``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        levels: Output codes, ascending, one more than there are thresholds; 2 to 16.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    levels: tuple[int, ...]
+
+    names: ClassVar[tuple[str, ...]] = ("threshold", "flip")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.contains(np.asarray(self.levels, np.int64)):
+            raise ModelError(f"levels {self.levels} leave format {self.format}")
+        if not 2 <= len(self.levels) <= _MOST_LEVELS:
+            raise ModelError(f"an output stage has 2 to {_MOST_LEVELS} levels, not these")
+        if any(np.diff(self.levels) < 0):
+            raise ModelError(f"levels {self.levels} are not ascending")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        count = arithmetic.count_steps(acc, *constants)
+        return np.asarray(self.levels, np.int32)[count]
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"steps": len(self.levels) - 1}
+
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Arrays that the stage's C code needs."""
+        return {"levels": self.levels + (0,) * (_MOST_LEVELS - len(self.levels))}
+
+    def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
+        """Shape of each constant."""
+        return (len(self.levels) - 1, channels), (channels,)
+
+
+@dataclass(frozen=True, slots=True)
 class Raw(Output):
     """Accumulators as they are, plus a bias.
 
@@ -262,9 +320,11 @@ class Accumulating(Op):
         if len(types) != expected:
             raise ModelError(f"{self.kernel} takes {expected} inputs, {len(types)} are given")
         shape = self.accumulator_shape(*types[: self.operands])
-        for name, constant in zip(self.output.names, types[self.operands :], strict=True):
-            if constant.shape != shape[-1:] or constant.format.name != "s32":
-                raise ModelError(f"{name} is {constant}, {self.kernel} needs s32[{shape[-1]}]")
+        named = zip(self.output.names, self.output.constant_shapes(shape[-1]), strict=True)
+        for (name, wanted), constant in zip(named, types[self.operands :], strict=True):
+            if constant.shape != wanted or constant.format.name != "s32":
+                needed = TensorType(wanted, find_format("s32"))
+                raise ModelError(f"{name} is {constant}, {self.kernel} needs {needed}")
         return self.output.type(shape)
 
     def run(self, *codes: Codes) -> Codes:
@@ -281,6 +341,19 @@ def require_zero(x: TensorType, zero: int) -> None:
     """
     if not x.format.lo <= zero <= x.format.hi or (x.format.step == 2 and zero != 0):
         raise ModelError(f"{zero} cannot be the zero point of {x}")
+
+
+def require_axis(w: TensorType, axis: int) -> None:
+    """Check that the table of the weights' format, if it has one, is for their output channels.
+
+    Raises:
+        ModelError: It is for another axis.
+    """
+    if w.format.rows and w.format.axis != axis:
+        raise ModelError(
+            f"the {w.format.table} of {w} are for axis {w.format.axis}, "
+            f"this layer's output channels are axis {axis}"
+        )
 
 
 def narrow(acc: np.ndarray, what: str) -> Codes:

@@ -202,7 +202,7 @@ def _slim_node(
             continue
         slim = _slim_constant(node, position, codes, live, gone)
         if position == 2 and isinstance(node.op, _REDUCING) and gone.any():
-            slim = _with_constants(graph, node, ranges[node.inputs[0]], gone)[live]
+            slim = _with_constants(graph, node, ranges[node.inputs[0]], gone)[..., live]
         if slim.shape != codes.shape or (slim != codes).any():
             inputs[position] = _unused_name(f"{node.name}_input_{position}", tensors)
             old = graph.tensors[name].type

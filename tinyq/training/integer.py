@@ -56,6 +56,22 @@ def compare(acc: Any, threshold: Any, flip: Any) -> Any:
     return ops.where(negative, -ops.ones_like(acc), ops.ones_like(acc))
 
 
+def count_steps(acc: Any, threshold: Any, flip: Any) -> Any:
+    """Count how many thresholds accumulators have reached.
+
+        y = #{j : (acc >= threshold[j]) xor flip}
+
+    Args:
+        acc: Accumulators, int64, shape (..., channels).
+        threshold: int64, shape (steps, channels).
+        flip: bool, shape (channels,).
+
+    Twin: tinyq.arithmetic.count_steps
+    """
+    reached = ops.logical_xor(ops.expand_dims(acc, -2) >= threshold, flip)
+    return ops.sum(ops.cast(reached, "int64"), axis=-2)
+
+
 def exponent(value: Any) -> Any:
     """Floor of the binary logarithm for ``2**-31 <= value``; 62 for all from ``2**62`` on.
 
@@ -104,6 +120,23 @@ def fold_threshold(gain: Any, offset: Any) -> tuple[Any, Any]:
     threshold = ops.where(still, float(INT32_MIN) * ops.ones_like(threshold), threshold)
     flip = ops.where(still, offset < 0, gain < 0)
     return ops.cast(threshold, "int64"), flip
+
+
+def fold_steps(gain: Any, offset: Any, borders: Any) -> tuple[Any, Any]:
+    """Thresholds (int64, shape (steps, channels)) and direction (bool) of a map with several steps.
+
+    Args:
+        gain: Real value per accumulator unit, float64, shape (channels,).
+        offset: Real value at accumulator 0, float64, shape (channels,).
+        borders: float64, shape (steps,).
+
+    Twin: tinyq.arithmetic.fold_steps
+    """
+    gain = gain * ops.ones_like(offset)
+    threshold, flip = fold_threshold(gain, offset - ops.expand_dims(borders, -1))
+    never = ops.logical_and(gain == 0, flip)
+    most = INT32_MAX * ops.ones_like(threshold)
+    return ops.where(never, most, threshold), gain < 0
 
 
 def divide_half_up(total: Any, count: Any) -> Any:

@@ -11,8 +11,10 @@
 
 #include "tq_arith.h"
 #include "tq_dot.h"
+#include "tq_dot_groups.h"
 #include "tq_dot_levels.h"
 #include "tq_dot_planes.h"
+#include "tq_dot_u2.h"
 #include "tq_formats.h"
 #include "tq_gates.h"
 #include "tq_twice.h"
