@@ -49,7 +49,7 @@ def test_one_method_is_explained_and_plotted(capsys, tmp_path):
     path = tmp_path / "hwgq.svg"
     assert cli.main(["methods", "hwgq2_log", "--svg", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "FixedQuantizer" in shown and "leaves out" in shown and "levels, s slope" in shown
+    assert "SteppedQuantizer" in shown and "leaves out" in shown and "levels, s slope" in shown
     root = ElementTree.fromstring(path.read_text("utf-8"))
     lines = [element for element in root if element.tag.endswith("polyline")]
     assert len(lines) == 2

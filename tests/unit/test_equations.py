@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tinyq.formats import find_format
 from tinyq.quantizers import METHODS, gradients, levels, scales, thresholds
-from tinyq.quantizers.activations import ClipQuantizer, ShiftedSignQuantizer
+from tinyq.quantizers.activations import ClipQuantizer
 from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
+from tinyq.quantizers.signs import ShiftedSignQuantizer
 
 ALL = (0,)
 

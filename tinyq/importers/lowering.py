@@ -15,7 +15,7 @@ from tinyq import arithmetic
 from tinyq.errors import ModelError, TinyqError
 from tinyq.formats import Format, find_format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
-from tinyq.ops.output import Output, Requantize, Threshold
+from tinyq.ops.output import Output, Requantize, Steps, Threshold
 from tinyq.ops.reshape import Reshape
 from tinyq.quantizers import Encoding
 from tinyq.training.tracing import Step
@@ -120,6 +120,10 @@ class Lowering:
             if encoding.format.step == 2:
                 stage: Output = Threshold(1.0)
                 constants: tuple[Any, ...] = arithmetic.fold_threshold(gain, offset)
+            elif encoding.levels:
+                stage = Steps(encoding.format.name, *_meaning(encoding), encoding.levels)
+                borders = ops.convert_to_numpy(layer.borders())
+                constants = arithmetic.fold_steps(gain, offset, borders)
             else:
                 stage = _requantize(layer, encoding)
                 folded = arithmetic.fold_affine(gain, offset)

@@ -1,5 +1,8 @@
 """Quantizers as parts that compose, and the methods made of them.
 
+"Survey" is Rokh, Azarpeyvand, Khanteymoori: A Comprehensive Survey on Model Quantization for Deep
+Neural Networks in Image Classification; its equations are meant as the tests correct them.
+
 Level sets, scales, thresholds, rounding and gradient estimators are pure functions, each written
 once; `METHODS` names the combinations that the literature proposes.
 """

@@ -14,9 +14,15 @@ from tinyq.quantizers.activations import (
     ClipQuantizer,
     FixedQuantizer,
     RangeQuantizer,
-    ShiftedSignQuantizer,
-    SignQuantizer,
     StepQuantizer,
+)
+from tinyq.quantizers.signs import ShiftedSignQuantizer, SignQuantizer
+from tinyq.quantizers.stepped import (
+    SteppedQuantizer,
+    fit_integers,
+    lloyd_levels,
+    log_borders,
+    middle_borders,
 )
 
 # Steps of the uniform quantizer with the least error for the positive half of a normal
@@ -56,13 +62,30 @@ def _clip(bits: int) -> ActivationParts:
 
 def _unit_interval(bits: int) -> ActivationParts:
     step = 1.0 / (2**bits - 1)
-    quantizer = partial(FixedQuantizer, bits, step, lambda x, highest: gradients.unit_box(x))
-    return _unsigned(bits, quantizer)
+    return _unsigned(bits, partial(FixedQuantizer, bits, step, gradients.unit_box))
 
 
 def _half_wave(bits: int, derivative: gradients.Derivative) -> ActivationParts:
-    quantizer = partial(FixedQuantizer, bits, GAUSSIAN_STEPS[bits], derivative)
-    return _unsigned(bits, quantizer)
+    """Equal steps, and no bin of zero for small positive values."""
+    numbers = tuple(range(1, 2**bits))
+    borders = middle_borders(numbers)
+    quantizer = partial(SteppedQuantizer, numbers, borders, derivative, GAUSSIAN_STEPS[bits])
+    return ActivationParts("u4", quantizer, whole=False)
+
+
+def _half_wave_lloyd(bits: int) -> ActivationParts:
+    """The levels of least error, on the integers that come next to them."""
+    numbers, scale = fit_integers(lloyd_levels(2**bits - 1))
+    borders = middle_borders(numbers)
+    quantizer = partial(SteppedQuantizer, numbers, borders, gradients.clipped_relu, scale)
+    return ActivationParts("u4", quantizer, whole=False)
+
+
+def _logarithmic(bits: int) -> ActivationParts:
+    """Zero and 2**bits - 1 powers of two."""
+    numbers = tuple(2**exponent for exponent in range(2**bits - 1))
+    quantizer = partial(SteppedQuantizer, numbers, log_borders(numbers), gradients.clipped_relu)
+    return ActivationParts("u4" if bits == 2 else "s8", quantizer, whole=False)
 
 
 def _sign(**options: Any) -> ActivationParts:
@@ -93,7 +116,10 @@ _ALL: Mapping[str, ActivationParts] = {
     "qnn2": _unit_interval(2),
     "qnn4": _unit_interval(4),
     **{f"hwgq{bits}": _half_wave(bits, gradients.clipped_relu) for bits in (2, 3, 4)},
-    "hwgq2_relu": _half_wave(2, lambda x, highest: gradients.positive(x)),
+    **{f"hwgq{bits}_lloyd": _half_wave_lloyd(bits) for bits in (2, 3)},
+    **{f"miyashita{bits}": _logarithmic(bits) for bits in (2, 3)},
+    "lognet3": _logarithmic(3),
+    "hwgq2_relu": _half_wave(2, gradients.positive),
     "hwgq2_log": _half_wave(2, gradients.log_tail),
     "abc_net": _shifted_sign(derivative=gradients.unit_box, center=0.5),
     "balanced2": _unit_interval(2),

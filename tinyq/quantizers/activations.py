@@ -12,8 +12,8 @@ from keras import ops
 from tinyq.formats import Format, find_format
 from tinyq.quantizers.gradients import (
     Derivative,
+    below_level,
     clip_slope,
-    clipped_identity,
     inside,
     step_slope,
     with_gradient,
@@ -36,12 +36,16 @@ class Encoding:
         scale: float32 tensor without axes.
         zero_point: float32 tensor without axes, an integer.
         bound: Largest code, where it is less than that of the format.
+        levels: Codes in use, ascending, where they are not all at the same distance.
+        borders: Where each level but the first begins, in parts of the scale.
     """
 
     format: Format
     scale: Any
     zero_point: Any
     bound: int | None = None
+    levels: tuple[int, ...] = ()
+    borders: tuple[float, ...] = ()
 
     @property
     def highest(self) -> int:
@@ -59,8 +63,16 @@ class Encoding:
         """
         if self.format.step == 2:
             return sign(values)
+        if self.levels:
+            return self._stepped(values / self.scale)
         codes = round_half_up(values / self.scale) + self.zero_point
         return ops.clip(codes, self.format.lo, self.highest)
+
+    def _stepped(self, positions: Any) -> Any:
+        codes = ops.ones_like(positions) * self.levels[0]
+        for border, low, high in zip(self.borders, self.levels, self.levels[1:], strict=False):
+            codes = codes + ops.cast(positions >= border, positions.dtype) * float(high - low)
+        return codes
 
     def real(self, codes: Any) -> Any:
         """Real values of codes, float32."""
@@ -85,6 +97,13 @@ class ActivationQuantizer(keras.layers.Layer):
     def encoding(self) -> Encoding:
         """Scale and zero point as they are now."""
         raise NotImplementedError
+
+    def estimators(self) -> dict[str, Derivative]:
+        """Gradient estimators by what they differentiate by, such as ``x`` or ``step``.
+
+        A quantizer that names none leaves it to the reader of its class.
+        """
+        return {}
 
     def shift(self) -> Any:
         """What is added to a value before its sign is taken; float32, per channel or without axes.
@@ -125,7 +144,7 @@ class RangeQuantizer(ActivationQuantizer):
         momentum: Share of the old average.
 
     Format: s8.
-    Reference: Jacob et al. 2018, arXiv:1712.05877, section 3.1.
+    Reference: Jacob et al. 2018, arXiv:1712.05877.
     """
 
     def __init__(
@@ -173,6 +192,10 @@ class RangeQuantizer(ActivationQuantizer):
         self.high.assign(high)
         self.seen.assign(ops.ones_like(self.seen))
         return low, high
+
+    def estimators(self) -> dict[str, Derivative]:
+        """Gradient estimators."""
+        return {"x": inside}
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
@@ -274,7 +297,7 @@ class StepQuantizer(LearnedQuantizer):
         bits: Bits of the codes, 1 .. 8.
         slope: Another derivative by the step, of v and n.
 
-    Reference: Esser et al. 2020, arXiv:1902.08153, eq. 1 to 3.
+    Reference: Esser et al. 2020, arXiv:1902.08153.
     """
 
     def __init__(self, bits: int, slope: Derivative | None = None, **options: Any) -> None:
@@ -297,6 +320,10 @@ class StepQuantizer(LearnedQuantizer):
         """Step that suits the first batch."""
         positive = ops.mean(ops.relu(values))
         return ops.maximum(2.0 * positive / float(self.levels) ** 0.5, SMALLEST_STEP)
+
+    def estimators(self) -> dict[str, Derivative]:
+        """Gradient estimators."""
+        return {"x": inside, "step": self.slope or step_slope}
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
@@ -328,7 +355,7 @@ class ClipQuantizer(LearnedQuantizer):
     Args:
         bits: Bits of the codes, 1 .. 8.
 
-    Reference: Choi et al. 2018, arXiv:1805.06085, eq. 1 to 3.
+    Reference: survey eq. 45 to 47, with 2**k - 1 steps; Choi et al. 2018, arXiv:1805.06085.
     """
 
     def regularizer(self) -> Any:
@@ -343,6 +370,10 @@ class ClipQuantizer(LearnedQuantizer):
         """Largest value of the first batch."""
         return ops.maximum(ops.max(values), SMALLEST_RANGE)
 
+    def estimators(self) -> dict[str, Derivative]:
+        """Gradient estimators."""
+        return {"x": below_level, "level": clip_slope}
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
         level = self._observed(inputs) if training else self.learned.value
@@ -351,10 +382,7 @@ class ClipQuantizer(LearnedQuantizer):
         def forward(x: Any, a: Any) -> Any:
             return self._quantized(x, a * (1.0 / self.levels))
 
-        def by_input(x: Any, a: Any) -> Any:
-            return ops.cast(ops.logical_and(x >= 0, x < a), x.dtype)
-
-        return with_gradient(forward, by_input, clip_slope)(inputs, level)
+        return with_gradient(forward, below_level, clip_slope)(inputs, level)
 
 
 class FixedQuantizer(UnsignedQuantizer):
@@ -368,8 +396,7 @@ class FixedQuantizer(UnsignedQuantizer):
         step: Real value of one code step.
         derivative: Gradient estimator, of the value and the largest level.
 
-    Reference: Cai et al. 2017, arXiv:1702.00953, eq. 8 and section 3.3; Zhou et al. 2016,
-        arXiv:1606.06160, eq. 11, with step = 1 / n.
+    Reference: survey eq. 6 with step = 1 / n; Zhou et al. 2016, arXiv:1606.06160.
     """
 
     def __init__(self, bits: int, step: float, derivative: Derivative, **options: Any) -> None:
@@ -386,6 +413,10 @@ class FixedQuantizer(UnsignedQuantizer):
         """The step."""
         return self.step.value
 
+    def estimators(self) -> dict[str, Derivative]:
+        """Gradient estimators."""
+        return {"x": self.derivative}
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
         del training
@@ -394,106 +425,6 @@ class FixedQuantizer(UnsignedQuantizer):
         return with_gradient(
             lambda x: self._quantized(x, step), lambda x: self.derivative(x, highest)
         )(inputs)
-
-
-class SignQuantizer(ActivationQuantizer):
-    """The sign.
-
-        y = -1 if x < 0 else +1
-        dy/dx = derivative(x), or derivative(x, setting) with a schedule
-
-    Args:
-        derivative: Gradient estimator.
-        schedule: Setting of the estimator at a share of the training.
-
-    Format: b1.
-    Reference: Courbariaux et al. 2016, arXiv:1602.02830, eq. 1 and 4.
-    """
-
-    def __init__(
-        self,
-        derivative: Derivative = clipped_identity,
-        schedule: Callable[[float], float] | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__("b1", **options)
-        self.derivative = derivative
-        self.schedule = schedule
-
-    def build(self, input_shape: Any) -> None:
-        """Create the setting."""
-        del input_shape
-        if self.schedule is not None:
-            start = keras.initializers.Constant(self.schedule(0.0))
-            self.setting = self.add_weight(
-                name="setting", shape=(), initializer=start, trainable=False
-            )
-
-    def advance(self, progress: float) -> None:
-        """Set what follows a schedule."""
-        if self.schedule is not None:
-            self.setting.assign(self.schedule(progress))
-
-    def encoding(self) -> Encoding:
-        """Scale 1: a code is its own real value."""
-        one = ops.ones((), "float32")
-        return Encoding(self.format, one, ops.zeros_like(one))
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Signs."""
-        del training
-        if self.schedule is None:
-            return with_gradient(sign, self.derivative)(inputs)
-        return with_gradient(
-            lambda x, setting: sign(x), self.derivative, lambda x, setting: ops.zeros_like(x)
-        )(inputs, self.setting)
-
-
-class ShiftedSignQuantizer(SignQuantizer):
-    """The sign of a value after a learned shift.
-
-        u     = x + v
-        y     = -1 if u < center else +1
-        dy/dx = dy/dv = derivative(u)
-
-    Args:
-        derivative: Gradient estimator, of u.
-        center: Value at which the sign changes.
-        per_channel: Whether each channel has a shift of its own.
-
-    Format: b1.
-    Reference: Lin et al. 2017, arXiv:1711.11294, eq. 6 to 8; Liu et al. 2020, arXiv:2003.03488,
-        eq. 1.
-    """
-
-    def __init__(
-        self, derivative: Derivative, center: float = 0.0, per_channel: bool = False, **options: Any
-    ) -> None:
-        super().__init__(derivative, **options)
-        self.center = center
-        self.per_channel = per_channel
-
-    def build(self, input_shape: Any) -> None:
-        """Create the shift, which begins with a plain sign."""
-        shape = (input_shape[-1],) if self.per_channel else ()
-        initializer = keras.initializers.Constant(self.center)
-        self.learned = self.add_weight(name="learned", shape=shape, initializer=initializer)
-
-    def shift(self) -> Any:
-        """Learned shift less the center."""
-        return self.learned.value - self.center
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Signs."""
-        del training
-
-        def derivative(x: Any, v: Any) -> Any:
-            return self.derivative(x + v)
-
-        def forward(x: Any, v: Any) -> Any:
-            return sign(x + (v - self.center))
-
-        return with_gradient(forward, derivative, derivative)(inputs, self.learned)
 
 
 ActivationBuilder = Callable[..., ActivationQuantizer]

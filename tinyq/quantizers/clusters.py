@@ -45,7 +45,7 @@ def on_fine_grid(levels: Values) -> Codebook:
 def spread_evenly(values: Values, count: int) -> Values:
     """First centers of clusters, at equal distances from the least to the largest value.
 
-    Source: Han et al. 2015, arXiv:1510.00149: linear initialization keeps the large weights.
+    Reference: Han et al. 2015, arXiv:1510.00149: linear initialization keeps the large weights.
     """
     return np.linspace(values.min(), values.max(), count)
 
@@ -82,7 +82,7 @@ def find_means(values: Values, count: int) -> Codebook:
 
         min over c of sum_i min_j (w_i - c_j)**2
 
-    Source: survey section 3.4.2 (k-means of DeepCompression and SLQ).
+    Reference: survey section 3.4.2 (k-means of DeepCompression and SLQ).
     """
     return on_fine_grid(move_to_means(values, spread_evenly(values, count)))
 
@@ -90,7 +90,7 @@ def find_means(values: Values, count: int) -> Codebook:
 def find_means_beside_zero(values: Values, count: int) -> Codebook:
     """The same beside a level 0 that belongs to pruned weights, whose value is 0 already.
 
-    Source: Han et al. 2015, arXiv:1510.00149, pruning before sharing.
+    Reference: Han et al. 2015, arXiv:1510.00149, pruning before sharing.
     """
     negative, positive = np.sort(values[values < 0]), np.sort(values[values > 0])
     kept = np.concatenate([negative, positive])
@@ -114,7 +114,7 @@ def find_density_means(values: Values, count: int) -> Codebook:
         values: Real values, shape (n,).
         count: Number of levels.
 
-    Source: Seo and Kim 2019, Applied Sciences 9(12) 2559, here with quantiles for random numbers.
+    Reference: Seo and Kim 2019, Applied Sciences 9(12) 2559, with quantiles for random numbers.
     """
     ordered = np.sort(values)
     thinned = ordered[np.linspace(0, len(ordered) - 1, min(len(ordered), 1024)).astype(int)]
@@ -146,7 +146,7 @@ def weighted_entropy(importance: Values, ends: npt.NDArray[np.integer], total: i
         ends: Where each cluster begins, and the end of the last one.
         total: Number of all weights.
 
-    Source: survey eq. 12 to 15.
+    Reference: survey eq. 12 to 15.
     """
     found = 0.0
     for start, end in itertools.pairwise(ends):
@@ -198,7 +198,7 @@ def find_entropy_levels(values: Values, count: int) -> Codebook:
         values: Real values, shape (n,).
         count: Number of levels; each sign gets half of them.
 
-    Source: survey eq. 12 to 15; Park et al. 2017.
+    Reference: survey eq. 12 to 15; Park et al. 2017.
     """
     levels = []
     for sign, part in ((-1.0, values[values < 0]), (1.0, values[values >= 0])):
@@ -222,7 +222,7 @@ def find_two_regions(values: Values, count: int) -> Codebook:
         values: Real values, shape (n,).
         count: Number of levels, one of which stays unused.
 
-    Source: Fang et al. 2020, arXiv:2002.00104: two regions, each with one bit less.
+    Reference: Fang et al. 2020, arXiv:2002.00104: two regions, each with one bit less.
     """
     largest = float(np.abs(values).max(initial=0.0))
     quarter = count // 4
@@ -250,7 +250,7 @@ def list_subsets(count: int) -> npt.NDArray[np.float64]:
 
         U = {p1 + p2 : p1 in {16, 8, 2, 0}, p2 in {16, 4, 1, 0}}
 
-    Source: Oh et al. 2022, with sixteen times its halves, so that all are integers.
+    Reference: Oh et al. 2022, with sixteen times its halves, so that all are integers.
     """
     return np.array(list(itertools.combinations(UNIVERSE, count)), np.float64)
 
@@ -268,7 +268,7 @@ def find_subset(values: Values, count: int, rounds: int = 4) -> Codebook:
         count: Number of levels, two for each magnitude.
         rounds: Turns.
 
-    Source: Oh et al. 2022, Non-Uniform Step Size Quantization.
+    Reference: Oh et al. 2022, Non-Uniform Step Size Quantization.
     """
     magnitudes = np.quantile(np.abs(values), (np.arange(64) + 0.5) / 64)
     subsets = list_subsets(count // 2)
@@ -295,7 +295,7 @@ def find_powers(values: Values, count: int, exponents: int = 7) -> Codebook:
         count: Number of clusters.
         exponents: Powers in the window; the largest is next to the largest magnitude.
 
-    Source: survey section 3.4.2 (ESLQ).
+    Reference: survey section 3.4.2 (ESLQ).
     """
     centers = find_means(values, count).levels
     largest = float(np.abs(values).max(initial=0.0))
@@ -327,7 +327,7 @@ def part_in_three(values: Values, count: int, share: float = 0.05) -> Codebook:
         count: 3.
         share: t of the threshold.
 
-    Source: survey eq. 22 and 25; the means as first values of the trained scales.
+    Reference: survey eq. 22 and 25; the means as first values of the trained scales.
     """
     del count
     threshold = share * np.abs(values).max(initial=0.0)

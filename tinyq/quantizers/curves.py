@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from tinyq.quantizers.methods import METHODS, Role
+from tinyq.quantizers.weights import WeightParts
 
 SAMPLES = 801
 
@@ -73,17 +74,25 @@ def name_parts(name: str, role: Role) -> dict[str, str]:
     method = METHODS[name]
     if role == "activations":
         assert method.activations is not None
-        build = method.activations.build
-        return {"quantizer": getattr(build, "func", build).__name__}
+        quantizer = method.activations.build(name="quantizer")
+        slopes = quantizer.estimators().items()
+        named = {"gradient" if by == "x" else f"gradient by {by}": _name(f) for by, f in slopes}
+        return {"quantizer": type(quantizer).__name__, **named}
     parts = method.weights
     assert parts is not None
+    return _name_weights(parts)
+
+
+def _name_weights(parts: WeightParts) -> dict[str, str]:
     found = {
-        "levels": repr(parts.levels),
+        "levels": _describe_levels(parts),
         "unit": _name(parts.unit),
         "scale": _name(parts.scale),
-        "gradient": "learned step" if parts.learned else _name(parts.gradient),
+        "gradient": "inside" if parts.learned else _name(parts.gradient),
         "granule": "layer" if parts.shared else "channel",
     }
+    if parts.learned:
+        found["gradient by step"] = "step_slope"
     procedure = parts.procedure
     options = {
         "prepare": parts.prepare,
@@ -96,6 +105,17 @@ def name_parts(name: str, role: Role) -> dict[str, str]:
     if procedure.forward != "quantized":
         found["forward"] = procedure.forward
     return found
+
+
+def _describe_levels(parts: WeightParts) -> str:
+    """The level set; for levels that come from the weights, how they are found and trained."""
+    table = getattr(parts, "table", None)
+    if table is not None:
+        return f"{table.count} of {_name(table.fit)}, chosen by {_name(table.choose)}"
+    signs = getattr(parts, "signs", None)
+    if signs is not None:
+        return f"sums with {_name(signs)}"
+    return repr(parts.levels)
 
 
 def _name(part: Any) -> str:

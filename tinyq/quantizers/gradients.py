@@ -78,7 +78,7 @@ def identity(values: Any) -> Any:
 
         dy/dx = 1
 
-    Reference: Bengio et al. 2013, arXiv:1308.3432.
+    Reference: survey table 3 and section 4.1; Bengio et al. 2013, arXiv:1308.3432.
     """
     return ops.ones_like(values)
 
@@ -88,7 +88,7 @@ def clipped_identity(values: Any) -> Any:
 
         dy/dx = 1 if |x| <= 1 else 0
 
-    Reference: Courbariaux et al. 2016, arXiv:1602.02830, eq. 4.
+    Reference: survey eq. 31; Courbariaux et al. 2016, arXiv:1602.02830.
     """
     return ops.cast(ops.abs(values) <= 1.0, values.dtype)
 
@@ -98,18 +98,19 @@ def inside(values: Any, lo: Any, hi: Any) -> Any:
 
         dy/dx = 1 if lo <= x <= hi else 0
 
-    Reference: Jacob et al. 2018, arXiv:1712.05877, section 3.
+    Reference: Jacob et al. 2018, arXiv:1712.05877.
     """
     return ops.cast(ops.logical_and(values >= lo, values <= hi), values.dtype)
 
 
-def positive(values: Any) -> Any:
+def positive(values: Any, highest: Any = None) -> Any:
     """Straight-through estimator of positive arguments only; the vanilla ReLU's slope.
 
         dy/dx = 1 if x > 0 else 0
 
-    Reference: Hinton 2012, lecture 15b; Cai et al. 2017, arXiv:1702.00953, eq. 11.
+    Reference: survey section 4.1 (Hinton 2012) and eq. 38; Cai et al. 2017, arXiv:1702.00953.
     """
+    del highest
     return ops.cast(values > 0, values.dtype)
 
 
@@ -118,7 +119,7 @@ def sigmoid_slope(values: Any) -> Any:
 
         dy/dx = s * (1 - s),  s = 1 / (1 + exp(-x))
 
-    Reference: Bengio et al. 2013, arXiv:1308.3432, section 4.
+    Reference: survey section 4.1; Bengio et al. 2013, arXiv:1308.3432.
     """
     s = ops.sigmoid(values)
     return s * (1.0 - s)
@@ -129,7 +130,7 @@ def quadratic(values: Any) -> Any:
 
         dy/dx = max(0, 2 - 2 |x|)
 
-    Reference: Liu et al. 2018, arXiv:1808.00278, eq. 7.
+    Reference: survey eq. 33; Liu et al. 2018, arXiv:1808.00278.
     """
     return ops.maximum(2.0 - 2.0 * ops.abs(values), 0.0)
 
@@ -140,7 +141,7 @@ def cubic(values: Any) -> Any:
         F(x) = (x + 1)**3 - 1 for -1 <= x < 0, (x - 1)**3 + 1 for 0 <= x < 1
         dy/dx = 3 * max(0, 1 - |x|)**2
 
-    Reference: Liu et al. 2020, Int. J. Computer Vision 128, section 3.3.
+    Reference: survey eq. 34; Liu et al. 2020, Int. J. Computer Vision 128.
     """
     return 3.0 * ops.square(ops.maximum(1.0 - ops.abs(values), 0.0))
 
@@ -154,7 +155,7 @@ def error_decay(values: Any, sharpness: Any) -> Any:
         values: Real values x.
         sharpness: t, see ``sharpen``.
 
-    Reference: Qin et al. 2020, arXiv:1909.10788, eq. 12 and 13.
+    Reference: survey eq. 35 and 36; Qin et al. 2020, arXiv:1909.10788.
     """
     factor = ops.maximum(1.0 / sharpness, 1.0)
     return factor * sharpness * (1.0 - ops.square(ops.tanh(sharpness * values)))
@@ -171,7 +172,7 @@ def sharpen(progress: float) -> float:
     Returns:
         0.1 at the start, 10 at the end.
 
-    Reference: Qin et al. 2020, arXiv:1909.10788, eq. 13, logarithm to base 10.
+    Reference: survey eq. 36, logarithm to base 10; Qin et al. 2020, arXiv:1909.10788.
     """
     return 0.1 * 10.0 ** (progress * math.log10(10.0 / 0.1))
 
@@ -181,7 +182,7 @@ def clipped_relu(values: Any, highest: float) -> Any:
 
         dy/dx = 1 if 0 < x <= highest else 0
 
-    Reference: Cai et al. 2017, arXiv:1702.00953, eq. 12.
+    Reference: survey eq. 39; Cai et al. 2017, arXiv:1702.00953.
     """
     return ops.cast(ops.logical_and(values > 0, values <= highest), values.dtype)
 
@@ -191,21 +192,23 @@ def log_tail(values: Any, highest: float) -> Any:
 
         dy/dx = 0 for x <= 0, 1 for 0 < x <= highest, 1 / (x - tau) above;  tau = highest - 1
 
-    Reference: Cai et al. 2017, arXiv:1702.00953, eq. 13; tau makes it continuous.
+    Reference: survey eq. 41, with the tau that makes it continuous; Cai et al. 2017,
+        arXiv:1702.00953.
     """
     distance = ops.maximum(values - (highest - 1.0), 1.0)
     return ops.where(values > 0, 1.0 / distance, ops.zeros_like(values))
 
 
-def unit_box(values: Any) -> Any:
+def unit_box(values: Any, highest: Any = None) -> Any:
     """Straight-through estimator of a value that was clipped to the unit interval.
 
         dy/dx = 1 if 0 <= x <= 1 else 0
 
     With x = R + v it is the estimator by R and by the shift v.
 
-    Reference: Lin et al. 2017, arXiv:1711.11294, eq. 8, with R + v as in its eq. 6.
+    Reference: survey eq. 44, with R + v as in its eq. 42; Lin et al. 2017, arXiv:1711.11294.
     """
+    del highest
     return inside(values, 0.0, 1.0)
 
 
@@ -222,9 +225,19 @@ def step_slope(codes: Any, positions: Any, lo: Any, hi: Any) -> Any:
         lo: Smallest code.
         hi: Largest code.
 
-    Reference: Esser et al. 2020, arXiv:1902.08153, eq. 3.
+    Reference: Esser et al. 2020, arXiv:1902.08153.
     """
     return codes - positions * inside(positions, lo, hi)
+
+
+def below_level(values: Any, level: Any) -> Any:
+    """Straight-through estimator of a value that was clipped to a trained level.
+
+        dy/dx = 1 if 0 <= x < level else 0
+
+    Reference: survey eq. 45; Choi et al. 2018, arXiv:1805.06085.
+    """
+    return ops.cast(ops.logical_and(values >= 0, values < level), values.dtype)
 
 
 def clip_slope(values: Any, level: Any) -> Any:
@@ -232,7 +245,7 @@ def clip_slope(values: Any, level: Any) -> Any:
 
         dy/dlevel = 1 if x >= level else 0
 
-    Reference: Choi et al. 2018, arXiv:1805.06085, eq. 3.
+    Reference: survey eq. 47; Choi et al. 2018, arXiv:1805.06085.
     """
     return ops.cast(values >= level, values.dtype)
 
@@ -242,7 +255,7 @@ def coarse_slope(positions: Any, hi: float) -> Any:
 
         dy/dstep = 0 for v <= 0, (hi + 1) / 2 for 0 < v <= hi, hi above;  v = x / step
 
-    Reference: Yin et al. 2019, arXiv:1808.05240, section 3.1.
+    Reference: Yin et al. 2019, arXiv:1808.05240.
     """
     middle = ops.where(positions > hi, hi, (hi + 1.0) * 0.5)
     return ops.where(positions > 0, middle, ops.zeros_like(positions))
@@ -253,7 +266,7 @@ def ternary_weight_slope(codes: Any, positive_scale: Any, negative_scale: Any) -
 
         dy/dw = Wp for code +1, 1 for code 0, Wn for code -1
 
-    Reference: Zhu et al. 2016, arXiv:1612.01064, eq. 8.
+    Reference: survey eq. 23; Zhu et al. 2016, arXiv:1612.01064.
     """
     kept = ops.where(codes > 0, positive_scale, negative_scale)
     return ops.where(codes == 0, ops.ones_like(codes), kept)
@@ -266,7 +279,8 @@ def ternary_scale_slopes(codes: Any) -> tuple[Any, Any]:
         dy/dWp = 1 if code > 0 else 0
         dy/dWn = -1 if code < 0 else 0
 
-    Reference: Zhu et al. 2016, arXiv:1612.01064, eq. 7, with the sign that its eq. 6 asks for.
+    Reference: survey eq. 24, with the sign that its eq. 22 asks for; Zhu et al. 2016,
+        arXiv:1612.01064.
     """
     one = ops.ones_like(codes)
     return ops.where(codes > 0, one, 0.0 * one), ops.where(codes < 0, -one, 0.0 * one)

@@ -22,7 +22,7 @@ def sign(values: Any) -> Any:
     Returns:
         -1 or +1 in the dtype of ``values``.
 
-    Reference: Courbariaux et al. 2016, arXiv:1602.02830, eq. 1.
+    Reference: survey eq. 3; Courbariaux et al. 2016, arXiv:1602.02830.
     """
     return ops.where(values < 0, -ops.ones_like(values), ops.ones_like(values))
 
@@ -37,11 +37,16 @@ class Uniform:
         lo: Smallest code.
         hi: Largest code.
 
-    Reference: Jacob et al. 2018, arXiv:1712.05877, eq. 12.
+    Reference: survey eq. 5, with half rounded up; Jacob et al. 2018, arXiv:1712.05877.
     """
 
     lo: int
     hi: int
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes, ascending."""
+        return tuple(range(self.lo, self.hi + 1))
 
     def encode(self, weights: Any, unit: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``unit`` is the real value of one code step."""
@@ -54,11 +59,12 @@ class Ternary:
 
         code = sign(w) if |w| > unit else 0
 
-    Reference: Li et al. 2016, arXiv:1605.04711, eq. 3.
+    Reference: survey eq. 4; Li et al. 2016, arXiv:1605.04711.
     """
 
     lo: int = -1
     hi: int = 1
+    codes: tuple[int, ...] = (-1, 0, 1)
 
     def encode(self, weights: Any, unit: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``unit`` is the threshold."""
@@ -71,11 +77,12 @@ class Binary:
 
         code = sign(w), sign(0) = +1
 
-    Reference: Courbariaux et al. 2015, arXiv:1511.00363, eq. 1.
+    Reference: survey eq. 3; Courbariaux et al. 2015, arXiv:1511.00363.
     """
 
     lo: int = -1
     hi: int = 1
+    codes: tuple[int, ...] = (-1, 1)
 
     def encode(self, weights: Any, unit: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``unit`` plays no part."""
@@ -94,7 +101,7 @@ class OddUniform:
     Attributes:
         bits: Binary logarithm of the number of levels.
 
-    Reference: Zhou et al. 2016, arXiv:1606.06160, eq. 5 and 9.
+    Reference: survey eq. 6; Zhou et al. 2016, arXiv:1606.06160.
     """
 
     bits: int
@@ -108,6 +115,11 @@ class OddUniform:
     def lo(self) -> int:
         """Smallest code."""
         return -self.hi
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes, ascending."""
+        return tuple(range(self.lo, self.hi + 1, 2))
 
     def encode(self, weights: Any, unit: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``unit`` is the real value of code 1."""
@@ -126,7 +138,7 @@ class Balanced:
     Attributes:
         bits: Binary logarithm of the number of levels.
 
-    Reference: Zhou et al. 2017, arXiv:1706.07145, section 3.
+    Reference: Zhou et al. 2017, arXiv:1706.07145.
     """
 
     bits: int
@@ -140,6 +152,11 @@ class Balanced:
     def lo(self) -> int:
         """Smallest code."""
         return -self.hi
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes, ascending."""
+        return tuple(range(self.lo, self.hi + 1, 2))
 
     def encode(self, weights: Any, unit: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``unit`` plays no part."""
@@ -161,8 +178,8 @@ class Listed:
         magnitudes: Positive codes, ascending.
         log: Whether distances are those of logarithms; else of the numbers themselves.
 
-    Reference: Miyashita et al. 2016, arXiv:1603.01025, eq. 4, with a bounded exponent and a zero;
-        Zhou et al. 2017, arXiv:1702.03044, eq. 4; Li et al. 2020, arXiv:1909.13144, eq. 5.
+    Reference: survey eq. 11, with a bounded exponent and a zero; Miyashita et al. 2016,
+        arXiv:1603.01025; Zhou et al. 2017, arXiv:1702.03044; Li et al. 2020, arXiv:1909.13144.
     """
 
     magnitudes: tuple[int, ...]
@@ -177,6 +194,11 @@ class Listed:
     def lo(self) -> int:
         """Smallest code."""
         return -self.hi
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes, ascending."""
+        return (*(-magnitude for magnitude in reversed(self.magnitudes)), 0, *self.magnitudes)
 
     @property
     def bounds(self) -> tuple[float, ...]:
@@ -223,7 +245,7 @@ def additive_powers(terms: int, bits: int) -> Listed:
     Returns:
         The level set in multiples of its smallest power.
 
-    Reference: Li et al. 2020, arXiv:1909.13144, eq. 5.
+    Reference: Li et al. 2020, arXiv:1909.13144.
     """
     deepest = terms - 1 + (2**bits - 2) * terms
     choices = [
@@ -249,6 +271,11 @@ class Given:
     lo: int
     hi: int
     step: int = 1
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes, ascending."""
+        return tuple(range(self.lo, self.hi + 1, self.step))
 
     def encode(self, weights: Any, unit: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``unit`` is what the function gave, codes first."""

@@ -24,7 +24,7 @@ def mixture_surprise(weights: Any, means: Any, spreads: Any, logits: Any) -> Any
         spreads: Logarithms of the deviations, shape (count,).
         logits: Logarithms of the shares, not normalized, shape (count,).
 
-    Source: Nowlan and Hinton 1992, Neural Computation 4(4).
+    Reference: Nowlan and Hinton 1992, Neural Computation 4(4).
     """
     flat = ops.reshape(weights, (-1, 1))
     distance = ops.square((flat - means) * ops.exp(-spreads))

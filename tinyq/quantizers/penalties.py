@@ -16,7 +16,7 @@ def far_from_one(weights: Any, quantized: Any, unit: Any) -> Any:
 
         R = sum(1 - w**2)
 
-    Reference: Tang et al. 2017, How to train a compact binary neural network, eq. 6.
+    Reference: survey eq. 50; Tang et al. 2017, How to train a compact binary neural network.
     """
     del quantized, unit
     return ops.sum(1.0 - ops.square(weights))
@@ -30,7 +30,7 @@ def binary_or_ternary(slope: float) -> Penalty:
     Args:
         slope: Tangent of beta; the larger, the more weights leave 0.
 
-    Reference: Razani et al. 2021, arXiv:1909.12205, eq. 5, with p = 1.
+    Reference: survey eq. 51 with p = 1; Razani et al. 2021, arXiv:1909.12205.
     """
 
     def penalty(weights: Any, quantized: Any, unit: Any) -> Any:
@@ -47,7 +47,7 @@ def distance(weights: Any, quantized: Any, unit: Any) -> Any:
 
         R = sum |w - w_q| / (max |w_q| * count)
 
-    Reference: Wess et al. 2018, Weighted quantization-regularization in DNNs, eq. 4.
+    Reference: survey eq. 52; Wess et al. 2018, Weighted quantization-regularization in DNNs.
     """
     del unit
     largest = ops.maximum(ops.max(ops.abs(quantized)), 1e-30)
@@ -59,7 +59,7 @@ def weighted_distance(weights: Any, quantized: Any, unit: Any) -> Any:
 
         R = sum(|w - w_q| * |w|) / (max |w_q|**2 * count)
 
-    Reference: Wess et al. 2018, Weighted quantization-regularization in DNNs, eq. 6.
+    Reference: survey eq. 53; Wess et al. 2018, Weighted quantization-regularization in DNNs.
     """
     del unit
     largest = ops.maximum(ops.max(ops.abs(quantized)), 1e-30)
@@ -71,7 +71,7 @@ def periodic(weights: Any, quantized: Any, unit: Any) -> Any:
 
         R = sum(sin(pi * w / step)**2)
 
-    Reference: Naumov et al. 2018, arXiv:1811.09862, section 3.
+    Reference: survey section 4.3.3; Naumov et al. 2018, arXiv:1811.09862.
     """
     del quantized
     return ops.sum(ops.square(ops.sin(math.pi * weights / unit)))

@@ -23,7 +23,7 @@ def standardize(weights: Any, axes: Axes) -> Any:
         weights: Real weights.
         axes: Axes over which one mean is shared.
 
-    Reference: Qin et al. 2020, arXiv:1909.10788, eq. 7.
+    Reference: Qin et al. 2020, arXiv:1909.10788.
     """
     centered = weights - ops.mean(weights, axis=axes, keepdims=True)
     variance = ops.mean(ops.square(centered), axis=axes, keepdims=True)
@@ -41,7 +41,7 @@ def squash(weights: Any, axes: Axes) -> Any:
         weights: Real weights.
         axes: Axes over which one maximum is shared.
 
-    Reference: Zhou et al. 2016, arXiv:1606.06160, eq. 9.
+    Reference: Zhou et al. 2016, arXiv:1606.06160.
     """
     bent = ops.tanh(weights)
     largest = ops.max(ops.abs(bent), axis=axes, keepdims=True)

@@ -30,7 +30,7 @@ def draw_sign(values: Any, noise: Any) -> Any:
         values: Real tensor of any shape.
         noise: Uniform in 0 .. 1, shape of ``values``.
 
-    Reference: Courbariaux et al. 2015, arXiv:1511.00363, eq. 2 and 3.
+    Reference: survey eq. 8 and 9; Courbariaux et al. 2015, arXiv:1511.00363.
     """
     one = ops.ones_like(values)
     return ops.where(noise < ops.clip((values + 1.0) * 0.5, 0.0, 1.0), one, -one)
@@ -45,7 +45,7 @@ def draw_ternary(values: Any, noise: Any) -> Any:
         values: Real tensor of any shape.
         noise: Uniform in 0 .. 1, shape of ``values``.
 
-    Reference: Lin et al. 2015, arXiv:1510.03009, section 3.1.
+    Reference: survey eq. 10; Lin et al. 2015, arXiv:1510.03009.
     """
     return ops.sign(values) * ops.cast(noise < ops.abs(values), values.dtype)
 
@@ -59,6 +59,6 @@ def draw_nearest(values: Any, noise: Any) -> Any:
         values: Real tensor of any shape.
         noise: Uniform in 0 .. 1, shape of ``values``.
 
-    Reference: Gupta et al. 2015, arXiv:1502.02551, section 3.
+    Reference: Gupta et al. 2015, arXiv:1502.02551.
     """
     return ops.floor(values + noise)

@@ -25,7 +25,7 @@ def mean_abs_scale(weights: Any, codes: Any, unit: Any, axes: Axes) -> Any:
 
         scale = mean |w|
 
-    Reference: Rastegari et al. 2016, arXiv:1603.05279, eq. 6.
+    Reference: survey section 3.4.3; Rastegari et al. 2016, arXiv:1603.05279.
     """
     del codes, unit
     return ops.mean(ops.abs(weights), axis=axes, keepdims=True)
@@ -36,7 +36,7 @@ def kept_mean_scale(weights: Any, codes: Any, unit: Any, axes: Axes) -> Any:
 
         scale = sum |w * code| / sum |code|, or 0 where all codes are 0
 
-    Reference: Li et al. 2016, arXiv:1605.04711, eq. 5.
+    Reference: survey eq. 17; Li et al. 2016, arXiv:1605.04711.
     """
     del unit
     kept = ops.abs(codes)
@@ -58,7 +58,8 @@ def doubled_unit(weights: Any, codes: Any, unit: Any, axes: Axes) -> Any:
 
         scale = 2 * unit
 
-    Reference: Zhou et al. 2018, Explicit loss-error-aware quantization, eq. 9.
+    Reference: survey eq. 27, read from the scale; Zhou et al. 2018, Explicit loss-error-aware
+        quantization.
     """
     del weights, codes, axes
     return 2.0 * unit
@@ -69,7 +70,8 @@ def fitted_scale(weights: Any, codes: Any, unit: Any, axes: Axes) -> Any:
 
         scale = sum(w * code) / sum(code**2), or 0 where all codes are 0
 
-    Reference: Hwang and Sung 2014, Fixed-point feedforward network design, section 2.
+    Reference: survey eq. 5 (the step); Hwang and Sung 2014, Fixed-point feedforward deep neural
+        network design.
     """
     del unit
     power = ops.sum(ops.square(codes), axis=axes, keepdims=True)
@@ -84,7 +86,7 @@ def balanced_scale(hi: int) -> Scale:
     Args:
         hi: Largest code.
 
-    Reference: Zhou et al. 2017, arXiv:1706.07145, section 3.
+    Reference: Zhou et al. 2017, arXiv:1706.07145.
     """
 
     def scale(weights: Any, codes: Any, unit: Any, axes: Axes) -> Any:
@@ -99,7 +101,7 @@ def power_of_two(scale: Scale) -> Scale:
 
         scale' = 2**floor(log2(scale) + 1/2), or 0 where scale is 0
 
-    Reference: Qin et al. 2020, arXiv:1909.10788, eq. 8.
+    Reference: survey section 3.4.3; Qin et al. 2020, arXiv:1909.10788.
     """
 
     def rounded(weights: Any, codes: Any, unit: Any, axes: Axes) -> Any:

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tinyq.formats import Format
 from tinyq.quantizers.clusters import MOST, Fit
 from tinyq.quantizers.gradients import with_sums
 from tinyq.quantizers.rounding import round_half_up
@@ -43,7 +42,7 @@ def choose_by_threshold(weights: Any, levels: Any, unit: Any) -> Any:
 
         index = 0 for w < -unit, 1 for |w| <= unit, 2 for w > unit
 
-    Source: survey eq. 22.
+    Reference: survey eq. 22.
     """
     del levels
     return ops.cast(weights >= -unit, "int32") + ops.cast(weights > unit, "int32")
@@ -54,7 +53,7 @@ def choose_by_hash(weights: Any, levels: Any, unit: Any) -> Any:
 
         index = (position * 2654435761 mod 2**32) >> (32 - log2 count)
 
-    Source: Chen et al. 2015, arXiv:1504.04788, with a multiplicative hash.
+    Reference: Chen et al. 2015, arXiv:1504.04788, with a multiplicative hash.
     """
     del unit
     bits = int(levels.shape[0]).bit_length() - 1
@@ -94,7 +93,7 @@ def scaled_by_level(index: Any, levels: Any) -> Any:
 
         dy/dw = Wp for level Wp, 1 for level 0, Wn for level -Wn
 
-    Source: survey eq. 23.
+    Reference: survey eq. 23.
     """
     own = ops.abs(ops.take(levels, index))
     return ops.where(own > 0, own, ops.ones_like(own))
@@ -112,7 +111,7 @@ def largest_error_last(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     Returns:
         Indexes of the levels.
 
-    Source: survey section 3.4.2 (SLQ), with the error of the weights for that of the network.
+    Reference: survey section 3.4.2 (SLQ), with the error of the weights for that of the network.
     """
     index = np.searchsorted((levels[1:] + levels[:-1]) / 2.0, values)
     errors = np.bincount(index, np.square(values - levels[index]), len(levels))
@@ -122,7 +121,7 @@ def largest_error_last(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
 def outermost_first(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Order in which clusters are fixed: the boundaries first, whose weights count most.
 
-    Source: survey section 3.4.2 (MLQ).
+    Reference: survey section 3.4.2 (MLQ).
     """
     del values
     return np.argsort(-np.abs(levels), kind="stable")
@@ -218,14 +217,10 @@ class TableQuantizer(WeightQuantizer):
         """Whether ``updated`` changes anything."""
         return super().updates or self.parts.table.keeps
 
-    def format(self, kernel: Any) -> Format:
-        """Number format of the codes, with the levels as they are."""
-        number_format = super().format(kernel)
-        if not number_format.table:
-            return number_format
+    def codes(self, kernel: Any) -> tuple[int, ...]:
+        """Codes that weights may have, ascending, with the levels as they are."""
         levels, grain = self._levels(self._positions(kernel))
-        codes = [int(code) for code in ops.convert_to_numpy(_to_codes(levels, grain))]
-        return number_format.with_levels(codes + codes[-1:] * (_room(number_format) - len(codes)))
+        return tuple(int(code) for code in ops.convert_to_numpy(_to_codes(levels, grain)))
 
     def updated(self, kernel: Any) -> Any:
         """Master weights after a step of the optimizer."""
@@ -370,8 +365,3 @@ class TableQuantizer(WeightQuantizer):
 def _to_codes(levels: Any, grain: Any) -> Any:
     """Integers of real levels."""
     return ops.clip(round_half_up(levels / grain), -MOST, MOST)
-
-
-def _room(number_format: Format) -> int:
-    """How many levels a format wants: three for a ternary one, else a power of two."""
-    return 3 if number_format.name == "n2" else 1 << number_format.bits

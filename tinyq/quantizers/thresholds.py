@@ -28,7 +28,7 @@ def max_abs_step(hi: int) -> Unit:
     Returns:
         A function of weights and the axes over which one step is shared; keeps dimensions.
 
-    Reference: Jacob et al. 2018, arXiv:1712.05877, section 3.
+    Reference: Jacob et al. 2018, arXiv:1712.05877.
     """
 
     def step(weights: Any, axes: Axes) -> Any:
@@ -51,7 +51,7 @@ def ternary_threshold(weights: Any, axes: Axes) -> Any:
     Returns:
         The threshold, dimensions kept.
 
-    Reference: Li et al. 2016, arXiv:1605.04711, eq. 6.
+    Reference: survey eq. 18; Li et al. 2016, arXiv:1605.04711.
     """
     return 0.7 * ops.mean(ops.abs(weights), axis=axes, keepdims=True)
 
@@ -64,7 +64,7 @@ def share_of_max(share: float) -> Unit:
     Args:
         share: Positive, less than 1.
 
-    Reference: Zhu et al. 2016, arXiv:1612.01064, eq. 9.
+    Reference: survey eq. 25; Zhu et al. 2016, arXiv:1612.01064.
     """
 
     def threshold(weights: Any, axes: Axes) -> Any:
@@ -81,7 +81,7 @@ def sparsity(zeros: float) -> Unit:
     Args:
         zeros: Share of the weights that become 0, 0 .. 1.
 
-    Reference: Zhu et al. 2016, arXiv:1612.01064, section 3.
+    Reference: survey section 3.4.3; Zhu et al. 2016, arXiv:1612.01064.
     """
 
     def threshold(weights: Any, axes: Axes) -> Any:
@@ -102,7 +102,8 @@ def half_mean_and_max(share: float) -> Unit:
     Args:
         share: Weight of the maximum.
 
-    Reference: Zhou et al. 2018, Explicit loss-error-aware quantization, eq. 9 and 10, with |w|.
+    Reference: survey eq. 26 and 27, with |w|; Zhou et al. 2018, Explicit loss-error-aware
+        quantization.
     """
 
     def threshold(weights: Any, axes: Axes) -> Any:
@@ -118,7 +119,7 @@ def half_mean(weights: Any, axes: Axes) -> Any:
 
         threshold = mean |w| / 2
 
-    Reference: Razani et al. 2021, arXiv:1909.12205, section 3.
+    Reference: survey section 4.3.3 (eq. 51); Razani et al. 2021, arXiv:1909.12205.
     """
     return 0.5 * ops.mean(ops.abs(weights), axis=axes, keepdims=True)
 
@@ -132,7 +133,7 @@ def best_ternary_threshold(weights: Any, axes: Axes) -> Any:
     middle between the last that is kept and the next. Sums are of integers, so that they are the
     same in whatever order a device adds: of two nearly equal gains all choose the same.
 
-    Reference: Li et al. 2016, arXiv:1605.04711, eq. 5, as an argmax.
+    Reference: survey eq. 17, as an argmax; Li et al. 2016, arXiv:1605.04711.
     """
     magnitudes = ops.flip(ops.sort(_granules(ops.abs(weights), axes), axis=-1), axis=-1)
     count = ops.cast(ops.arange(1, magnitudes.shape[-1] + 1), "float64")
@@ -157,7 +158,7 @@ def fitted_step(levels: Levels, rounds: int = 6) -> Unit:
         levels: Level set.
         rounds: Number of turns.
 
-    Reference: Sung et al. 2015, arXiv:1511.06488, section 3.
+    Reference: survey eq. 5 and 16; Sung et al. 2015, arXiv:1511.06488.
     """
     start = max_abs_step(levels.hi)
 
@@ -198,7 +199,7 @@ def smallest_power(count: int, log: bool = False) -> Unit:
         count: Number of exponents.
         log: Whether the level set rounds in the logarithm.
 
-    Reference: Zhou et al. 2017, arXiv:1702.03044, eq. 2 and 3.
+    Reference: Zhou et al. 2017, arXiv:1702.03044.
     """
     ratio = 2.0**0.5 if log else 4.0 / 3.0
 
@@ -219,7 +220,7 @@ def mean_step(hi: int) -> Unit:
     Args:
         hi: Largest code of the level set.
 
-    Reference: Esser et al. 2020, arXiv:1902.08153, section 2.1.
+    Reference: Esser et al. 2020, arXiv:1902.08153.
     """
 
     def step(weights: Any, axes: Axes) -> Any:

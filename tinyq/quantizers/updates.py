@@ -17,7 +17,7 @@ def clip_to_unit(weights: Any, quantized: Any, setting: Any) -> Any:
 
         w' = clip(w, -1, 1)
 
-    Reference: Courbariaux et al. 2015, arXiv:1511.00363, section 2.4.
+    Reference: Courbariaux et al. 2015, arXiv:1511.00363.
     """
     del quantized, setting
     return ops.clip(weights, -1.0, 1.0)
@@ -31,7 +31,7 @@ def blend(share: float) -> Update:
     Args:
         share: Between 0 and 1.
 
-    Reference: Yin et al. 2019, arXiv:1808.05240, eq. 8, with both terms after the step.
+    Reference: Yin et al. 2019, arXiv:1808.05240, with both terms after the step.
     """
 
     def update(weights: Any, quantized: Any, setting: Any) -> Any:
@@ -51,7 +51,7 @@ def shrink_to_signs(weights: Any, quantized: Any, setting: Any) -> Any:
         quantized: Not used: the levels are -1 and +1.
         setting: Strength, grows in the course of training.
 
-    Reference: Bai et al. 2019, arXiv:1810.00861, eq. 11.
+    Reference: Bai et al. 2019, arXiv:1810.00861.
     """
     del quantized
     nearest = sign(weights)
@@ -64,7 +64,7 @@ def shrink_to_levels(weights: Any, quantized: Any, setting: Any) -> Any:
 
         w' = w_q + sign(w - w_q) * max(|w - w_q| - setting, 0)
 
-    Reference: Bai et al. 2019, arXiv:1810.00861, section 3.2.
+    Reference: Bai et al. 2019, arXiv:1810.00861.
     """
     offset = weights - quantized
     return quantized + sign(offset) * ops.maximum(ops.abs(offset) - setting, 0.0)
@@ -112,6 +112,6 @@ def freeze_by_halves(progress: float) -> float:
 
         share = 0 at first, then 0.5, 0.75, 0.875, and 1 in the last fifth
 
-    Reference: Zhou et al. 2017, arXiv:1702.03044, section 3.
+    Reference: Zhou et al. 2017, arXiv:1702.03044.
     """
     return (0.0, 0.5, 0.75, 0.875, 1.0)[min(int(progress * 5.0), 4)]

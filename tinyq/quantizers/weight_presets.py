@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from tinyq.quantizers import gradients, levels, scales, thresholds, updates
+from tinyq.quantizers import clusters, gradients, levels, scales, thresholds, updates
+from tinyq.quantizers.bases import BasisParts, shifted_signs
+from tinyq.quantizers.groups import GroupParts
 from tinyq.quantizers.penalties import (
     binary_or_ternary,
     distance,
@@ -49,7 +51,7 @@ def _fitted(number_format: str, hi: int, shared: bool = True) -> WeightParts:
 def _learned(bits: int) -> WeightParts:
     half = 2 ** (bits - 1)
     return WeightParts(
-        "s4" if bits <= 4 else "s8",
+        f"s{bits}",
         levels.Uniform(-half, half - 1),
         thresholds.mean_step(half - 1),
         scales.step_scale,
@@ -63,7 +65,7 @@ def _learned(bits: int) -> WeightParts:
 def _squashed(bits: int) -> WeightParts:
     level_set = levels.OddUniform(bits)
     return WeightParts(
-        "s4" if bits <= 3 else "s8",
+        f"d{bits}" if bits <= 3 else "c4",
         level_set,
         thresholds.fixed_step(1.0 / level_set.hi),
         scales.step_scale,
@@ -98,6 +100,24 @@ def _powers(number_format: str, count: int, log: bool = False) -> WeightParts:
     )
 
 
+def _based(count: int) -> BasisParts:
+    """Sums of signs."""
+    return BasisParts(
+        f"d{count}",
+        levels.Uniform(-clusters.MOST, clusters.MOST),
+        thresholds.no_unit,
+        scales.fitted_scale,
+        gradients.identity,
+        count=count,
+    )
+
+
+def _additive(number_format: str, level_set: levels.Listed) -> WeightParts:
+    """Sums of powers of two with a trained clipping level."""
+    parts = _max_abs(number_format, level_set.hi, shared=True)
+    return replace(parts, levels=level_set, learned=True, projection=False)
+
+
 _TERNARY = WeightParts(
     "t2",
     levels.Ternary(),
@@ -130,7 +150,6 @@ _ELQ = WeightParts(
     procedure=_INCREMENTAL,
 )
 _SIGN_OF_LAYER = replace(_BINARY, shared=True, gradient=gradients.identity)
-_APOT = levels.additive_powers(terms=2, bits=2)
 
 _ALL: Mapping[str, WeightParts] = {
     "int8": _max_abs("s8", 127),
@@ -138,7 +157,7 @@ _ALL: Mapping[str, WeightParts] = {
     "ternary": _TERNARY,
     "binary": _BINARY,
     "sung2015_3": _fitted("t2", 1),
-    "sung2015_7": _fitted("s4", 3),
+    "sung2015_7": _fitted("s3", 3),
     "sung2015_15": _fitted("s4", 7),
     "twn": _TWN,
     "twn_exact": replace(_BEST_TERNARY, shared=True),
@@ -146,7 +165,7 @@ _ALL: Mapping[str, WeightParts] = {
     "bwn": _BINARY,
     **{f"pact{bits}": _squashed(bits) for bits in (2, 3, 4)},
     **{f"lsq{bits}": _learned(bits) for bits in (2, 3, 4, 8)},
-    "fiesler1990": _max_abs("s4", 3, shared=True),
+    "fiesler1990": _max_abs("s3", 3, shared=True),
     "binaryconnect": replace(
         _SIGN,
         gradient=gradients.identity,
@@ -161,7 +180,14 @@ _ALL: Mapping[str, WeightParts] = {
         procedure=Procedure(draw=draw_ternary, update=updates.clip_to_unit),
     ),
     "xnor_net": _BINARY,
-    "fgq": _BEST_TERNARY,
+    "fgq": GroupParts(
+        "g2",
+        levels.Ternary(),
+        thresholds.best_ternary_threshold,
+        scales.kept_mean_scale,
+        gradients.identity,
+        projection=False,
+    ),
     "elq1": replace(_ELQ, format="b1", levels=levels.Binary()),
     "elq2": _ELQ,
     "bi_realnet": _BINARY,
@@ -208,7 +234,7 @@ _ALL: Mapping[str, WeightParts] = {
     "binaryrelax1": replace(_SIGN_OF_LAYER, procedure=_RELAXED),
     "binaryrelax2": replace(_BEST_TERNARY, shared=True, procedure=_RELAXED),
     "hwang_sung2014": replace(_BEST_TERNARY, shared=True, scale=scales.fitted_scale),
-    "balzer1991": replace(_max_abs("s4", 3, shared=True), procedure=Procedure(draw=draw_nearest)),
+    "balzer1991": replace(_max_abs("s3", 3, shared=True), procedure=Procedure(draw=draw_nearest)),
     "choukroun2019": _fitted("s4", 7, shared=False),
     "fqn": _max_abs("s4", 7),
     "dorefa1": _SIGN_OF_LAYER,
@@ -228,16 +254,22 @@ _ALL: Mapping[str, WeightParts] = {
     ),
     "hwgq": _BINARY,
     "lq_nets1": replace(_BINARY, gradient=gradients.identity),
-    "miyashita4": _powers("s8", 7, log=True),
-    "lognet4": _powers("s8", 7, log=True),
+    **{f"lq_nets{count}": _based(count) for count in (2, 3)},
+    **{
+        f"abc_net{count}": replace(
+            _based(count), signs=shifted_signs, momentum=0.0, shared=True, projection=False
+        )
+        for count in (2, 3)
+    },
+    "miyashita4": _powers("p4", 7, log=True),
+    "lognet4": _powers("p4", 7, log=True),
     "inq2": replace(_powers("t2", 1), procedure=_INCREMENTAL),
-    "inq3": replace(_powers("s4", 2), procedure=_INCREMENTAL),
-    "inq4": replace(_powers("s8", 4), procedure=_INCREMENTAL),
-    "apot5": replace(
-        _max_abs("s8", _APOT.hi, shared=True), levels=_APOT, learned=True, projection=False
-    ),
-    "balanced2": _balanced("s4", 2),
-    "balanced4": _balanced("s8", 4),
+    "inq3": replace(_powers("s3", 2), procedure=_INCREMENTAL),
+    "inq4": replace(_powers("p4", 4), procedure=_INCREMENTAL),
+    "apot4": _additive("a4", levels.Listed((1, 2, 3, 4, 6, 8, 10))),
+    "apot5": _additive("s8", levels.additive_powers(terms=2, bits=2)),
+    "balanced2": _balanced("d2", 2),
+    "balanced4": _balanced("c4", 4),
     "periodic_reg4": replace(
         _max_abs("s4", 7),
         procedure=Procedure(forward="master", penalty=periodic, strength=1e-5),
@@ -247,12 +279,12 @@ _ALL: Mapping[str, WeightParts] = {
         procedure=Procedure(forward="master", penalty=distance, strength=1e-2),
     ),
     "wess_pot_reg4": replace(
-        _powers("s8", 7, log=True),
+        _powers("p4", 7, log=True),
         procedure=Procedure(forward="master", penalty=weighted_distance, strength=1e-2),
     ),
-    "tang_kwan1993": _powers("s8", 4, log=True),
-    "marchesi1993": _powers("s8", 7, log=True),
-    "nayak2019": _powers("s8", 7, log=True),
+    "tang_kwan1993": _powers("p4", 4, log=True),
+    "marchesi1993": _powers("p4", 7, log=True),
+    "nayak2019": _powers("p4", 7, log=True),
     "yang2020_ann_c4": replace(
         _fitted("s4", 7),
         prepare=pruned(0.5),

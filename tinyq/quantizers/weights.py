@@ -126,6 +126,9 @@ class WeightQuantizer(keras.layers.Layer):
         """Create the variables that the method needs for a kernel of ``shape``."""
         procedure = self.parts.procedure
         self.granule = tuple(range(len(shape))) if self.parts.shared else self.axes
+        self.channels = math.prod(n for axis, n in enumerate(shape) if axis not in self.axes)
+        # A filter of a depthwise convolution has one input channel.
+        self.mixes = len(shape) - 2 in self.axes
         if self.parts.learned:
             units = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
             self.unit = self.add_weight(name="unit", shape=units, initializer="ones")
@@ -146,9 +149,25 @@ class WeightQuantizer(keras.layers.Layer):
         return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
 
     def format(self, kernel: Any) -> Format:
-        """Number format of the codes, with the table that this kernel's codes come from."""
+        """Number format of the codes in the device's order of axes, with this kernel's table."""
+        number_format = find_format(self.parts.format)
+        if not number_format.table:
+            return number_format
+        if number_format.table == "basis":
+            basis = tuple(2**bit for bit in range(number_format.bits))
+            return number_format.with_basis((basis,) * self.channels, self.channel_axis)
+        codes = self.codes(kernel)
+        return number_format.with_levels(codes + codes[-1:] * (_room(number_format) - len(codes)))
+
+    def codes(self, kernel: Any) -> tuple[int, ...]:
+        """Codes that weights may have, ascending."""
         del kernel
-        return find_format(self.parts.format)
+        return self.parts.levels.codes
+
+    @property
+    def channel_axis(self) -> int:
+        """Where output channels are on the device: last in depthwise convolutions, else first."""
+        return 0 if self.mixes else -1
 
     @property
     def updates(self) -> bool:
@@ -323,3 +342,8 @@ class WeightQuantizer(keras.layers.Layer):
             return step_slope(codes, values * (1.0 / step), levels.lo, levels.hi) * factor
 
         return with_gradient(forward, by_weights, by_unit)(weights, unit)
+
+
+def _room(number_format: Format) -> int:
+    """How many levels a format wants: three for a ternary one, else a power of two."""
+    return 3 if number_format.name == "n2" else 1 << number_format.bits

@@ -15,6 +15,7 @@ from tinyq.training.tracing import find_producer
 
 ACTIVATIONS = ("linear", "relu", "relu6")
 _RELU6_LIMIT = 6.0
+_NEVER = 1e300
 
 
 class _Sources:
@@ -205,15 +206,39 @@ class FinishedLayer(QuantizedLayer):
 
     def finish(self, acc: Any) -> Any:
         """Output values from integer accumulators, as the deployed code computes them."""
+        return self.finish_map(acc, *self.code_map())
+
+    def finish_map(self, acc: Any, gain: Any, offset: Any) -> Any:
+        """The same for any map from accumulators to codes.
+
+        Args:
+            acc: Accumulators, int64.
+            gain: Codes of the output per unit, zero point aside, float64.
+            offset: Codes at accumulator 0.
+        """
         encoding = self.encoding()
-        gain, offset = self.code_map()
         if encoding.format.step == 2:
             signs = integer.compare(acc, *integer.fold_threshold(gain, offset))
             return ops.cast(signs, "float32")
+        if encoding.levels:
+            folded = integer.fold_steps(gain, offset, self.borders())
+            levels = ops.convert_to_tensor(encoding.levels, "int64")
+            return encoding.real(ops.take(levels, integer.count_steps(acc, *folded)))
         codes = integer.requantize(acc, integer.fold_affine(gain, offset))
         codes = codes + ops.cast(encoding.zero_point, "int64")
         lo, hi = self.clip_range()
         return encoding.real(ops.minimum(ops.maximum(codes, lo), hi))
+
+    def borders(self) -> Any:
+        """Where levels of different distances begin, in codes of the output; float64.
+
+        The first level is 0, so that a ReLU changes nothing; a ReLU6 ends at 6.
+        """
+        encoding = self.encoding()
+        borders = ops.convert_to_tensor(encoding.borders, "float64")
+        if self.activation_name != "relu6":
+            return borders
+        return ops.where(borders * wide(encoding.scale) > _RELU6_LIMIT, _NEVER, borders)
 
     def simulate(self, values: Any) -> Any:
         """Output values in training: BatchNorm on the batch, fake quantization."""

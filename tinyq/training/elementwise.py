@@ -141,16 +141,8 @@ class QuantizedConcatenate(ElementwiseLayer):
         return gain, ops.zeros_like(gain)
 
     def _branch(self, index: int, values: Any) -> Any:
-        encoding = self.encoding()
         acc = ops.cast(self.input_encoding(index).centered(values), "int64")
-        gain, offset = self.branch_map(index)
-        if encoding.format.step == 2:
-            signs = integer.compare(acc, *integer.fold_threshold(gain, offset))
-            return ops.cast(signs, "float32")
-        codes = integer.requantize(acc, integer.fold_affine(gain, offset))
-        codes = codes + ops.cast(encoding.zero_point, "int64")
-        lo, hi = self.clip_range()
-        return encoding.real(ops.minimum(ops.maximum(codes, lo), hi))
+        return self.finish_map(acc, *self.branch_map(index))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Output values: simulated in training, exact integers in inference."""

@@ -344,7 +344,8 @@ def _weighted(quantized: type) -> Builder:
         config = {k: v for k, v in unit.layer.get_config().items() if k not in _OWN_OPTIONS}
         if not rule.weight_decay and _few_bits(rule):
             config |= dict.fromkeys(_REGULARIZERS & config.keys())
-        return quantized(**config, **options, weight_method=rule.weights)
+        methods = {"weight_method": rule.weights, "gradient_method": rule.gradients}
+        return quantized(**config, **options, **methods)
 
     return build
 

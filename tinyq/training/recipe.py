@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from tinyq.errors import RecipeError, TinyqError
+from tinyq.quantizers.backward import GRADIENTS
 from tinyq.quantizers.methods import Role
 from tinyq.quantizers.registration import find_or_load
 
@@ -35,8 +36,19 @@ def _known(role: Role) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _known_gradient(name: str) -> str:
+    if name not in GRADIENTS:
+        cause = TinyqError(
+            f"there is no method {name!r} for gradients",
+            remedy=f"methods for gradients: {', '.join(GRADIENTS)}",
+        )
+        raise ValueError(cause)
+    return name
+
+
 Weights = Annotated[str, _known("weights")]
 Activations = Annotated[str, _known("activations")]
+Gradients = Annotated[str, AfterValidator(_known_gradient)]
 
 
 class Rule(BaseModel):
@@ -45,6 +57,7 @@ class Rule(BaseModel):
     Attributes:
         weights: Method of the weights.
         activations: Method of the layer's input.
+        gradients: Method of the gradient that comes back to the layer's sums in training.
         weight_decay: Whether the float layer's kernel regularizer stays; None leaves it open.
     """
 
@@ -52,6 +65,7 @@ class Rule(BaseModel):
 
     weights: Weights | None = None
     activations: Activations | None = None
+    gradients: Gradients | None = None
     weight_decay: bool | None = None
 
     @model_validator(mode="before")
@@ -88,6 +102,8 @@ class Recipe(BaseModel):
     Attributes:
         weights: Default method of weights.
         activations: Default method of the inputs of layers with weights.
+        gradients: Default method of the gradients of all layers with weights but the last one;
+            gradients stay in floating point where left out.
         weight_decay: Whether kernel regularizers stay on kernels of fewer than 8 bits.
         first: Rule for the first layer with weights; a bare name stands for both keys.
         last: Rule for the last layer with weights.
@@ -99,6 +115,7 @@ class Recipe(BaseModel):
 
     weights: Weights = "int8"
     activations: Activations = "int8"
+    gradients: Gradients | None = None
     weight_decay: bool = False
     first: Rule | None = Rule(weights="int8", activations="int8")
     last: Rule | None = Rule(weights="int8", activations="int8")
@@ -153,7 +170,8 @@ def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> d
         activations=recipe.activations,
         weight_decay=recipe.weight_decay or None,
     )
-    rules = dict.fromkeys(names, default)
+    inner = default.model_copy(update={"gradients": recipe.gradients})
+    rules = {name: default if name == names[-1] else inner for name in names}
     rules |= {name: Rule() for name in free}
     if names and recipe.first is not None:
         rules[names[0]] = _override(rules[names[0]], recipe.first)
@@ -164,10 +182,11 @@ def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> d
         if not matches:
             raise _no_match(pattern, tuple(rules))
         for name in matches:
-            if name in free and rule.weights is not None and pattern == name:
+            key = "weights" if rule.weights is not None else "gradients"
+            if name in free and getattr(rule, key) is not None and pattern == name:
                 raise RecipeError(
                     "the layer has no weights",
-                    where=f"layers.{pattern}.weights",
+                    where=f"layers.{pattern}.{key}",
                     remedy="name only `activations` for it",
                 )
             rules[name] = _override(rules[name], rule)

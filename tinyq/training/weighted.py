@@ -11,6 +11,7 @@ from keras import ops
 from tinyq.errors import TinyqError
 from tinyq.formats import Format
 from tinyq.quantizers import find_weights
+from tinyq.quantizers.backward import GRADIENTS, round_gradient
 from tinyq.training.base import FinishedLayer, wide
 
 _FLOAT32_INTEGERS = 2**24
@@ -22,14 +23,24 @@ class WeightedLayer(FinishedLayer):
 
     Args:
         weight_method: Name of the method of the weights.
+        gradient_method: Key of ``GRADIENTS`` that rounds the gradient by the sums, or None.
     """
 
     shared_axes: tuple[int, ...]
     reduced_axes: tuple[int, ...]
 
-    def __init__(self, *args: Any, weight_method: str = "int8", **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        weight_method: str = "int8",
+        gradient_method: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.weight_method = weight_method
+        self.gradient_method = gradient_method
+        if gradient_method is not None:
+            self.gradient_noise = keras.random.SeedGenerator(2)
         parts = find_weights(weight_method)
         self.weight_quantizer = parts.build(self.shared_axes, name="weight_quantizer")
         if getattr(self, "groups", 1) != 1:
@@ -50,7 +61,10 @@ class WeightedLayer(FinishedLayer):
 
     def get_config(self) -> dict[str, Any]:
         """Options of the constructor."""
-        return {**super().get_config(), "weight_method": self.weight_method}
+        options: dict[str, Any] = {"weight_method": self.weight_method}
+        if self.gradient_method is not None:
+            options["gradient_method"] = self.gradient_method
+        return {**super().get_config(), **options}
 
     def accumulate(self, inputs: Any, kernel: Any) -> Any:
         """Sums of products, without bias, in the dtype of the arguments."""
@@ -84,7 +98,10 @@ class WeightedLayer(FinishedLayer):
         """Output values: simulated in training, exact integers in inference."""
         if training:
             sums = self.accumulate(inputs, self.weight_quantizer(self.kernel))
-            return self.simulate(sums + self.bias if self.use_bias else sums)
+            sums = sums + self.bias if self.use_bias else sums
+            if self.gradient_method is not None:
+                sums = round_gradient(sums, GRADIENTS[self.gradient_method], self.gradient_noise)
+            return self.simulate(sums)
         dtype = self.accumulator_dtype()
         codes, _ = self.weight_quantizer.split(self.kernel)
         centered = self.input_encoding().centered(inputs)
