@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench_layers import Layer, make_graph
 from tests.random_graphs import draw_graph
 from tinyq.boards import find_board
 from tinyq.cli import main
@@ -173,8 +175,6 @@ def test_output_folder_cannot_be_written(
 def test_build_and_inspect_print_json(
     capsys: pytest.CaptureFixture[str], graph_file: Path, tmp_path: Path
 ) -> None:
-    import json
-
     out = tmp_path / "out"
     assert main(["build", str(graph_file), "--board", "host", "-o", str(out), "--json"]) == 0
     built = json.loads(capsys.readouterr().out)
@@ -219,3 +219,32 @@ def test_busy_port(capsys: pytest.CaptureFixture[str], project: Path, data_file:
         os.close(far)
     assert name in message
     assert "another program" in message or "in use" in message or "busy" in message
+
+
+@pytest.mark.requires("arm-none-eabi-gcc")
+def test_json_names_the_kernel_of_each_layer(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    graph = make_graph(Layer("Conv2D", (8, 8, 16), 8), "model", "s8", "s8")
+    path = tmp_path / "model.tqg"
+    save_graph(graph, path)
+    arguments = ["--board", "stm32", "--optimize", "speed", "--json"]
+    assert main(["build", str(path), "-o", str(tmp_path / "out"), *arguments]) == 0
+    built = json.loads(capsys.readouterr().out)
+    assert main(["inspect", str(path), *arguments]) == 0
+    shown = json.loads(capsys.readouterr().out)["kernels"]
+    assert built["layers"] == shown
+    (chosen,) = (entry for entry in shown if entry["chosen"])
+    assert chosen["instructions"] == min(entry["instructions"] for entry in shown)
+    assert built["optimize"] == "speed"
+    assert all(entry["table_bytes"] > 0 and not entry["counted"] for entry in shown)
+
+
+def test_an_unknown_objective(
+    capsys: pytest.CaptureFixture[str], graph_file: Path, tmp_path: Path
+) -> None:
+    message = complain(
+        *(capsys, "build", graph_file, "--board", "host", "--optimize", "fast"),
+        *("-o", tmp_path / "out"),
+    )
+    assert "balanced, speed, size, ram" in message
