@@ -36,7 +36,7 @@ from tinyq.folders import check_replaceable, stage
 from tinyq.graph import Graph, Tensor
 from tinyq.passes import simplify
 from tinyq.plan import plan
-from tinyq.project import GRAPH, MANIFEST, write_manifest
+from tinyq.project import GRAPH, MANIFEST, Setting, write_manifest
 from tinyq.resources import FIRMWARE, TEMPLATES
 from tinyq.storage import save_graph
 from tinyq.wire import payload_bytes
@@ -148,7 +148,8 @@ def _list_project(graph: Graph, tree: SourceTree) -> Files:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         choice = choose_kernels(graph, gather_candidates(graph, GENERIC))
-        write_manifest(graph, plan(graph), image, folder / MANIFEST, choice, GENERIC)
+        setting = Setting(image.board, GENERIC)
+        write_manifest(graph, plan(graph), image, folder / MANIFEST, choice, setting)
         save_graph(graph, folder / GRAPH)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 

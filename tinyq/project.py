@@ -44,12 +44,13 @@ from tinyq.wire import payload_bytes
 
 MANIFEST = "project.json"
 GRAPH = "graph.tqg"
-VERSION = 2
+VERSION = 3
 
 # Flash of start-up, port and protocol, about; and what they have in RAM beside their buffers.
 _FIRMWARE_BYTES, _VARIABLE_BYTES = 5120, 128
 _MOST_TRIES = 4
 
+_PAGED = ("avr",)  # instruction sets that read no constants from flash
 # Compiler flags by objective: where flash comes first, loops in C may be slower for it.
 _CFLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({"size": ("-Os",)})
 
@@ -82,11 +83,14 @@ class Selection:
             board's core runs.
         optimize: The objective, one of `tinyq.codegen.OBJECTIVES`.
         tuner: Counts candidates; None to go by estimates.
+        weights_in_ram: Whether start-up code copies the constants of all layers to RAM, whose
+            loads wait for nothing.
     """
 
     isas: tuple[str, ...] | None = None
     optimize: str = "balanced"
     tuner: Tuner | None = None
+    weights_in_ram: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,7 @@ class Project:
         optimize: Objective by which kernels were chosen.
         isas: Instruction sets whose kernels might be used, best first.
         kernels: All kernels that fitted each layer, in execution order.
+        cflags: Compiler flags that the selection of kernels asked for.
     """
 
     folder: Path
@@ -139,6 +144,7 @@ class Project:
     optimize: str
     isas: tuple[str, ...]
     kernels: tuple[LayerKernel, ...]
+    cflags: tuple[str, ...]
 
     @property
     def chosen(self) -> Mapping[str, LayerKernel]:
@@ -185,7 +191,7 @@ def create_project(
     selection = kernels or Selection()
     check_replaceable(folder, MANIFEST, "a build folder")
     check_objective(selection.optimize)
-    cflags = _CFLAGS.get(selection.optimize, ())
+    cflags = _list_flags(selection, board)
     simplified = simplify(graph)
     own = selection.isas or prefer_isas(board.isa)
     isas = (ISA, *own) if cmsis_nn else own
@@ -193,15 +199,29 @@ def create_project(
     options = dataclasses.replace(
         capacities(simplified, board), build_system=build_system, library=library, cflags=cflags
     )
-    candidates = gather_candidates(simplified, isas)
+    candidates, setting = gather_candidates(simplified, isas), Setting(board, isas, cflags)
     if selection.tuner:
-        candidates = selection.tuner(simplified, candidates, Setting(board, isas, cflags))
+        candidates = selection.tuner(simplified, candidates, setting)
     with stage(folder) as staged:
         job = _Job(simplified, board, staged, options, isas, selection.optimize)
         choice, memory, image = _build_fitting(job, candidates, find_budget(board, options))
         save_graph(simplified, staged / GRAPH)
-        write_manifest(simplified, memory, image, staged / MANIFEST, choice, isas)
+        write_manifest(simplified, memory, image, staged / MANIFEST, choice, setting)
     return open_project(folder)
+
+
+def _list_flags(selection: Selection, board: Board) -> tuple[str, ...]:
+    """Compiler flags that a selection asks for."""
+    flags = _CFLAGS.get(selection.optimize, ())
+    if not selection.weights_in_ram:
+        return flags
+    if board.isa in _PAGED:
+        raise TinyqError(
+            "the core's constants are in RAM anyway, one layer's at a time",
+            where=f"board {board.name}",
+            remedy="build without --weights-in-ram",
+        )
+    return (*flags, "-DTQ_CONSTANTS_IN_RAM")
 
 
 def open_project(folder: Path) -> Project:
@@ -227,7 +247,17 @@ def open_project(folder: Path) -> Project:
     overrides = {entry.layer: entry.kernel for entry in kernels if entry.chosen}
     isas = tuple(manifest["kernels"])
     memory = plan_kernels(graph, isas, overrides)
-    return Project(folder, graph, memory, image, graph_digest, manifest["optimize"], isas, kernels)
+    return Project(
+        folder,
+        graph,
+        memory,
+        image,
+        graph_digest,
+        manifest["optimize"],
+        isas,
+        kernels,
+        tuple(manifest["cflags"]),
+    )
 
 
 def repeat_kernels(project: Project) -> Selection:
@@ -338,7 +368,7 @@ def write_manifest(
     image: Image,
     path: Path,
     choice: Choice,
-    isas: tuple[str, ...],
+    setting: Setting,
 ) -> None:
     """Write project.json, by which `open_project` knows a folder."""
     fields = {
@@ -355,7 +385,8 @@ def write_manifest(
         "image": {"elf": image.elf.name, **fields},
         "arena_bytes": memory.arena_bytes,
         "arena_proven": memory.proven,
-        "kernels": list(isas),
+        "kernels": list(setting.isas),
+        "cflags": list(setting.cflags),
         "optimize": choice.objective,
         "layers": [dataclasses.asdict(entry) for entry in list_kernels(choice)],
     }

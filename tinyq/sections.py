@@ -61,7 +61,7 @@ def read_sizes(elf: Path) -> Sizes:
                 text, page = text + size, max(page, size)
             elif section["sh_type"] == "SHT_NOBITS":
                 bss += size
-            elif flags & SH_FLAGS.SHF_WRITE:
+            elif section.name == ".data" or flags & SH_FLAGS.SHF_WRITE:
                 data += size
             else:
                 text += size

@@ -18,6 +18,9 @@
 #define TQ_MARK(layer) (tq_profile_mark(layer), tq_page_load(layer))
 #else
 #define TQ_MARK(layer) tq_profile_mark(layer)
+#if defined(TQ_CONSTANTS_IN_RAM) /* copied before main, as all data: RAM has no wait states */
+#define TQ_CONSTANT(layer) __attribute__((section(".tq_constants")))
+#endif
 #endif
 
 /* Note that a layer starts; the mark after the last layer ends the run.

@@ -13,7 +13,8 @@ from tinyq.boards import find_board
 from tinyq.build_systems import DIRECT, build_system_names, find_build_system
 from tinyq.build_systems.platformio import scons_package
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.project import create_project
+from tinyq.profile import profile
+from tinyq.project import Selection, create_project
 from tinyq.reference import run
 from tinyq.targets import open_link
 
@@ -126,3 +127,21 @@ def assert_answers(project, target: str, rng: np.random.Generator) -> None:
         link.close()
     expected = graph.output.type.format.pack(run(graph, codes)).reshape(SAMPLES, -1)
     np.testing.assert_array_equal(packed, expected)
+
+
+@pytest.mark.requires("arm-none-eabi-gcc", "qemu-system-arm")
+def test_weights_in_ram_are_loaded_from_there(tmp_path, rng):
+    graph, board = mixed_model(), find_board("stm32")
+    plain = create_project(graph, board, tmp_path / "plain")
+    moved = create_project(graph, board, tmp_path / "moved", kernels=Selection(weights_in_ram=True))
+    assert_answers(moved, "qemu", rng)
+    tables = sum(entry.table_bytes for entry in moved.chosen.values())
+    # What several layers read stays in flash.
+    assert moved.image.ram_bytes - plain.image.ram_bytes > 0.9 * tables
+    assert abs(moved.image.flash_bytes - plain.image.flash_bytes) < 64
+    few, many = (profile(project).costs.flash_loads for project in (moved, plain))
+    assert few < many / 10
+    with pytest.raises(TinyqError, match="in RAM anyway"):
+        create_project(
+            graph, find_board("mega"), tmp_path / "avr", kernels=Selection(weights_in_ram=True)
+        )

@@ -46,6 +46,9 @@ def build(
         bool,
         typer.Option(help="Count the kernels of each layer on the emulated core, then choose."),
     ] = False,
+    weights_in_ram: Annotated[
+        bool, typer.Option(help="Copy the weights to RAM at start: faster where flash is slow.")
+    ] = False,
     rounding: RoundingOption = "half_up",
     json: JsonOption = False,
 ) -> None:
@@ -65,7 +68,7 @@ def build(
             output,
             build_system,
             cmsis_nn,
-            Selection(isas, optimize, tuner),
+            Selection(isas, optimize, tuner, weights_in_ram),
         )
     if json:
         print_json(_describe(project, output))

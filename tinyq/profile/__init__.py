@@ -157,7 +157,7 @@ def _find_image(project: Project, core: Core) -> Image:
 def _build_stand_in(project: Project, board: Board) -> Image:
     from tinyq.project import capacities
 
-    options = capacities(project.graph, board)
+    options = replace(capacities(project.graph, board), cflags=project.cflags)
     return build(project.folder / "model", board, project.folder / "emulated", options)
 
 
