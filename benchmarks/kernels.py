@@ -1,10 +1,10 @@
-"""Instructions of tinyq's kernels on published layers, on the emulated Cortex-M4.
+"""Instructions of tinyq's kernels on published layers, on an emulated Cortex-M.
 
-    python benchmarks/kernels.py [--output benchmarks/results]
+    python benchmarks/kernels.py [--core armv7em] [--output benchmarks/results]
 
-Writes kernels.json and kernels.md. Instructions are exact; emulation has no wait
-states. Each layer is measured with the fastest kernel, with the one whose constants take least
-flash, and with the portable one.
+Writes kernels.json and kernels.md for the Cortex-M4, kernels-CORE.json and .md for another core.
+Instructions are exact; emulation has no wait states. Each layer is measured with the fastest
+kernel, with the one whose constants take least flash, and with the portable one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench_layers import BOARD, Layer, Row, measure_layers  # noqa: E402
+from tests.bench_layers import Layer, Row, measure_layers  # noqa: E402
+from tests.cores import CORES, NAMES  # noqa: E402
 
-FAST = ("armv7em", "generic")
-CHOICES = {"armv7em": (FAST, False), "smallest": (FAST, True), "generic": (("generic",), False)}
+FIRST = "armv7em"
 CONVOLUTIONS = (
     Layer("Conv2D", (32, 32, 3), 16),
     Layer("Conv2D", (32, 32, 16), 16),
@@ -66,14 +66,20 @@ COMMAND = "python benchmarks/kernels.py"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
-    output = parser.parse_args().output
+    parser.add_argument("--core", choices=sorted(CORES), default=FIRST)
+    options = parser.parse_args()
+    output, core = options.output, options.core
+    fast = (core, "generic")
+    choices = {core: (fast, False), "smallest": (fast, True), "generic": (("generic",), False)}
     results: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, (isas, smallest) in CHOICES.items():
+        for name, (isas, smallest) in choices.items():
             results[name] = []
             for index, (layers, formats) in enumerate(CASES):
-                target = Path(folder) / f"{name}-{index}"
-                rows = measure_layers(layers, formats, isas, target, smallest=smallest)
+                place = Path(folder) / f"{name}-{index}"
+                rows = measure_layers(
+                    layers, formats, isas, place, board=CORES[core], smallest=smallest
+                )
                 results[name] += rows
                 for row in rows:
                     print(f"{name:8} {_write_row(row)}", flush=True)
@@ -81,8 +87,10 @@ def main() -> None:
     if wrong:
         sys.exit(f"error: not equal to the reference: {', '.join(wrong)}")
     output.mkdir(parents=True, exist_ok=True)
-    _write_json(results, output / "kernels.json")
-    (output / "kernels.md").write_text(_write_report(results), "utf-8")
+    name = "kernels" if core == FIRST else f"kernels-{core}"
+    command = COMMAND if core == FIRST else f"{COMMAND} --core {core}"
+    _write_json(results, core, command, output / f"{name}.json")
+    (output / f"{name}.md").write_text(_write_report(results, core, command), "utf-8")
 
 
 def _write_row(row: Row) -> str:
@@ -92,21 +100,21 @@ def _write_row(row: Row) -> str:
     )
 
 
-def _write_json(results: dict[str, list[Row]], path: Path) -> None:
+def _write_json(results: dict[str, list[Row]], core: str, command: str, path: Path) -> None:
     content = {
-        "command": COMMAND,
-        "machine": BOARD,
+        "command": command,
+        "machine": CORES[core].name,
         "rows": {name: [dataclasses.asdict(row) for row in rows] for name, rows in results.items()},
     }
     path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
-def _write_report(results: dict[str, list[Row]]) -> str:
+def _write_report(results: dict[str, list[Row]], core: str, command: str) -> str:
     lines = [
-        "# Kernels, instructions on an emulated Cortex-M4",
+        f"# Kernels, instructions on an emulated {NAMES[core]}",
         "",
-        f"`{COMMAND}`, QEMU machine {BOARD}, arm-none-eabi-gcc -O2. Instructions are exact and",
-        "the same in every run. Per MAC, padding counted as in publications; per element for sums.",
+        f"`{command}`, QEMU machine {CORES[core].name}, arm-none-eabi-gcc -O2. Instructions are",
+        "exact. Per MAC, padding counted as in publications; per element for sums.",
         "All outputs equal the reference bit for bit. Code is the whole program of one layer.",
         "A second line is the kernel whose constants take least flash, where it is another one.",
         "",
@@ -114,7 +122,7 @@ def _write_report(results: dict[str, list[Row]]) -> str:
         "| constants B | scratch B |",
         "|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for fast, small, slow in zip(*(results[name] for name in CHOICES), strict=True):
+    for fast, small, slow in zip(*results.values(), strict=True):
         lines.append(_write_cells(fast, fast.layer, fast.weights, f"{slow.per_work:.2f}"))
         if small.kernel != fast.kernel:
             lines.append(_write_cells(small, "", "", ""))

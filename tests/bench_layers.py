@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyq import reference
 from tinyq.arithmetic import fold_affine
-from tinyq.boards import find_board
+from tinyq.boards import Board, find_board
 from tinyq.build import BuildOptions, Image, build
 from tinyq.codegen import emit, plan_kernels
 from tinyq.codegen.special import Special
@@ -225,20 +225,22 @@ def measure_layers(
     isas: Sequence[str],
     folder: Path,
     *,
+    board: Board | None = None,
     smallest: bool = False,
 ) -> list[Row]:
-    """Run all layers on the emulated board, one after the other.
+    """Run all layers on an emulated board, one after the other.
 
     Args:
         layers: What to measure.
         formats: Formats of activations and weights.
         isas: Instruction sets whose kernels may be used, best first.
         folder: Missing; the image is built there.
+        board: With an emulator; a Cortex-M4 if none is given.
         smallest: The special kernels with the smallest constants, not the fastest.
     """
     graphs = [make_graph(layer, f"layer_{i}", *formats) for i, layer in enumerate(layers)]
     overrides = [choose_smallest(graph, isas) if smallest else {} for graph in graphs]
-    image = _build_image(graphs, isas, overrides, folder)
+    image = _build_image(graphs, isas, overrides, folder, board or find_board(BOARD))
     sizes = _measure_code(image.elf)
     rows = []
     for index, (layer, graph, forced) in enumerate(zip(layers, graphs, overrides, strict=True)):
@@ -279,7 +281,7 @@ def measure_network(
         folder: Missing; the images are built there.
         board: Whose flash is counted.
     """
-    image = _build_image([graph], isas, [overrides], folder / "emulated")
+    image = _build_image([graph], isas, [overrides], folder / "emulated", find_board(BOARD))
     link = open_link(image, "qemu", counting=True)
     try:
         answer = link.infer(np.zeros((1, 4), np.uint8))
@@ -295,7 +297,7 @@ def measure_network(
         instructions,
         _measure_code(image.elf).get(f"{graph.name}.c", 0),
         constants,
-        _build_image([graph], isas, [overrides], folder / "board", board).flash_bytes,
+        _build_image([graph], isas, [overrides], folder / "board", find_board(board)).flash_bytes,
         plan_kernels(graph, isas, overrides).arena_bytes,
         int(answer.view("<u4")[0, 0]) == _expect(graph),
     )
@@ -306,7 +308,7 @@ def _build_image(
     isas: Sequence[str],
     overrides: Sequence[Mapping[str, str]],
     folder: Path,
-    board: str = BOARD,
+    board: Board,
 ) -> Image:
     files: dict[PurePath, str] = {}
     for graph, forced in zip(graphs, overrides, strict=True):
@@ -324,7 +326,7 @@ def _build_image(
     )
     request, reply = payload_bytes(4, 4, 1)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
-    return build(files, find_board(board), folder, options)
+    return build(files, board, folder, options)
 
 
 def _write_case(index: int, graph: Graph) -> str:

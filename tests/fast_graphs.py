@@ -24,7 +24,7 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
-_ONCE = ("winograd2", "winograd4")  # variants that do not
+_ONCE = ("winograd2", "winograd4")  # variants that do not on armv7em
 _TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
@@ -59,7 +59,8 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     if rng.random() < 0.4:
         low = int(rng.integers(entry.lo, entry.hi))
         high = int(rng.integers(low + 1, entry.hi + 1))
-    twice = kernel.operation in _TWICE and kernel.variant not in _ONCE
+    once = kernel.isa == "armv7em" and kernel.variant in _ONCE
+    twice = kernel.operation in _TWICE and not once
     if twice and entry.name == "s8" and rng.random() < 0.5:
         return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)

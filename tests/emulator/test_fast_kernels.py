@@ -11,9 +11,9 @@ import os
 import numpy as np
 import pytest
 
+from tests.cores import CORES
 from tests.emulator.test_random_graphs import SAMPLES, WORD, Case, join_sources
 from tests.fast_graphs import draw_fitting
-from tinyq.boards import find_board
 from tinyq.build import BuildOptions, build
 from tinyq.codegen import emit, load_kernels, plan_kernels
 from tinyq.codegen.kernels import Kernel
@@ -24,7 +24,6 @@ from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
 
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "3"))
-BOARDS = {"armv7em": "mps2-an386", "mve": "mps3-an547"}
 SPECIAL = [kernel for kernel in load_kernels() if is_special(kernel)]
 GROUPS = sorted({(kernel.isa, kernel.operation) for kernel in SPECIAL})
 
@@ -52,7 +51,7 @@ def make_cases(kernel: Kernel, position: int, seed: int) -> list[Case]:
 
 
 def test_there_is_a_board_for_each_instruction_set():
-    assert {kernel.isa for kernel in SPECIAL} == set(BOARDS)
+    assert {kernel.isa for kernel in SPECIAL} == set(CORES)
 
 
 @pytest.mark.parametrize(("isa", "operation"), GROUPS)
@@ -70,7 +69,7 @@ def test_special_kernels_answer_as_the_reference(isa, operation, seed, tmp_path)
     request, reply = payload_bytes(input_bytes, output_bytes, 8)
     image = build(
         join_sources(cases, input_bytes, output_bytes),
-        find_board(BOARDS[isa]),
+        CORES[isa],
         tmp_path / "out",
         BuildOptions(payload_bytes=request, reply_bytes=reply),
     )

@@ -11,12 +11,20 @@ import json
 import pytest
 
 from tests.bench_layers import Layer, measure_layers
+from tests.cores import CORES
 from tinyq.resources import ROOT
 
 BASELINE = json.loads((ROOT / "benchmarks/baseline.json").read_text("utf-8"))
-ISAS = ("armv7em", "generic")
+_FEW = (
+    Layer("Conv2D", (8, 8, 64), 64),
+    Layer("Conv2D", (16, 16, 32), 64, (1, 1), 2),
+    Layer("Conv2D", (6, 6, 128), 128, (1, 1)),
+    Layer("DepthwiseConv2D", (25, 5, 64)),
+    Layer("Dense", (128,), 128),
+    Layer("Add", (16, 16, 32)),
+)
 LAYERS = {
-    ("s8", "s8"): (
+    ("armv7em", "s8", "s8"): (
         Layer("Conv2D", (8, 8, 64), 64),
         Layer("Conv2D", (16, 16, 32), 64, (1, 1), 2),
         Layer("Conv2D", (49, 10, 1), 64, (10, 4), 2),
@@ -25,28 +33,41 @@ LAYERS = {
         Layer("Dense", (128,), 128),
         Layer("Add", (32, 32, 16)),
     ),
-    ("s8", "t2"): (Layer("Conv2D", (6, 6, 128), 128, (1, 1)), Layer("Dense", (128,), 128)),
-    ("b1", "b1"): (Layer("Conv2D", (8, 8, 64), 64), Layer("Dense", (1024,), 128)),
+    ("armv7em", "s8", "t2"): (
+        Layer("Conv2D", (6, 6, 128), 128, (1, 1)),
+        Layer("Dense", (128,), 128),
+    ),
+    ("armv7em", "b1", "b1"): (Layer("Conv2D", (8, 8, 64), 64), Layer("Dense", (1024,), 128)),
+    ("armv7m", "s8", "s8"): _FEW,
+    ("armv6m", "s8", "s8"): _FEW,
 }
 # With the kernels whose constants are smallest.
 PACKED = {
-    ("s8", "s4"): (
+    ("armv7em", "s8", "s4"): (
         Layer("Conv2D", (8, 8, 64), 64),
         Layer("Conv2D", (16, 16, 32), 64, stride=2),
         Layer("Conv2D", (6, 6, 128), 128, (1, 1)),
         Layer("Dense", (128,), 128),
     ),
 }
-CASES = [(formats, False) for formats in LAYERS] + [(formats, True) for formats in PACKED]
+CASES = [(case, False) for case in LAYERS] + [(case, True) for case in PACKED]
 MOST_RISE = 0.02
 
 
-@pytest.mark.parametrize(("formats", "packed"), CASES)
-def test_counts_stay(formats, packed, tmp_path):
-    layers = (PACKED if packed else LAYERS)[formats]
-    rows = measure_layers(layers, formats, ISAS, tmp_path / "out", smallest=packed)
+@pytest.mark.parametrize(("case", "packed"), CASES)
+def test_counts_stay(case, packed, tmp_path):
+    core, *formats = case
+    layers = (PACKED if packed else LAYERS)[case]
+    rows = measure_layers(
+        layers,
+        tuple(formats),
+        (core, "generic"),
+        tmp_path / "out",
+        board=CORES[core],
+        smallest=packed,
+    )
     assert all(row.exact for row in rows)
-    found = {name_row(row.layer, formats, packed): row.instructions for row in rows}
+    found = {name_row(row.layer, case, packed): row.instructions for row in rows}
     bounds = {name: BASELINE[name] for name in found}
     changed = {
         name: f"{count:,} instructions, the baseline has {bounds[name]:,}"
@@ -58,12 +79,14 @@ def test_counts_stay(formats, packed, tmp_path):
 
 def test_the_baseline_has_no_other_layers():
     named = {
-        name_row(layer.title, formats, packed)
-        for formats, packed in CASES
-        for layer in (PACKED if packed else LAYERS)[formats]
+        name_row(layer.title, case, packed)
+        for case, packed in CASES
+        for layer in (PACKED if packed else LAYERS)[case]
     }
     assert set(BASELINE) == named
 
 
-def name_row(layer: str, formats: tuple[str, str], packed: bool) -> str:
-    return f"{layer} {'_'.join(formats)}{' packed' if packed else ''}"
+def name_row(layer: str, case: tuple[str, ...], packed: bool) -> str:
+    core, *formats = case
+    words = [layer, "_".join(formats), *(["packed"] if packed else [])]
+    return " ".join(words if core == "armv7em" else [*words, core])

@@ -1,4 +1,4 @@
-"""The four MLPerf Tiny networks on an emulated Cortex-M4, through the serial link.
+"""The four MLPerf Tiny networks on emulated cores, through the serial link.
 
 ``TINYQ_EMULATOR_INPUTS`` sets how many inputs each network answers; 0 means all.
 """
@@ -10,9 +10,9 @@ import os
 import numpy as np
 import pytest
 
+from tests.cores import CORES
 from tests.mlperf_tiny import NETWORKS, needs_data
 from tinyq import reference
-from tinyq.boards import find_board
 from tinyq.build import BuildOptions, build
 from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.importers.tflite import import_tflite
@@ -21,13 +21,13 @@ from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
 
 INPUTS = int(os.environ.get("TINYQ_EMULATOR_INPUTS", "6"))
-BOARD = "mps2-an386"
-ISAS = prefer_isas("armv7em")
 
 
 @needs_data
+@pytest.mark.parametrize("core", ["armv6m", "armv7m", "armv7em"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_device_answers_as_the_reference(name, tmp_path):
+def test_the_device_answers_as_the_reference(name, core, tmp_path):
+    isas = prefer_isas(core)
     network = NETWORKS[name]
     graph = simplify(import_tflite(network.path, "tflite"))
     codes = network.load(graph)[0][: INPUTS or None]
@@ -35,8 +35,8 @@ def test_the_device_answers_as_the_reference(name, tmp_path):
     request, reply = payload_bytes(*sizes, 4)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
     image = build(
-        emit(graph, plan_kernels(graph, ISAS), ISAS).files,
-        find_board(BOARD),
+        emit(graph, plan_kernels(graph, isas), isas).files,
+        CORES[core],
         tmp_path / "out",
         options,
     )

@@ -136,3 +136,36 @@ def test_preferences_end_with_the_generic_kernels():
     assert prefer_isas("armv7em") == ("armv7em", "generic")
     assert prefer_isas("mve")[0] == "mve"
     assert prefer_isas("rv32")[-1] == "generic"
+
+
+@pytest.mark.parametrize("isa", ["armv6m", "armv7m"])
+@pytest.mark.parametrize(
+    ("layer", "variant"),
+    [
+        (Layer("Conv2D", (8, 8, 64), 64), "winograd4"),
+        (Layer("Conv2D", (16, 16, 32), 64, stride=2), "rows"),
+        (Layer("Conv2D", (6, 6, 128), 128, (1, 1)), "pixels"),
+        (Layer("DepthwiseConv2D", (25, 5, 64)), "planes"),
+        (Layer("Dense", (128,), 16), "row"),
+    ],
+    ids=lambda value: getattr(value, "title", value),
+)
+def test_cores_without_dsp_have_kernels_of_their_own(isa, layer, variant):
+    graph = graph_of(layer)
+    kernel = select_variant(graph, graph.nodes[0], (isa, "generic")).function.kernel
+    assert (kernel.isa, kernel.variant) == (isa, variant)
+
+
+def test_sums_that_leave_a_field_of_24_bits_are_refused():
+    builder = GraphBuilder.start("model", TensorType((640,), S8))
+    weights = builder.constant("w", np.full((4, 640), 127), S8)
+    tables = [
+        builder.constant(name, np.full(4, value), S32)
+        for name, value in (("bias", 0), ("multiplier", 2**30), ("shift", 45))
+    ]
+    operation = OPERATIONS["Dense"](Requantize("s8", 1.0, 0, -128, 127))
+    builder.apply("layer", operation, "input", weights, *tables)
+    graph = builder.build("layer")
+    found = {s.kernel.isa: s for s in list_special(graph, graph.nodes[0], ("armv6m", "armv7m"))}
+    assert isinstance(found["armv6m"], Special)
+    assert found["armv7m"].reason == "accumulators leave 24 bits"

@@ -11,7 +11,7 @@ less than 33, accumulators come multiplied by the missing power of two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts
 
 Int64s = npt.NDArray[np.int64]
+Fold = Callable[["Facts", Int64s], tuple[Int64s, Int64s, Mapping[str, int]]]
+"""`fold_stage` or `fold_from_lowest`."""
+Grown = tuple[Int64s, Int64s, Mapping[str, int]]
 
 _LEAST_SHIFT, _MOST_SHIFT = 33, 63
-_SATURATE, _SATURATE_UNSIGNED, _CLIP = 0, 1, 2
+_SATURATE, _SATURATE_UNSIGNED, _CLIP, _RAW = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +133,92 @@ def fold_scaling_twice(facts: Facts, sums: Int64s) -> tuple[Scaling, Int64s, Int
         MappingProxyType(numbers),
     )
     return scaling, addend, -facts.tables["exponent"].astype(np.int64)
+
+
+def refuse_any_scaling(facts: Facts, reach: Int64s) -> str:
+    """Why kernels that shift the accumulators themselves cannot finish them, empty if they can."""
+    if facts.stage == "requantizetwice":
+        return refuse_scaling_twice(facts, reach)
+    return refuse_scaling(facts, reach, _LEAST_SHIFT)
+
+
+def fold_stage(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
+    """Constants for accumulators of raw codes that the kernel shifts to the left by ``power``.
+
+    Args:
+        facts: A node that `refuse_any_scaling` does not refuse.
+        sums: Sum of the weights of each channel.
+
+    Returns:
+        Bias of each channel, to add before the shift; (multiplier) or, where the stage rounds
+        twice, (shift, multiplier, addend) of each; numbers, with ``power``.
+    """
+    if facts.stage == "requantizetwice":
+        scaling, addend, shift = fold_scaling_twice(facts, sums)
+        tail: Int64s = np.stack([shift, scaling.multiplier, addend], axis=1)
+    else:
+        scaling = fold_scaling(facts, sums)
+        tail = scaling.multiplier[:, None]
+    return scaling.bias >> scaling.power, tail, {**scaling.numbers, "power": scaling.power}
+
+
+def grow_weights(weights: Int64s, bias: Int64s, numbers: Mapping[str, int], most: int) -> Grown:
+    """Multiply weights and bias by 2^power, where no weight's magnitude passes ``most`` then.
+
+    Kernels have one instruction less for each output if ``power`` is 0.
+    """
+    power = numbers["power"]
+    if int(np.abs(weights).max(initial=0)) << power > most:
+        return weights, bias, numbers
+    return weights << power, bias << power, {**numbers, "power": 0}
+
+
+def fold_from_lowest(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
+    """`fold_stage` where codes are counted from the lowest one until they are clipped.
+
+    It suits cores without a saturation: one comparison without sign finds both ends.
+    """
+    bias, tail, numbers = fold_stage(facts, sums)
+    if not numbers["twice"]:
+        return bias, tail, lift_addend(numbers)
+    tail[:, 2] += _lift(numbers) << tail[:, 0]
+    return bias, tail, numbers
+
+
+def lift_addend(numbers: Mapping[str, int]) -> Mapping[str, int]:
+    """Numbers of `fold_scaling` with the zero point counted from the lowest code."""
+    return {**numbers, "addend": numbers["addend"] + (_lift(numbers) << numbers["shift"])}
+
+
+def _lift(numbers: Mapping[str, int]) -> int:
+    return -numbers["lo"] if numbers["clip"] == _SATURATE else 0
+
+
+def refuse_from_lowest(facts: Facts, reach: Int64s) -> str:
+    """Why `fold_from_lowest` has no constants, empty where it has."""
+    reason = refuse_any_scaling(facts, reach)
+    if reason:
+        return reason
+    _, tail, numbers = fold_from_lowest(facts, np.zeros(len(reach), np.int64))
+    scaled = reach << numbers["power"]
+    multiplier = np.abs(facts.tables["multiplier"].astype(np.int64))
+    high = max(int(r) * int(m) >> 32 for r, m in zip(scaled, multiplier, strict=True))
+    addend = int(np.abs(tail[:, 2]).max()) if numbers["twice"] else abs(numbers["addend"])
+    return "the zero point does not fit beside the product" if addend + high + 3 >= 2**31 else ""
+
+
+def fold_rows(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
+    """`fold_stage` for a stage that may be raw: no multiplier then, and ``clip`` is 3."""
+    if facts.stage != "raw":
+        return fold_stage(facts, sums)
+    bias = facts.tables["bias"].astype(np.int64) - facts.geometry["x_zero"] * sums
+    return bias, np.zeros((len(sums), 0), np.int64), {"clip": _RAW, "power": 0}
+
+
+def by_channel(weights: np.ndarray) -> Int64s:
+    """Weights (channels, ...) as one row per channel."""
+    flat: Int64s = weights.reshape(len(weights), -1).astype(np.int64)
+    return flat
 
 
 def refuse_stage(facts: Facts) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts
 
 _MOST_GAIN = 6
-_TRANSFORM = np.array(
+TRANSFORM = np.array(
     [[1, 0, 0], [-1, -1, -1], [-1, 1, -1], [1, 2, 4], [1, -2, 4], [0, 0, 1]], np.int64
 )
 _ORDER = [0, 2, 1, 3]
@@ -61,7 +61,7 @@ def arrange(facts: Facts) -> Arrangement:
     wide = weights.astype(np.int64)
     count = len(wide)
     scaling = fold_scaling(facts, wide.reshape(count, -1).sum(1))
-    u = np.einsum("ip,opqc,jq->oijc", _TRANSFORM, wide, _TRANSFORM).reshape(count, 36, -1, 4)
+    u = np.einsum("ip,opqc,jq->oijc", TRANSFORM, wide, TRANSFORM).reshape(count, 36, -1, 4)
     u = u[..., _ORDER].reshape(count, 36, -1)
     words = pair_words(u[..., 0::2], u[..., 1::2])
     both = np.stack([words[0::2], words[1::2]], axis=3).reshape(-1)

@@ -1,0 +1,78 @@
+"""Two channels by the bytes of their weights, place by place.
+
+For each pair of channels: two biases; the weights of the two for each place, as bytes; two
+multipliers, or twice (shift, multiplier, addend) where the stage rounds twice. An odd last channel
+has a neighbour of zeros. Rows of the kernel are padded to whole words of codes; where codes are
+nibbles, the even ones of a word come before the odd ones.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.scaling import (
+    Int64s,
+    by_channel,
+    fold_from_lowest,
+    grow_weights,
+    refuse_from_lowest,
+    sum_reach,
+    to_words,
+)
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+_BYTE = 127
+# Where the codes of a group come to lie.
+_ORDERS = MappingProxyType({8: (0, 1, 2, 3), 4: (0, 2, 4, 6, 1, 3, 5, 7)})
+
+
+def refuse(facts: Facts) -> str:
+    """Why these constants do not fit, empty where they do."""
+    weights = facts.operands[-1]
+    if weights is None or "bias" not in facts.tables:
+        return "the constants are no constants"
+    if len(weights) % 2 and facts.output.format.bits < 8:
+        return "the number of output channels is odd"
+    return refuse_from_lowest(facts, sum_reach(facts, by_channel(weights)))
+
+
+def arrange(facts: Facts) -> Arrangement:
+    """One stream of words; ``power``: by how many bits accumulators are shifted to the left."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    wide = weights.astype(np.int64)
+    bias, tail, numbers = fold_from_lowest(facts, by_channel(wide).sum(1))
+    wide, bias, numbers = grow_weights(wide, bias, numbers, _BYTE)
+    odd = (0, len(weights) % 2)
+    even = np.pad(wide, (odd, *[(0, 0)] * (weights.ndim - 1)))
+    first = to_words(np.pad(bias, odd)).reshape(-1, 2)
+    last = to_words(np.pad(tail, (odd, (0, 0)))).reshape(len(first), -1)
+    places = pair_bytes(order_places(even, _ORDERS[facts.inputs[0].format.bits]))
+    stream = np.concatenate([first, places, last], axis=1).reshape(-1)
+    comment = "two channels: biases, weights as bytes, multipliers"
+    return Arrangement((Table("weights", stream, comment),), MappingProxyType(dict(numbers)))
+
+
+def order_places(weights: Int64s, order: tuple[int, ...]) -> Int64s:
+    """Weights (channels, [rows,] ...) with rows of whole groups in an order: (channels, places)."""
+    rows = weights.shape[1] if weights.ndim == 4 else 1
+    lines = weights.reshape(len(weights), rows, -1)
+    padded = np.pad(lines, ((0, 0), (0, 0), (0, -lines.shape[2] % len(order))))
+    groups = padded.reshape(len(weights), -1, len(order))
+    ordered: Int64s = groups[:, :, list(order)].reshape(len(weights), -1)
+    return ordered
+
+
+def pair_bytes(weights: Int64s) -> npt.NDArray[np.uint32]:
+    """Words of the bytes of two channels, place by place, for each pair of channels."""
+    both = weights.reshape(len(weights) // 2, 2, -1).transpose(0, 2, 1)
+    codes = np.ascontiguousarray(both.reshape(len(both), -1).astype(np.int8))
+    words: npt.NDArray[np.uint32] = codes.view("<u4")
+    return words

@@ -1,0 +1,61 @@
+"""Windows of 3 x 3 of single channels, a weight in a word.
+
+For each channel: bias, multiplier, and addend and shift where the stage rounds twice; then the
+nine weights, row by row.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.scaling import (
+    Fold,
+    Int64s,
+    fold_stage,
+    grow_weights,
+    refuse_any_scaling,
+    sum_reach,
+    to_words,
+)
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+_WORD = 2**31 - 1
+
+
+def refuse(facts: Facts) -> str:
+    """Why these constants do not fit, empty where they do."""
+    weights = facts.operands[-1]
+    if weights is None or "bias" not in facts.tables:
+        return "the constants are no constants"
+    return refuse_any_scaling(facts, sum_reach(facts, taps_by_channel(weights)))
+
+
+def arrange(facts: Facts) -> Arrangement:
+    """One stream of words; ``power``: by how many bits accumulators are shifted to the left."""
+    return arrange_taps(facts, fold_stage)
+
+
+def arrange_taps(facts: Facts, fold: Fold) -> Arrangement:
+    """The same with the constants of the output stage as `fold` makes them."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    flat = taps_by_channel(weights)
+    bias, tail, numbers = fold(facts, flat.sum(1))
+    flat, bias, numbers = grow_weights(flat, bias, numbers, _WORD)
+    if tail.shape[1] > 1:
+        tail = tail[:, [1, 2, 0]]
+    stream = to_words(np.concatenate([bias[:, None], tail, flat], axis=1)).reshape(-1)
+    table = Table("weights", stream, "a channel: bias, multiplier, nine weights")
+    return Arrangement((table,), MappingProxyType(dict(numbers)))
+
+
+def taps_by_channel(weights: np.ndarray) -> Int64s:
+    """Weights (rows, columns, channels) as one row per channel."""
+    flat: Int64s = weights.reshape(-1, weights.shape[-1]).T.astype(np.int64)
+    return flat
