@@ -16,7 +16,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,13 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
     parser.add_argument("--work", type=Path, default=ROOT / "build/methods")
     parser.add_argument("--seeds", type=int, default=3, help="of the headlines; others have one")
-    parser.add_argument("--only", default="*", help="pattern of rows, such as 'lsq*+*/0'")
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], help="patterns of rows, such as 'lsq*+*/0'"
+    )
     parser.add_argument("--again", action="store_true", help="measure rows that are there, too")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="build and run rows that are there, without training"
+    )
     parser.add_argument("--threads", type=int, default=0, help="of TensorFlow; 0: its own choice")
     for name in ("float_epochs", "epochs", "train_samples", "test_samples", "device_samples"):
         option = f"--{name.replace('_', '-')}"
@@ -129,17 +134,34 @@ def run_rows(options: argparse.Namespace) -> None:
     facts = describe(budget, train, test)
     options.output.mkdir(parents=True, exist_ok=True)
     results = Results(options.output / "methods.json", facts)
-    chosen = [task for task in _tasks(options.seeds) if fnmatchcase(task.name, options.only)]
-    missing = [task for task in chosen if options.again or results.lacks(task)]
+    chosen = [
+        task
+        for task in _tasks(options.seeds)
+        if any(fnmatchcase(task.name, pattern) for pattern in options.only)
+    ]
+    if options.rebuild:
+        chosen = [_rebuilding(task, results) for task in chosen if not results.lacks(task)]
+    always = options.again or options.rebuild
+    missing = [task for task in chosen if always or results.lacks(task)]
     with show(len(missing)) as (begin, finish):
         from comparison.rows import Bench
 
         bench = Bench(budget, train, test, options.work, digest(facts), begin)
         for task in missing:
-            if options.again or results.lacks(task):
+            if always or results.lacks(task):
                 _save_row(results, bench, task)
             finish(f"{task.name}: {_describe(results.run['rows'][task.name])}")
             write_report(results.run, options.output)
+
+
+def _rebuilding(task: Task, results: Results) -> Task:
+    """A task that takes what was trained to the device again."""
+    from comparison.rows import measure_again
+
+    row = results.run["rows"][task.name]
+    if "flash_bytes" not in row:
+        return replace(task, measure=lambda bench: row)
+    return replace(task, measure=lambda bench: measure_again(bench, row))
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,14 +146,21 @@ def _draw_bar(
     return [*text, f'<text x="{left + 6:.1f}" y="{top + 11}">{sum(values.values()):,}</text>']
 
 
-def draw_scatter(title: str, points: Sequence[Point], levels: Mapping[str, float]) -> str:
+def draw_scatter(
+    title: str,
+    points: Sequence[Point],
+    levels: Mapping[str, float],
+    lowest: float = -math.inf,
+) -> str:
     """Labelled points over a logarithmic axis as an SVG image.
 
     Args:
         title: Text above the plot.
         points: What to draw; labels that would cover others are left to the tooltips.
         levels: Heights of horizontal lines by name.
+        lowest: Points below are drawn at the lower edge, with their height beside the name.
     """
+    points = [_lifted(point, lowest) for point in points]
     heights = [*(point.y for point in points), *levels.values()]
     low, high = math.floor(min(heights, default=0.0)), math.ceil(max(heights, default=1.0))
     place = _Axes(
@@ -174,6 +181,13 @@ def draw_scatter(title: str, points: Sequence[Point], levels: Mapping[str, float
         *_legend(groups),
     ]
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _lifted(point: Point, lowest: float) -> Point:
+    """A point at the lower edge instead of below it."""
+    if point.y >= lowest:
+        return point
+    return Point(f"{point.name} ({point.y:.1f})", point.x, lowest, point.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +217,8 @@ def _grid(place: _Axes, low: int, high: int) -> list[str]:
             f'<text x="{_EDGE - 8}" y="{y + 4:.1f}" text-anchor="end">{value}</text>'
         )
     decades = range(math.floor(place.left), math.ceil(place.right) + 1)
-    for mark in (lead * 10.0**decade for decade in decades for lead in (1, 2, 3, 5, 7)):
+    leads = (1, 2, 5) if place.right - place.left > 1 else (1, 1.5, 2, 2.5, 3, 4, 5, 7)
+    for mark in (lead * 10.0**decade for decade in decades for lead in leads):
         if not place.left <= math.log10(mark) <= place.right:
             continue
         x = place.across(mark)
@@ -235,11 +250,13 @@ def _dots(place: _Axes, points: Sequence[Point], groups: Sequence[str]) -> list[
             f"<title>{escape(point.name)}: {point.x:,.0f}, {point.y:.2f}</title></circle>"
         )
         length = 5.2 * len(point.name)
-        if all(_apart((x + 6, y, length), other) for other in taken):
-            taken.append((x + 6, y, length))
+        left, anchor = (x + 6, "start") if x + length < _WIDE - 8 else (x - 6, "end")
+        box = (left if anchor == "start" else left - length, y, length)
+        if all(_apart(box, other) for other in taken):
+            taken.append(box)
             labels.append(
-                f'<text x="{x + 6:.1f}" y="{y + 3:.1f}" font-size="9" fill="{color}">'
-                f"{escape(point.name)}</text>"
+                f'<text x="{left:.1f}" y="{y + 3:.1f}" font-size="9" fill="{color}" '
+                f'text-anchor="{anchor}">{escape(point.name)}</text>'
             )
     return [*parts, *labels]
 
@@ -252,9 +269,9 @@ def _apart(one: tuple[float, float, float], other: tuple[float, float, float]) -
 
 def _legend(groups: Sequence[str]) -> list[str]:
     return [
-        f'<circle cx="{_EDGE + 150 * number}" cy="{_TALL - 18}" r="4" '
+        f'<circle cx="{_EDGE + 135 * number}" cy="{_TALL - 18}" r="4" '
         f'fill="{_COLORS[number % len(_COLORS)]}"/>'
-        f'<text x="{_EDGE + 150 * number + 9}" y="{_TALL - 14}">{escape(group)}</text>'
+        f'<text x="{_EDGE + 135 * number + 9}" y="{_TALL - 14}">{escape(group)}</text>'
         for number, group in enumerate(groups)
     ]
 

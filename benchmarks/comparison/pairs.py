@@ -24,7 +24,7 @@ PAPERS: Mapping[str, tuple[Pair, ...]] = {
     "fgq": (("fgq", "int8"), ("fgq", "uint4")),
     "tang2017": (("tang2017", "hwgq2"), ("tang2017", "int8")),
     "lq_nets": (("lq_nets1", "hwgq2"), ("lq_nets1", "int8")),
-    "abc_net": (("bwn", "abc_net"),),
+    "abc_net": (("abc_net2", "int8"), ("abc_net3", "int8"), ("abc_net3", "abc_net")),
     "reactnet": (("bi_realnet", "reactnet"),),
     "perceptron1957": (("bnn", "perceptron1957"),),
     "ste_hinton2012": (("bnn", "ste_hinton2012"),),

@@ -17,7 +17,6 @@ from comparison.fashion import BOARD, INPUT, Budget, Progress, build_network
 from comparison.pairs import Case
 from tinyq import reference
 from tinyq.boards import find_board
-from tinyq.codegen import GENERIC
 from tinyq.datasets import Dataset
 from tinyq.graph import Graph
 from tinyq.importers.agreement import compare_layers
@@ -25,8 +24,9 @@ from tinyq.importers.keras import import_keras, lower_keras
 from tinyq.importers.tfmot import import_tfmot, load_tfmot
 from tinyq.measure import measure, pack_codes, unpack_codes
 from tinyq.measure import score as score_codes
-from tinyq.project import Project, build_for_host, create_project
+from tinyq.project import GRAPH, Project, Selection, build_for_host, create_project, open_project
 from tinyq.quantizers import find_weights
+from tinyq.storage import load_graph
 from tinyq.targets import open_link
 from tinyq.training import quantize
 from tinyq.training.fitting import Schedule, fit, score, seed
@@ -81,9 +81,9 @@ class Row:
         flash_bytes: Whole image, kernels chosen for speed.
         ram_bytes: Variables and stack reserve of that image.
         instructions: Mean of one inference.
-        compact_flash_bytes: Whole image with the portable kernels.
+        compact_flash_bytes: Whole image, kernels chosen for size.
         compact_instructions: Mean of one inference with them.
-        weight_bytes: Constants of the inner layers as the portable kernels keep them.
+        weight_bytes: Constants of all layers, packed.
         zero_share: Share of the inner layers' weights that are 0.
         step_seconds: Median of a training step, batch of the budget.
     """
@@ -220,20 +220,39 @@ def _deploy(
     bench: Bench, case: Case, graph: Graph, keras_codes: Callable[[], np.ndarray | None]
 ) -> dict[str, Any]:
     """Everything about a graph that runs: accuracies, agreement, sizes, instructions."""
-    board = find_board(BOARD)
-    folder = bench.folder / "build" / case.name.replace("/", "-")
-    fast = create_project(graph, board, folder / "fast")
-    compact = create_project(graph, board, folder / "compact", kernels=GENERIC)
-    samples = bench.test.take(bench.budget.device_samples)
-    device = measure(fast, "qemu", samples, bench.stage("device"))
-    slow = measure(compact, "qemu", samples.take(COMPACT_SAMPLES))
+    facts = _measure_builds(bench, case, graph)
+    compact = open_project(_folder(bench, case) / "compact")
     answers, labels = _answer_on_host(compact, bench.test.x), bench.test.y
     expected = keras_codes()
-    accuracy = score_codes(fast.graph, answers, labels)
+    accuracy = score_codes(graph, answers, labels)
     return {
         "keras_accuracy": accuracy if expected is None else _score(expected, labels),
         "host_accuracy": accuracy,
         "keras_differing": None if expected is None else int((answers != expected).sum()),
+        **facts,
+    }
+
+
+def measure_again(bench: Bench, row: dict[str, Any]) -> dict[str, Any]:
+    """A row with the images of today's kernels, from the graph that its build folder keeps.
+
+    Raises:
+        TinyqError: The build folder is gone.
+    """
+    case = Case(**{key: row[key] for key in ("entry", "weights", "activations", "seed")})
+    graph = load_graph(_folder(bench, case) / "fast" / GRAPH)
+    return {**row, **_measure_builds(bench, case, graph)}
+
+
+def _measure_builds(bench: Bench, case: Case, graph: Graph) -> dict[str, Any]:
+    """Both images of a graph on the emulated device."""
+    board, folder = find_board(BOARD), _folder(bench, case)
+    fast = create_project(graph, board, folder / "fast", kernels=Selection(optimize="speed"))
+    compact = create_project(graph, board, folder / "compact", kernels=Selection(optimize="size"))
+    samples = bench.test.take(bench.budget.device_samples)
+    device = measure(fast, "qemu", samples, bench.stage("device"))
+    slow = measure(compact, "qemu", samples.take(COMPACT_SAMPLES))
+    return {
         "device_accuracy": device.accuracy["device"],
         "device_samples": device.samples,
         "mismatches": device.mismatches + slow.mismatches,
@@ -244,6 +263,10 @@ def _deploy(
         "compact_instructions": slow.instructions,
         "weight_bytes": sum(layer.weight_bytes for layer in slow.layers),
     }
+
+
+def _folder(bench: Bench, case: Case) -> Path:
+    return bench.folder / "build" / case.name.replace("/", "-")
 
 
 def _score(codes: np.ndarray, labels: np.ndarray) -> float:

@@ -101,19 +101,6 @@ class TestWeights:
         )
 
 
-@pytest.mark.parametrize("name", WEIGHTS)
-def test_weights_of_eager_and_compiled_inference_are_the_same(name, rng):
-    """Keras computes in compiled functions, the export reads what eager ones give."""
-    shape = (3, 3, 16, 32)
-    quantizer = weight_quantizer(name, shape, (0, 1, 2))
-    quantizer(tf.constant(rng.normal(0, 0.1, shape).astype(np.float32)))  # fits what it learns
-    compiled = tf.function(quantizer.split, reduce_retracing=True)
-    for _ in range(4):
-        values = tf.constant(rng.normal(0, 0.1, shape).astype(np.float32))
-        for eager, other in zip(quantizer.split(values), compiled(values), strict=True):
-            np.testing.assert_array_equal(array(eager), array(other))
-
-
 @pytest.mark.parametrize("name", ACTIVATIONS)
 class TestActivations:
     def quantizer(self, name, rng):

@@ -133,7 +133,8 @@ class Balanced:
 
         code = 2 * floor(rank(w) * 2**bits / count) - (2**bits - 1)
 
-    The rank is taken over all weights of a kernel.
+    The rank is taken over all weights of a kernel; of equal weights all have the highest of their
+    ranks' codes.
 
     Attributes:
         bits: Binary logarithm of the number of levels.
@@ -162,10 +163,11 @@ class Balanced:
         """Codes, in the dtype of ``weights``; ``unit`` plays no part."""
         del unit
         flat = ops.reshape(weights, (-1,))
-        ranks = ops.argsort(ops.argsort(flat))
-        index = ops.floor_divide(ranks * 2**self.bits, flat.shape[0])
-        codes = 2.0 * ops.cast(index, weights.dtype) - self.hi
-        return ops.reshape(codes, weights.shape)
+        count = flat.shape[0]
+        firsts = (-(-level * count // 2**self.bits) for level in range(1, self.hi + 1))
+        borders = ops.take(ops.sort(flat), [first for first in firsts if first < count])
+        index = ops.searchsorted(borders, flat, side="right")
+        return ops.reshape(2.0 * ops.cast(index, weights.dtype) - self.hi, weights.shape)
 
 
 @dataclass(frozen=True, slots=True)

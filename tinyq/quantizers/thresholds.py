@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from tinyq.quantizers.levels import Levels
@@ -136,12 +137,13 @@ def best_ternary_threshold(weights: Any, axes: Axes) -> Any:
     Reference: survey eq. 17, as an argmax; Li et al. 2016, arXiv:1605.04711.
     """
     magnitudes = ops.flip(ops.sort(_granules(ops.abs(weights), axes), axis=-1), axis=-1)
-    count = ops.cast(ops.arange(1, magnitudes.shape[-1] + 1), "float64")
     wide = ops.cast(magnitudes, "float64")
     largest = ops.maximum(wide[..., :1], _SMALLEST_MAGNITUDE)
     sums = ops.cumsum(ops.floor(wide / largest * _INTEGERS), axis=-1)
-    # A maximum with a tensor, so that no optimizer turns the quotient into a product.
-    gain = ops.square(sums) / ops.maximum(count, 1.0)
+    # A product, because graph optimizers make one of a quotient by a constant, which rounds
+    # differently.
+    share = ops.convert_to_tensor(1.0 / np.arange(1, magnitudes.shape[-1] + 1), "float64")
+    gain = ops.square(sums) * share
     best = ops.expand_dims(ops.argmax(gain, axis=-1), -1)
     following = ops.concatenate([magnitudes[..., 1:], 0.0 * magnitudes[..., :1]], axis=-1)
     last = ops.take_along_axis(magnitudes, best, axis=-1)
