@@ -21,7 +21,15 @@ from tinyq.ops.conv2d import Conv2D
 from tinyq.ops.dense import Dense
 from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.ops.max_pool2d import MaxPool2D
-from tinyq.ops.output import Output, Raw, Requantize, RequantizeTwice, Steps, Threshold
+from tinyq.ops.output import (
+    Output,
+    Raw,
+    Requantize,
+    RequantizeEven,
+    RequantizeTwice,
+    Steps,
+    Threshold,
+)
 from tinyq.ops.pad2d import Pad2D
 from tinyq.ops.rescale import Rescale
 from tinyq.ops.reshape import Reshape
@@ -260,7 +268,7 @@ def _draw_threshold(drawing: Drawing, reach: Codes) -> dict[str, Codes]:
     return {"threshold": threshold, "flip": rng.integers(0, 2, size=channels)}
 
 
-def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize:
+def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RequantizeEven:
     bounds = find_format(number_format)
     lo, hi = bounds.lo, bounds.hi
     zero_point = _draw_zero_point(drawing.rng, number_format)
@@ -268,7 +276,9 @@ def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize:
         lo = zero_point
     if drawing.chance(0.2):  # an upper clip as of ReLU6
         hi = drawing.integer(lo, hi)
-    return Requantize(number_format, 0.25, zero_point, lo, hi)
+    even = number_format in ("s8", "u4") and drawing.chance(0.1)
+    kind = RequantizeEven if even else Requantize
+    return kind(number_format, 0.25, zero_point, lo, hi)
 
 
 def _draw_stage(drawing: Drawing) -> Output:
@@ -308,8 +318,9 @@ def _stage_constants(drawing: Drawing, stage: Output, reach: Codes) -> list[str]
     elif isinstance(stage, RequantizeTwice):
         values = draw_twice_scaling(drawing, reach, stage.hi - stage.lo + 1)
     else:
-        assert isinstance(stage, Requantize)
+        assert isinstance(stage, Requantize | RequantizeEven)
         values = _draw_scaling(drawing, reach, stage.hi - stage.lo + 1)
+        values["even"] = drawing.rng.integers(0, 2, size=len(reach))
     return [drawing.constant(name, values[name], "s32") for name in stage.names]
 
 

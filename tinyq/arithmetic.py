@@ -5,7 +5,7 @@ The rule is stated in docs/decisions/0001-arithmetic-contract.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,34 @@ def requantize(acc: Int64s | Int32s, bias: Int32s, multiplier: Int32s, shift: In
     half = np.int64(1) << (shift.astype(np.int64) - 1)
     scaled = (wide * multiplier.astype(np.int64) + half) >> shift.astype(np.int64)
     return np.asarray(scaled, np.int64)
+
+
+def requantize_even(
+    acc: Int64s | Int32s, bias: Int32s, multiplier: Int32s, shift: Int32s, even: Int32s
+) -> Int64s:
+    """Scale accumulators to output codes; a half goes to the even code where ``even`` is 1.
+
+        s = (acc + bias) * multiplier + 2**(shift - 1)
+        y = floor(s / 2**shift) - (even if s is a multiple of 2**shift and the floor is odd else 0)
+
+    Args:
+        acc: Accumulators, int32 range, shape (..., channels).
+        bias: Added before scaling, int32, shape (channels,); acc + bias stays within int32.
+        multiplier: Signed mantissa per channel, int32, shape (channels,).
+        shift: Right shift per channel in bits, 1 .. 62, shape (channels,).
+        even: 1 per channel, or 0 where a half rounds up, int32, shape (channels,).
+
+    Returns:
+        Codes before zero point and saturation, int64, shape (..., channels).
+
+    Twin: tq_requantize_even in templates/runtime/tq_arith.h, equal bit for bit.
+    """
+    wide = acc.astype(np.int64) + bias
+    bits = shift.astype(np.int64)
+    scaled = wide * multiplier.astype(np.int64) + (np.int64(1) << (bits - 1))
+    nearest = scaled >> bits
+    tie = (nearest << bits) == scaled
+    return np.asarray(nearest - (nearest & tie & even), np.int64)
 
 
 def requantize_wide(acc: Int64s, multiplier: Int32s, low: Int32s, shift: Int32s) -> Int64s:
@@ -179,6 +207,34 @@ def fold_affine(gain: npt.ArrayLike, offset: npt.ArrayLike) -> Affine:
         multiplier=multiplier.astype(np.int32),
         shift=np.full(gains.shape, shift, np.int32),
     )
+
+
+def fold_even(gain: Floats, offset: Floats) -> tuple[Affine, Int32s]:
+    """Integers that stand for an affine map whose halves go to the even code.
+
+        y = round(gain * acc + offset)
+
+    Where the gain is 2**-k with k >= 1, this is exact for any offset: with B + f = offset / gain,
+    0 < f < 1, no accumulator gives a half, and floor((acc + B) / 2**k + 1/2) is the result.
+    Elsewhere the offset is rounded as in ``fold_affine``.
+
+    Args:
+        gain: Output codes per accumulator unit, float64, shape (channels,).
+        offset: Output codes at accumulator 0, float64, shape (channels,).
+
+    Returns:
+        Integers as those of ``fold_affine``, and ``even`` for ``requantize_even``, int32.
+
+    Twin: tinyq.training.integer.fold_even
+    """
+    folded = fold_affine(gain, offset)
+    multiplier = folded.multiplier.astype(np.int64)
+    power = (multiplier > 0) & (multiplier & (multiplier - 1) == 0)
+    exact = power & (gain <= 0.5) & (multiplier == gain * np.exp2(folded.shift.astype(np.float64)))
+    place = offset / np.where(exact, gain, 1.0)
+    bias = np.where(exact, np.floor(place), folded.bias)
+    even = ~exact | (bias == place)
+    return replace(folded, bias=bias.astype(np.int32)), even.astype(np.int32)
 
 
 def fold_threshold(gain: npt.ArrayLike, offset: npt.ArrayLike) -> tuple[Int32s, Int32s]:

@@ -23,6 +23,25 @@ static inline int64_t tq_requantize(int32_t acc, int32_t bias, int32_t multiplie
     return ((int64_t)(acc + bias) * multiplier + half) >> shift;
 }
 
+/* Scale an accumulator to an output code; rounds once, a half to the even code where even is 1.
+ *
+ *   s = (acc + bias) * multiplier + 2^(shift - 1)
+ *   y = floor(s / 2^shift) - (even if s is a multiple of 2^shift and the floor is odd else 0)
+ *
+ * even   1, or 0 where a half rounds up; the other arguments are those of tq_requantize
+ *
+ * Twin: tinyq.arithmetic.requantize_even
+ */
+static inline int64_t tq_requantize_even(int32_t acc, int32_t bias, int32_t multiplier,
+                                         int32_t shift, int32_t even)
+{
+    const int64_t half = (int64_t)1 << (shift - 1);
+    const int64_t sum = (int64_t)(acc + bias) * multiplier + half;
+    const int64_t nearest = sum >> shift;
+    const int64_t rest = sum & (half + (half - 1));
+    return nearest - (rest == 0 ? nearest & even : 0);
+}
+
 /* Scale an accumulator of 47 bits, its bias included, by a 63-bit mantissa; half rounds up.
  *
  *   y = floor((acc * (multiplier * 2^32 + low) + 2^(shift + 31)) / 2^(shift + 32))

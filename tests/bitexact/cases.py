@@ -19,6 +19,7 @@ from tinyq.ops.output import (
     Output,
     Raw,
     Requantize,
+    RequantizeEven,
     RequantizeTwice,
     RequantizeWide,
     Steps,
@@ -81,6 +82,7 @@ class Draw:
     def stage(self, stage: Stage) -> Output:
         scaling = {
             "requantize": Requantize,
+            "requantizeeven": RequantizeEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
         }
@@ -127,6 +129,10 @@ class Draw:
         multiplier = np.where(self.rng.random(channels) < 0.1, -(2**31), multiplier)
         shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))
         shift = np.where(self.rng.random(channels) < 0.1, self.integer(1, 62), shift)
+        if isinstance(output, RequantizeEven):  # powers of two, so that halves occur
+            multiplier = np.where(self.rng.random(channels) < 0.7, 2**20, multiplier)
+            shift = np.where(multiplier == 2**20, self.integer(21, 23), shift)
+            return [bias, multiplier, shift, self.rng.integers(0, 2, channels)]
         return [bias, multiplier, shift]
 
     def _wide_tables(self, channels: int, reach: int) -> list[np.ndarray]:

@@ -64,13 +64,13 @@ def trained(tools, digits):
     return train(tools[0], network(tools[0], depthwise=False), digits, 4)
 
 
-def quantize_four_bits(tools, model):
+def quantize_bits(tools, model, weights=4, activations=8):
     path = (
         "tensorflow_model_optimization.python.core.quantization.keras.experimental."
         "default_n_bit.default_n_bit_quantize_scheme"
     )
     scheme = importlib.import_module(path).DefaultNBitQuantizeScheme(
-        num_bits_weight=4, num_bits_activation=8
+        num_bits_weight=weights, num_bits_activation=activations
     )
     keras_api = tools[1].quantization.keras
     return keras_api.quantize_apply(keras_api.quantize_annotate_model(model), scheme=scheme)
@@ -116,7 +116,7 @@ def test_eight_bit_model_equals_its_conversion(tools, digits, conversions, tmp_p
 
 
 def test_four_bit_weights_are_stored_in_four_bits(tools, trained, digits, conversions, tmp_path):
-    model = quantize_four_bits(tools, trained)
+    model = quantize_bits(tools, trained)
     path = tmp_path / "few_bits.h5"
     train(tools[0], model, digits, 1).save(path)
     graph = import_tfmot(path, rounding="tflite")
@@ -125,6 +125,31 @@ def test_four_bit_weights_are_stored_in_four_bits(tools, trained, digits, conver
     weights = [graph.tensors[node.inputs[1]] for node in graph.nodes if len(node.inputs) > 1]
     weights = [tensor for tensor in weights if tensor.codes is not None and tensor.codes.ndim > 1]
     assert [tensor.type.format.name for tensor in weights] == ["s4", "s4", "s4"]
+
+
+def test_two_bit_weights_keep_their_three_levels(tools, trained, digits, conversions, tmp_path):
+    model = train(tools[0], quantize_bits(tools, trained, 2), digits, 1)
+    graph = import_tfmot(model, rounding="tflite")
+    expect_equal(graph, conversions[0], digits, tmp_path / "converted.tflite", least=0.2)
+    weights = [graph.tensors[node.inputs[1]] for node in graph.nodes if len(node.inputs) > 1]
+    for tensor in weights:
+        assert tensor.type.format.name == "s4"
+        assert set(np.unique(tensor.codes)) <= {-7, 0, 7}
+
+
+@pytest.mark.parametrize(
+    ("bits", "message", "remedy"),
+    [
+        ((3, 8), "3 bits lie between", "num_bits_weight = 2, 4, 8"),
+        ((6, 8), "6 bits lie between", "num_bits_weight = 2, 4, 8"),
+        ((4, 4), "activations trained with 4 bits", "num_bits_activation = 8"),
+    ],
+)
+def test_bits_that_the_converter_does_not_keep_are_refused(tools, bits, message, remedy):
+    model = quantize_bits(tools, network(tools[0], depthwise=True), *bits)
+    with pytest.raises(ModelError, match=message) as caught:
+        import_tfmot(model)
+    assert caught.value.where and remedy in caught.value.remedy
 
 
 def test_pruned_model_is_stripped_and_calibrated(tools, trained, digits, conversions, tmp_path):

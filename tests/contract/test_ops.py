@@ -193,6 +193,12 @@ def finish(stage: Output, acc: int, *constants: int) -> int:
             (acc + bias + high * 2**32) * (upper * 2**32 + lower % 2**32), 2 ** (shift + 32)
         )
         return min(max(floor(real + HALF) + stage.zero_point, stage.lo), stage.hi)
+    if kind == "RequantizeEven":
+        bias, multiplier, shift, even = constants
+        real = Fraction((acc + bias) * multiplier, 2**shift)
+        # Python rounds a half to even.
+        code = (round(real) if even else floor(real + HALF)) + stage.zero_point
+        return min(max(code, stage.lo), stage.hi)
     assert kind == "Requantize", f"write the formula of {kind} a second time here"
     bias, multiplier, shift = constants
     code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + stage.zero_point

@@ -17,8 +17,10 @@ from tinyq.arithmetic import (
     compare,
     divide_half_up,
     fold_affine,
+    fold_even,
     fold_threshold,
     requantize,
+    requantize_even,
     softmax,
     softmax_table,
 )
@@ -38,6 +40,25 @@ def test_requantize_is_exact_rational_rounding(total, bias, multiplier, shift):
     assume(INT32_MIN <= acc + bias <= INT32_MAX)
     exact = math.floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF)
     assert requantize(one(acc), one(bias), one(multiplier), one(shift)).tolist() == [exact]
+
+
+@given(int32s, int32s, int32s | st.sampled_from((2**20, -(2**20))), st.integers(1, MAX_SHIFT))
+def test_requantize_even_is_exact_rational_rounding(total, bias, multiplier, shift):
+    acc = min(max(total - bias, INT32_MIN), INT32_MAX)
+    assume(INT32_MIN <= acc + bias <= INT32_MAX)
+    real = Fraction((acc + bias) * multiplier, 2**shift)
+    for even, exact in ((1, round(real)), (0, math.floor(real + HALF))):  # Python takes the even
+        found = requantize_even(one(acc), one(bias), one(multiplier), one(shift), one(even))
+        assert found.tolist() == [exact]
+
+
+@given(st.integers(1, 20), st.integers(-(2**24), 2**24), st.integers(-4000, 4000))
+def test_fold_even_is_exact_for_powers_of_two(power, acc, eighths):
+    gain = 2.0**-power
+    offset = eighths / 8 * gain  # the bias is no whole number of accumulator units
+    folded, even = fold_even(np.array([gain]), np.array([offset]))
+    found = requantize_even(one(acc), folded.bias, folded.multiplier, folded.shift, even)
+    assert found.tolist() == [round(Fraction(8 * acc + eighths, 8 * 2**power))]
 
 
 @given(int32s, int32s, st.integers(0, 1))

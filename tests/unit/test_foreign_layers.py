@@ -124,11 +124,3 @@ def test_padding_with_ones_is_refused():
 
     with pytest.raises(ModelError, match="pads with 1"):
         post_training(functional((4, 4, 1), body), np.ones((2, 4, 4, 1)))
-
-
-@pytest.mark.parametrize("package", ["qkeras", "hgq"])
-def test_fixed_point_layers_are_refused_by_tool(package):
-    kind = type("QDense", (keras.layers.Dense,), {"__module__": f"{package}.layers"})
-    model = functional((4,), lambda x: kind(3, name="dense")(x))
-    with pytest.raises(ModelError, match=r"QDense is a layer of (QKeras|HGQ2)"):
-        post_training(model, np.ones((2, 4)))

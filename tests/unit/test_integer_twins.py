@@ -79,6 +79,23 @@ def test_requantize_halves_round_up():
     assert found.tolist() == [-2, -2, -1, -1, 0, 0, 1, 1, 2, 2, 3]
 
 
+def test_requantize_even(rng):
+    acc = rng.integers(-300, 300, (200, 6))
+    for _ in range(20):
+        gain = np.where(rng.random(6) < 0.8, 2.0 ** -rng.integers(-1, 4, 6), rng.random(6))
+        offset = rng.integers(-99, 99, 6) / 16
+        folded, even = arithmetic.fold_even(gain, offset)
+        expected = arithmetic.requantize_even(
+            acc, folded.bias, folded.multiplier, folded.shift, even
+        )
+        tensors = integer.fold_even(*(ops.convert_to_tensor(part) for part in (gain, offset)))
+        (found,) = numpy_of(integer.requantize_even(ops.cast(acc, "int64"), *tensors))
+        np.testing.assert_array_equal(found, expected)
+        exact = gain == 2.0 ** np.round(np.log2(gain))
+        exact &= gain <= 0.5
+        np.testing.assert_array_equal(found[:, exact], np.rint(acc * gain + offset)[:, exact])
+
+
 def test_compare(rng):
     acc = rng.integers(-9, 9, (100, 6))
     threshold, flip = rng.integers(-9, 9, 6), rng.integers(0, 2, 6)

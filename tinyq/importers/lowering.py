@@ -15,7 +15,7 @@ from tinyq import arithmetic
 from tinyq.errors import ModelError, TinyqError
 from tinyq.formats import Format, find_format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
-from tinyq.ops.output import Output, Requantize, Steps, Threshold
+from tinyq.ops.output import Output, Requantize, RequantizeEven, Steps, Threshold
 from tinyq.ops.reshape import Reshape
 from tinyq.quantizers import Encoding
 from tinyq.training.tracing import Step
@@ -126,8 +126,7 @@ class Lowering:
                 constants = arithmetic.fold_steps(gain, offset, borders)
             else:
                 stage = _requantize(layer, encoding)
-                folded = arithmetic.fold_affine(gain, offset)
-                constants = (folded.bias, folded.multiplier, folded.shift)
+                constants = _scaling(layer, gain, offset)
         except TinyqError as error:
             raise ModelError(error.message, where=step.name, remedy=error.remedy) from None
         names = tuple(
@@ -193,7 +192,17 @@ def _meaning(encoding: Encoding) -> tuple[float, int]:
     return scale, int(ops.convert_to_numpy(encoding.zero_point))
 
 
-def _requantize(layer: Any, encoding: Encoding) -> Requantize:
+def _scaling(layer: Any, gain: Any, offset: Any) -> tuple[Any, ...]:
+    """Constants of the stage that ``_requantize`` gives."""
+    if layer.rounds_to_even:
+        folded, even = arithmetic.fold_even(gain, offset)
+        return folded.bias, folded.multiplier, folded.shift, even
+    folded = arithmetic.fold_affine(gain, offset)
+    return folded.bias, folded.multiplier, folded.shift
+
+
+def _requantize(layer: Any, encoding: Encoding) -> Requantize | RequantizeEven:
     scale, zero_point = _meaning(encoding)
     lo, hi = (int(ops.convert_to_numpy(bound)) for bound in layer.clip_range())
-    return Requantize(encoding.format.name, scale, zero_point, lo, hi)
+    stage = RequantizeEven if layer.rounds_to_even else Requantize
+    return stage(encoding.format.name, scale, zero_point, lo, hi)

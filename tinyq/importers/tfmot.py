@@ -36,6 +36,8 @@ _QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer")
 _PRUNED, _CLUSTERED = "PruneLowMagnitude", "ClusterWeights"
 _NARROW = Conv2D | Dense | DepthwiseConv2D
 _CALIBRATION_SAMPLES = 500
+_EXACT_BITS = (2, 4, 8)
+_ACTIVATION_BITS = 8
 
 
 def import_tfmot(
@@ -57,7 +59,8 @@ def import_tfmot(
         A verified graph; weights that need no more are stored in 4 bits.
 
     Raises:
-        ModelError: The model cannot be loaded or converted, or has no ranges and there are no data.
+        ModelError: The model cannot be loaded or converted, has no ranges and there are no data, or
+            was trained with bits that the converter does not keep.
         ToolMissing: tfmot is not installed.
     """
     if isinstance(model, str | Path):
@@ -123,6 +126,7 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
     """
     with _quiet():
         model = _strip(model)
+        _require_exact_bits(model)
         if not has_trained_ranges(model) and data is None:
             raise ModelError(
                 "the model has no trained ranges",
@@ -146,6 +150,48 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
                 where=model.name,
                 remedy="convert it yourself and give the .tflite file",
             ) from None
+
+
+def _require_exact_bits(model: Any) -> None:
+    """Check that the converter keeps the grids on which the model was trained.
+
+    Weights of fewer bits go into codes of 4 or 8: 2 bits to -7, 0, 7, and 4 bits to themselves.
+    The levels of any other number of bits lie between codes, 7 / 3 apart for 3 bits, and would be
+    rounded once more. Activations have 8 bits in a file.
+    """
+    for layer in model.layers:
+        if type(layer).__name__ not in _QUANTIZED:
+            continue
+        weights, others = _bits_of(layer)
+        for bits in weights:
+            if bits not in _EXACT_BITS:
+                raise ModelError(
+                    f"weights trained with {bits} bits lie between the codes of a .tflite file",
+                    where=layer.name,
+                    remedy=f"train with num_bits_weight = {', '.join(map(str, _EXACT_BITS))}",
+                )
+        if any(bits != _ACTIVATION_BITS for bits in others):
+            raise ModelError(
+                f"activations trained with {min(others)} bits have no form in a .tflite file",
+                where=layer.name,
+                remedy=f"train with num_bits_activation = {_ACTIVATION_BITS}",
+            )
+
+
+def _bits_of(layer: Any) -> tuple[set[int], set[int]]:
+    """Bits of the weights, and of the activations, that a wrapper of tfmot quantizes."""
+    config = getattr(layer, "quantize_config", None)
+    if config is None:  # a QuantizeLayer
+        return set(), {getattr(getattr(layer, "quantizer", None), "num_bits", _ACTIVATION_BITS)}
+    inner = layer.layer
+    weights = [quantizer for _, quantizer in config.get_weights_and_quantizers(inner)]
+    others = [quantizer for _, quantizer in config.get_activations_and_quantizers(inner)]
+    others += config.get_output_quantizers(inner)
+
+    def known(quantizers: list[Any]) -> set[int]:
+        return {one.num_bits for one in quantizers if hasattr(one, "num_bits")}
+
+    return known(weights), known(others)
 
 
 def has_trained_ranges(model: Any) -> bool:

@@ -101,6 +101,45 @@ class Requantize(Output):
 
 
 @dataclass(frozen=True, slots=True)
+class RequantizeEven(Output):
+    """Like ``Requantize``, but a half goes to the even code where ``even`` is 1.
+
+        y = clip(zero_point + requantize_even(acc, bias, multiplier, shift, even), lo, hi)
+
+    Attributes:
+        format: Output format, such as ``s8`` or ``u4``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        lo: Smallest output code.
+        hi: Largest output code.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    lo: int
+    hi: int
+
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift", "even")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
+            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        codes = arithmetic.requantize_even(acc, *constants) + self.zero_point
+        return np.clip(codes, self.lo, self.hi).astype(np.int32)
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True, slots=True)
 class RequantizeTwice(Output):
     """Scale with TFLite's two roundings, add the zero point, saturate.
 

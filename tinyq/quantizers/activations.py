@@ -38,6 +38,7 @@ class Encoding:
         bound: Largest code, where it is less than that of the format.
         levels: Codes in use, ascending, where they are not all at the same distance.
         borders: Where each level but the first begins, in parts of the scale.
+        floor: Smallest code, where it is more than that of the format.
     """
 
     format: Format
@@ -46,11 +47,17 @@ class Encoding:
     bound: int | None = None
     levels: tuple[int, ...] = ()
     borders: tuple[float, ...] = ()
+    floor: int | None = None
 
     @property
     def highest(self) -> int:
         """Largest code."""
         return self.format.hi if self.bound is None else self.bound
+
+    @property
+    def lowest(self) -> int:
+        """Smallest code."""
+        return self.format.lo if self.floor is None else self.floor
 
     def centered(self, values: Any) -> Any:
         """Codes minus the zero point, float32 integers, of values that lie on the grid."""
@@ -66,7 +73,7 @@ class Encoding:
         if self.levels:
             return self._stepped(values / self.scale)
         codes = round_half_up(values / self.scale) + self.zero_point
-        return ops.clip(codes, self.format.lo, self.highest)
+        return ops.clip(codes, self.lowest, self.highest)
 
     def _stepped(self, positions: Any) -> Any:
         codes = ops.ones_like(positions) * self.levels[0]
@@ -85,9 +92,11 @@ class ActivationQuantizer(keras.layers.Layer):
 
     Attributes:
         format: Number format of the codes.
+        rounds_to_even: Whether a half goes to the even code in inference, else up.
     """
 
     format: Format
+    rounds_to_even: bool = False
 
     def __init__(self, format_name: str, **options: Any) -> None:
         super().__init__(**options)

@@ -11,6 +11,7 @@ from typing import Literal
 from tinyq.catalogue import Entry, load_catalogue
 from tinyq.errors import TinyqError
 from tinyq.quantizers.activation_presets import ACTIVATIONS, ActivationParts
+from tinyq.quantizers.fixed_point import read_fixed_point
 from tinyq.quantizers.weight_presets import WEIGHTS
 from tinyq.quantizers.weights import WeightParts
 
@@ -90,7 +91,7 @@ def find_method(name: str, role: Role) -> Method:
     """The method called ``name``.
 
     Args:
-        name: Key in ``METHODS``, or a name that a user registered.
+        name: Key in ``METHODS``, a name that a user registered, or that of a fixed-point grid.
         role: ``weights`` or ``activations``.
 
     Raises:
@@ -98,6 +99,9 @@ def find_method(name: str, role: Role) -> Method:
     """
     if (name, role) in OWN:
         return OWN[name, role]
+    fixed = _find_fixed_point(name, role)
+    if fixed is not None:
+        return fixed
     choices = names(role)
     if name in choices:
         return METHODS[name]
@@ -108,3 +112,15 @@ def find_method(name: str, role: Role) -> Method:
         remedy=f"{hint}load a method of your own first: `tinyq --methods FILE.py` or "
         f"tinyq.load_methods('FILE.py'); methods for {role}: {', '.join(choices)}",
     )
+
+
+def _find_fixed_point(name: str, role: Role) -> Method | None:
+    """The method of a fixed-point grid by its name, where the role can have it."""
+    grid = read_fixed_point(str(name))
+    if grid is None:
+        return None
+    if role == "weights":
+        return Method(name, grid.entry(), weights=grid.weights()) if grid.fits_weights else None
+    if not grid.fits_activations:
+        return None
+    return Method(name, grid.entry(), activations=grid.activations())

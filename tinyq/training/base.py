@@ -195,7 +195,7 @@ class FinishedLayer(QuantizedLayer):
         """Smallest and largest output code, int64; activations narrow the format's range."""
         encoding = self.encoding()
         zero_point = ops.cast(encoding.zero_point, "int64")
-        lo = ops.ones_like(zero_point) * encoding.format.lo
+        lo = ops.ones_like(zero_point) * encoding.lowest
         hi = ops.ones_like(zero_point) * encoding.highest
         if self.activation_name != "linear":
             lo = ops.maximum(lo, zero_point)
@@ -203,6 +203,20 @@ class FinishedLayer(QuantizedLayer):
             limit = ops.floor(_RELU6_LIMIT / wide(encoding.scale) + 0.5)
             hi = ops.minimum(hi, zero_point + ops.cast(limit, "int64"))
         return lo, hi
+
+    @property
+    def rounds_to_even(self) -> bool:
+        """Whether a half goes to the even code, else up.
+
+        Behind a BatchNorm no value lies between two codes but by chance, and the gain is rounded.
+        """
+        return self.output_quantizer.rounds_to_even and self.batch_norm is None
+
+    def requantize(self, acc: Any, gain: Any, offset: Any) -> Any:
+        """Codes before zero point and saturation, with the rounding of the output's quantizer."""
+        if self.rounds_to_even:
+            return integer.requantize_even(acc, *integer.fold_even(gain, offset))
+        return integer.requantize(acc, integer.fold_affine(gain, offset))
 
     def finish(self, acc: Any) -> Any:
         """Output values from integer accumulators, as the deployed code computes them."""
@@ -224,7 +238,7 @@ class FinishedLayer(QuantizedLayer):
             folded = integer.fold_steps(gain, offset, self.borders())
             levels = ops.convert_to_tensor(encoding.levels, "int64")
             return encoding.real(ops.take(levels, integer.count_steps(acc, *folded)))
-        codes = integer.requantize(acc, integer.fold_affine(gain, offset))
+        codes = self.requantize(acc, gain, offset)
         codes = codes + ops.cast(encoding.zero_point, "int64")
         lo, hi = self.clip_range()
         return encoding.real(ops.minimum(ops.maximum(codes, lo), hi))

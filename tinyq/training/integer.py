@@ -45,6 +45,21 @@ def requantize(acc: Any, folded: Affine) -> Any:
     return ops.right_shift((acc + folded.bias) * folded.multiplier + half, folded.shift)
 
 
+def requantize_even(acc: Any, folded: Affine, even: Any) -> Any:
+    """Like ``requantize``, but a half goes to the even code where ``even`` is 1.
+
+        y = s >> shift, less ``even`` where s is a multiple of 2**shift and that is odd
+        s = (acc + bias) * multiplier + 2**(shift - 1)
+
+    Twin: tinyq.arithmetic.requantize_even
+    """
+    half = ops.left_shift(ops.ones_like(folded.shift), folded.shift - 1)
+    scaled = (acc + folded.bias) * folded.multiplier + half
+    nearest = ops.right_shift(scaled, folded.shift)
+    tie = ops.cast(ops.left_shift(nearest, folded.shift) == scaled, "int64")
+    return nearest - ops.bitwise_and(ops.bitwise_and(nearest, tie), even)
+
+
 def compare(acc: Any, threshold: Any, flip: Any) -> Any:
     """Turn accumulators into signs.
 
@@ -106,6 +121,26 @@ def fold_affine(gain: Any, offset: Any) -> Affine:
     divisor = ops.where(multiplier == 0, ops.ones_like(multiplier), multiplier)
     bias = ops.floor(offset * scale / divisor + 0.5)
     return Affine(ops.cast(bias, "int64"), ops.cast(multiplier, "int64"), shift)
+
+
+def fold_even(gain: Any, offset: Any) -> tuple[Affine, Any]:
+    """Integers that stand for an affine map whose halves go to the even code; ``even``, int64.
+
+    Twin: tinyq.arithmetic.fold_even
+    """
+    folded = fold_affine(gain, offset)
+    multiplier = folded.multiplier
+    power = ops.logical_and(
+        multiplier > 0, ops.bitwise_and(multiplier, multiplier - 1) == ops.zeros_like(multiplier)
+    )
+    scale = ops.cast(ops.left_shift(ops.ones_like(folded.shift), folded.shift), "float64")
+    same = ops.logical_and(gain <= 0.5, ops.cast(multiplier, "float64") == gain * scale)
+    exact = ops.logical_and(power, same)
+    place = offset / ops.where(exact, gain, ops.ones_like(gain))
+    bias = ops.where(exact, ops.cast(ops.floor(place), "int64"), folded.bias)
+    whole = ops.cast(bias, "float64") == place
+    even = ops.cast(ops.logical_or(ops.logical_not(exact), whole), "int64")
+    return Affine(bias, multiplier, folded.shift), even
 
 
 def fold_threshold(gain: Any, offset: Any) -> tuple[Any, Any]:

@@ -14,6 +14,12 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError
+from tinyq.training.fixed_point_layers import (
+    find_input_grids,
+    is_fixed_point_layer,
+    read_fixed_point_layer,
+)
+from tinyq.training.origin import Origin
 
 # Forward functions of Larq's quantizers by their names in lower case, without underscores.
 _SIGNS = ("stesign", "approxsign", "swishsign")
@@ -30,7 +36,6 @@ _PLAIN_OPTIONS = (
     *("name", "filters", "units", "kernel_size", "strides", "padding", "data_format"),
     *("dilation_rate", "groups", "depth_multiplier", "use_bias", "activation"),
 )
-_FIXED_POINT_PACKAGES = {"qkeras": "QKeras", "hgq": "HGQ2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Unquantized:
     Attributes:
         model: Functional or Sequential float model.
         rules: Methods by layer name, as a recipe's ``layers`` has them.
-        takes_signs: Whether a layer reads signs, so that the float model computes other values.
+        takes_signs: Whether a layer reads signs or a fixed-point grid, so that the float model
+            computes other values.
     """
 
     model: keras.Model
@@ -48,23 +54,15 @@ class Unquantized:
     takes_signs: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """The float layer that a quantized one stands for, its weights, and its methods."""
-
-    layer: keras.Layer
-    weights: list[np.ndarray]
-    rule: Mapping[str, str]
-
-
 def unquantize(model: keras.Model) -> Unquantized:
-    """A float model with the weights of layers that Keras or Larq quantized.
+    """A float model with the weights of layers that Keras, Larq or QKeras quantized.
 
     Keras keeps codes and scales and finds the range of activations anew in every batch; a device
     needs fixed ranges. With 8 bits, and with 4 bits and one scale per channel, the codes come out
     the same when the float model is quantized again, as the largest is 127 or 7 in each channel.
     4-bit codes with a scale and a zero point per block are kept with 8 bits. Layers of Larq's kind
-    keep their float weights and get the methods with the same signs.
+    keep their float weights and get the methods with the same signs. Layers of QKeras get the
+    values of their grids as weights and the method of that grid, and so do their activations.
 
     Args:
         model: Functional or Sequential model; it is left as it is.
@@ -78,6 +76,8 @@ def unquantize(model: keras.Model) -> Unquantized:
     origins = {
         layer.name: origin for layer in model.layers if (origin := _find_origin(layer)) is not None
     }
+    grids = {name: origin.grid for name, origin in origins.items() if origin.grid is not None}
+    read = find_input_grids(model, grids)
     if not origins:
         return Unquantized(model)
     twin = keras.models.clone_model(
@@ -87,21 +87,23 @@ def unquantize(model: keras.Model) -> Unquantized:
         if layer.weights:  # an input layer has another name in the clone
             known = origins.get(layer.name)
             twin.get_layer(layer.name).set_weights(known.weights if known else layer.get_weights())
-    rules = {name: origin.rule for name, origin in origins.items()}
-    takes_signs = any(rule.get("activations") == "bnn" for rule in rules.values())
+    rules = {name: dict(origin.rule) for name, origin in origins.items() if origin.rule}
+    for name, method in read.items():
+        rules.setdefault(name, {})["activations"] = method
+    takes_signs = bool(read) or any(rule.get("activations") == "bnn" for rule in rules.values())
     return Unquantized(twin, rules, takes_signs)
 
 
-def _clone(layer: Any, origin: _Origin | None) -> Any:
+def _clone(layer: Any, origin: Origin | None) -> Any:
     return origin.layer if origin else type(layer).from_config(layer.get_config())
 
 
-def _find_origin(layer: Any) -> _Origin | None:
-    package = type(layer).__module__.partition(".")[0]
-    if package in _FIXED_POINT_PACKAGES and type(layer).__name__ != "InputLayer":
-        tool = _FIXED_POINT_PACKAGES[package]
+def _find_origin(layer: Any) -> Origin | None:
+    if is_fixed_point_layer(layer):
+        return read_fixed_point_layer(layer)
+    if type(layer).__module__.partition(".")[0] == "hgq" and type(layer).__name__ != "InputLayer":
         raise ModelError(
-            f"{type(layer).__name__} is a layer of {tool}, whose fixed-point formats are not read",
+            f"{type(layer).__name__} is a layer of HGQ2, whose formats per weight are not read",
             where=layer.name,
             remedy="give a float model, or train one that tinyq.quantize made",
         )
@@ -120,24 +122,24 @@ def _find_origin(layer: Any) -> _Origin | None:
     return None
 
 
-def _float_dense(layer: Any, kernel: np.ndarray, method: str) -> _Origin:
+def _float_dense(layer: Any, kernel: np.ndarray, method: str) -> Origin:
     config = layer.get_config()
     config["dtype"] = "float32"
     config.pop("quantization_config", None)
     weights = [np.asarray(kernel, np.float32)]
     if layer.use_bias:
         weights.append(_numbers(layer.bias))
-    return _Origin(type(layer).from_config(config), weights, {"weights": method})
+    return Origin(type(layer).from_config(config), weights, {"weights": method})
 
 
-def _read_keras_int8(layer: Any) -> _Origin:
+def _read_keras_int8(layer: Any) -> Origin:
     """W = code / scale, one scale per channel."""
     _refuse_lora(layer)
     codes = _numbers(layer._kernel).astype(np.float64)
     return _float_dense(layer, codes / _numbers(layer.kernel_scale), "int8")
 
 
-def _read_keras_int4(layer: Any) -> _Origin:
+def _read_keras_int4(layer: Any) -> Origin:
     """W = code / scale, or (code - zero) * scale with a scale and a zero per block of inputs."""
     _refuse_lora(layer)
     packed = layer._kernel
@@ -152,7 +154,7 @@ def _read_keras_int4(layer: Any) -> _Origin:
     return _float_dense(layer, (codes - zero[block]) * scale[block], "int8")
 
 
-_KERAS_MODES: Mapping[tuple[str, str], Callable[[Any], _Origin]] = MappingProxyType(
+_KERAS_MODES: Mapping[tuple[str, str], Callable[[Any], Origin]] = MappingProxyType(
     {("Dense", "int8"): _read_keras_int8, ("Dense", "int4"): _read_keras_int4}
 )
 
@@ -166,7 +168,7 @@ def _refuse_lora(layer: Any) -> None:
         )
 
 
-def _read_sign_layer(layer: Any) -> _Origin:
+def _read_sign_layer(layer: Any) -> Origin:
     """A layer of Larq's kind: signs of the input, of the weights, or of both."""
     config = layer.get_config()
     quantizers = {"activations": config.get("input_quantizer")}
@@ -182,7 +184,7 @@ def _read_sign_layer(layer: Any) -> _Origin:
         )
     plain = {name: config[name] for name in _PLAIN_OPTIONS if name in config}
     kind = _SIGN_LAYERS[type(layer).__name__]
-    return _Origin(kind(**plain), layer.get_weights(), rule)
+    return Origin(kind(**plain), layer.get_weights(), rule)
 
 
 def _sign_method(layer: Any, role: str, spec: Any) -> str:
