@@ -25,8 +25,8 @@ from tinyq.ops.output import (
     Output,
     Raw,
     Requantize,
-    RequantizeEven,
     RequantizeTwice,
+    RoundEven,
     Steps,
     Threshold,
 )
@@ -268,7 +268,7 @@ def _draw_threshold(drawing: Drawing, reach: Codes) -> dict[str, Codes]:
     return {"threshold": threshold, "flip": rng.integers(0, 2, size=channels)}
 
 
-def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RequantizeEven:
+def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundEven:
     bounds = find_format(number_format)
     lo, hi = bounds.lo, bounds.hi
     zero_point = _draw_zero_point(drawing.rng, number_format)
@@ -277,7 +277,7 @@ def _draw_requantize(drawing: Drawing, number_format: str) -> Requantize | Requa
     if drawing.chance(0.2):  # an upper clip as of ReLU6
         hi = drawing.integer(lo, hi)
     even = number_format in ("s8", "u4") and drawing.chance(0.1)
-    kind = RequantizeEven if even else Requantize
+    kind = RoundEven if even else Requantize
     return kind(number_format, 0.25, zero_point, lo, hi)
 
 
@@ -318,7 +318,7 @@ def _stage_constants(drawing: Drawing, stage: Output, reach: Codes) -> list[str]
     elif isinstance(stage, RequantizeTwice):
         values = draw_twice_scaling(drawing, reach, stage.hi - stage.lo + 1)
     else:
-        assert isinstance(stage, Requantize | RequantizeEven)
+        assert isinstance(stage, Requantize | RoundEven)
         values = _draw_scaling(drawing, reach, stage.hi - stage.lo + 1)
         values["even"] = drawing.rng.integers(0, 2, size=len(reach))
     return [drawing.constant(name, values[name], "s32") for name in stage.names]

@@ -19,9 +19,9 @@ from tinyq.ops.output import (
     Output,
     Raw,
     Requantize,
-    RequantizeEven,
     RequantizeTwice,
     RequantizeWide,
+    RoundEven,
     Steps,
     Threshold,
 )
@@ -82,7 +82,7 @@ class Draw:
     def stage(self, stage: Stage) -> Output:
         scaling = {
             "requantize": Requantize,
-            "requantizeeven": RequantizeEven,
+            "roundeven": RoundEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
         }
@@ -129,7 +129,7 @@ class Draw:
         multiplier = np.where(self.rng.random(channels) < 0.1, -(2**31), multiplier)
         shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))
         shift = np.where(self.rng.random(channels) < 0.1, self.integer(1, 62), shift)
-        if isinstance(output, RequantizeEven):  # powers of two, so that halves occur
+        if isinstance(output, RoundEven):  # powers of two, so that halves occur
             multiplier = np.where(self.rng.random(channels) < 0.7, 2**20, multiplier)
             shift = np.where(multiplier == 2**20, self.integer(21, 23), shift)
             return [bias, multiplier, shift, self.rng.integers(0, 2, channels)]

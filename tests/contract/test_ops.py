@@ -193,7 +193,7 @@ def finish(stage: Output, acc: int, *constants: int) -> int:
             (acc + bias + high * 2**32) * (upper * 2**32 + lower % 2**32), 2 ** (shift + 32)
         )
         return min(max(floor(real + HALF) + stage.zero_point, stage.lo), stage.hi)
-    if kind == "RequantizeEven":
+    if kind == "RoundEven":
         bias, multiplier, shift, even = constants
         real = Fraction((acc + bias) * multiplier, 2**shift)
         # Python rounds a half to even.

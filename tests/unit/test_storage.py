@@ -120,12 +120,13 @@ def test_the_digest_does_not_depend_on_the_process():
 def change_one(tensor) -> np.ndarray:
     """The codes with another one of the format, a near one, in the first place."""
     entry, codes = tensor.type.format, tensor.codes.copy()
-    first = codes.reshape(-1)[0]
+    first = int(codes.reshape(-1)[0])
     for distance in range(1, 256):
         for code in (first + distance, first - distance):
-            codes.reshape(-1)[0] = code
-            if entry.contains(codes):
-                return codes
+            if entry.lo <= code <= entry.hi:
+                codes.reshape(-1)[0] = code
+                if entry.contains(codes):
+                    return codes
     raise AssertionError(f"{entry.name} has one code")
 
 

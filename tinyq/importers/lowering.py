@@ -15,7 +15,7 @@ from tinyq import arithmetic
 from tinyq.errors import ModelError, TinyqError
 from tinyq.formats import Format, find_format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
-from tinyq.ops.output import Output, Requantize, RequantizeEven, Steps, Threshold
+from tinyq.ops.output import Output, Requantize, RoundEven, Steps, Threshold
 from tinyq.ops.reshape import Reshape
 from tinyq.quantizers import Encoding
 from tinyq.training.tracing import Step
@@ -201,8 +201,8 @@ def _scaling(layer: Any, gain: Any, offset: Any) -> tuple[Any, ...]:
     return folded.bias, folded.multiplier, folded.shift
 
 
-def _requantize(layer: Any, encoding: Encoding) -> Requantize | RequantizeEven:
+def _requantize(layer: Any, encoding: Encoding) -> Requantize | RoundEven:
     scale, zero_point = _meaning(encoding)
     lo, hi = (int(ops.convert_to_numpy(bound)) for bound in layer.clip_range())
-    stage = RequantizeEven if layer.rounds_to_even else Requantize
+    stage = RoundEven if layer.rounds_to_even else Requantize
     return stage(encoding.format.name, scale, zero_point, lo, hi)

@@ -101,7 +101,7 @@ class Requantize(Output):
 
 
 @dataclass(frozen=True, slots=True)
-class RequantizeEven(Output):
+class RoundEven(Output):
     """Like ``Requantize``, but a half goes to the even code where ``even`` is 1.
 
         y = clip(zero_point + requantize_even(acc, bias, multiplier, shift, even), lo, hi)
