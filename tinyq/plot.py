@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.floating]
-_COLORS = ("#1f6f8b", "#c0563f", "#5a7d3a", "#7d5a9c", "#b8860b", "#444444")
+_COLORS = ("#1f6f8b", "#c0563f", "#5a7d3a", "#7d5a9c", "#b8860b", "#444444", "#c23b8f")
 _WIDTH, _HEIGHT, _MARGIN = 480, 320, 40
 _PARTS = (
     *("#1f6f8b", "#5aa9c2", "#c0563f", "#5a7d3a", "#7d5a9c", "#c99a2e", "#3f4f8f", "#a3b18a"),
@@ -269,9 +269,9 @@ def _apart(one: tuple[float, float, float], other: tuple[float, float, float]) -
 
 def _legend(groups: Sequence[str]) -> list[str]:
     return [
-        f'<circle cx="{_EDGE + 135 * number}" cy="{_TALL - 18}" r="4" '
+        f'<circle cx="{_EDGE + 118 * number}" cy="{_TALL - 18}" r="4" '
         f'fill="{_COLORS[number % len(_COLORS)]}"/>'
-        f'<text x="{_EDGE + 135 * number + 9}" y="{_TALL - 14}">{escape(group)}</text>'
+        f'<text x="{_EDGE + 118 * number + 9}" y="{_TALL - 14}">{escape(group)}</text>'
         for number, group in enumerate(groups)
     ]
 
