@@ -18,8 +18,14 @@ PAPERS: Mapping[str, tuple[Pair, ...]] = {
     "qnn": (("qnn1", "qnn2"), ("qnn4", "qnn4")),
     "bcgd": (("bcgd1", "bcgd4"), ("bcgd2", "bcgd4"), ("bcgd4", "bcgd8")),
     "bi_realnet": (("bi_realnet", "bi_realnet_cubic"),),
+    "miyashita": (
+        ("miyashita4", "int8"),
+        ("miyashita4", "miyashita2"),
+        ("miyashita4", "miyashita3"),
+    ),
+    "lognet": (("lognet4", "int8"), ("lognet4", "lognet3")),
     "hwgq": tuple(
-        ("hwgq", name) for name in ("hwgq2", "hwgq3", "hwgq4", "hwgq2_relu", "hwgq2_log")
+        ("hwgq", f"hwgq{kind}") for kind in ("2", "3", "4", "2_relu", "2_log", "2_lloyd", "3_lloyd")
     ),
     "fgq": (("fgq", "int8"), ("fgq", "uint4")),
     "tang2017": (("tang2017", "hwgq2"), ("tang2017", "int8")),

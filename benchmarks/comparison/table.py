@@ -30,7 +30,8 @@ COLUMNS = (
 )
 Row = Mapping[str, Any]
 SHOWN_POINTS = 6.0
-"""Points of accuracy below the float model that the plots show."""
+FAILED_POINTS = 20.0
+"""Points of accuracy below the float model that the plots show, and that no method should lose."""
 
 
 def write_report(run: Mapping[str, Any], folder: Path) -> None:
@@ -71,6 +72,8 @@ def limit(row: Row) -> tuple[str, float] | None:
 
 def _remark(row: Row, floats: Mapping[int, Row]) -> str:
     found, expected = loss(row, floats), limit(row)
+    if found is not None and found > FAILED_POINTS:
+        return "did not learn by this budget"
     if found is None or expected is None or found <= expected[1]:
         return ""
     kind, bound = expected
