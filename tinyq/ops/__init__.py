@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
 from tinyq.graph import Op
-from tinyq.ops.output import Accumulating, Output
+from tinyq.ops.output import Accumulating, Output, Scaled
 
 
 def _modules() -> Iterator[ModuleType]:
@@ -26,7 +26,7 @@ def _classes(base: type) -> Iterator[type]:
             if (
                 inspect.isclass(member)
                 and issubclass(member, base)
-                and member not in (base, Accumulating)
+                and member not in (base, Accumulating, Scaled)
                 and member.__module__ == module.__name__
             ):
                 yield member

@@ -61,10 +61,10 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Requantize(Output):
-    """Multiply, shift, add the zero point, saturate.
+class Scaled(Output):
+    """Scale to codes of a format, add the zero point, saturate; what the stages below share.
 
-        y = clip(zero_point + requantize(acc, bias, multiplier, shift), lo, hi)
+        y = clip(zero_point + scaled(acc), lo, hi)
 
     Attributes:
         format: Output format, such as ``s8`` or ``u4``.
@@ -80,8 +80,6 @@ class Requantize(Output):
     lo: int
     hi: int
 
-    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift")
-
     def type(self, shape: Shape) -> TensorType:
         """Type of the output."""
         output_format = find_format(self.format)
@@ -91,9 +89,12 @@ class Requantize(Output):
 
     def finish(self, acc: Codes, *constants: Codes) -> Codes:
         """Codes from accumulators."""
-        bias, multiplier, shift = constants
-        codes = arithmetic.requantize(acc, bias, multiplier, shift) + self.zero_point
-        return np.clip(codes, self.lo, self.hi).astype(np.int32)
+        codes = self.scaled(acc, *constants) + self.zero_point
+        return np.asarray(np.clip(codes, self.lo, self.hi), np.int32)
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        raise NotImplementedError
 
     def geometry(self) -> dict[str, int]:
         """Integers that the stage's C code needs."""
@@ -101,106 +102,58 @@ class Requantize(Output):
 
 
 @dataclass(frozen=True, slots=True)
-class RoundEven(Output):
-    """Like ``Requantize``, but a half goes to the even code where ``even`` is 1.
+class Requantize(Scaled):
+    """Multiply, shift, add the zero point, saturate.
 
-        y = clip(zero_point + requantize_even(acc, bias, multiplier, shift, even), lo, hi)
-
-    Attributes:
-        format: Output format, such as ``s8`` or ``u4``.
-        scale: Real value of one output step.
-        zero_point: Output code of real 0.
-        lo: Smallest output code.
-        hi: Largest output code.
+    y = clip(zero_point + requantize(acc, bias, multiplier, shift), lo, hi)
     """
 
-    format: str
-    scale: float
-    zero_point: int
-    lo: int
-    hi: int
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift")
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        bias, multiplier, shift = constants
+        return arithmetic.requantize(acc, bias, multiplier, shift)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEven(Scaled):
+    """Like ``Requantize``, but a half goes to the even code where ``even`` is 1.
+
+    y = clip(zero_point + requantize_even(acc, bias, multiplier, shift, even), lo, hi)
+    """
 
     names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift", "even")
 
-    def type(self, shape: Shape) -> TensorType:
-        """Type of the output."""
-        output_format = find_format(self.format)
-        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
-            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
-        return TensorType(shape, output_format, self.scale, self.zero_point)
-
-    def finish(self, acc: Codes, *constants: Codes) -> Codes:
-        """Codes from accumulators."""
-        codes = arithmetic.requantize_even(acc, *constants) + self.zero_point
-        return np.clip(codes, self.lo, self.hi).astype(np.int32)
-
-    def geometry(self) -> dict[str, int]:
-        """Integers that the stage's C code needs."""
-        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        return arithmetic.requantize_even(acc, *constants)
 
 
 @dataclass(frozen=True, slots=True)
-class RequantizeTwice(Output):
+class RequantizeTwice(Scaled):
     """Scale with TFLite's two roundings, add the zero point, saturate.
 
         y = clip(zero_point + scale_twice(acc + bias, multiplier, exponent), lo, hi)
 
-    Attributes:
-        format: Output format, such as ``s8``.
-        scale: Real value of one output step.
-        zero_point: Output code of real 0.
-        lo: Smallest output code.
-        hi: Largest output code.
-
     Twin: tq_requantize_twice in templates/runtime/tq_twice.h.
     """
 
-    format: str
-    scale: float
-    zero_point: int
-    lo: int
-    hi: int
-
     names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "exponent")
 
-    def type(self, shape: Shape) -> TensorType:
-        """Type of the output."""
-        output_format = find_format(self.format)
-        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
-            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
-        return TensorType(shape, output_format, self.scale, self.zero_point)
-
-    def finish(self, acc: Codes, *constants: Codes) -> Codes:
-        """Codes from accumulators."""
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
         bias, multiplier, exponent = constants
-        scaled = fixed_point.scale_twice(acc.astype(np.int64) + bias, multiplier, exponent)
-        return np.clip(scaled + self.zero_point, self.lo, self.hi).astype(np.int32)
-
-    def geometry(self) -> dict[str, int]:
-        """Integers that the stage's C code needs."""
-        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+        return fixed_point.scale_twice(acc.astype(np.int64) + bias, multiplier, exponent)
 
 
 @dataclass(frozen=True, slots=True)
-class RequantizeWide(Output):
+class RequantizeWide(Scaled):
     """Like ``Requantize`` for accumulators that leave int32, with a mantissa of 63 bits.
 
-        a = acc + bias + bias_high * 2**32
-        y = clip(zero_point + requantize_wide(a, multiplier, multiplier_low, shift), lo, hi)
-
-    Attributes:
-        format: Output format, such as ``s16``.
-        scale: Real value of one output step.
-        zero_point: Output code of real 0.
-        lo: Smallest output code.
-        hi: Largest output code.
+    a = acc + bias + bias_high * 2**32
+    y = clip(zero_point + requantize_wide(a, multiplier, multiplier_low, shift), lo, hi)
     """
-
-    format: str
-    scale: float
-    zero_point: int
-    lo: int
-    hi: int
 
     names: ClassVar[tuple[str, ...]] = (
         "bias",
@@ -211,29 +164,17 @@ class RequantizeWide(Output):
     )
     accumulator: ClassVar[str] = "int64_t"
 
-    def type(self, shape: Shape) -> TensorType:
-        """Type of the output."""
-        output_format = find_format(self.format)
-        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
-            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
-        return TensorType(shape, output_format, self.scale, self.zero_point)
-
     def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
         """Accumulators as int64, below 2**45 so that a bias of that size keeps them in 47 bits."""
         if acc.size and np.abs(acc).max() >= WIDE_LIMIT:
             raise ModelError(f"an accumulator of {what} leaves 46 bits")
         return acc.astype(np.int64)
 
-    def finish(self, acc: Codes, *constants: Codes) -> Codes:
-        """Codes from accumulators."""
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
         bias, high, multiplier, low, shift = constants
         total = acc.astype(np.int64) + bias + (high.astype(np.int64) << 32)
-        codes = arithmetic.requantize_wide(total, multiplier, low, shift) + self.zero_point
-        return np.clip(codes, self.lo, self.hi).astype(np.int32)
-
-    def geometry(self) -> dict[str, int]:
-        """Integers that the stage's C code needs."""
-        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+        return arithmetic.requantize_wide(total, multiplier, low, shift)
 
 
 @dataclass(frozen=True, slots=True)
