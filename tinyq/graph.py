@@ -6,6 +6,7 @@ the codes mean (``real = scale * (code - zero_point)``) and are never used to co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -44,6 +45,11 @@ class TensorType:
     def units(self) -> int:
         """Elements of the C array that holds one packed tensor."""
         return self.format.tensor_bytes(self.shape) // self.format.unit_bytes
+
+    @property
+    def rows(self) -> int:
+        """Rows along the innermost axis."""
+        return math.prod(self.shape[:-1])
 
     def __str__(self) -> str:
         return f"{self.format.name}[{','.join(map(str, self.shape))}]"

@@ -47,7 +47,7 @@ class Concatenate(Op):
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
         return {
-            "rows": int(np.prod(types[0].shape[:-1], dtype=np.int64)),
+            "rows": types[0].rows,
             "first_channels": types[0].shape[-1],
             "second_channels": types[1].shape[-1],
         }

@@ -56,7 +56,7 @@ class Dense(Accumulating):
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
         return {
-            "rows": int(np.prod(types[0].shape[:-1], dtype=np.int64)),
+            "rows": types[0].rows,
             "in_channels": types[0].shape[-1],
             "out_channels": types[1].shape[0],
             "x_zero": self.x_zero,

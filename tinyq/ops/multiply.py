@@ -56,10 +56,10 @@ class Multiply(Accumulating):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        shape = types[0].shape
+        x = types[0]
         return {
-            "rows": int(np.prod(shape[:-1], dtype=np.int64)),
-            "channels": shape[-1],
+            "rows": x.rows,
+            "channels": x.shape[-1],
             "x_zero": self.x_zero,
             "y_zero": self.y_zero,
             **self.output.geometry(),

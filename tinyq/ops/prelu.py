@@ -84,10 +84,10 @@ class Prelu(Op):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        shape = types[0].shape
+        x = types[0]
         return {
-            "rows": int(np.prod(shape[:-1], dtype=np.int64)),
-            "channels": shape[-1],
+            "rows": x.rows,
+            "channels": x.shape[-1],
             "positive_multiplier": self.positive_multiplier,
             "positive_shift": self.positive_shift,
             "negative_multiplier": self.negative_multiplier,

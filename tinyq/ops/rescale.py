@@ -50,10 +50,10 @@ class Rescale(Accumulating):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        shape = types[0].shape
+        x = types[0]
         return {
-            "rows": int(np.prod(shape[:-1], dtype=np.int64)),
-            "channels": shape[-1],
+            "rows": x.rows,
+            "channels": x.shape[-1],
             "x_zero": self.x_zero,
             "x_factor": 1 << self.left_shift,
             **self.output.geometry(),

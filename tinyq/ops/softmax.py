@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from tinyq import arithmetic
 from tinyq.errors import ModelError
 from tinyq.formats import Codes, find_format
@@ -40,8 +38,8 @@ class Softmax(Op):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        shape = types[0].shape
+        x = types[0]
         return {
-            "rows": int(np.prod(shape[:-1], dtype=np.int64)),
-            "channels": shape[-1],
+            "rows": x.rows,
+            "channels": x.shape[-1],
         }

@@ -76,7 +76,7 @@ class Svdf(Accumulating):
         """Integers that the kernel's call needs."""
         filters, inputs = types[1].shape
         return {
-            "rows": int(np.prod(types[0].shape[:-1], dtype=np.int64)),
+            "rows": types[0].rows,
             "in_channels": inputs,
             "units": filters // self.rank,
             "rank": self.rank,

@@ -75,10 +75,10 @@ class TfliteLogSoftmax(Op):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        shape = types[0].shape
+        x = types[0]
         return {
-            "rows": int(np.prod(shape[:-1], dtype=np.int64)),
-            "channels": shape[-1],
+            "rows": x.rows,
+            "channels": x.shape[-1],
             "multiplier": self.multiplier,
             "exponent": self.exponent,
             "reverse_multiplier": self.reverse_multiplier,
