@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import by_channel, order_places
 from tinyq.codegen.layouts.scaling import (
     Int64s,
-    by_channel,
     fold_from_lowest,
     grow_weights,
     refuse_from_lowest,
@@ -58,16 +58,6 @@ def arrange(facts: Facts) -> Arrangement:
     stream = np.concatenate([first, places, last], axis=1).reshape(-1)
     comment = "two channels: biases, weights as bytes, multipliers"
     return Arrangement((Table("weights", stream, comment),), MappingProxyType(dict(numbers)))
-
-
-def order_places(weights: Int64s, order: tuple[int, ...]) -> Int64s:
-    """Weights (channels, [rows,] ...) with rows of whole groups in an order: (channels, places)."""
-    rows = weights.shape[1] if weights.ndim == 4 else 1
-    lines = weights.reshape(len(weights), rows, -1)
-    padded = np.pad(lines, ((0, 0), (0, 0), (0, -lines.shape[2] % len(order))))
-    groups = padded.reshape(len(weights), -1, len(order))
-    ordered: Int64s = groups[:, :, list(order)].reshape(len(weights), -1)
-    return ordered
 
 
 def pair_bytes(weights: Int64s) -> npt.NDArray[np.uint32]:

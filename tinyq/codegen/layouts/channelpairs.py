@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import by_channel
 from tinyq.codegen.layouts.scaling import (
-    by_channel,
     fold_rows,
     grow_weights,
     refuse_any_scaling,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import by_channel
 from tinyq.codegen.layouts.scaling import (
-    by_channel,
     fold_from_lowest,
     fold_rows,
     grow_weights,

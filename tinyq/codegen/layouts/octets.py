@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
-from tinyq.codegen.layouts.scaling import Int64s, to_words
+from tinyq.codegen.layouts.order import taps_by_channel
+from tinyq.codegen.layouts.scaling import to_words
 from tinyq.codegen.layouts.triples import fold_stage, refuse_finish
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ def refuse(facts: Facts) -> str:
     weights = facts.operands[-1]
     if weights is None or "bias" not in facts.tables:
         return "the constants are no constants"
-    return refuse_finish(facts, _by_channel(weights))
+    return refuse_finish(facts, taps_by_channel(weights))
 
 
 def arrange(facts: Facts) -> Arrangement:
     """One stream of words."""
     weights = facts.operands[-1]
     assert weights is not None
-    flat = _by_channel(weights)
+    flat = taps_by_channel(weights)
     stage = fold_stage(facts, flat.sum(1))
     more = -len(flat) % _LANES
     taps = np.pad(flat << stage.power, ((0, more), (0, 0))).astype(np.int8)
@@ -52,8 +53,3 @@ def _split(values: np.ndarray) -> np.ndarray:
     """Words of eight channels in a row each, even channels first."""
     words = np.pad(to_words(values), (0, -len(values) % _LANES)).reshape(-1, _LANES)
     return np.concatenate([words[:, 0::2], words[:, 1::2]], axis=1)
-
-
-def _by_channel(weights: np.ndarray) -> Int64s:
-    flat: Int64s = weights.reshape(-1, weights.shape[-1]).T.astype(np.int64)
-    return flat

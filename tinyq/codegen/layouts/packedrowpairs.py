@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
-from tinyq.codegen.layouts.rowpairs import by_channel, fold, refuse
+from tinyq.codegen.layouts.order import taps_by_channel
+from tinyq.codegen.layouts.rowpairs import fold, refuse
 from tinyq.codegen.layouts.scaling import to_words
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def arrange(facts: Facts) -> Arrangement:
     """One stream of words; ``power``: log2 of what weights in RAM are multiplied by."""
     weights = facts.operands[-1]
     assert weights is not None
-    flat = by_channel(weights)
+    flat = taps_by_channel(weights)
     scaling, addends, last = fold(facts, flat)
     twice = [addends, scaling.bias, last] if scaling.numbers["twice"] else [scaling.bias]
     tail = to_words(np.stack([scaling.multiplier, *twice], axis=1))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import by_channel, order_places
 from tinyq.codegen.layouts.scaling import (
     Int64s,
     Scaling,
@@ -43,7 +44,7 @@ def refuse(facts: Facts) -> str:
         return "the number of output channels is odd"
     if "bias" not in facts.tables:
         return "the output stage has no bias"
-    reach = sum_reach(facts, _by_channel(weights))
+    reach = sum_reach(facts, by_channel(weights))
     if facts.stage == "requantizetwice":
         return refuse_scaling_twice(facts, reach)
     return refuse_scaling(facts, reach)
@@ -53,7 +54,7 @@ def arrange(facts: Facts) -> Arrangement:
     """One stream of words."""
     weights = facts.operands[-1]
     assert weights is not None
-    scaling, tail = _fold(facts, _by_channel(weights).sum(1))
+    scaling, tail = _fold(facts, by_channel(weights).sum(1))
     odd = (0, len(weights) % 2)
     even = np.pad(weights.astype(np.int64), (odd, *[(0, 0)] * (weights.ndim - 1)))
     ordered = order_panel(facts, even) << scaling.power
@@ -77,15 +78,4 @@ def _fold(facts: Facts, sums: Int64s) -> tuple[Scaling, Int64s]:
 
 def order_panel(facts: Facts, weights: Int64s) -> Int64s:
     """Weights (channels, [rows,] ...) in the order of the panel, (channels, places)."""
-    order = _ORDERS[facts.inputs[0].format.bits]
-    rows = weights.shape[1] if weights.ndim == 4 else 1
-    lines = weights.reshape(len(weights), rows, -1)
-    padded = np.pad(lines, ((0, 0), (0, 0), (0, -lines.shape[2] % len(order))))
-    groups = padded.reshape(len(weights), -1, len(order))
-    ordered: Int64s = groups[:, :, list(order)].reshape(len(weights), -1)
-    return ordered
-
-
-def _by_channel(weights: np.ndarray) -> Int64s:
-    flat: Int64s = weights.reshape(len(weights), -1).astype(np.int64)
-    return flat
+    return order_places(weights, _ORDERS[facts.inputs[0].format.bits])

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
-from tinyq.codegen.layouts.bytepairs import order_places, pair_bytes
+from tinyq.codegen.layouts.bytepairs import pair_bytes
+from tinyq.codegen.layouts.order import by_channel, order_places
 from tinyq.codegen.layouts.scaling import (
-    by_channel,
     fold_stage,
     grow_weights,
     refuse_any_scaling,

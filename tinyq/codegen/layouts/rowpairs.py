@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import taps_by_channel
 from tinyq.codegen.layouts.scaling import (
     Int64s,
     Scaling,
@@ -32,7 +33,7 @@ def refuse(facts: Facts) -> str:
     weights = facts.operands[-1]
     if weights is None or "bias" not in facts.tables:
         return "the constants are no constants"
-    reach = sum_reach(facts, by_channel(weights))
+    reach = sum_reach(facts, taps_by_channel(weights))
     if facts.stage == "requantizetwice":
         return refuse_scaling_twice(facts, reach)
     return refuse_scaling(facts, reach)
@@ -42,7 +43,7 @@ def arrange(facts: Facts) -> Arrangement:
     """Ten words for each channel."""
     weights = facts.operands[-1]
     assert weights is not None
-    flat = by_channel(weights)
+    flat = taps_by_channel(weights)
     scaling, addends, last = fold(facts, flat)
     taps = flat.reshape(-1, 3, 3) << scaling.power
     upper, lower = pair_words(taps[:, 0], taps[:, 1]), pair_words(taps[:, 1], taps[:, 2])
@@ -59,9 +60,3 @@ def fold(facts: Facts, flat: Int64s) -> tuple[Scaling, Int64s, Int64s]:
         return fold_scaling_twice(facts, flat.sum(1))
     scaling = fold_scaling(facts, flat.sum(1))
     return scaling, np.full(len(flat), scaling.numbers["addend"]), scaling.bias
-
-
-def by_channel(weights: np.ndarray) -> Int64s:
-    """Weights as (channels, taps)."""
-    flat: Int64s = weights.reshape(-1, weights.shape[-1]).T.astype(np.int64)
-    return flat

@@ -215,12 +215,6 @@ def fold_rows(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, 
     return bias, np.zeros((len(sums), 0), np.int64), {"clip": _RAW, "power": 0}
 
 
-def by_channel(weights: np.ndarray) -> Int64s:
-    """Weights (channels, ...) as one row per channel."""
-    flat: Int64s = weights.reshape(len(weights), -1).astype(np.int64)
-    return flat
-
-
 def refuse_stage(facts: Facts) -> str:
     """Why the output stage is none that rounds once to at most 8 bits."""
     if facts.stage != "requantize":

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import taps_by_channel
 from tinyq.codegen.layouts.scaling import (
     Fold,
-    Int64s,
     fold_stage,
     grow_weights,
     refuse_any_scaling,
@@ -53,9 +53,3 @@ def arrange_taps(facts: Facts, fold: Fold) -> Arrangement:
     stream = to_words(np.concatenate([bias[:, None], tail, flat], axis=1)).reshape(-1)
     table = Table("weights", stream, "a channel: bias, multiplier, nine weights")
     return Arrangement((table,), MappingProxyType(dict(numbers)))
-
-
-def taps_by_channel(weights: np.ndarray) -> Int64s:
-    """Weights (rows, columns, channels) as one row per channel."""
-    flat: Int64s = weights.reshape(-1, weights.shape[-1]).T.astype(np.int64)
-    return flat

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinyq.codegen.layouts import Arrangement
+from tinyq.codegen.layouts.order import taps_by_channel
 from tinyq.codegen.layouts.scaling import fold_from_lowest, refuse_from_lowest, sum_reach
-from tinyq.codegen.layouts.taps import arrange_taps, taps_by_channel
+from tinyq.codegen.layouts.taps import arrange_taps
 
 if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinyq.codegen.layouts import Arrangement, Table
+from tinyq.codegen.layouts.order import by_channel
 from tinyq.codegen.layouts.scaling import (
     Fold,
     Int64s,
-    by_channel,
     fold_stage,
     refuse_any_scaling,
     sum_reach,
