@@ -11,20 +11,17 @@ import pytest
 import tinyq
 from tests.contract.test_layers import IMAGE, sloped
 from tests.contract.test_methods import CHUNKS, SHAPE, chunk, quantized_chain
-from tests.emulator.test_random_graphs import WORD, Case, join_sources
 from tests.harness import compile_models, pack_rows
+from tests.many_graphs import Case, ask_device
 from tests.small_models import functional, scramble
 from tinyq.boards import find_board
-from tinyq.build import BuildOptions, build
 from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.graph import Graph
 from tinyq.importers.keras import import_keras
 from tinyq.plan import plan
 from tinyq.reference import dequantize, quantize_input
-from tinyq.targets import open_link
 from tinyq.training import calibrate
 from tinyq.training.schedule import advance
-from tinyq.wire import payload_bytes
 
 SAMPLES = 100
 DEVICE_SAMPLES = 8
@@ -87,26 +84,8 @@ def test_the_emulated_stm32_equals_keras(made, tmp_path):
         tree = emit(m.graph, plan_kernels(m.graph, isas), isas)
         packed = m.graph.input.type.format.pack(m.codes[:DEVICE_SAMPLES])
         cases.append(Case(m.graph, tree, packed.reshape(DEVICE_SAMPLES, -1), m.expected))
-    input_bytes = WORD + max(case.inputs.shape[1] for case in cases)
-    sizes = [m.graph.output.type.packed_bytes for m in made]
-    requests = np.zeros((len(cases), DEVICE_SAMPLES, input_bytes), np.uint8)
-    for index, case in enumerate(cases):
-        requests[index, :, :WORD] = np.array([index], "<u4").view(np.uint8)
-        requests[index, :, WORD : WORD + case.inputs.shape[1]] = case.inputs
-    request, reply = payload_bytes(input_bytes, max(sizes), 8)
-    image = build(
-        join_sources(cases, input_bytes, max(sizes)),
-        find_board("stm32"),
-        tmp_path / "out",
-        BuildOptions(payload_bytes=request, reply_bytes=reply),
-    )
-    link = open_link(image, "qemu")
-    try:
-        replies = link.infer(requests.reshape(-1, input_bytes))
-    finally:
-        link.close()
-    replies = replies.reshape(len(cases), DEVICE_SAMPLES, -1)
-    for m, got, size in zip(made, replies, sizes, strict=True):
-        found = m.unpack(np.ascontiguousarray(got[:, :size]))
+    replies = ask_device(cases, find_board("stm32"), tmp_path / "out")
+    for m, got in zip(made, replies, strict=True):
+        found = m.unpack(np.ascontiguousarray(got))
         wanted = m.expected[:DEVICE_SAMPLES]
         np.testing.assert_array_equal(found, wanted, err_msg=m.graph.name)

@@ -1,0 +1,98 @@
+"""Many graphs in one image and one start of the emulator.
+
+The first word of an input says which graph the rest is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from tinyq.boards import Board
+from tinyq.build import BuildOptions, build
+from tinyq.codegen import SourceTree
+from tinyq.graph import Graph
+from tinyq.targets import open_link
+from tinyq.wire import payload_bytes
+
+WORD = 4
+
+_INSTANCE = """
+#include "tq_model.h"
+
+{includes}
+
+static void run(const void *input, void *output)
+{{
+    const uint32_t *words = input;
+    switch (words[0]) {{
+{cases}
+    default:
+        break;
+    }}
+}}
+
+const tq_model tq_model_instance = {{
+    "many", {{0}}, {input_bytes}, {output_bytes}, 0, {layers}, run,
+}};
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A graph, its code, its inputs, and the packed answers that it must give."""
+
+    graph: Graph
+    tree: SourceTree
+    inputs: np.ndarray
+    answers: np.ndarray
+
+
+def ask_device(cases: Sequence[Case], board: Board, folder: Path) -> list[np.ndarray]:
+    """Build all graphs into one image and run it.
+
+    Args:
+        cases: Each with the same number of inputs.
+        board: With an emulator.
+        folder: Missing; the image is built there.
+
+    Returns:
+        The packed answers of each case, shape (inputs, bytes of its output).
+    """
+    samples = len(cases[0].inputs)
+    # Whole words, because the inputs stand one behind the other.
+    input_bytes = WORD + -(-max(case.inputs.shape[1] for case in cases) // WORD) * WORD
+    sizes = [case.graph.output.type.packed_bytes for case in cases]
+    requests = np.zeros((len(cases), samples, input_bytes), np.uint8)
+    for index, case in enumerate(cases):
+        requests[index, :, :WORD] = np.array([index], "<u4").view(np.uint8)
+        requests[index, :, WORD : WORD + case.inputs.shape[1]] = case.inputs
+    request, reply = payload_bytes(input_bytes, max(sizes), 8)
+    options = BuildOptions(payload_bytes=request, reply_bytes=reply)
+    image = build(_join_sources(cases, input_bytes, max(sizes)), board, folder, options)
+    with closing(open_link(image, "qemu")) as link:
+        replies = link.infer(requests.reshape(-1, input_bytes))
+    replies = replies.reshape(len(cases), samples, max(sizes))
+    return [got[:, :size] for got, size in zip(replies, sizes, strict=True)]
+
+
+def _join_sources(
+    cases: Sequence[Case], input_bytes: int, output_bytes: int
+) -> dict[PurePath, str]:
+    """Sources of all graphs, and one instance that chooses among them."""
+    files = {path: text for case in cases for path, text in case.tree.files.items()}
+    files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
+        includes="\n".join(f'#include "{case.graph.name}.h"' for case in cases),
+        cases="\n".join(
+            f"    case {index}:\n        {case.graph.name}_run(words + 1, output);\n        break;"
+            for index, case in enumerate(cases)
+        ),
+        input_bytes=input_bytes,
+        output_bytes=output_bytes,
+        layers=max(len(case.graph.nodes) for case in cases),
+    )
+    return files
