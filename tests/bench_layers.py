@@ -12,7 +12,6 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq import reference
 from tinyq.arithmetic import fold_affine
 from tinyq.boards import Board, find_board
 from tinyq.build import BuildOptions, Image, build
@@ -27,12 +26,11 @@ from tinyq.ops.window import Window, same_padding
 from tinyq.plan import find_views
 from tinyq.sections import function_sizes
 from tinyq.targets import open_link
+from tinyq.trial import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
 from tinyq.wire import payload_bytes
 
 BOARD = "mps2-an386"
 S32 = find_format("s32")
-_MULTIPLIER, _INCREMENT = 1664525, 1013904223
-_PRIME, _OFFSET = 16777619, 2166136261
 
 _INSTANCE = """
 #include "tq_model.h"
@@ -263,7 +261,7 @@ def measure_layers(
                 sizes.get(f"{graph.name}.c", 0),
                 _table_bytes(special) if special else graph.constant_bytes(node),
                 variant.scratch_bytes or 0,
-                int(answer.view("<u4")[0, 0]) == _expect(graph),
+                int(answer.view("<u4")[0, 0]) == expect_hash(graph),
             )
         )
     return rows
@@ -299,7 +297,7 @@ def measure_network(
         constants,
         _build_image([graph], isas, [overrides], folder / "board", find_board(board)).flash_bytes,
         plan_kernels(graph, isas, overrides).arena_bytes,
-        int(answer.view("<u4")[0, 0]) == _expect(graph),
+        int(answer.view("<u4")[0, 0]) == expect_hash(graph),
     )
 
 
@@ -319,10 +317,10 @@ def _build_image(
         cases="\n".join(_write_case(index, graph) for index, graph in enumerate(graphs)),
         input_words=max(-(-graph.input.type.packed_bytes // 4) for graph in graphs),
         output_words=max(-(-graph.output.type.packed_bytes // 4) for graph in graphs),
-        multiplier=_MULTIPLIER,
-        increment=_INCREMENT,
-        prime=_PRIME,
-        offset=_OFFSET,
+        multiplier=MULTIPLIER,
+        increment=INCREMENT,
+        prime=PRIME,
+        offset=OFFSET,
     )
     request, reply = payload_bytes(4, 4, 1)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
@@ -336,23 +334,6 @@ def _write_case(index: int, graph: Graph) -> str:
         f"    case {index}:\n        {graph.name}_run({source}, {target});\n"
         f"        count = {graph.output.type.packed_bytes}u;\n        break;"
     )
-
-
-def _expect(graph: Graph) -> int:
-    """Hash of the reference's output for the data that the device makes."""
-    entry = graph.input.type
-    words, state = [], 1
-    for _ in range(-(-entry.packed_bytes // 4)):
-        state = (state * _MULTIPLIER + _INCREMENT) & 0xFFFFFFFF
-        words.append(state ^ (state >> 15))
-    data = np.array(words, "<u4").view(np.uint8)[: entry.packed_bytes]
-    rows = data.reshape(1, *entry.shape[:-1], -1)
-    codes = entry.format.unpack(rows, entry.shape[-1]).reshape(1, *entry.shape)
-    output = graph.output.type.format.pack(reference.run(graph, codes)).reshape(-1)
-    found = _OFFSET
-    for byte in output.tolist():
-        found = ((found ^ byte) * _PRIME) & 0xFFFFFFFF
-    return found
 
 
 def _measure_code(elf: Path) -> dict[str, int]:

@@ -25,8 +25,9 @@ from tinyq.sections import function_sizes
 from tinyq.targets import open_link
 from tinyq.wire import payload_bytes
 
-_MULTIPLIER, _INCREMENT = 1664525, 1013904223
-_PRIME, _OFFSET = 16777619, 2166136261
+# The device makes its data by a linear congruence and answers with FNV-1a.
+MULTIPLIER, INCREMENT = 1664525, 1013904223
+PRIME, OFFSET = 16777619, 2166136261
 
 _INSTANCE = """#include "tq_model.h"
 
@@ -172,10 +173,27 @@ def run_trials(
         Outcome(
             *costs[2 * index],
             _list_code(sizes, graph.name),
-            int(hashes[index]) == _expect(graph),
+            int(hashes[index]) == expect_hash(graph),
         )
         for index, graph in enumerate(graphs)
     )
+
+
+def expect_hash(graph: Graph) -> int:
+    """Hash of the reference's output for the data that the device makes."""
+    entry = graph.input.type
+    words, state = [], 1
+    for _ in range(-(-entry.packed_bytes // 4)):
+        state = (state * MULTIPLIER + INCREMENT) & 0xFFFFFFFF
+        words.append(state ^ (state >> 15))
+    data = np.array(words, "<u4").view(np.uint8)[: entry.packed_bytes]
+    rows = data.reshape(1, *entry.shape[:-1], -1)
+    codes = entry.format.unpack(rows, entry.shape[-1]).reshape(1, *entry.shape)
+    output = graph.output.type.format.pack(reference.run(graph, codes)).reshape(-1)
+    found = OFFSET
+    for byte in output.tolist():
+        found = ((found ^ byte) * PRIME) & 0xFFFFFFFF
+    return found
 
 
 def _count(image: Image) -> list[tuple[int, int | None, int | None]]:
@@ -219,10 +237,10 @@ def _write_instance(graphs: Sequence[Graph]) -> str:
         output_bytes=4 * len(graphs),
         input_words=max(-(-graph.input.type.packed_bytes // 4) for graph in graphs),
         output_words=max(-(-graph.output.type.packed_bytes // 4) for graph in graphs),
-        multiplier=_MULTIPLIER,
-        increment=_INCREMENT,
-        prime=_PRIME,
-        offset=_OFFSET,
+        multiplier=MULTIPLIER,
+        increment=INCREMENT,
+        prime=PRIME,
+        offset=OFFSET,
     )
 
 
@@ -233,20 +251,3 @@ def _write_call(index: int, graph: Graph) -> str:
         f"    {graph.name}_run({source}, {target});\n"
         f"    hashes[{index}] = hash_result({graph.output.type.packed_bytes}u);"
     )
-
-
-def _expect(graph: Graph) -> int:
-    """Hash of the reference's output for the data that the device makes."""
-    entry = graph.input.type
-    words, state = [], 1
-    for _ in range(-(-entry.packed_bytes // 4)):
-        state = (state * _MULTIPLIER + _INCREMENT) & 0xFFFFFFFF
-        words.append(state ^ (state >> 15))
-    data = np.array(words, "<u4").view(np.uint8)[: entry.packed_bytes]
-    rows = data.reshape(1, *entry.shape[:-1], -1)
-    codes = entry.format.unpack(rows, entry.shape[-1]).reshape(1, *entry.shape)
-    output = graph.output.type.format.pack(reference.run(graph, codes)).reshape(-1)
-    found = _OFFSET
-    for byte in output.tolist():
-        found = ((found ^ byte) * _PRIME) & 0xFFFFFFFF
-    return found
