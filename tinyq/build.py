@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
@@ -22,6 +20,7 @@ from tinyq.build_systems import (
     render,
 )
 from tinyq.errors import BudgetError, TinyqError, ToolError
+from tinyq.folders import stage
 from tinyq.resources import FIRMWARE
 from tinyq.sections import read_sizes
 from tinyq.toolchains import TOOLCHAINS, find_compiler
@@ -163,22 +162,12 @@ def build(
     options = options or BuildOptions()
     plan = _make_plan(_read_sources(sources), board, options)
     _check_replaceable(out)
-    out = out.absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)).resolve()
-    except OSError as error:
-        raise TinyqError(
-            f"cannot be written: {error.strerror}", where=str(out), remedy="choose another folder"
-        ) from error
-    try:
-        elf = _make(plan, staging, options)
+    with stage(out) as staged:
+        staged.mkdir()
+        elf = _make(plan, staged.resolve(), options)
         image = _measure(plan, elf)
         check_budget(image, options.flash_costs, options.ram_costs)
-        _publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return replace(image, elf=out / elf.name)
+    return replace(image, elf=out.absolute() / elf.name)
 
 
 def check_budget(image: Image, flash_costs: Costs = (), ram_costs: Costs = ()) -> None:
@@ -465,22 +454,3 @@ def _measure(plan: _Plan, elf: Path) -> Image:
         toolchain=plan.toolchain,
         firmware_digest=plan.firmware_digest,
     )
-
-
-def _publish(staging: Path, out: Path) -> None:
-    """Put the finished folder in the place of the old one."""
-    staging.chmod(0o777 & ~_umask())
-    if not out.exists():
-        staging.rename(out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    out.rename(old / "old")
-    staging.rename(out)
-    shutil.rmtree(old)
-
-
-def _umask() -> int:
-    """Return the mask that new folders get; mkdtemp makes private ones instead."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
