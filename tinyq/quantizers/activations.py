@@ -18,11 +18,12 @@ from tinyq.quantizers.gradients import (
     step_slope,
     with_gradient,
 )
+from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import sign
 from tinyq.quantizers.rounding import round_half_up
 
 SMALLEST_RANGE = 1e-6
-SMALLEST_STEP = 1e-8
+_DECAY = 2e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,30 +266,22 @@ class LearnedQuantizer(UnsignedQuantizer):
     def build(self, input_shape: Any) -> None:
         """Create the trained number."""
         del input_shape
-        self.learned = self._state("learned", 1.0, regularizer=self.regularizer())
+        self.learned = LearnedNumber(name="learned")
+        self.learned.build(())
         self.seen = self._state("seen", 0.0, trainable=False)
-
-    def regularizer(self) -> Any:
-        """Term of the loss for the trained number, or None."""
-        return None
 
     def ready(self) -> bool:
         """Whether a batch has been seen."""
         return bool(ops.convert_to_numpy(self.seen.value) > 0)
 
     def fitting(self, values: Any) -> Any:
-        """The number that suits the first batch."""
+        """The number that suits the first batch, 0 where no value is positive."""
         raise NotImplementedError
 
     def _observed(self, values: Any) -> Any:
-        """The trained number, or on the first batch the one that fits the data."""
-        known = self.seen.value > 0
-        fixed = ops.stop_gradient(values)
-        fitting = ops.cond(known, lambda: ops.ones(()), lambda: self.fitting(fixed))
-        number = ops.where(known, self.learned.value, fitting)
-        self.learned.assign(ops.stop_gradient(number))
+        """The trained number; the first batch that tells something sets it."""
         self.seen.assign(ops.ones_like(self.seen))
-        return ops.maximum(number, SMALLEST_STEP)
+        return self.learned.observe(lambda: self.fitting(values))
 
 
 class StepQuantizer(LearnedQuantizer):
@@ -323,12 +316,11 @@ class StepQuantizer(LearnedQuantizer):
 
     def scale(self) -> Any:
         """The step."""
-        return ops.maximum(self.learned.value, SMALLEST_STEP)
+        return self.learned.value()
 
     def fitting(self, values: Any) -> Any:
         """Step that suits the first batch."""
-        positive = ops.mean(ops.relu(values))
-        return ops.maximum(2.0 * positive / float(self.levels) ** 0.5, SMALLEST_STEP)
+        return ops.mean(ops.relu(values)) * (2.0 / float(self.levels) ** 0.5)
 
     def estimators(self) -> dict[str, Derivative]:
         """Gradient estimators."""
@@ -367,17 +359,13 @@ class ClipQuantizer(LearnedQuantizer):
     Reference: survey eq. 45 to 47, with 2**k - 1 steps; Choi et al. 2018, arXiv:1805.06085.
     """
 
-    def regularizer(self) -> Any:
-        """Decay of the level."""
-        return keras.regularizers.L2(2e-4)
-
     def scale(self) -> Any:
         """Level over number of steps."""
-        return ops.maximum(self.learned.value, SMALLEST_RANGE) * (1.0 / self.levels)
+        return self.learned.value() * (1.0 / self.levels)
 
     def fitting(self, values: Any) -> Any:
         """Largest value of the first batch."""
-        return ops.maximum(ops.max(values), SMALLEST_RANGE)
+        return ops.maximum(ops.max(values), 0.0)
 
     def estimators(self) -> dict[str, Derivative]:
         """Gradient estimators."""
@@ -385,8 +373,8 @@ class ClipQuantizer(LearnedQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        level = self._observed(inputs) if training else self.learned.value
-        level = ops.maximum(level, SMALLEST_RANGE)
+        level = self._observed(inputs) if training else self.learned.value()
+        self.add_loss(_DECAY * ops.square(level))
 
         def forward(x: Any, a: Any) -> Any:
             return self._quantized(x, a * (1.0 / self.levels))

@@ -37,7 +37,7 @@ def _normal(bits: int, fit: Fit) -> TableParts:
 
 def _clustered(bits: int, partition: tables.Partition) -> TableParts:
     """Clusters that are fixed one after another while the rest trains in floating point."""
-    procedure = Procedure(forward="master", freezes=True, schedule=updates.freeze_by_halves)
+    procedure = Procedure(forward="master", freezes=True, schedule=updates.BY_HALVES)
     return replace(_shared(bits, clusters.find_means, partition=partition), procedure=procedure)
 
 

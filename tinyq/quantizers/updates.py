@@ -78,6 +78,21 @@ def grow_linearly(largest: float) -> Callable[[float], float]:
     return lambda progress: progress * largest
 
 
+def snap_at_the_end(schedule: Callable[[float], float]) -> Callable[[float], float]:
+    """Strength that holds all weights on their levels in the last fifth of the training.
+
+        setting = schedule(progress / 0.8) before, then more than any distance
+
+    What is not quantized, such as BatchNormalization, goes on training.
+
+    Args:
+        schedule: Strength before.
+
+    Reference: Bai et al. 2019, arXiv:1810.00861, section 4: hard quantization before the last part.
+    """
+    return lambda progress: schedule(progress / 0.8) if progress < 0.8 else 1e9
+
+
 def grow_by_powers(first: float, last: float) -> Callable[[float], float]:
     """Setting that grows by the same factor every epoch.
 
@@ -107,11 +122,19 @@ def stay(setting: float) -> Callable[[float], float]:
     return lambda progress: setting
 
 
-def freeze_by_halves(progress: float) -> float:
-    """Share of the weights that are frozen.
+def freeze_in_steps(*shares: float) -> Callable[[float], float]:
+    """Share of the weights that are frozen: a stairway over the training.
 
-        share = 0 at first, then 0.5, 0.75, 0.875, and 1 in the last fifth
+        share = shares[floor(progress * count)]
 
-    Reference: Zhou et al. 2017, arXiv:1702.03044.
+    Args:
+        shares: Ascending, 0 .. 1, each for an equal part of the training.
+
+    Reference: Zhou et al. 2017, arXiv:1702.03044: half of what is left each time, and smaller parts
+        for fewer bits.
     """
-    return (0.0, 0.5, 0.75, 0.875, 1.0)[min(int(progress * 5.0), 4)]
+    return lambda progress: shares[min(int(progress * len(shares)), len(shares) - 1)]
+
+
+BY_HALVES = freeze_in_steps(0.0, 0.5, 0.75, 0.875, 1.0)
+BY_SMALLER_PARTS = freeze_in_steps(0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0, 1.0)

@@ -136,7 +136,8 @@ _BINARY = WeightParts(
 )
 _SIGN = replace(_BINARY, scale=scales.no_scale)
 _BOUNDED = Procedure(update=updates.clip_to_unit)
-_INCREMENTAL = Procedure(forward="master", freezes=True, schedule=updates.freeze_by_halves)
+_INCREMENTAL = Procedure(forward="master", freezes=True, schedule=updates.BY_HALVES)
+_SLOWLY = replace(_INCREMENTAL, schedule=updates.BY_SMALLER_PARTS)
 _BLENDED = Procedure(update=updates.blend(1e-5))
 _RELAXED = Procedure(forward="mixed", schedule=updates.grow_by_powers(1.0, 1000.0))
 _ELQ = WeightParts(
@@ -219,7 +220,7 @@ _ALL: Mapping[str, WeightParts] = {
         procedure=Procedure(
             forward="master",
             update=updates.shrink_to_signs,
-            schedule=updates.grow_linearly(2e-3),
+            schedule=updates.snap_at_the_end(updates.grow_linearly(2e-3)),
         ),
     ),
     "proxquant2": replace(
@@ -228,7 +229,7 @@ _ALL: Mapping[str, WeightParts] = {
         procedure=Procedure(
             forward="master",
             update=updates.shrink_to_levels,
-            schedule=updates.grow_linearly(2e-3),
+            schedule=updates.snap_at_the_end(updates.grow_linearly(2e-3)),
         ),
     ),
     "venkatesh": _TWN,
@@ -267,8 +268,8 @@ _ALL: Mapping[str, WeightParts] = {
     },
     "miyashita4": _powers("p4", 7, log=True),
     "lognet4": _powers("p4", 7, log=True),
-    "inq2": replace(_powers("t2", 1), procedure=_INCREMENTAL),
-    "inq3": replace(_powers("s3", 2), procedure=_INCREMENTAL),
+    "inq2": replace(_powers("t2", 1), procedure=_SLOWLY),
+    "inq3": replace(_powers("s3", 2), procedure=_SLOWLY),
     "inq4": replace(_powers("p4", 4), procedure=_INCREMENTAL),
     "apot4": _additive("a4", levels.Listed((1, 2, 3, 4, 6, 8, 10))),
     "apot5": _additive("s8", levels.additive_powers(terms=2, bits=2)),

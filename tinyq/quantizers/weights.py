@@ -12,6 +12,7 @@ from keras import ops
 
 from tinyq.formats import Format, find_format
 from tinyq.quantizers.gradients import Derivative, inside, step_slope, with_gradient
+from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import Levels
 from tinyq.quantizers.penalties import Penalty
 from tinyq.quantizers.preparation import Preparation, prune
@@ -19,7 +20,6 @@ from tinyq.quantizers.scales import Scale
 from tinyq.quantizers.thresholds import Axes, Unit
 from tinyq.quantizers.updates import Update
 
-SMALLEST_UNIT = 1e-8
 Noise = Callable[[Any, Any], Any]
 
 
@@ -129,15 +129,16 @@ class WeightQuantizer(keras.layers.Layer):
         self.channels = math.prod(n for axis, n in enumerate(shape) if axis not in self.axes)
         # A filter of a depthwise convolution has one input channel.
         self.mixes = len(shape) - 2 in self.axes
+        units = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
         if self.parts.learned:
-            units = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
-            self.unit = self.add_weight(name="unit", shape=units, initializer="ones")
-            self.seen = self._state("seen", ())
+            self.unit = LearnedNumber(name="unit")
+            self.unit.build(units)
         if procedure.schedule is not None:
             self.setting = self._state("setting", (), procedure.schedule(0.0))
         if procedure.freezes:
             self.frozen = self._state("frozen", shape)
             self.pinned = self._state("pinned", shape)
+            self.anchor = self._state("anchor", units)
         if procedure.multiplies:
             self.target = self._state("target", shape)
             self.multiplier = self._state("multiplier", shape)
@@ -267,6 +268,8 @@ class WeightQuantizer(keras.layers.Layer):
 
     def _freeze(self, kernel: Any, share: float) -> None:
         count = int(share * math.prod(kernel.shape))
+        if count:
+            self.anchor.assign(self._unit(self._prepared(ops.convert_to_tensor(kernel))))
         frozen = ops.where(self.frozen > 0, float("inf"), ops.abs(kernel))
         ranks = ops.argsort(ops.argsort(-ops.reshape(frozen, (-1,))))
         chosen = ops.reshape(ranks < count, kernel.shape)
@@ -282,10 +285,12 @@ class WeightQuantizer(keras.layers.Layer):
 
     def _unit(self, weights: Any) -> Any:
         fitting = self.parts.unit(weights, self.granule)
+        if self.parts.procedure.freezes and fitting is not None:
+            # What is frozen has the unit of the first ones, or codes would change afterwards.
+            return ops.where(self.anchor > 0, self.anchor, fitting)
         if not self.parts.learned:
             return fitting
-        fitting = ops.stop_gradient(fitting)
-        return ops.maximum(ops.where(self.seen > 0, self.unit, fitting), SMALLEST_UNIT)
+        return ops.where(self.unit.known(), self.unit.value(), ops.stop_gradient(fitting))
 
     def _encode(self, weights: Any, unit: Any) -> tuple[Any, Any]:
         codes = self.parts.levels.encode(weights, unit)
@@ -293,13 +298,12 @@ class WeightQuantizer(keras.layers.Layer):
 
     def _estimated(self, weights: Any) -> Any:
         """Quantized weights with the derivative of the method."""
-        procedure = self.parts.procedure
+        procedure, unit = self.parts.procedure, self._unit(weights)
         noise = None
         if procedure.draw is not None:
             noise = keras.random.uniform(weights.shape, seed=self.noise)
 
         def forward(values: Any) -> Any:
-            unit = self.parts.unit(values, self.granule)
             codes = self.parts.levels.encode(values, unit)
             if procedure.draw is not None:
                 codes = self._drawn(values, unit, noise)
@@ -326,10 +330,7 @@ class WeightQuantizer(keras.layers.Layer):
         for axis in self.granule:
             shared *= weights.shape[axis]
         factor = 1.0 / (shared * levels.hi) ** 0.5
-        unit = self._unit(weights)
-        # Only the first assignment changes a value; the graph stays without a branch.
-        self.unit.assign(ops.stop_gradient(unit))
-        self.seen.assign(ops.ones_like(self.seen))
+        unit = self.unit.observe(lambda: self.parts.unit(weights, self.granule))
 
         def forward(values: Any, step: Any) -> Any:
             return levels.encode(values, step) * step
