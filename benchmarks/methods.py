@@ -39,7 +39,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DATA, help="x_train y_train x_test y_test")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
     parser.add_argument("--work", type=Path, default=ROOT / "build/methods")
-    parser.add_argument("--seeds", type=int, default=3, help="of the headlines; others have one")
+    parser.add_argument("--seeds", type=int, default=3, help="the first goes down to the device")
     parser.add_argument(
         "--only", nargs="+", default=["*"], help="patterns of rows, such as 'lsq*+*/0'"
     )
@@ -159,7 +159,7 @@ def _rebuilding(task: Task, results: Results) -> Task:
     from comparison.rows import measure_again
 
     row = results.run["rows"][task.name]
-    if "flash_bytes" not in row:
+    if "flash_bytes" not in row:  # the float model, and seeds without a device
         return replace(task, measure=lambda bench: row)
     return replace(task, measure=lambda bench: measure_again(bench, row))
 
@@ -180,12 +180,14 @@ class Task:
 
 
 def _tasks(seeds: int) -> list[Task]:
-    """All rows: baselines, every pair, then the other seeds of the headlines."""
-    from comparison.rows import measure_case, measure_float, measure_tfmot
+    """All rows: baselines and every pair, then the accuracy of every pair by the other seeds."""
+    from comparison.rows import measure_accuracy, measure_case, measure_float, measure_tfmot
 
     from tinyq.quantizers import find_activations, find_weights
 
     def of_case(case: Case) -> Task:
+        if case.seed > 0:
+            return Task(case.name, lambda bench: measure_accuracy(bench, case))
         formats = {
             "weight_format": find_weights(case.weights).format,
             "activation_format": find_activations(case.activations).format,
@@ -195,13 +197,10 @@ def _tasks(seeds: int) -> list[Task]:
     def of_float(number: int) -> Task:
         return Task(f"float/{number}", lambda bench: measure_float(bench, number))
 
-    cases = list_cases(seeds)
     return [
-        of_float(0),
+        *(of_float(number) for number in range(seeds)),
         Task(f"{BASELINE}/0", lambda bench: measure_tfmot(bench, 0).to_json()),
-        *(of_case(case) for case in cases if case.seed == 0),
-        *(of_float(number) for number in range(1, seeds)),
-        *(of_case(case) for case in cases if case.seed > 0),
+        *(of_case(case) for case in list_cases(seeds)),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinyq.catalogue import Entry, load_catalogue
 
@@ -36,13 +36,6 @@ PAPERS: Mapping[str, tuple[Pair, ...]] = {
     "ste_hinton2012": (("bnn", "ste_hinton2012"),),
     "ste_bengio2013": (("bnn", "ste_bengio2013"),),
 }
-HEADLINES: tuple[Pair, ...] = (
-    ("int8", "int8"),
-    ("twn", "int8"),
-    ("lsq2", "lsq2"),
-    ("pact2", "pact2"),
-    ("xnor_net", "xnor_net"),
-)
 EIGHT_BITS = "int8"
 
 
@@ -69,23 +62,17 @@ class Case:
 
 
 def list_cases(seeds: int) -> tuple[Case, ...]:
-    """Every method that trains with its natural partner, once; headlines with several seeds.
+    """Every method that trains with its natural partner, for one seed after the other.
 
     Args:
-        seeds: Seeds of the headlines; the others have one.
+        seeds: Seeds of each pair.
     """
     found: dict[Pair, Case] = {}
     used: tuple[set[str], set[str]] = (set(), set())
     for entry in load_catalogue().values():
         for pair in _pairs(entry, used):
             found.setdefault(pair, Case(entry.id, *pair))
-    repeated = (
-        Case(found[pair].entry, *pair, seed)
-        for seed in range(1, seeds)
-        for pair in HEADLINES
-        if pair in found
-    )
-    return (*found.values(), *repeated)
+    return tuple(replace(case, seed=seed) for seed in range(seeds) for case in found.values())
 
 
 def _pairs(entry: Entry, used: tuple[set[str], set[str]]) -> list[Pair]:

@@ -167,15 +167,27 @@ def measure_float(bench: Bench, number: int) -> dict[str, Any]:
     }
 
 
+def measure_accuracy(bench: Bench, case: Case) -> dict[str, Any]:
+    """Train on with a pair of methods and let Keras answer the test images.
+
+    Raises:
+        TinyqError: The pair cannot be trained.
+    """
+    model, timer = _train_case(bench, case)
+    return {
+        **asdict(case),
+        "keras_accuracy": score(model, bench.test),
+        "step_seconds": timer.median(),
+    }
+
+
 def measure_case(bench: Bench, case: Case) -> Row:
     """Train on with a pair of methods and take the result to the device.
 
     Raises:
         TinyqError: The pair cannot be trained or built.
     """
-    recipe = {"weights": case.weights, "activations": case.activations, "input": INPUT}
-    model, timer = quantize(train_float(bench, case.seed), recipe), StepTimer()
-    _train_on(bench, model, case.seed, timer)
+    model, timer = _train_case(bench, case)
     lowered, graph = lower_keras(model), import_keras(model)
     layers = compare_layers(model, lowered, bench.test.take(COMPARED_SAMPLES).x)
     inner = [layer for layer in model.layers if hasattr(layer, "weight_quantizer")][1:-1]
@@ -191,6 +203,14 @@ def measure_case(bench: Bench, case: Case) -> Row:
         zero_share=float(zeros.mean()),
         step_seconds=timer.median(),
     )
+
+
+def _train_case(bench: Bench, case: Case) -> tuple[Any, StepTimer]:
+    """The quantized model of a pair, and how long its steps took."""
+    recipe = {"weights": case.weights, "activations": case.activations, "input": INPUT}
+    model, timer = quantize(train_float(bench, case.seed), recipe), StepTimer()
+    _train_on(bench, model, case.seed, timer)
+    return model, timer
 
 
 def _train_on(bench: Bench, model: Any, number: int, timer: StepTimer) -> None:

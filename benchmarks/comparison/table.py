@@ -16,6 +16,7 @@ COLUMNS = (
     "formats",
     "Keras",
     "to float",
+    "all seeds",
     "C on the host",
     "device",
     "codes that differ",
@@ -29,6 +30,7 @@ COLUMNS = (
     "remark",
 )
 Row = Mapping[str, Any]
+Losses = Mapping[tuple[str, str], tuple[float, ...]]
 SHOWN_POINTS = 6.0
 FAILED_POINTS = 20.0
 """Points of accuracy below the float model that the plots show, and that no method should lose."""
@@ -40,23 +42,33 @@ def write_report(run: Mapping[str, Any], folder: Path) -> None:
     floats = {row["seed"]: row for name, row in rows.items() if name.startswith("float/")}
     measured = [row for name, row in rows.items() if not name.startswith("float/")]
     failed = {name: row["error"] for name, row in run["rows"].items() if "error" in row}
-    parts = [*_introduction(run, floats), _table(measured, floats), *_repeats(measured, floats)]
+    losses = collect_losses(measured, floats)
+    parts = [*_introduction(run, floats), _table(measured, losses)]
     parts += [f"Not measured: `{name}`: {reason}" for name, reason in failed.items()]
     (folder / "methods.md").write_text("\n\n".join([*parts, ""]), "utf-8")
-    first = [row for row in measured if row["seed"] == 0]
+    first = [row for row in measured if row["seed"] == 0 and _pair(row) in losses]
+    if not first:
+        return
     for key, title in (
         ("compact_flash_bytes", "flash, built for size, bytes"),
         ("instructions", "instructions per inference, built for speed"),
     ):
         name = f"methods_{'flash' if 'flash' in key else 'instructions'}.svg"
-        (folder / name).write_text(_plot(first, floats, key, title), "utf-8")
+        (folder / name).write_text(_plot(first, losses, floats, key, title), "utf-8")
 
 
-def loss(row: Row, floats: Mapping[int, Row]) -> float | None:
-    """Points of accuracy below the float model of the same run; None while that is missing."""
-    if row["seed"] not in floats:
-        return None
-    return 100.0 * (floats[row["seed"]]["accuracy"] - row["keras_accuracy"])
+def collect_losses(rows: Iterable[Row], floats: Mapping[int, Row]) -> Losses:
+    """Points of accuracy below the float model of the same seed, by pair and in order of seeds."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        if row["seed"] in floats:
+            points = 100.0 * (floats[row["seed"]]["accuracy"] - row["keras_accuracy"])
+            found.setdefault(_pair(row), []).append(points)
+    return {pair: tuple(points) for pair, points in found.items()}
+
+
+def _pair(row: Row) -> tuple[str, str]:
+    return row["weights"], row["activations"]
 
 
 def limit(row: Row) -> tuple[str, float] | None:
@@ -70,11 +82,11 @@ def limit(row: Row) -> tuple[str, float] | None:
     return None
 
 
-def _remark(row: Row, floats: Mapping[int, Row]) -> str:
-    found, expected = loss(row, floats), limit(row)
-    if found is not None and found > FAILED_POINTS:
+def _remark(row: Row, losses: tuple[float, ...]) -> str:
+    found, expected = statistics.fmean(losses), limit(row)
+    if found > FAILED_POINTS:
         return "did not learn by this budget"
-    if found is None or expected is None or found <= expected[1]:
+    if expected is None or found <= expected[1]:
         return ""
     kind, bound = expected
     return f"misses {bound:g} points for {kind}"
@@ -97,7 +109,7 @@ def _introduction(run: Mapping[str, Any], floats: Mapping[int, Row]) -> list[str
         "have 8 bits, a method has the inner convolutions.",
         f"The float model trained on by the same budget gets {images} of "
         f"{facts['test_samples']:,} test images. `to float` are points of accuracy beside that of "
-        "the same seed. "
+        f"the same seed, of seed 0 and {_seeds(floats)}; the plots show the mean. "
         "`Keras` and `C on the host` answer all test images, the device "
         f"(STM32F405 in QEMU, through its serial protocol) the first {facts['device_samples']}. "
         "`codes that differ` are logits of Keras against that C, codes of all layers of Keras "
@@ -108,29 +120,34 @@ def _introduction(run: Mapping[str, Any], floats: Mapping[int, Row]) -> list[str
         "Instructions are exact means over the device's images (8 images for the build for size). "
         "`step` is the median of a training step in this run, beside whatever else the machine "
         "did; [step_cost.md](step_cost.md) compares steps with care.",
-        "A remark stands where the loss is above the published order: 1.5 points for ternary "
+        "A remark stands where the mean loss is above the published order: 1.5 points for ternary "
         "weights, 2 for 2-bit activations, 6 for binary weights and activations.",
         "![accuracy against flash](methods_flash.svg)",
         "![accuracy against instructions](methods_instructions.svg)",
     ]
 
 
-def _table(rows: Iterable[Row], floats: Mapping[int, Row]) -> str:
+def _seeds(floats: Mapping[int, Row]) -> str:
+    count = len(floats)
+    return f"the mean of {count} seeds with the worst and the best" if count > 1 else "no other"
+
+
+def _table(rows: Iterable[Row], losses: Losses) -> str:
     first = [row for row in rows if row["seed"] == 0]
     lines = [COLUMNS, (*("---",) * 3, *("--:",) * (len(COLUMNS) - 4), "---")]
-    lines += [_cells(row, floats) for row in first]
+    lines += [_cells(row, losses[_pair(row)]) for row in first if _pair(row) in losses]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cells(row: Row, floats: Mapping[int, Row]) -> tuple[str, ...]:
-    points = loss(row, floats)
+def _cells(row: Row, losses: tuple[float, ...]) -> tuple[str, ...]:
     counts = (row["keras_differing"], row["layer_differing"], row["mismatches"])
     return (
         row["weights"],
         row["activations"],
         f"{row['activation_format']} x {row['weight_format']}",
         f"{row['keras_accuracy']:.2%}",
-        "" if points is None else f"{-points:+.2f}",
+        f"{-losses[0]:+.2f}",
+        _spread(losses),
         f"{row['host_accuracy']:.2%}",
         f"{row['device_accuracy']:.1%}",
         " ".join("-" if count is None else f"{count:,}" for count in counts),
@@ -141,47 +158,39 @@ def _cells(row: Row, floats: Mapping[int, Row]) -> tuple[str, ...]:
         f"{row['compact_instructions']:,.0f}",
         f"{row['zero_share']:.0%}",
         f"{1e3 * row['step_seconds']:.1f}",
-        _remark(row, floats),
+        _remark(row, losses),
     )
 
 
-def _repeats(rows: Iterable[Row], floats: Mapping[int, Row]) -> list[str]:
-    """The spread of pairs that have several seeds."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        points = loss(row, floats)
-        if points is not None:
-            found.setdefault((row["weights"], row["activations"]), []).append(-points)
-    several = {pair: points for pair, points in found.items() if len(points) > 1}
-    if not several:
-        return []
-    lines = ["| weights | activations | seeds | mean to float | least | most |"]
-    lines.append("|---|---|--:|--:|--:|--:|")
-    for (weights, activations), points in several.items():
-        mean = statistics.fmean(points)
-        lines.append(
-            f"| {weights} | {activations} | {len(points)} | {mean:+.2f} | {min(points):+.2f} "
-            f"| {max(points):+.2f} |"
-        )
-    return ["Several seeds, each beside the float model of its own:", "\n".join(lines)]
+def _spread(losses: tuple[float, ...]) -> str:
+    """Mean, and from worst to best, where there are several seeds."""
+    if len(losses) == 1:
+        return ""
+    return f"{-statistics.fmean(losses):+.2f} ({-max(losses):+.2f} … {-min(losses):+.2f})"
 
 
-def _plot(rows: Iterable[Row], floats: Mapping[int, Row], key: str, title: str) -> str:
+def _plot(
+    rows: Iterable[Row], losses: Losses, floats: Mapping[int, Row], key: str, title: str
+) -> str:
+    """Accuracy against a cost: that of the float models, less the mean loss of all seeds."""
+    level = 100.0 * statistics.fmean(row["accuracy"] for row in floats.values())
     points = [
         Point(
             name=row["weights"]
             if row["activations"] in (row["weights"], "int8")
             else f"{row['weights']}+{row['activations']}",
             x=float(row[key]),
-            y=100.0 * row["keras_accuracy"],
+            y=level - statistics.fmean(losses[_pair(row)]),
             group=_group(row),
         )
         for row in rows
     ]
-    level = {f"float, seed {seed}": 100.0 * row["accuracy"] for seed, row in floats.items()}
-    first = dict(list(level.items())[:1])
-    lowest = max(level.values(), default=SHOWN_POINTS) - SHOWN_POINTS
-    return draw_scatter(f"Fashion-MNIST: test accuracy, %, against {title}", points, first, lowest)
+    return draw_scatter(
+        f"Fashion-MNIST: test accuracy, %, against {title}",
+        points,
+        {"float": level},
+        level - SHOWN_POINTS,
+    )
 
 
 def _group(row: Row) -> str:
