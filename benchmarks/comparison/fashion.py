@@ -21,6 +21,8 @@ LAYERS = ((16, 2), (32, 2), (64, 2))
 CLASSES = 10
 BOARD = "stm32"
 INPUT = {"range": [0.0, 1.0]}
+OTHER_SAMPLES = 8
+"""Images that the device answers with kernels chosen by other objectives than the default."""
 
 
 @dataclass(frozen=True, slots=True)

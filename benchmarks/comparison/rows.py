@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from comparison.fashion import BOARD, INPUT, Budget, Progress, build_network
+from comparison.fashion import BOARD, INPUT, OTHER_SAMPLES, Budget, Progress, build_network
 from comparison.pairs import Case
 from tinyq import reference
 from tinyq.boards import find_board
@@ -32,7 +32,7 @@ from tinyq.training import quantize
 from tinyq.training.fitting import Schedule, fit, score, seed
 
 Stage = Callable[[str], Progress]
-COMPACT_SAMPLES = 8
+DEFAULT = "balanced"
 COMPARED_SAMPLES = 256
 
 
@@ -78,9 +78,11 @@ class Row:
         device_accuracy: Share of the first test images that the emulated device gets right.
         device_samples: How many those are.
         mismatches: Output codes in which the device and the reference differ.
-        flash_bytes: Whole image, kernels chosen for speed.
+        flash_bytes: Whole image, kernels as they are chosen by default.
         ram_bytes: Variables and stack reserve of that image.
         instructions: Mean of one inference.
+        fast_flash_bytes: Whole image, kernels chosen for speed.
+        fast_instructions: Mean of one inference with them.
         compact_flash_bytes: Whole image, kernels chosen for size.
         compact_instructions: Mean of one inference with them.
         weight_bytes: Constants of all layers, packed.
@@ -105,6 +107,8 @@ class Row:
     flash_bytes: int
     ram_bytes: int
     instructions: float
+    fast_flash_bytes: int
+    fast_instructions: float
     compact_flash_bytes: int
     compact_instructions: float
     weight_bytes: int
@@ -241,8 +245,8 @@ def _deploy(
 ) -> dict[str, Any]:
     """Everything about a graph that runs: accuracies, agreement, sizes, instructions."""
     facts = _measure_builds(bench, case, graph)
-    compact = open_project(_folder(bench, case) / "compact")
-    answers, labels = _answer_on_host(compact, bench.test.x), bench.test.y
+    project = open_project(_folder(bench, case) / DEFAULT)
+    answers, labels = _answer_on_host(project, bench.test.x), bench.test.y
     expected = keras_codes()
     accuracy = score_codes(graph, answers, labels)
     return {
@@ -260,28 +264,34 @@ def measure_again(bench: Bench, row: dict[str, Any]) -> dict[str, Any]:
         TinyqError: The build folder is gone.
     """
     case = Case(**{key: row[key] for key in ("entry", "weights", "activations", "seed")})
-    graph = load_graph(_folder(bench, case) / "fast" / GRAPH)
+    graph = load_graph(_folder(bench, case) / "size" / GRAPH)
     return {**row, **_measure_builds(bench, case, graph)}
 
 
 def _measure_builds(bench: Bench, case: Case, graph: Graph) -> dict[str, Any]:
-    """Both images of a graph on the emulated device."""
+    """The images of a graph on the emulated device, by each objective."""
     board, folder = find_board(BOARD), _folder(bench, case)
-    fast = create_project(graph, board, folder / "fast", kernels=Selection(optimize="speed"))
-    compact = create_project(graph, board, folder / "compact", kernels=Selection(optimize="size"))
     samples = bench.test.take(bench.budget.device_samples)
-    device = measure(fast, "qemu", samples, bench.stage("device"))
-    slow = measure(compact, "qemu", samples.take(COMPACT_SAMPLES))
+    few = samples.take(OTHER_SAMPLES)
+    found = {}
+    for objective in (DEFAULT, "speed", "size"):
+        kernels = Selection(optimize=objective)
+        project = create_project(graph, board, folder / objective, kernels=kernels)
+        asked = samples if objective == DEFAULT else few
+        found[objective] = measure(project, "qemu", asked, bench.stage("device"))
+    device, fast, compact = found.values()
     return {
         "device_accuracy": device.accuracy["device"],
         "device_samples": device.samples,
-        "mismatches": device.mismatches + slow.mismatches,
+        "mismatches": sum(measurement.mismatches for measurement in found.values()),
         "flash_bytes": device.flash_bytes,
         "ram_bytes": device.ram_bytes,
         "instructions": device.instructions,
-        "compact_flash_bytes": slow.flash_bytes,
-        "compact_instructions": slow.instructions,
-        "weight_bytes": sum(layer.weight_bytes for layer in slow.layers),
+        "fast_flash_bytes": fast.flash_bytes,
+        "fast_instructions": fast.instructions,
+        "compact_flash_bytes": compact.flash_bytes,
+        "compact_instructions": compact.instructions,
+        "weight_bytes": sum(layer.weight_bytes for layer in compact.layers),
     }
 
 
