@@ -148,7 +148,7 @@ _ELQ = WeightParts(
     gradients.identity,
     projection=False,
     shared=True,
-    procedure=_INCREMENTAL,
+    procedure=replace(_INCREMENTAL, penalty=distance, strength=1e-2),
 )
 _SIGN_OF_LAYER = replace(_BINARY, shared=True, gradient=gradients.identity)
 
