@@ -67,7 +67,7 @@ def draw_text(x: Values, lines: Mapping[str, Values], columns: int = 61, rows: i
 
 
 def draw_svg(title: str, x: Values, lines: Mapping[str, Values]) -> str:
-    """Curves as an SVG image.
+    """Curves as an SVG image, with the ends of both axes and their zeros.
 
     Args:
         title: Text above the plot.
@@ -75,6 +75,7 @@ def draw_svg(title: str, x: Values, lines: Mapping[str, Values]) -> str:
         lines: Values by name, each of shape (n,).
     """
     low, high = _range(lines)
+    bottom = _HEIGHT - _MARGIN
     across = _MARGIN + (x - x[0]) / (x[-1] - x[0]) * (_WIDTH - 2 * _MARGIN)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
@@ -82,15 +83,25 @@ def draw_svg(title: str, x: Values, lines: Mapping[str, Values]) -> str:
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
         f'<text x="{_MARGIN}" y="20">{escape(title)}</text>',
     ]
-    for value in (low, 0.0, high):
-        height = _HEIGHT - _MARGIN - (value - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
+    for value in dict.fromkeys((low, 0.0, high)):
+        height = bottom - (value - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
         parts.append(
             f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{height:.1f}" y2="{height:.1f}" '
             'stroke="#ccc"/>'
         )
         parts.append(f'<text x="4" y="{height + 4:.1f}">{value:.3g}</text>')
+    for value in dict.fromkeys((float(x[0]), 0.0, float(x[-1]))):
+        if x[0] <= value <= x[-1]:
+            place = _MARGIN + (value - x[0]) / (x[-1] - x[0]) * (_WIDTH - 2 * _MARGIN)
+            parts.append(
+                f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_MARGIN}" y2="{bottom}" '
+                'stroke="#ccc"/>'
+            )
+            parts.append(
+                f'<text x="{place:.1f}" y="{bottom + 15}" text-anchor="middle">{value:.3g}</text>'
+            )
     for number, (name, y) in enumerate(lines.items()):
-        down = _HEIGHT - _MARGIN - (y - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
+        down = bottom - (y - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
         color = _COLORS[number % len(_COLORS)]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{color}"/>')

@@ -12,6 +12,8 @@ from keras import ops
 import tinyq
 from tests.small_models import L, functional, normed
 from tinyq.cli import main
+from tinyq.importers.agreement import compare_layers
+from tinyq.importers.keras import lower_keras
 from tinyq.training import CodeFlipRate, advise, calibrate
 
 SHAPE = (8, 8, 3)
@@ -22,13 +24,14 @@ def convolution(filters, name, **options):
     return L.Conv2D(filters, 3, padding="same", use_bias=False, name=name, **options)
 
 
-def network(*, pool="before", norm=True, shortcut=False, decay=None):
+def network(*, pool="before", norm=True, slope=False, shortcut=False, decay=None, end=None):
     """Two binary layers between two others."""
 
     def block(x, name):
         layer = convolution(4, name, kernel_regularizer=decay)
         y = layer(x)
-        return L.BatchNormalization(name=f"{name}_norm")(y) if norm else y
+        y = L.BatchNormalization(name=f"{name}_norm")(y) if norm else y
+        return L.PReLU(shared_axes=[1, 2], name=f"{name}_slope")(y) if slope else y
 
     def body(x):
         x = convolution(4, "conv_1")(x)
@@ -40,7 +43,8 @@ def network(*, pool="before", norm=True, shortcut=False, decay=None):
         for name in ("conv_2", "conv_3"):
             y = block(x, name)
             x = L.Add(name=f"{name}_add")([x, y]) if shortcut else y
-        return L.Dense(3, use_bias=False, name="scores")(L.Flatten(name="flatten")(x))
+        x = L.Dense(3, use_bias=False, name="scores")(L.Flatten(name="flatten")(x))
+        return x if end is None else end(x)
 
     return functional(SHAPE, body)
 
@@ -82,6 +86,20 @@ def test_sums_without_a_scale(norm):
     assert len(find(model, "scores", "sums of signs")) == 1
     scaled = tinyq.quantize(network(norm=norm), {**BINARY, "last": "binary"})
     assert not find(scaled, "conv_2", "without a scale") + find(scaled, "scores", "sums of signs")
+
+
+def test_slopes_and_a_norm_at_the_end_take_up_scales(rng):
+    bare = {"weights": "bnn", "activations": "bnn", "last": "bnn"}
+    model = network(norm=False, slope=True, end=L.BatchNormalization(name="end"))
+    model = tinyq.quantize(model, bare)
+    assert not find(model, "conv_2", "without a scale")
+    assert not find(model, "scores", "sums of signs")
+    x = rng.normal(size=(16, *SHAPE)).astype(np.float32)
+    calibrate(model, x)
+    graph = lower_keras(model)
+    assert not any(entry.differing for entry in compare_layers(model, graph, x))
+    kinds = [type(node.op).__name__ for node in graph.nodes]
+    assert kinds.count("Prelu") == 2 and kinds[-1] == "Dense", "the norm costs no operation"
 
 
 @pytest.mark.parametrize("shortcut", [True, False])

@@ -53,6 +53,26 @@ def test_one_method_is_explained_and_plotted(capsys, tmp_path):
     root = ElementTree.fromstring(path.read_text("utf-8"))
     lines = [element for element in root if element.tag.endswith("polyline")]
     assert len(lines) == 2
+    texts = [element.text for element in root if element.tag.endswith("text")]
+    assert texts.count("0") == 2, "each axis has its zero once"
+    assert {"-3.23", "3.23", "levels"} <= set(texts)
+
+
+@pytest.mark.parametrize("wave", ["-", "A", "B", "C", "D", "E"])
+def test_every_method_is_explained(wave, capsys):
+    for row in load_catalogue().values():
+        if row.wave != wave:
+            continue
+        assert cli.main(["methods", row.id]) == 0, row.id
+        shown = capsys.readouterr().out
+        assert row.title in shown and row.reference in shown
+        assert row.formulas and all(formula in shown for formula in row.formulas), row.id
+        for role in ("weights", "activations"):
+            named = next(iter(getattr(row, role)), None)
+            plotted = f"{role} {named}: l levels, s slope in training" in shown
+            assert plotted == (named is not None), row.id
+        plots = shown.split("s slope in training")[1:]
+        assert all(plot.count("\n") > 15 and "l" in plot for plot in plots), row.id
 
 
 def test_a_method_without_presets_says_why(capsys, tmp_path):

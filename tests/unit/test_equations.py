@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tinyq
+from tests.small_models import L, functional, scramble
 from tinyq.formats import find_format
-from tinyq.quantizers import METHODS, gradients, levels, scales, thresholds
+from tinyq.quantizers import METHODS, gradients, levels, penalties, scales, thresholds
 from tinyq.quantizers.activations import ClipQuantizer
 from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
 from tinyq.quantizers.signs import ShiftedSignQuantizer
@@ -36,7 +38,10 @@ def test_eq_8_to_10_random_codes_have_the_mean_of_the_weights(rng):
         codes = array(draw(np.broadcast_to(x, noise.shape), noise))
         np.testing.assert_array_equal(codes, np.round(codes))
         np.testing.assert_allclose(codes.mean(axis=0), mean, atol=0.02)
-    assert set(np.unique(array(draw_ternary(np.broadcast_to(x, noise.shape), noise)))) == {-1, 0, 1}
+    codes = array(draw_ternary(np.broadcast_to(x, noise.shape), noise))
+    assert set(np.unique(codes)) == {-1, 0, 1}
+    assert not codes[:, 2].any(), "a weight of 0 is 0 with certainty"
+    assert codes[:, 3].min() == 0 and codes[:, 1].max() == 0, "no code has the other sign"
 
 
 def test_eq_11_powers_are_bounded_and_zero_stays(rng):
@@ -149,6 +154,38 @@ def test_eq_26_and_27_use_magnitudes(rng):
     np.testing.assert_allclose(array(quantizer.quantized(weights)), expected, rtol=1e-5)
 
 
+def binarize(values):
+    return np.where(values < 0, -1.0, 1.0)
+
+
+def test_eq_29_delta_rule_with_the_slopes_of_the_estimators(rng):
+    """dw_kj = rate * delta_j * y_k, delta_j = h'(x_j) * sum_i delta_i w_ji, w being quantized."""
+    model = functional((5,), lambda x: L.Dense(3, name="last")(L.Dense(6, name="hidden")(x)))
+    scramble(model, rng)
+    recipe = {"first": {"weights": "bnn"}, "last": "bnn", "input": {"range": [-4.0, 3.96875]}}
+    model = tinyq.quantize(model, recipe)
+    hidden, last = model.get_layer("hidden"), model.get_layer("last")
+    x = np.round(rng.normal(0, 1, (4, 5)) * 32).astype(np.float32) / 32  # exact in 8 bits
+    upstream = rng.normal(0, 1, (4, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(x, training=True) * upstream)
+    by_hidden, by_last = tape.gradient(loss, [hidden.kernel.value, last.kernel.value])
+
+    def clipped(values):
+        return (np.abs(values) <= 1).astype(np.float64)
+
+    first, second = array(hidden.kernel), array(last.kernel)
+    sums = x @ binarize(first) + array(hidden.bias)
+    code = last.encoding()
+    scores = (binarize(sums) @ binarize(second) + array(last.bias)) / float(code.scale)
+    reached = scores + float(code.zero_point)
+    outer = upstream * ((reached >= -128) & (reached <= 127))
+    inner = outer @ binarize(second).T * clipped(sums)
+    assert 0 < clipped(sums).mean() < 1
+    np.testing.assert_allclose(by_last, binarize(sums).T @ outer * clipped(second), atol=1e-5)
+    np.testing.assert_allclose(by_hidden, x.T @ inner * clipped(first), atol=1e-5)
+
+
 def test_eq_30_areas_between_sign_and_approximation():
     x = np.linspace(-1, 1, 200_001, dtype=np.float64)
     for slope, area in (
@@ -225,43 +262,48 @@ def test_eq_45_to_47_clipping_level(bits, rng):
     assert 1.7 * float(by_level) == pytest.approx((values >= 1.7).sum(), rel=1e-5)
 
 
-def word_of(bits):
-    return sum(int(bit) << position for position, bit in enumerate(bits))
+def test_eq_50_pulls_weights_to_the_signs(rng):
+    """The inner sums run over rows and columns; the sign is right for weights within -1 .. 1."""
+    weights = rng.uniform(-1, 1, (4, 3))
+    total = sum(1 - weights[i, j] ** 2 for i in range(4) for j in range(3))
+    assert float(penalties.far_from_one(weights, None, None)) == pytest.approx(total)
+    tensor = tf.constant(weights)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        loss = penalties.far_from_one(tensor, None, None)
+    np.testing.assert_allclose(tape.gradient(loss, tensor), -2 * weights)
+    parts = METHODS["tang2017"].weights
+    assert parts.procedure.penalty is penalties.far_from_one
+    assert float(parts.procedure.update(tf.constant([1.3]), None, None)[0]) == 1.0
 
 
-def test_eq_57_exponents_with_the_sign_of_the_weight(rng):
-    exponents_w, exponents_x = rng.integers(0, 7, 30), rng.integers(0, 4, 30)
-    signs = rng.choice([-1, 0, 1], 30)
-    shifted = sum(
-        int(s) * (1 << int(a + b)) for s, a, b in zip(signs, exponents_w, exponents_x, strict=True)
-    )
-    assert shifted == (signs * 2**exponents_w * 2**exponents_x).sum()
+def test_eq_51_is_the_distance_from_three_levels(rng):
+    """The first two terms are |w + mu| and |w - mu|: with |w| the first would never count."""
+    weights, slope = rng.normal(0, 1, 200), np.tan(3 * np.pi / 8)
+    middle = np.abs(weights).mean()
+    distances = [np.abs(weights + middle), np.abs(weights - middle), slope * np.abs(weights)]
+    nearest = np.argmin(distances, axis=0)
+    assert set(nearest) == {0, 1, 2}
+    found = penalties.binary_or_ternary(slope)(tf.constant(weights), None, None)
+    assert float(found) == pytest.approx(np.min(distances, axis=0).sum())
 
 
-def test_eq_59_bit_planes(rng):
-    w, x = rng.integers(0, 8, 30), rng.integers(0, 16, 30)
-    planes_w = [word_of((w >> m) & 1) for m in range(3)]
-    planes_x = [word_of((x >> n) & 1) for n in range(4)]
-    total = sum(
-        2 ** (m + n) * (planes_w[m] & planes_x[n]).bit_count() for m in range(3) for n in range(4)
-    )
-    assert total == (w * x).sum()
+def test_eq_52_and_53_weigh_the_distance_from_the_own_level(rng):
+    weights, quantized = rng.normal(0, 1, (20, 3)), rng.choice([-0.5, 0.0, 1.5], (20, 3))
+    plain = sum(abs(w - q) for w, q in zip(weights.flat, quantized.flat, strict=True))
+    weighted = sum(abs(w - q) * abs(w) for w, q in zip(weights.flat, quantized.flat, strict=True))
+    tensors = tf.constant(weights), tf.constant(quantized), None
+    assert float(penalties.distance(*tensors)) == pytest.approx(plain / (1.5 * 60))
+    found = float(penalties.weighted_distance(*tensors))
+    assert found == pytest.approx(weighted / (1.5**2 * 60))
 
 
-def test_eq_60_and_61_signs_and_bases(rng):
-    count = 27
-    mask = (1 << count) - 1
-    bases_w, bases_x = rng.choice([-1, 1], (2, count)), rng.choice([-1, 1], (3, count))
-    values_w, values_x = rng.normal(0, 1, 2), rng.normal(0, 1, 3)
-
-    def dot(a, b):
-        return 2 * (~(word_of(a > 0) ^ word_of(b > 0)) & mask).bit_count() - count
-
-    assert dot(bases_w[0], bases_x[0]) == (bases_w[0] * bases_x[0]).sum()
-    total = sum(
-        values_w[i] * values_x[j] * dot(bases_w[i], bases_x[j]) for i in range(2) for j in range(3)
-    )
-    assert total == pytest.approx(((values_w @ bases_w) * (values_x @ bases_x)).sum())
+def test_periodic_term_vanishes_at_multiples_of_the_step():
+    step = tf.constant(0.25)
+    on, beside = 0.25 * np.arange(-7.0, 8.0), 0.25 * (np.arange(-7.0, 7.0) + 0.5)
+    assert float(penalties.periodic(tf.constant(on, tf.float32), None, step)) < 1e-9
+    found = float(penalties.periodic(tf.constant(beside, tf.float32), None, step))
+    assert found == pytest.approx(14.0, rel=1e-5)
 
 
 def words_of(name, codes):
@@ -280,6 +322,24 @@ def test_eq_55_powers_of_two_shift_the_other_operand(rng):
         for field, value in zip(fields, x, strict=True)
     ]
     assert sum(shifted) == (w * x).sum()
+
+
+@pytest.mark.parametrize("name", ["u2", "s2", "s3"])
+def test_eq_58_planes_of_packed_words(name, rng):
+    """Unsigned codes are sums of x_n 2**n; in two's complement the highest plane is negative."""
+    entry = find_format(name)
+    codes, bits = rng.integers(entry.lo, entry.hi + 1, 70), entry.bits
+    planes = np.array(words_of(name, codes)).reshape(-1, bits)
+    weights = [2**n for n in range(bits)]
+    if entry.lo < 0:
+        weights[-1] = -weights[-1]
+    found = [
+        sum(
+            weight * (int(plane) >> at % 32 & 1) for weight, plane in zip(weights, row, strict=True)
+        )
+        for at, row in zip(range(70), np.repeat(planes, 32, axis=0), strict=False)
+    ]
+    assert found == codes.tolist()
 
 
 def test_eq_59_on_the_packed_planes_of_both_operands(rng):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,6 +85,14 @@ TABLE = {
     "quadratic": (gradients.quadratic, [(-2, 0), (-0.5, 1), (0, 2), (0.25, 1.5), (1, 0)]),
     "cubic": (gradients.cubic, [(-2, 0), (-0.5, 0.75), (0, 3), (0.5, 0.75), (1, 0)]),
     "error_decay, start": (lambda x: gradients.error_decay(x, 0.1), [(0, 1), (10, 0.41997434)]),
+    "error_decay, quarter": (
+        lambda x: gradients.error_decay(x, 10.0**-0.5),
+        [(0, 1), (0.5, 0.97541084), (-1.5, 0.80490058)],
+    ),
+    "error_decay, middle": (
+        lambda x: gradients.error_decay(x, 1.0),
+        [(0, 1), (0.5, 0.78644773), (-1.5, 0.18070664)],
+    ),
     "error_decay, end": (lambda x: gradients.error_decay(x, 10.0), [(0, 10), (0.1, 4.1997434)]),
     "clipped_relu": (
         lambda x: gradients.clipped_relu(x, 1.5),
@@ -91,6 +101,22 @@ TABLE = {
     "log_tail": (lambda x: gradients.log_tail(x, 1.5), [(-1, 0), (1, 1), (1.5, 1), (2.5, 0.5)]),
     "unit_box": (gradients.unit_box, [(-0.1, 0), (0, 1), (1, 1), (1.1, 0)]),
     "clip_slope": (lambda x: gradients.clip_slope(x, 2.0), [(1.9, 0), (2, 1), (3, 1)]),
+    "below_level": (
+        lambda x: gradients.below_level(x, 2.0),
+        [(-0.1, 0), (0, 1), (1.9, 1), (2, 0), (3, 0)],
+    ),
+    "ternary_weight_slope": (
+        lambda x: gradients.ternary_weight_slope(x, 0.75, 1.25),
+        [(-1, 1.25), (0, 1), (1, 0.75)],
+    ),
+    "ternary_scale_slopes, positive": (
+        lambda x: gradients.ternary_scale_slopes(x)[0],
+        [(-1, 0), (0, 0), (1, 1)],
+    ),
+    "ternary_scale_slopes, negative": (
+        lambda x: gradients.ternary_scale_slopes(x)[1],
+        [(-1, -1), (0, 0), (1, 0)],
+    ),
     "coarse_slope": (
         lambda x: gradients.coarse_slope(x, 15.0),
         [(0, 0), (1, 8), (15, 8), (16, 15)],
@@ -100,6 +126,16 @@ TABLE = {
         [(-3, -2), (-1.25, 0.25), (0.25, -0.25), (0.75, 0.25), (4, 1)],
     ),
 }
+
+
+def test_every_estimator_has_points():
+    own = {
+        name
+        for name, member in vars(gradients).items()
+        if inspect.isfunction(member) and member.__module__ == gradients.__name__
+    }
+    no_estimators = {"with_gradient", "with_sums", "sharpen", "_sum_to"}
+    assert {name.split(",")[0] for name in TABLE} == own - no_estimators
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -113,13 +113,18 @@ def _explain(name: str, entry: Entry, svg: Path | None, json: bool) -> None:
 
 
 def _choose(name: str, entry: Entry) -> list[tuple[str, Role]]:
-    """What is plotted: the methods of a name, or the first of a row for each role."""
+    """What is plotted: what has this name, or for an id one method of each role."""
     roles: tuple[tuple[Role, Any], ...] = (
         ("weights", entry.weights),
         ("activations", entry.activations),
     )
-    named: list[tuple[str, Role]] = [(name, role) for role, names in roles if name in names]
-    return named or [(next(iter(names)), role) for role, names in roles if names]
+    chosen: list[tuple[str, Role]] = []
+    for role, names in roles:
+        if name in names:
+            chosen.append((name, role))
+        elif names and name == entry.id:
+            chosen.append((next(iter(names)), role))
+    return chosen
 
 
 def _parts(entry: Entry) -> dict[str, dict[str, dict[str, str]]]:

@@ -13,6 +13,7 @@ from tinyq.formats import find_format
 from tinyq.quantizers import find_weights, scales
 from tinyq.training.base import FinishedLayer
 from tinyq.training.elementwise import QuantizedAdd
+from tinyq.training.prelu import QuantizedPReLU
 from tinyq.training.tracing import Step, is_preserving, walk
 from tinyq.training.weighted import WeightedLayer
 
@@ -136,9 +137,15 @@ def check_scales(structure: Structure) -> Iterator[Finding]:
     Reference: Tang et al. 2017, "How to train a compact binary neural network with high accuracy?",
         sections 3.2 and 3.4.
     """
+    sloped = {
+        structure.producer(step.name).name
+        for step in structure.steps.values()
+        if isinstance(step.layer, QuantizedPReLU)
+    }
     for layer in structure.weighted:
         bare = getattr(find_weights(layer.weight_method), "scale", None) is scales.no_scale
-        if not bare or layer.batch_norm is not None or not _is_binary(layer):
+        scaled = layer.batch_norm is not None or layer.name in sloped
+        if not bare or scaled or not _is_binary(layer):
             continue
         if layer is structure.weighted[-1]:
             yield Finding(

@@ -1,0 +1,312 @@
+"""The gradient of every method, at points on all sides of its borders, is the literature's.
+
+The formulas are written out in NumPy from the survey and the papers; a method whose estimator has
+no formula here fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinyq.quantizers import METHODS
+from tinyq.quantizers.curves import name_parts
+
+WEIGHTS = [name for name, method in METHODS.items() if method.weights is not None]
+ACTIVATIONS = [name for name, method in METHODS.items() if method.activations is not None]
+STAGES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a derivative depends on besides the value.
+
+    Attributes:
+        low: Real value of the smallest code.
+        high: Real value of the largest code.
+        progress: Share of the training that is over.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+    progress: float = 0.0
+
+
+def within(condition):
+    return np.asarray(condition, np.float64)
+
+
+def follow_square(x, state):
+    """Eq. 33, case by case."""
+    del state
+    left, right = (x >= -1) & (x < 0), (x >= 0) & (x < 1)
+    return np.where(left, 2 + 2 * x, np.where(right, 2 - 2 * x, 0.0))
+
+
+def follow_cube(x, state):
+    """Derivative of eq. 34, case by case."""
+    del state
+    left, right = (x >= -1) & (x < 0), (x >= 0) & (x < 1)
+    return np.where(left, 3 * (x + 1) ** 2, np.where(right, 3 * (x - 1) ** 2, 0.0))
+
+
+def follow_tangent(x, state):
+    """Eq. 35 and 36: k t (1 - tanh(t x)**2), t from 0.1 to 10 by equal factors."""
+    t = 0.1 * 100.0**state.progress
+    return max(1 / t, 1.0) * t / np.cosh(t * x) ** 2
+
+
+def follow_logarithm(x, state):
+    """Eq. 41 with tau = q_m - 1."""
+    tail = 1 / np.where(x > state.high, x - (state.high - 1), 1.0)
+    return np.where(x > 0, tail, 0.0)
+
+
+BY_VALUE = {
+    "identity": lambda x, state: np.ones_like(x),  # table 3
+    "clipped_identity": lambda x, state: within(np.abs(x) <= 1),  # eq. 31
+    "sigmoid_slope": lambda x, state: np.exp(-x) / (1 + np.exp(-x)) ** 2,  # section 4.1
+    "quadratic": follow_square,
+    "cubic": follow_cube,
+    "error_decay": follow_tangent,
+    "positive": lambda x, state: within(x > 0),  # eq. 38
+    "clipped_relu": lambda x, state: within((x > 0) & (x <= state.high)),  # eq. 39
+    "log_tail": follow_logarithm,
+    "unit_box": lambda x, state: within((x >= 0) & (x <= 1)),  # eq. 44, of R + v
+    "inside": lambda x, state: within((x >= state.low) & (x <= state.high)),
+    "below_level": lambda x, state: within((x >= 0) & (x < state.high)),  # eq. 45
+    "pass_on": lambda x, state: np.ones_like(x),  # table 3
+    "hold": lambda x, state: np.zeros_like(x),  # centroids train in the weights' place
+}
+
+
+def by_level(x, state, count):
+    """Eq. 47."""
+    del count
+    return within(x >= state.high)
+
+
+def by_step(x, state, count, slope=None):
+    """LSQ: the code less x / s within the range, the nearest end outside, over sqrt(N Q_p)."""
+    steps = 2 ** count[1] - 1
+    v = x * steps / state.high
+    inner = np.round(v) - v
+    slopes = np.where(v <= 0, 0.0, np.where(v >= steps, steps, inner))
+    if slope == "coarse":
+        slopes = np.where(v <= 0, 0.0, np.where(v > steps, steps, 2.0 ** (count[1] - 1)))
+    return slopes / np.sqrt(count[0] * steps)
+
+
+def by_coarse_step(x, state, count):
+    """BCGD: 0, 2**(b-1) and 2**b - 1, with the factor of LSQ."""
+    return by_step(x, state, count, "coarse")
+
+
+# Derivatives by a trained number, of the value, the state, and the count of values and bits.
+BY_NUMBER = {
+    ("level", "clip_slope"): by_level,
+    ("step", "step_slope"): by_step,
+    ("step", "coarse_slope"): by_coarse_step,
+    ("shift", "unit_box"): lambda x, state, count: BY_VALUE["unit_box"](x, state),
+    ("shift", "quadratic"): lambda x, state, count: BY_VALUE["quadratic"](x, state),
+}
+
+
+def array(tensor):
+    return np.asarray(tensor, np.float64)
+
+
+def tape_of(function, variables):
+    with tf.GradientTape() as tape:
+        tape.watch(variables)
+        total = tf.reduce_sum(function())
+    return tape.gradient(total, variables)
+
+
+def differentiate_number(quantizer, key, encoding):
+    """How a trained number moves with the variable that keeps it."""
+
+    def number():
+        if key == "shift":
+            return quantizer.shift()
+        steps = encoding.highest - encoding.lowest
+        return quantizer.encoding().scale * (float(steps) if key == "level" else 1.0)
+
+    (variable,) = quantizer.trainable_variables
+    (found,) = tape_of(number, [variable.value])
+    return float(np.max(found))
+
+
+def draw_points(encoding, rng):
+    """Values below, on and above every border, and many between."""
+    zero = float(encoding.zero_point)
+    low = float(encoding.scale) * (encoding.lowest - zero)
+    high = float(encoding.scale) * (encoding.highest - zero)
+    borders = np.array([low, high, -1.0, 0.0, 1.0])
+    beside = np.concatenate([borders - 1e-3, borders + 1e-3, [0.0]])
+    points = np.concatenate([beside, rng.uniform(low - 1.5, high + 1.5, 61)])
+    return points.astype(np.float32)[:, None]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_gradient_of_activations(name, rng):
+    quantizer = METHODS[name].activations.build(name="quantizer")
+    quantizer(rng.normal(0.2, 1.0, (64, 1)).astype(np.float32), training=True)
+    named = name_parts(name, "activations")
+    for progress in STAGES if hasattr(quantizer, "setting") else (0.0,):
+        quantizer.advance(progress)
+        x = tf.constant(draw_points(quantizer.encoding(), rng))
+        upstream = rng.normal(0, 1, x.shape).astype(np.float32)
+        numbers = [variable.value for variable in quantizer.trainable_variables]
+        by_x, *found = tape_of(
+            lambda x=x, u=upstream: quantizer(x, training=True) * u, [x, *numbers]
+        )
+        encoding = quantizer.encoding()  # the range of some follows the batch
+        scale, zero = float(encoding.scale), float(encoding.zero_point)
+        ends = (scale * (end - zero) for end in (encoding.lowest, encoding.highest))
+        state = State(*ends, progress)
+        values = array(x)
+        if "gradient by shift" in named:
+            values = values + array(numbers[0])
+        wanted = BY_VALUE[named["gradient"]](values, state)
+        np.testing.assert_allclose(by_x, wanted * upstream, rtol=1e-4, atol=1e-5)
+        assert len(found) == sum(key.startswith("gradient by ") for key in named)
+        for key, estimator in named.items():
+            number = key.removeprefix("gradient by ")
+            if number != key:
+                bits = (encoding.highest - encoding.lowest + 1).bit_length() - 1
+                slopes = BY_NUMBER[number, estimator](values, state, (values[0].size, bits))
+                wanted = (slopes * upstream).sum()
+                wanted *= differentiate_number(quantizer, number, encoding)
+                assert float(np.sum(found[0])) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+
+SHAPE, AXES = (40, 3), (0,)
+PREPARED = {
+    "squash": lambda w: np.tanh(w) / np.abs(np.tanh(w)).max(),
+    "standardize": lambda w: (w - w.mean(axis=0)) / w.std(axis=0),
+    "pruned": lambda w: w,  # gradients pass to all weights
+}
+
+
+def pull_back(prepare, weights, gradient):
+    """Gradient by the weights of what is prepared from them, by differences."""
+    found, delta = np.zeros(weights.shape), 1e-6
+    for place in np.ndindex(*weights.shape):
+        ahead, behind = weights.copy(), weights.copy()
+        ahead[place] += delta
+        behind[place] -= delta
+        found[place] = ((prepare(ahead) - prepare(behind)) * gradient).sum() / (2 * delta)
+    return found
+
+
+def slope_of_weights(name, quantizer, weights, state):
+    """dw_q/dv of a method's quantized weights."""
+    estimator = name_parts(name, "weights")["gradient"]
+    if estimator != "scaled_by_level":
+        return BY_VALUE[estimator](weights, state)
+    low, _, high = array(quantizer.trainable_variables[0].value)  # eq. 23
+    threshold = 0.05 * np.abs(weights).max()
+    return np.where(weights > threshold, high, np.where(weights < -threshold, -low, 1.0))
+
+
+def expect_weights(name, quantizer, weights, upstream, progress):
+    """dL/dw of a method, and the state it holds for."""
+    parts = METHODS[name].weights
+    scale = array(quantizer.split(weights.astype(np.float32))[1])
+    low, high = (float(scale.max()) * end for end in (parts.levels.lo, parts.levels.hi))
+    state = State(low, high, progress)
+    prepare = name_parts(name, "weights").get("prepare")
+    ready = weights if prepare is None else PREPARED[prepare](weights)
+    slope = slope_of_weights(name, quantizer, ready, state)
+    procedure = parts.procedure
+    if procedure.forward == "master":
+        slope = np.ones(SHAPE)
+    if procedure.forward == "mixed":
+        share = 1.0 / (float(quantizer.setting.numpy()) + 1.0)
+        slope = share + (1.0 - share) * slope
+    if procedure.freezes:
+        slope = slope * (array(quantizer.frozen) == 0)
+    gradient = slope * upstream
+    return gradient if prepare is None else pull_back(PREPARED[prepare], weights, gradient)
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_gradient_of_weights(name, rng):
+    kernel = tf.Variable(rng.normal(0, 0.6, SHAPE).astype(np.float32))
+    quantizer = METHODS[name].weights.build(AXES)
+    quantizer.build(SHAPE)
+    quantizer(kernel)
+    for progress in STAGES if METHODS[name].weights.procedure.schedule else (0.0,):
+        quantizer.advance(kernel, progress)
+        upstream = rng.normal(0, 1, SHAPE).astype(np.float32)
+        (found,) = tape_of(lambda u=upstream: quantizer(kernel) * u, [kernel])
+        wanted = expect_weights(name, quantizer, array(kernel), upstream, progress)
+        found = np.zeros(SHAPE) if found is None else array(found)
+        np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4)
+
+
+def expect_step(quantizer, weights, upstream):
+    """LSQ's gradient by the step of a layer."""
+    codes, scale = (array(part) for part in quantizer.split(weights.astype(np.float32)))
+    lo, hi = quantizer.parts.levels.lo, quantizer.parts.levels.hi
+    v = weights / scale
+    slopes = np.where(v <= lo, lo, np.where(v >= hi, hi, codes - v))
+    return (slopes * upstream).sum() / np.sqrt(weights.size * hi)
+
+
+def expect_levels(quantizer, weights, upstream):
+    """The sum of the gradients of a level's weights; eq. 24 with -Wn for the level itself."""
+    codes = array(quantizer.split(weights.astype(np.float32))[0]).ravel()
+    own = codes[:, None] == np.unique(codes)
+    sums = (own * upstream.reshape(-1, 1)).sum(axis=0)
+    return np.sort(sums * (np.unique(codes) != 0))
+
+
+STEPPED = [
+    name
+    for name in WEIGHTS
+    if METHODS[name].weights.learned and METHODS[name].weights.procedure.forward == "quantized"
+]
+TABLED = [
+    name
+    for name in WEIGHTS
+    if getattr(METHODS[name].weights, "table", None) is not None
+    and METHODS[name].weights.table.learned
+    and METHODS[name].weights.procedure.forward == "quantized"
+]
+
+
+@pytest.mark.parametrize("name", [*STEPPED, *TABLED])
+def test_gradient_of_what_trains_beside_the_weights(name, rng):
+    weights = rng.normal(0, 0.6, SHAPE).astype(np.float32)
+    quantizer = METHODS[name].weights.build(AXES)
+    quantizer.build(SHAPE)
+    quantizer(weights)
+    (number,) = quantizer.trainable_variables
+    upstream = rng.normal(0, 1, SHAPE).astype(np.float32)
+    (found,) = tape_of(lambda: quantizer(weights) * upstream, [number.value])
+    if name in STEPPED:
+        wanted = expect_step(quantizer, weights.astype(np.float64), upstream)
+        (step_by_variable,) = tape_of(lambda: quantizer.split(weights)[1][0, 0], [number.value])
+        wanted *= float(np.sum(step_by_variable))
+        assert float(np.sum(found)) == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+        return
+    sums = expect_levels(quantizer, weights, upstream)
+    found = np.sort(array(found))
+    np.testing.assert_allclose(found[found != 0], sums[sums != 0], rtol=1e-4, atol=1e-5)
+
+
+def test_every_trained_number_of_weights_is_looked_at():
+    """Besides steps and levels, only penalties train numbers: a step and a mixture."""
+    others = set(WEIGHTS) - set(STEPPED) - set(TABLED)
+    trained = set()
+    for name in others:
+        quantizer = METHODS[name].weights.build(AXES)
+        quantizer.build(SHAPE)
+        if quantizer.trainable_variables:
+            trained.add(name)
+    assert trained == {"chikin2022_4", "soft_weight_sharing4"}
