@@ -1,6 +1,6 @@
 """Cost of a training step: every method without extra machinery beside the float model and tfmot.
 
-    python benchmarks/step_cost.py [--rounds 40] [--threads 1]
+    python benchmarks/step_cost.py [--rounds 40] [--threads 1] [--only 'lsq*+*']
 
 All models have the network of methods.py and random images. A round times one step of the float
 model right before one step of the other, so that what else the machine does meets both; the figures
@@ -15,8 +15,10 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from comparison.fashion import CLASSES, INPUT, build_network
 from comparison.pairs import Case, list_cases
 
 from tinyq.cli import hush_tensorflow
+from tinyq.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "python benchmarks/step_cost.py"
@@ -115,12 +118,9 @@ def plain_cases() -> list[Case]:
     return [case for case in list_cases(1) if is_plain(case.weights)]
 
 
-def measure_all(rounds: int) -> list[Cost]:
-    """tfmot, then every method, each printed as it comes."""
-    import keras
-
+def measure_tfmot(rounds: int) -> Cost:
+    """The wrapper of tfmot beside the float model of tf_keras."""
     from tinyq.importers.tfmot import load_tfmot
-    from tinyq.training import quantize
 
     tf_keras, tfmot = load_tfmot()
     loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -128,22 +128,55 @@ def measure_all(rounds: int) -> list[Cost]:
     network = build_network(tf_keras)
     wrapped = tfmot.quantization.keras.quantize_model(build_network(tf_keras))
     steps = [make_step(model, legacy(), loss) for model in (wrapped, network)]
-    costs = [compare(TFMOT, *steps, rounds)]
+    return compare(TFMOT, *steps, rounds)
+
+
+def measure_cases(cases: list[Case], rounds: int) -> Iterator[Cost]:
+    """Methods beside the float model."""
+    import keras
+
+    from tinyq.training import quantize
+
     float_model = build_network(keras)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     baseline = make_step(float_model, keras.optimizers.Adam(), loss)
-    for case in plain_cases():
+    for case in cases:
         recipe = {"weights": case.weights, "activations": case.activations, "input": INPUT}
         model = quantize(float_model, recipe)
-        name = f"{case.weights} weights, {case.activations} activations"
         step = make_step(model, keras.optimizers.Adam(), loss)
-        costs.append(compare(name, step, baseline, rounds))
-        print(f"{costs[-1].ratio:.2f} {costs[-1].processor_ratio:.2f} {name}", flush=True)
+        yield compare(_name(case), step, baseline, rounds)
+
+
+def _name(case: Case) -> str:
+    return f"{case.weights} weights, {case.activations} activations"
+
+
+def measure_all(cases: list[Case], rounds: int) -> list[Cost]:
+    """tfmot, then the cases, each printed as it comes."""
+    costs = []
+    for cost in chain([measure_tfmot(rounds)], measure_cases(cases, rounds)):
+        print(f"{cost.ratio:.2f} {cost.processor_ratio:.2f} {cost.name}", flush=True)
+        costs.append(cost)
     return costs
 
 
-def write_report(costs: list[Cost], rounds: int, threads: int, output: Path) -> None:
-    """Write step_cost.json and step_cost.md."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all rows of one file share.
+
+    Attributes:
+        machine: System, threads and versions.
+        rounds: Steps of each model.
+        batch: Images of a step.
+    """
+
+    machine: str
+    rounds: int
+    batch: int = BATCH
+
+
+def describe(rounds: int, threads: int) -> Setting:
+    """The setting of this run."""
     import keras
     import tensorflow as tf
 
@@ -151,14 +184,38 @@ def write_report(costs: list[Cost], rounds: int, threads: int, output: Path) -> 
         f"{platform.system()} {platform.machine()}, {threads or 'all'} TensorFlow threads, "
         f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
     )
+    return Setting(machine, rounds)
+
+
+def read_costs(path: Path, setting: Setting) -> dict[str, Cost]:
+    """Rows of a file by name; none if it is missing.
+
+    Raises:
+        DataError: They were measured in another setting.
+    """
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text("utf-8"))
+    if any(content[key] != value for key, value in asdict(setting).items()):
+        raise DataError(
+            "has rows of another machine, number of rounds or threads",
+            where=str(path),
+            remedy="measure all rows anew, without --only, or give another --output",
+        )
+    return {row["name"]: Cost(**row) for row in content["rows"]}
+
+
+def write_report(costs: list[Cost], setting: Setting, threads: int, output: Path) -> None:
+    """Write step_cost.json and step_cost.md."""
     ours = [cost for cost in costs if cost.name != TFMOT]
     above = [cost.name for cost in ours if min(cost.ratio, cost.processor_ratio) > LIMIT]
     verdict = f"Above {LIMIT:g}: {'; '.join(above)}." if above else f"None is above {LIMIT:g}."
     lines = [
         "# Cost of a training step",
         "",
-        f"`{COMMAND} --threads {threads}` on {machine}. The network of [methods.md](methods.md), "
-        f"batch {BATCH}, Adam; {rounds} steps of each model, in turn with the float model's. "
+        f"`{COMMAND} --threads {threads}` on {setting.machine}. The network of "
+        f"[methods.md](methods.md), batch {setting.batch}, Adam; {setting.rounds} steps of each "
+        "model, in turn with the float model's. "
         "Listed are the methods that only quantize, without noise, penalty, update after the step "
         f"or schedule. {verdict} {WHY if above else ''}".rstrip(),
         "",
@@ -172,8 +229,8 @@ def write_report(costs: list[Cost], rounds: int, threads: int, output: Path) -> 
     ]
     output.mkdir(parents=True, exist_ok=True)
     (output / "step_cost.md").write_text("\n".join(lines) + "\n", "utf-8")
-    content = {"command": COMMAND, "machine": machine, "rounds": rounds, "batch": BATCH}
-    content["rows"] = [asdict(cost) for cost in costs]
+    rows = [asdict(cost) for cost in costs]
+    content = {"command": COMMAND, **asdict(setting), "rows": rows}
     (output / "step_cost.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
@@ -182,13 +239,26 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow; 0: its own choice")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="patterns of rows, such as 'lsq*+*'; tfmot always is"
+    )
     options = parser.parse_args()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-    costs = measure_all(options.rounds)
-    write_report(costs, options.rounds, options.threads, options.output)
+    setting = describe(options.rounds, options.threads)
+    cases = plain_cases()
+    chosen = [case for case in cases if _is_chosen(case, options.only or ["*"])]
+    path = options.output / "step_cost.json"
+    costs = read_costs(path, setting) if options.only else {}
+    costs |= {cost.name: cost for cost in measure_all(chosen, options.rounds)}
+    order = [name for name in (TFMOT, *map(_name, cases)) if name in costs]
+    write_report([costs[name] for name in order], setting, options.threads, options.output)
+
+
+def _is_chosen(case: Case, patterns: list[str]) -> bool:
+    return any(fnmatchcase(f"{case.weights}+{case.activations}", each) for each in patterns)
 
 
 if __name__ == "__main__":

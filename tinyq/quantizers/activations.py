@@ -14,6 +14,7 @@ from tinyq.quantizers.gradients import (
     Derivative,
     below_level,
     clip_slope,
+    damp,
     inside,
     step_slope,
     with_gradient,
@@ -21,6 +22,7 @@ from tinyq.quantizers.gradients import (
 from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import sign
 from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.stairs import climb
 
 SMALLEST_RANGE = 1e-6
 _DECAY = 2e-4
@@ -72,15 +74,10 @@ class Encoding:
         if self.format.step == 2:
             return sign(values)
         if self.levels:
-            return self._stepped(values / self.scale)
+            heights = tuple(level - self.levels[0] for level in self.levels[1:])
+            return climb(values / self.scale, self.borders, heights) + float(self.levels[0])
         codes = round_half_up(values / self.scale) + self.zero_point
         return ops.clip(codes, self.lowest, self.highest)
-
-    def _stepped(self, positions: Any) -> Any:
-        codes = ops.ones_like(positions) * self.levels[0]
-        for border, low, high in zip(self.borders, self.levels, self.levels[1:], strict=False):
-            codes = codes + ops.cast(positions >= border, positions.dtype) * float(high - low)
-        return codes
 
     def real(self, codes: Any) -> Any:
         """Real values of codes, float32."""
@@ -337,10 +334,11 @@ class StepQuantizer(LearnedQuantizer):
         def by_step(x: Any, s: Any) -> Any:
             v = x * (1.0 / s)
             if self.slope is not None:
-                return self.slope(v, highest) * self.gradient_scale
+                return self.slope(v, highest)
             codes = ops.clip(round_half_up(v), 0.0, highest)
-            return step_slope(codes, v, 0.0, highest) * self.gradient_scale
+            return step_slope(codes, v, 0.0, highest)
 
+        step = damp(step, self.gradient_scale)
         return with_gradient(self._quantized, by_input, by_step)(inputs, step)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tinyq.quantizers.clusters import MOST
 from tinyq.quantizers.gradients import with_gradient
 from tinyq.quantizers.levels import sign
 from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.sorting import call_numpy
 from tinyq.quantizers.thresholds import Axes
 from tinyq.quantizers.weights import WeightParts, WeightQuantizer
 
@@ -38,21 +40,31 @@ def nearest_signs(weights: Any, basis: Any, axes: Axes) -> Any:
     Reference: survey eq. 7, with thresholds in the middle of neighbouring levels.
     """
     del axes
-    count = basis.shape[0]
-    patterns = np.array(list(itertools.product((-1.0, 1.0), repeat=count)), np.float32)
+    patterns = _list_patterns(basis.shape[0])
     sums = ops.tensordot(ops.convert_to_tensor(patterns), basis, 1)
-    order = ops.argsort(sums, axis=0)
-    levels = ops.take_along_axis(sums, order, axis=0)
-    reached = [
-        ops.cast(weights > 0.5 * (levels[j] + levels[j + 1]), weights.dtype)
-        for j in range(2**count - 1)
-    ]
-    signs = []
-    for i in range(count):
-        own = ops.take(ops.convert_to_tensor(patterns[:, i]), order)
-        steps = (own[j + 1] - own[j] for j in range(2**count - 1))
-        signs.append(own[0] + sum(step * up for step, up in zip(steps, reached, strict=True)))
-    return ops.stack(signs)
+    return call_numpy(_choose_signs, [weights, sums], (basis.shape[0], *weights.shape))
+
+
+def _list_patterns(count: int) -> np.ndarray:
+    """Signs of all sums, float32, shape (2**count, count): bits of 0, 1 .. as -1 and +1."""
+    return np.array(list(itertools.product((-1.0, 1.0), repeat=count)), np.float32)
+
+
+def _choose_signs(weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Signs of the nearest of the sums, whose first axis goes through the patterns."""
+    order = np.argsort(sums, axis=0, kind="stable").astype(np.uint8)
+    levels = np.take_along_axis(sums, order, axis=0)
+    reached = np.zeros(weights.shape, np.uint8)
+    for middle in np.float32(0.5) * (levels[:-1] + levels[1:]):
+        reached += weights > middle
+    granules = np.arange(sums[0].size).reshape(sums.shape[1:])
+    # One flat index is several times as quick as one for each axis.
+    pattern = np.take(order, reached * np.intp(sums[0].size) + granules)
+    signs = np.empty((len(sums).bit_length() - 1, *weights.shape), np.float32)
+    for place in range(len(signs)):
+        bit = pattern >> (len(signs) - 1 - place) & 1
+        np.subtract(2.0 * bit.astype(np.float32), 1.0, out=signs[place])
+    return signs
 
 
 def shifted_signs(weights: Any, basis: Any, axes: Axes) -> Any:
@@ -91,8 +103,14 @@ def fit_basis(weights: Any, signs: Any, axes: Axes) -> Any:
     def mean(values: Any) -> Any:
         return ops.mean(values, axis=axes, keepdims=True)
 
+    alike = {pair: mean(signs[pair[0]] * signs[pair[1]]) for pair in combinations(range(count), 2)}
+    one = ops.ones_like(mean(weights))
     gram = ops.stack(
-        [ops.stack([mean(signs[i] * signs[j]) for j in range(count)], -1) for i in range(count)], -2
+        [
+            ops.stack([alike.get((min(i, j), max(i, j)), one) for j in range(count)], -1)
+            for i in range(count)
+        ],
+        -2,
     )
     # Signs that are all alike for two numbers have no inverse without this.
     gram = gram + ops.eye(count) * (1e-5 + 1.0 / shared * 1e-3)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
 from tinyq.quantizers.gradients import with_gradient
+from tinyq.quantizers.sorting import find_ranked
 
 Axes = tuple[int, ...]
 Preparation = Callable[[Any, Axes], Any]
@@ -62,11 +64,11 @@ def prune(weights: Any, share: Any) -> Any:
     """
 
     def cut(values: Any, part: Any) -> Any:
-        magnitudes = ops.reshape(ops.abs(values), (-1,))
-        count = magnitudes.shape[0]
-        ordered = ops.concatenate([-ops.ones_like(magnitudes[:1]), ops.sort(magnitudes)])
-        threshold = ops.take(ordered, ops.cast(ops.floor(part * count), "int32"))
-        return ops.where(ops.abs(values) > threshold, values, ops.zeros_like(values))
+        magnitudes = ops.abs(values)
+        count = ops.cast(ops.floor(part * math.prod(values.shape)), "int32")
+        last = find_ranked(ops.reshape(magnitudes, (-1,)), ops.maximum(count - 1, 0))
+        threshold = ops.where(count > 0, last, -ops.ones_like(last))
+        return ops.where(magnitudes > threshold, values, ops.zeros_like(values))
 
     return with_gradient(
         cut, lambda values, part: ops.ones_like(values), lambda values, part: ops.zeros_like(values)

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding
 from tinyq.quantizers.gradients import Derivative, with_gradient
+from tinyq.quantizers.stairs import climb
 
 POSITIVE = 2.0**-100  # what any positive activation reaches, and zero does not
 _MOST_U4 = 15
@@ -149,9 +150,11 @@ class SteppedQuantizer(ActivationQuantizer):
             self._observe(ops.stop_gradient(inputs))
         encoding = self.encoding()
         highest = encoding.scale * float(self.levels[-1])
-        return with_gradient(
-            lambda x: encoding.real(encoding.codes(x)), lambda x: self.derivative(x, highest)
-        )(inputs)
+
+        def forward(x: Any) -> Any:
+            return climb(x / encoding.scale, self.borders, self.levels[1:]) * encoding.scale
+
+        return with_gradient(forward, lambda x: self.derivative(x, highest))(inputs)
 
     def _observe(self, values: Any) -> None:
         keep = ops.where(self.seen.value > 0, 0.95, 0.0)

@@ -242,6 +242,13 @@ class TableQuantizer(WeightQuantizer):
         scale = self.parts.scale(weights, codes, unit, self.granule)
         return codes, scale * ops.ones_like(ops.max(weights, axis=self.axes, keepdims=True))
 
+    def _prepared(self, kernel: Any) -> Any:
+        """Master weights as they are quantized; kept clusters need none once they are chosen."""
+        prepare = super()._prepared
+        if not self.parts.table.keeps or self.parts.prepare is None:
+            return prepare(kernel)
+        return ops.cond(self.seen.value > 0, lambda: kernel, lambda: prepare(kernel))
+
     def _normalized(self, weights: Any) -> Any:
         return weights * (1.0 / self._unit(weights)) if self.parts.normal else weights
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from tinyq.quantizers.levels import Levels
+from tinyq.quantizers.sorting import call_numpy, find_ranked
 
 Axes = tuple[int, ...]
 Unit = Callable[[Any, Axes], Any]
@@ -86,11 +88,11 @@ def sparsity(zeros: float) -> Unit:
     """
 
     def threshold(weights: Any, axes: Axes) -> Any:
-        magnitudes = ops.sort(_granules(ops.abs(weights), axes), axis=-1)
+        magnitudes = _granules(ops.abs(weights), axes)
         index = int(zeros * magnitudes.shape[-1])
         if index == 0:
             return _keepdims(ops.zeros_like(magnitudes[..., 0]), weights, axes)
-        return _keepdims(magnitudes[..., index - 1], weights, axes)
+        return _keepdims(find_ranked(magnitudes, index - 1), weights, axes)
 
     return threshold
 
@@ -136,19 +138,31 @@ def best_ternary_threshold(weights: Any, axes: Axes) -> Any:
 
     Reference: survey eq. 17, as an argmax; Li et al. 2016, arXiv:1605.04711.
     """
-    magnitudes = ops.flip(ops.sort(_granules(ops.abs(weights), axes), axis=-1), axis=-1)
-    wide = ops.cast(magnitudes, "float64")
-    largest = ops.maximum(wide[..., :1], _SMALLEST_MAGNITUDE)
-    sums = ops.cumsum(ops.floor(wide / largest * _INTEGERS), axis=-1)
-    # A product, because graph optimizers make one of a quotient by a constant, which rounds
-    # differently.
-    share = ops.convert_to_tensor(1.0 / np.arange(1, magnitudes.shape[-1] + 1), "float64")
-    gain = ops.square(sums) * share
-    best = ops.expand_dims(ops.argmax(gain, axis=-1), -1)
-    following = ops.concatenate([magnitudes[..., 1:], 0.0 * magnitudes[..., :1]], axis=-1)
-    last = ops.take_along_axis(magnitudes, best, axis=-1)
-    after = ops.take_along_axis(following, best, axis=-1)
-    return _keepdims(0.5 * (last + after)[..., 0], weights, axes)
+    magnitudes = _granules(ops.abs(weights), axes)
+    found = call_numpy(_part_magnitudes, [magnitudes], magnitudes.shape[:-1])
+    return _keepdims(found, weights, axes)
+
+
+def _part_magnitudes(magnitudes: np.ndarray) -> np.ndarray:
+    """Threshold of each row of magnitudes, float32, shape (..., count)."""
+    falling = np.sort(magnitudes, axis=-1)[..., ::-1]
+    gain = falling.astype(np.float64)  # computed in place: new arrays cost more than sums
+    gain /= np.maximum(gain[..., :1], _SMALLEST_MAGNITUDE)
+    gain *= _INTEGERS
+    np.cumsum(np.floor(gain, out=gain), axis=-1, out=gain)
+    np.square(gain, out=gain)
+    gain *= _shares(gain.shape[-1])
+    best = np.argmax(gain, axis=-1)[..., None]
+    last = np.take_along_axis(falling, best, axis=-1)
+    following = np.minimum(best + 1, gain.shape[-1] - 1)
+    after = np.take_along_axis(falling, following, axis=-1) * (following > best)
+    return np.asarray(np.float32(0.5) * (last + after)[..., 0])
+
+
+@cache
+def _shares(count: int) -> np.ndarray:
+    """1 / k for k = 1 .. count, float64."""
+    return 1.0 / np.arange(1, count + 1)
 
 
 def fitted_step(levels: Levels, rounds: int = 6) -> Unit:

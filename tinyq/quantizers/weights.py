@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from tinyq.formats import Format, find_format
-from tinyq.quantizers.gradients import Derivative, inside, step_slope, with_gradient
+from tinyq.quantizers.gradients import Derivative, damp, inside, step_slope, with_gradient
 from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import Levels
 from tinyq.quantizers.penalties import Penalty
@@ -340,9 +340,9 @@ class WeightQuantizer(keras.layers.Layer):
 
         def by_unit(values: Any, step: Any) -> Any:
             codes = levels.encode(values, step)
-            return step_slope(codes, values * (1.0 / step), levels.lo, levels.hi) * factor
+            return step_slope(codes, values * (1.0 / step), levels.lo, levels.hi)
 
-        return with_gradient(forward, by_weights, by_unit)(weights, unit)
+        return with_gradient(forward, by_weights, by_unit)(weights, damp(unit, factor))
 
 
 def _room(number_format: Format) -> int:
