@@ -34,9 +34,8 @@ COMMAND = "python benchmarks/step_cost.py"
 BATCH, WARM_STEPS, LIMIT = 128, 3, 1.3
 TFMOT = "8-bit wrapper of tfmot, beside tf_keras' float model"
 WHY = (
-    "What is above sorts all weights in every step, for the exact ternary threshold (`twn_exact`, "
-    "`hwang_sung2014`, `fgq`), or trains its table of levels (`deep_compression`), whose gradient "
-    "is summed up by cluster."
+    "What is above sorts the weights of each group in every step (`fgq`), or chooses signs of sums "
+    "and fits their basis (`lq_nets`)."
 )
 Step = Callable[[], Any]
 
