@@ -23,8 +23,12 @@ CASES = (
     "dense",
     "activation-binary",
     "add-binary",
+    "add-planes",
+    "input-planes",
     "concatenate",
     "pooling",
+    "pooling-planes",
+    "joined-planes",
     "global-max",
     "padded-signs",
 )

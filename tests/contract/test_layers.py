@@ -131,6 +131,10 @@ def layer_rule(weights, activations):
     return {"layers": {"layer": {"weights": weights, "activations": activations}}}
 
 
+def planes_of(layer):
+    return {"activations": "lsq2_planes", "layers": {layer: {"activations": "hwgq2_planes"}}}
+
+
 WEIGHTS, INPUTS = ("int8", "int4", "ternary", "binary"), ("int8", "uint4", "binary")
 INT8, BINARY = {}, layer_rule("binary", "binary")
 CASES = {
@@ -170,6 +174,7 @@ CASES = {
         {"first": {"activations": "uint4"}},
     ),
     "input-range": (IMAGE, conv(kernel_size=3), {"input": {"range": [-2.0, 3.0]}}),
+    "input-planes": (IMAGE, conv(kernel_size=3), {"first": {"activations": "lsq2_planes"}}),
     "activation": (IMAGE, lonely, INT8),
     "activation-binary": (IMAGE, lonely, {"last": "binary"}),
     "prelu": (IMAGE, sloped, layer_rule("ternary", "int8")),
@@ -188,6 +193,9 @@ CASES = {
         {"layers": {"branch*": {"activations": "binary"}, "layer": {"activations": "binary"}}},
     ),
     "pooling": (IMAGE, pooled, layer_rule("int4", "uint4")),
+    "pooling-planes": (IMAGE, pooled, layer_rule("int4", "lsq2_planes")),
+    "joined-planes": (IMAGE, joined, planes_of("join")),
+    "add-planes": (IMAGE, residual, planes_of("add")),
     "global-max": (IMAGE, strongest, BINARY),
     "sequence": (SEQUENCE, sequence, layer_rule("ternary", "uint4")),
     "padded-signs": (IMAGE, padded_signs, BINARY),

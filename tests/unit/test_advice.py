@@ -102,6 +102,19 @@ def test_slopes_and_a_norm_at_the_end_take_up_scales(rng):
     assert kinds.count("Prelu") == 2 and kinds[-1] == "Dense", "the norm costs no operation"
 
 
+@pytest.mark.parametrize("filters", [4, 16, 17, 32])
+def test_planes_of_few_channels(filters):
+    """Two words of 4 bytes for up to 32 channels, against two channels in a byte."""
+
+    def body(x):
+        x = L.ReLU(name="relu")(convolution(filters, "conv_1")(x))
+        return convolution(3, "conv_2")(x)
+
+    model = tinyq.quantize(functional(SHAPE, body), {"last": {"activations": "lsq2_planes"}})
+    found = find(model, "conv_1", f"{filters} channels in bit planes take 8 bytes")
+    assert len(found) == (filters < 16)
+
+
 @pytest.mark.parametrize("shortcut", [True, False])
 def test_chains_of_signs(shortcut):
     model = tinyq.quantize(network(shortcut=shortcut), BINARY)

@@ -169,3 +169,29 @@ def test_sums_that_leave_a_field_of_24_bits_are_refused():
     found = {s.kernel.isa: s for s in list_special(graph, graph.nodes[0], ("armv6m", "armv7m"))}
     assert isinstance(found["armv6m"], Special)
     assert found["armv7m"].reason == "accumulators leave 24 bits"
+
+
+def node_of(name, number_format, weight_format):
+    """A layer of 32 channels whose codes, 0 to 3, lie in bit planes."""
+    builder = GraphBuilder.start("model", TensorType((8, 8, 32), find_format(number_format)))
+    shape = {"Conv2D": (32, 3, 3, 32), "DepthwiseConv2D": (3, 3, 32), "Dense": (32, 32)}[name]
+    weights = builder.constant("w", np.ones(shape), find_format(weight_format))
+    tables = [
+        builder.constant(key, np.full(32, value), S32)
+        for key, value in (("bias", 0), ("multiplier", 2**30), ("shift", 38))
+    ]
+    stage = Requantize("u2", 1.0, 0, 0, 3)
+    window = () if name == "Dense" else (Window((3, 3)),)
+    builder.apply("layer", OPERATIONS[name](stage, *window), "input", weights, *tables)
+    return builder.build("layer")
+
+
+@pytest.mark.parametrize("name", ["Conv2D", "DepthwiseConv2D", "Dense"])
+@pytest.mark.parametrize("number_format", ["b1", "u2", "u4", "s8"])
+def test_no_special_kernel_stores_bit_planes_code_by_code(name, number_format):
+    every = ("armv7em", "armv7m", "armv6m", "mve", "cmsisnn", "generic")
+    for weight_format in ("b1", "t2", "s4", "s8"):
+        graph = node_of(name, number_format, weight_format)
+        found = list_special(graph, graph.nodes[0], every)
+        fitting = [s.kernel.path.name for s in found if isinstance(s, Special)]
+        assert not fitting, f"{fitting} would write outputs of u2"

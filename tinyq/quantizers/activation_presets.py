@@ -88,6 +88,11 @@ def _logarithmic(bits: int) -> ActivationParts:
     return ActivationParts("u4" if bits == 2 else "s8", quantizer, whole=False)
 
 
+def _in_planes(parts: ActivationParts, whole: bool = True) -> ActivationParts:
+    """The same codes, 0 to 3, in the format of bit planes."""
+    return ActivationParts("u2", partial(parts.build, planes=True), whole=whole)
+
+
 def _sign(**options: Any) -> ActivationParts:
     return ActivationParts("b1", partial(SignQuantizer, **options), replaces_relu=True)
 
@@ -124,6 +129,10 @@ _ALL: Mapping[str, ActivationParts] = {
     "abc_net": _shifted_sign(derivative=gradients.unit_box, center=0.5),
     "balanced2": _unit_interval(2),
     "balanced4": _unit_interval(4),
+    "lsq2_planes": _in_planes(_step(2)),
+    "pact2_planes": _in_planes(_clip(2)),
+    "dorefa2_planes": _in_planes(_unit_interval(2)),
+    "hwgq2_planes": _in_planes(_half_wave(2, gradients.clipped_relu), whole=False),
     "ste_hinton2012": _sign(derivative=gradients.positive),
     "ste_bengio2013": _sign(derivative=gradients.sigmoid_slope),
     "reactnet": _shifted_sign(derivative=gradients.quadratic, per_channel=True),

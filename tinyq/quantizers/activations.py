@@ -231,10 +231,12 @@ class UnsignedQuantizer(ActivationQuantizer):
 
     Args:
         bits: Bits of the codes, 1 .. 8.
+        planes: Whether codes of one or two bits lie in bit planes, format u2.
     """
 
-    def __init__(self, bits: int, **options: Any) -> None:
-        super().__init__("u4" if bits <= 4 else "s8", **options)
+    def __init__(self, bits: int, planes: bool = False, **options: Any) -> None:
+        narrow = "u2" if planes and bits <= 2 else "u4"
+        super().__init__(narrow if bits <= 4 else "s8", **options)
         self.levels = 2**bits - 1
 
     def scale(self) -> Any:

@@ -88,7 +88,7 @@ def register_activations(
 
     Args:
         name: Name in recipes; that of the class when None.
-        format: Number format of the codes: b1, u4 or s8.
+        format: Number format of the codes: b1, u2, u4 or s8.
         replaces_relu: Whether the method works only without a ReLU before it.
         options: Arguments of the class.
 

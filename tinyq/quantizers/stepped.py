@@ -15,7 +15,7 @@ from tinyq.quantizers.gradients import Derivative, with_gradient
 from tinyq.quantizers.stairs import climb
 
 POSITIVE = 2.0**-100  # what any positive activation reaches, and zero does not
-_MOST_U4 = 15
+_MOST_U2, _MOST_U4 = 3, 15
 SMALLEST_RANGE = 1e-6
 
 
@@ -94,6 +94,7 @@ class SteppedQuantizer(ActivationQuantizer):
         derivative: Gradient estimator, of the value and the largest level.
         scale: Real value of 1; where left out, the power of two that puts the largest level next
             to the moving average of the maximum.
+        planes: Whether levels up to 3 lie in bit planes, format u2.
 
     Reference: survey eq. 37 and 56.
     """
@@ -104,9 +105,11 @@ class SteppedQuantizer(ActivationQuantizer):
         borders: tuple[float, ...],
         derivative: Derivative,
         scale: float | None = None,
+        planes: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__("u4" if levels[-1] <= _MOST_U4 else "s8", **options)
+        narrow = "u2" if planes and levels[-1] <= _MOST_U2 else "u4"
+        super().__init__(narrow if levels[-1] <= _MOST_U4 else "s8", **options)
         self.levels = (0, *levels)
         self.borders = borders
         self.derivative = derivative

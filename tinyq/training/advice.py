@@ -18,6 +18,7 @@ from tinyq.training.tracing import Step, is_preserving, walk
 from tinyq.training.weighted import WeightedLayer
 
 END_BITS = 8
+_U4 = "u4"
 FEW_BITS = 2
 HIGHEST_RATE: Mapping[str, float] = {"SGD": 0.05}
 """Highest learning rate for weights of one or two bits, by optimizer; 0.005 for all others."""
@@ -66,7 +67,8 @@ def advise(model: keras.Model) -> tuple[Finding, ...]:
     """What the literature advises against in a quantized model.
 
     Pooling of signs, ends of few bits, sums of signs without a scale, chains of binary layers
-    without shortcuts, weight decay on kernels of few bits; with an optimizer, its learning rate.
+    without shortcuts, weight decay on kernels of few bits, bit planes of few channels; with an
+    optimizer, its learning rate.
 
     Args:
         model: Model from ``tinyq.quantize``, compiled or not.
@@ -231,6 +233,25 @@ def check_rate(structure: Structure) -> Iterator[Finding]:
         )
 
 
+def check_planes(structure: Structure) -> Iterator[Finding]:
+    """Bit planes are words of 32 channels, however few there are."""
+    for step in structure.steps.values():
+        if not isinstance(step.layer, FinishedLayer):
+            continue
+        number_format = step.layer.encoding().format
+        if number_format.planes == 1:
+            continue
+        own, other = (
+            entry.row_bytes(step.shape[-1]) for entry in (number_format, find_format(_U4))
+        )
+        if own > other:
+            yield Finding(
+                step.name,
+                f"{step.shape[-1]} channels in bit planes take {own} bytes, in {_U4} {other}",
+                "use the method without planes, or give the layer a multiple of 32 channels",
+            )
+
+
 def _decays(optimizer: Any, kernel: Any) -> bool:
     """Whether no name or variable that is excluded from the decay is that of a kernel."""
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
@@ -251,4 +272,5 @@ CHECKS: tuple[Check, ...] = (
     check_shortcuts,
     check_decay,
     check_rate,
+    check_planes,
 )

@@ -221,6 +221,8 @@ def refuse_stage(facts: Facts) -> str:
         return f"the output stage is {facts.stage or 'missing'}"
     if facts.output.format.bits > 8:
         return f"outputs have {facts.output.format.bits} bits"
+    if facts.output.format.planes > 1:
+        return "outputs lie in bit planes, which are not stored code by code"
     return ""
 
 
