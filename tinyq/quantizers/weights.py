@@ -194,8 +194,9 @@ class WeightQuantizer(keras.layers.Layer):
 
     def call(self, kernel: Any) -> Any:
         """Kernel that training computes with, and the method's gradient."""
-        kernel = ops.convert_to_tensor(kernel)
-        weights = self._prepared(kernel)
+        # A copy, because a unit may be the kernel itself, and functions with a gradient of their
+        # own must not reach for variables.
+        weights = self._prepared(ops.copy(kernel))
         procedure = self.parts.procedure
         value = self._trained(weights)
         self._penalize(weights, ops.stop_gradient(value))
