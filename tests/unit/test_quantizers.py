@@ -134,7 +134,14 @@ def test_every_estimator_has_points():
         for name, member in vars(gradients).items()
         if inspect.isfunction(member) and member.__module__ == gradients.__name__
     }
-    no_estimators = {"with_gradient", "with_sums", "damp", "sharpen", "_sum_to"}
+    no_estimators = {
+        "with_gradient",
+        "with_learned_step",
+        "with_sums",
+        "damp",
+        "sharpen",
+        "_sum_to",
+    }
     assert {name.split(",")[0] for name in TABLE} == own - no_estimators
 
 

@@ -18,6 +18,7 @@ from tinyq.quantizers.gradients import (
     inside,
     step_slope,
     with_gradient,
+    with_learned_step,
 )
 from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import sign
@@ -251,8 +252,11 @@ class UnsignedQuantizer(ActivationQuantizer):
         lowest = self.format.lo
         return Encoding(self.format, scale, ops.ones_like(scale) * lowest, lowest + self.levels)
 
+    def _codes(self, values: Any, scale: Any) -> Any:
+        return ops.clip(round_half_up(values * (1.0 / scale)), 0.0, float(self.levels))
+
     def _quantized(self, values: Any, scale: Any) -> Any:
-        return ops.clip(round_half_up(values * (1.0 / scale)), 0.0, float(self.levels)) * scale
+        return self._codes(values, scale) * scale
 
     def _state(self, name: str, value: float, **options: Any) -> Any:
         initializer = keras.initializers.Constant(value)
@@ -328,20 +332,15 @@ class StepQuantizer(LearnedQuantizer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
         step = self._observed(inputs) if training else self.scale()
-        highest = float(self.levels)
-
-        def by_input(x: Any, s: Any) -> Any:
-            return inside(x * (1.0 / s), 0.0, highest)
-
-        def by_step(x: Any, s: Any) -> Any:
-            v = x * (1.0 / s)
-            if self.slope is not None:
-                return self.slope(v, highest)
-            codes = ops.clip(round_half_up(v), 0.0, highest)
-            return step_slope(codes, v, 0.0, highest)
-
-        step = damp(step, self.gradient_scale)
-        return with_gradient(self._quantized, by_input, by_step)(inputs, step)
+        step, highest = damp(step, self.gradient_scale), float(self.levels)
+        slope = self.slope
+        if slope is None:
+            return with_learned_step(self._codes, 0.0, highest)(inputs, step)
+        return with_gradient(
+            self._quantized,
+            lambda x, s: inside(x * (1.0 / s), 0.0, highest),
+            lambda x, s: slope(x * (1.0 / s), highest),
+        )(inputs, step)
 
 
 class ClipQuantizer(LearnedQuantizer):

@@ -73,6 +73,44 @@ def with_sums(
     return lambda weights, levels: apply(ops.copy(weights), ops.copy(levels))
 
 
+def with_learned_step(
+    encode: Callable[[Any, Any], Any], lo: float, hi: float
+) -> Callable[..., Any]:
+    """Codes times a learned step, differentiated by both.
+
+        y        = step * encode(x, step)
+        dy/dx    = 1 if lo <= v <= hi else 0,  v = x / step
+        dy/dstep = step_slope(codes, v, lo, hi) = (y - x dy/dx) / step
+
+    The second form takes what the first derivative has computed already.
+
+    Args:
+        encode: Codes of values and step, lo and hi outside.
+        lo: Smallest code.
+        hi: Largest code.
+
+    Returns:
+        A function of the values and the step, which broadcasts to them.
+
+    Reference: Esser et al. 2020, arXiv:1902.08153.
+    """
+
+    @keras.ops.custom_gradient
+    def apply(values: Any, step: Any) -> Any:
+        inverse = 1.0 / step
+        quantized = encode(values, step) * step
+
+        def backward(*args: Any, upstream: Any = None) -> Any:
+            (upstream,) = args if upstream is None else (upstream,)
+            by_values = upstream * inside(values * inverse, lo, hi)
+            slope = upstream * quantized - by_values * values
+            return by_values, _sum_to(slope, step) * inverse
+
+        return quantized, backward
+
+    return lambda values, step: apply(ops.copy(values), ops.copy(step))
+
+
 def damp(value: Any, factor: float) -> Any:
     """The value itself, with a smaller gradient.
 

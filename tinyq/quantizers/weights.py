@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from tinyq.formats import Format, find_format
-from tinyq.quantizers.gradients import Derivative, damp, inside, step_slope, with_gradient
+from tinyq.quantizers.gradients import Derivative, damp, with_gradient, with_learned_step
 from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import Levels
 from tinyq.quantizers.penalties import Penalty
@@ -333,17 +333,8 @@ class WeightQuantizer(keras.layers.Layer):
         factor = 1.0 / (shared * levels.hi) ** 0.5
         unit = self.unit.observe(lambda: self.parts.unit(weights, self.granule))
 
-        def forward(values: Any, step: Any) -> Any:
-            return levels.encode(values, step) * step
-
-        def by_weights(values: Any, step: Any) -> Any:
-            return inside(values * (1.0 / step), levels.lo, levels.hi)
-
-        def by_unit(values: Any, step: Any) -> Any:
-            codes = levels.encode(values, step)
-            return step_slope(codes, values * (1.0 / step), levels.lo, levels.hi)
-
-        return with_gradient(forward, by_weights, by_unit)(weights, damp(unit, factor))
+        trained = with_learned_step(levels.encode, levels.lo, levels.hi)
+        return trained(weights, damp(unit, factor))
 
 
 def _room(number_format: Format) -> int:
