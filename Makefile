@@ -9,6 +9,8 @@ BENCH   ?=
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.tinyq-installed
+# A file's tests stay together, in order: a worker builds what they share once. A board serves one.
+WORKERS = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 C_FILES = $(shell find firmware templates -name '*.[ch]' 2>/dev/null | sort)
 
 export PYTHON
@@ -44,7 +46,7 @@ demo: packages-demo $(STAMP)
 	$(BIN)/tinyq demo
 
 test: setup
-	$(BIN)/python -m pytest $(if $(BENCH),--bench $(BENCH))
+	$(BIN)/python -m pytest $(if $(BENCH),--bench $(BENCH),$(WORKERS))
 
 test-boards: setup
 	$(BIN)/python -m tests.fleet

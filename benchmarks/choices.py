@@ -8,7 +8,6 @@ core, sizes are those of the image for the board. Without the data there is noth
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -22,10 +21,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.mlperf_tiny import (  # noqa: E402
     BOARD,
-    DATA,
     EMULATED,
     NETWORKS,
     RESULTS,
+    ask_data,
     load_inputs,
     render_table,
 )
@@ -128,11 +127,8 @@ def render_report(rows: list[Row]) -> str:
 
 def main() -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA)
-    data = parser.parse_args().data
-    if not data.is_dir():
-        print("nothing to measure: pass --data DIR with the MLPerf Tiny models and inputs")
+    data = ask_data(__doc__)
+    if data is None:
         return
     rows = []
     for network, (model, inputs) in NETWORKS.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,19 +18,20 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyq import reference
-from tinyq.boards import find_board
-from tinyq.codegen import GENERIC
-from tinyq.datasets import Dataset
-from tinyq.graph import Graph
-from tinyq.importers.tflite import import_tflite
-from tinyq.measure import measure, score
-from tinyq.passes import simplify
-from tinyq.project import Selection, create_project
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.mlperf_tiny import DATA, load_inputs  # noqa: E402
+from tinyq import reference  # noqa: E402
+from tinyq.boards import find_board  # noqa: E402
+from tinyq.codegen import GENERIC  # noqa: E402
+from tinyq.datasets import Dataset  # noqa: E402
+from tinyq.importers.tflite import import_tflite  # noqa: E402
+from tinyq.measure import measure, score  # noqa: E402
+from tinyq.passes import simplify  # noqa: E402
+from tinyq.project import Selection, create_project  # noqa: E402
+
 RESULTS = ROOT / "benchmarks/results"
-DATA = Path(os.environ.get("TINYQ_DATA", ROOT.parent / "shared/data")) / "mlperf_tiny"
 BOARD, EMULATED = "nucleo-l4r5zi", "mps2-an386"
 ROUNDINGS = ("half_up", "tflite")
 SAMPLES = 3  # on the emulator
@@ -108,18 +109,6 @@ class Row:
     emulated_inputs: int
     mismatches: int
     toolchain: str
-
-
-def load_inputs(path: Path, graph: Graph) -> tuple[np.ndarray, np.ndarray | None]:
-    """Input codes and labels, if there are any."""
-    if path.suffix == ".f32":
-        values = np.fromfile(path, "<f4")
-        windows = np.lib.stride_tricks.sliding_window_view(values, 640)[::128]
-        return reference.quantize_input(windows, graph.input.type), None
-    with np.load(path) as archive:
-        x, y = archive["x"], archive["y"]
-    codes = x.astype(np.int32) - (128 if x.dtype == np.uint8 else 0)
-    return codes.reshape(-1, *graph.input.type.shape), y.astype(np.int64)
 
 
 def run_litert(path: Path, inputs: np.ndarray) -> np.ndarray:
@@ -251,13 +240,21 @@ def _run_cells(row: Row) -> tuple[object, ...]:
     )
 
 
+def ask_data(description: str | None) -> Path | None:
+    """The folder that the option --data names; None, and a message, where there is none."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, default=DATA)
+    data: Path = parser.parse_args().data
+    if data.is_dir():
+        return data
+    print("nothing to measure: pass --data DIR with the MLPerf Tiny models and inputs")
+    return None
+
+
 def main() -> None:
     """Measure, print and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA)
-    data = parser.parse_args().data
-    if not data.is_dir():
-        print("nothing to measure: pass --data DIR with the MLPerf Tiny models and inputs")
+    data = ask_data(__doc__)
+    if data is None:
         return
     rows = []
     for network in NETWORKS:

@@ -11,7 +11,6 @@ benchmarks/results/packed.json and .md; without the data there is nothing to mea
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -24,7 +23,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from mlperf_tiny import BOARD, DATA, EMULATED, NETWORKS, RESULTS, render_table  # noqa: E402
+from mlperf_tiny import (  # noqa: E402
+    BOARD,
+    EMULATED,
+    NETWORKS,
+    RESULTS,
+    ask_data,
+    render_table,
+)
 
 from tests.bench_layers import choose_smallest, measure_network  # noqa: E402
 from tinyq.formats import find_format  # noqa: E402
@@ -102,11 +108,8 @@ def render_report(rows: list[dict[str, object]]) -> str:
 
 def main() -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA)
-    data = parser.parse_args().data
-    if not data.is_dir():
-        print("nothing to measure: pass --data DIR with the MLPerf Tiny models")
+    data = ask_data(__doc__)
+    if data is None:
         return
     rows = measure_all(data)
     wrong = [row["network"] for row in rows if not row["exact"]]

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     wanted = config.getoption("--seed")
-    config.stash[SEED] = secrets.randbits(32) if wanted == "random" else int(wanted)
+    seed = secrets.randbits(32) if wanted == "random" else int(wanted)
+    config.stash[SEED] = getattr(config, "workerinput", {}).get("seed", seed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker of pytest-xdist the seed of all others."""
+    node.workerinput["seed"] = node.config.stash[SEED]
 
 
 def suite_of(path: Path) -> str:

@@ -32,7 +32,7 @@ _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
 def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndarray:
     """Random codes; now and then all lowest, all highest, one of these two, or of few bits."""
-    if entry.levels or entry.rows:
+    if entry.levels or entry.values:
         return random_graphs.draw_codes(rng, entry, shape)
     if entry.step == 2:
         return rng.integers(0, 2, shape).astype(np.int32) * 2 - 1

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.boards import Board, load_boards
+from tinyq.boards import Board, find_board, load_boards
 from tinyq.build import Image
 from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.errors import BudgetError, ToolMissing
@@ -104,12 +104,13 @@ def foreign_boards() -> tuple[Board, ...]:
 
 
 def smallest_boards() -> tuple[Board, ...]:
-    """Of each port the board with the least RAM, and of AVR the one with the most as well."""
+    """Of each port the board with the least RAM; stm32 and, of AVR, the one with most RAM."""
     ordered = sorted(built_boards(), key=lambda board: -board.ram_bytes)
     chosen = {board.port: board for board in ordered}
     # The smallest AVR is too small for nearly everything.
     largest = next(board for board in ordered if board.port == "avr")
-    return tuple({board.name: board for board in (*chosen.values(), largest)}.values())
+    more = (find_board("stm32"), largest)
+    return tuple({board.name: board for board in (*chosen.values(), *more)}.values())
 
 
 def generate(graph: Graph, board: Board) -> str:

@@ -37,15 +37,19 @@ class Network:
 
     def load(self, graph: Graph) -> tuple[np.ndarray, np.ndarray | None]:
         """All input codes, and their classes if there are labels."""
-        path = DATA / self.inputs
-        if path.suffix == ".f32":
-            values = np.fromfile(path, "<f4")
-            windows = np.lib.stride_tricks.sliding_window_view(values, 640)[::128]
-            return reference.quantize_input(windows, graph.input.type), None
-        with np.load(path) as archive:
-            x, y = archive["x"], archive["y"]
-        codes = x.astype(np.int32) - (128 if x.dtype == np.uint8 else 0)
-        return codes.reshape(-1, *graph.input.type.shape), y
+        return load_inputs(DATA / self.inputs, graph)
+
+
+def load_inputs(path: Path, graph: Graph) -> tuple[np.ndarray, np.ndarray | None]:
+    """Input codes and, if there are labels, the classes."""
+    if path.suffix == ".f32":
+        values = np.fromfile(path, "<f4")
+        windows = np.lib.stride_tricks.sliding_window_view(values, 640)[::128]
+        return reference.quantize_input(windows, graph.input.type), None
+    with np.load(path) as archive:
+        x, y = archive["x"], archive["y"]
+    codes = x.astype(np.int32) - (128 if x.dtype == np.uint8 else 0)
+    return codes.reshape(-1, *graph.input.type.shape), y.astype(np.int64)
 
 
 NETWORKS = {

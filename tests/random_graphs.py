@@ -11,6 +11,7 @@ from hypothesis import strategies
 
 from tests.random_imported import IMPORTED_STEPS, draw_twice, draw_twice_scaling
 from tinyq.arithmetic import INT32_MAX, INT32_MIN, MAX_SHIFT, softmax_table
+from tinyq.codings import Basis, Scales
 from tinyq.formats import Codes, Format, find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.ops.add import Add
@@ -159,16 +160,17 @@ def draw_codes(rng: np.random.Generator, number_format: Format, shape: Sequence[
     shape = tuple(shape)
     if number_format.levels:
         return rng.choice(np.array(number_format.levels, np.int32), size=shape)
-    if number_format.table == "scales":
-        scales = np.array(number_format.rows).reshape(*shape[:-1], -1)
-        places = np.arange(shape[-1]) // number_format.group
+    coding = number_format.coding
+    if isinstance(coding, Scales):
+        scales = np.array(coding.rows).reshape(*shape[:-1], -1)
+        places = np.arange(shape[-1]) // coding.group
         return (scales[..., places] * rng.integers(-1, 2, size=shape)).astype(np.int32)
-    if number_format.table == "basis":
-        basis = np.array(number_format.rows, np.int32)
+    if isinstance(coding, Basis):
+        basis = np.array(coding.rows, np.int32)
         signs = rng.choice(np.array((-1, 1), np.int32), size=(*shape, basis.shape[1]))
-        channels = np.moveaxis(signs, number_format.axis % len(shape), -2)
+        channels = np.moveaxis(signs, coding.axis % len(shape), -2)
         codes = (channels * basis).sum(axis=-1, dtype=np.int32)
-        return np.moveaxis(codes, -1, number_format.axis % len(shape))
+        return np.moveaxis(codes, -1, coding.axis % len(shape))
     levels = (number_format.hi - number_format.lo) // number_format.step + 1
     steps = rng.integers(0, levels, size=tuple(shape))
     return (number_format.lo + number_format.step * steps).astype(np.int32)
@@ -340,7 +342,7 @@ def _draw_weights(drawing: Drawing, shape: Sequence[int], axis: int = 0) -> tupl
     names = WEIGHTS if axis == 0 else [name for name in WEIGHTS if name != "g2"]
     number_format = draw_table(drawing.rng, str(drawing.choose(names)), shape, axis)
     weights = draw_codes(drawing.rng, number_format, shape)
-    if drawing.chance(0.1) and not number_format.rows:
+    if drawing.chance(0.1) and number_format.coding.channel_axis is None:
         weights[...] = drawing.choose((number_format.lo, number_format.hi))
     return weights, number_format
 

@@ -17,12 +17,12 @@ from tinyq.build_systems import (
     Recipe,
     SourceFiles,
     find_build_system,
-    render,
 )
 from tinyq.errors import BudgetError, TinyqError, ToolError
 from tinyq.folders import stage
 from tinyq.resources import FIRMWARE
 from tinyq.sections import read_sizes
+from tinyq.templates import render
 from tinyq.toolchains import TOOLCHAINS, find_compiler
 
 Costs = Sequence[tuple[str, int]]

@@ -36,7 +36,7 @@ from tinyq.folders import check_replaceable, stage
 from tinyq.graph import Graph, Tensor
 from tinyq.passes import simplify
 from tinyq.plan import plan
-from tinyq.project import GRAPH, MANIFEST, Setting, write_manifest
+from tinyq.project import GRAPH, MANIFEST, Setting, describe_project, write_manifest
 from tinyq.resources import FIRMWARE, TEMPLATES
 from tinyq.storage import save_graph
 from tinyq.wire import payload_bytes
@@ -149,7 +149,8 @@ def _list_project(graph: Graph, tree: SourceTree) -> Files:
         folder = Path(name)
         choice = choose_kernels(graph, gather_candidates(graph, GENERIC))
         setting = Setting(image.board, GENERIC)
-        write_manifest(graph, plan(graph), image, folder / MANIFEST, choice, setting)
+        made = describe_project(graph, plan(graph), image, choice, setting)
+        write_manifest(made, folder / MANIFEST)
         save_graph(graph, folder / GRAPH)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -19,73 +19,84 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from tinyq.codings import (
+    MOST,
+    OUTSIDE,
+    Basis,
+    Codebook,
+    Coding,
+    Listed,
+    Range,
+    Scales,
+    Signs,
+    check_integers,
+)
 from tinyq.errors import TinyqError
 
 Codes = npt.NDArray[np.int32]
-Fields = npt.NDArray[np.int64]
-Rows = tuple[tuple[int, ...], ...]
 
-MOST = 127  # magnitude of a code that a table makes: every code is an int8
-_OUTSIDE = -1
 _GIVEN = MappingProxyType({"levels": "levels", "basis": "basis", "scales": "groups"})
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One number format, and for one tensor also the table that its codes come from.
-
-        plain     codes = {lo, lo + step, ..., hi}
-        levels    code = levels[field]
-        basis     code = sum_i sign_i * basis[channel][i], where bit i of the field is 0 for +1
-        scales    code = t * scales[channel][group], field 0, 1, 2 for t = 0, +1, -1
+    """One number format; with a table in its coding it is the format of one tensor.
 
     Attributes:
         name: Tag used in kernel names, such as ``t2``.
         bits: Stored bits per code: 1, 2, 3, 4, 8, 16 or 32.
-        lo: Smallest code.
-        hi: Largest code.
-        step: Distance of neighbouring codes; 2 for binary (-1, +1), else 1.
+        coding: Which codes there are, and what is stored for each.
         unit_bytes: Bytes of the C type.
         c_type: C type through which a packed row is addressed.
         meaning: One line for people.
         planes: 1 where the bits of a code lie together; else the bits of a code, each of which is
             in a word of its own, 32 codes to a group of ``planes`` words.
-        table: What each tensor of this format brings along, ``levels``, ``basis`` or ``scales``;
-            empty for all others.
-        levels: Code of each field; empty where a formula says it, or no table is given yet.
-        rows: Basis or scales of each output channel.
-        axis: Axis of the output channels, 0 or -1.
-        group: Codes that share a scale, counted from the start of each row.
 
     Twin: tq_get_s8 and its siblings in templates/runtime/tq_formats.h.
     """
 
     name: str
     bits: int
-    lo: int
-    hi: int
-    step: int
+    coding: Coding
     unit_bytes: int
     c_type: str
     meaning: str
     planes: int = 1
-    table: str = ""
-    levels: tuple[int, ...] = ()
-    rows: Rows = ()
-    axis: int = 0
-    group: int = 0
+
+    @property
+    def lo(self) -> int:
+        """Smallest code."""
+        return self.coding.span[0]
+
+    @property
+    def hi(self) -> int:
+        """Largest code."""
+        return self.coding.span[1]
+
+    @property
+    def step(self) -> int:
+        """Distance of neighbouring codes; 2 for binary (-1, +1), else 1."""
+        return self.coding.step
+
+    @property
+    def table(self) -> str:
+        """What each tensor brings along, ``levels``, ``basis`` or ``scales``; empty for most."""
+        return self.coding.table
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Code of each field; empty where a formula says it, or no table is given yet."""
+        return self.coding.levels if isinstance(self.coding, Listed) else ()
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The table as integers in the order of the C array; empty for a format without."""
+        return self.coding.values
 
     @property
     def per_unit(self) -> int:
         """Codes to whose multiple each row is padded."""
         return self.unit_bytes * 8 * self.planes // self.bits
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """The table as integers in the order of the C array; empty for a format without."""
-        if self.table == "levels":
-            return self.levels
-        return tuple(value for row in self.rows for value in row)
 
     @property
     def table_bytes(self) -> int:
@@ -116,7 +127,7 @@ class Format:
             codes = _order_ternary(codes)
         elif len(codes) != 1 << self.bits:
             raise TinyqError(f"format {self.name} has {1 << self.bits} levels, not {len(codes)}")
-        return replace(self, levels=codes, lo=min(codes), hi=max(codes))
+        return replace(self, coding=Codebook(codes))
 
     def with_basis(self, basis: Iterable[Iterable[int]], axis: int = 0) -> Format:
         """This format with the basis of each output channel of one tensor.
@@ -135,7 +146,7 @@ class Format:
         most = max(sum(map(abs, row)) for row in rows)
         if most > MOST:
             raise TinyqError(f"a basis reaches {most}, more than {MOST}")
-        return replace(self, rows=rows, axis=_check_axis(axis), lo=-most, hi=most)
+        return replace(self, coding=Basis(rows, _check_axis(axis)))
 
     def with_groups(self, size: int, scales: npt.ArrayLike) -> Format:
         """This format with the scales of one tensor.
@@ -152,10 +163,9 @@ class Format:
         if size < 1 or array.ndim < 2 or not array.size:
             raise TinyqError("scales need the axes of the weights, and groups at least one code")
         rows = tuple(self._check("scales", row) for row in array.reshape(len(array), -1).tolist())
-        most = max(map(max, rows))
         if min(map(min, rows)) < 0:
             raise TinyqError("the scale of a group is negative")
-        return replace(self, rows=rows, group=operator.index(size), lo=-most, hi=most)
+        return replace(self, coding=Scales(rows, operator.index(size)))
 
     def take(self, kept: npt.NDArray[np.bool_]) -> Format:
         """The format of a tensor that keeps some of its output channels.
@@ -163,11 +173,7 @@ class Format:
         Args:
             kept: Which, one element per output channel.
         """
-        if not self.rows:
-            return self
-        return replace(
-            self, rows=tuple(row for row, keep in zip(self.rows, kept, strict=True) if keep)
-        )
+        return replace(self, coding=self.coding.take(kept))
 
     def contains(self, codes: npt.NDArray[np.integer]) -> bool:
         """Whether every element of ``codes`` is a code of this format."""
@@ -179,11 +185,10 @@ class Format:
                 remedy=f"give them with with_{_GIVEN[self.table]}",
             )
         wide = codes.astype(np.int64)
-        if wide.min() < self.lo or wide.max() > self.hi:
+        low, high = self.coding.span
+        if wide.min() < low or wide.max() > high:
             return False
-        if self.table or self.levels:
-            return bool((self._encode(wide) != _OUTSIDE).all())
-        return bool(self.step == 1 or ((wide - self.lo) % self.step == 0).all())
+        return bool((self.coding.encode(wide) != OUTSIDE).all())
 
     def pack(self, codes: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
         """Pack codes along the innermost axis, least significant bits first.
@@ -191,8 +196,7 @@ class Format:
             word = sum_i (field(code_i) << (bits * i))
             word_j = sum_i (bit j of field(code_i) << i)            for formats in planes
 
-        The field of a code without a table is its two's complement, but for binary, where 0 means
-        +1 and 1 means -1. Padding fields are 0.
+        Padding fields are 0.
 
         Args:
             codes: Integers of this format, any shape.
@@ -212,7 +216,7 @@ class Format:
             )
         padding = -codes.shape[-1] % self.per_unit
         fields = np.pad(
-            self._encode(codes.astype(np.int64)).astype(np.uint64),
+            self.coding.encode(codes.astype(np.int64)).astype(np.uint64),
             [(0, 0)] * (codes.ndim - 1) + [(0, padding)],
         )
         count = fields.shape[-1] // self.per_unit
@@ -252,84 +256,18 @@ class Format:
             bits = (planes >> places) & np.uint64(1)
             fields = (bits << self._planes()[:, None]).sum(axis=-2, dtype=np.uint64)
         fields = fields.reshape(*outer, count // self.planes * self.per_unit)[..., :length]
-        return np.asarray(self._decode(fields.astype(np.int64)), np.int32)
+        return np.asarray(self.coding.decode(fields.astype(np.int64)), np.int32)
 
     def _planes(self) -> npt.NDArray[np.uint64]:
         return np.arange(self.planes, dtype=np.uint64)
 
-    def _check(self, table: str, values: Iterable[int]) -> tuple[int, ...]:
+    def _check(self, table: str, numbers: Iterable[int]) -> tuple[int, ...]:
         if self.table != table:
             raise TinyqError(
                 f"format {self.name} takes no {table}",
                 remedy=f"use one of {', '.join(f.name for f in _ALL if f.table == table)}",
             )
-        codes = tuple(operator.index(value) for value in values)
-        if max(map(abs, codes), default=0) > MOST:
-            raise TinyqError(f"{table} of format {self.name} leave -{MOST} .. {MOST}")
-        return codes
-
-    def _encode(self, codes: npt.NDArray[np.int64]) -> Fields:
-        """Fields of codes within lo .. hi; -1 for a code that a table does not have."""
-        if self.levels:
-            found = np.full(self.hi - self.lo + 1, _OUTSIDE, np.int64)
-            for field, level in reversed(list(enumerate(self.levels))):
-                found[level - self.lo] = field
-            return np.asarray(found[codes - self.lo], np.int64)
-        if self.table == "scales":
-            scales = self._scales(codes.shape)
-            fields = np.where(codes == 0, 0, np.where(codes > 0, 1, 2))
-            return np.where((codes == 0) | (np.abs(codes) == scales), fields, _OUTSIDE)
-        if self.table:
-            choices = self._choices(codes.shape)
-            moved = np.moveaxis(codes, self.axis, 0)
-            equal = moved.reshape(len(moved), moved[0].size, 1) == choices[:, None, :]
-            fields = np.where(equal.any(axis=-1), equal.argmax(axis=-1), _OUTSIDE)
-            return np.moveaxis(fields.reshape(moved.shape), 0, self.axis)
-        return (codes < 0).astype(np.int64) if self.step == 2 else codes & ((1 << self.bits) - 1)
-
-    def _decode(self, fields: Fields) -> npt.NDArray[np.int64]:
-        if self.levels:
-            return np.asarray(self.levels, np.int64)[fields]
-        if self.table == "scales":
-            return ((fields & 1) - (fields >> 1)) * self._scales(fields.shape)
-        if self.table:
-            moved = np.moveaxis(fields, self.axis, 0)
-            flat = np.take_along_axis(
-                self._choices(fields.shape), moved.reshape(len(moved), moved[0].size), axis=1
-            )
-            return np.moveaxis(flat.reshape(moved.shape), 0, self.axis)
-        if self.step == 2:
-            return 1 - 2 * fields
-        if self.lo < 0:
-            return fields - ((fields >> (self.bits - 1)) << self.bits)
-        return fields
-
-    def _choices(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        """Code of every field of each channel, shape (channels, 2**bits)."""
-        self._require_rows(shape[self.axis])
-        signs = 1 - 2 * ((np.arange(1 << self.bits) >> np.arange(self.bits)[:, None]) & 1)
-        return np.asarray(np.array(self.rows, np.int64) @ signs, np.int64)
-
-    def _scales(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        """Scale of each code."""
-        self._require_rows(shape[0])
-        groups = -(-shape[-1] // self.group)
-        scales = np.array(self.rows, np.int64)
-        if scales.size != int(np.prod(shape[:-1])) * groups:
-            raise TinyqError(
-                f"{scales.size} scales of groups of {self.group} do not fit weights {shape}",
-                remedy="give one scale for each group of each row",
-            )
-        wide = np.repeat(scales.reshape(*shape[:-1], groups), self.group, axis=-1)
-        return np.asarray(wide[..., : shape[-1]], np.int64)
-
-    def _require_rows(self, channels: int) -> None:
-        if len(self.rows) != channels:
-            raise TinyqError(
-                f"format {self.name} has {self.table} for {len(self.rows)} channels, "
-                f"the tensor has {channels}",
-                remedy=f"give the {self.table} of the tensor",
-            )
+        return check_integers(numbers, f"{table} of format {self.name}")
 
 
 def _order_ternary(codes: tuple[int, ...]) -> tuple[int, ...]:
@@ -347,56 +285,59 @@ def _check_axis(axis: int) -> int:
 
 def _signed(bits: int, unit_bytes: int, c_type: str) -> Format:
     half = 1 << (bits - 1)
-    return Format(
-        f"s{bits}", bits, -half, half - 1, 1, unit_bytes, c_type, f"signed {bits}-bit integer"
-    )
+    coding = Range(bits, -half, half - 1)
+    return Format(f"s{bits}", bits, coding, unit_bytes, c_type, f"signed {bits}-bit integer")
 
 
-def _planar(bits: int) -> Format:
-    half = 1 << (bits - 1)
-    meaning = f"signed {bits}-bit integer in bit planes"
-    return Format(f"s{bits}", bits, -half, half - 1, 1, 4, "uint32_t", meaning, planes=bits)
+def _unsigned(bits: int, unit_bytes: int, c_type: str) -> Format:
+    coding = Range(bits, 0, (1 << bits) - 1)
+    return Format(f"u{bits}", bits, coding, unit_bytes, c_type, f"unsigned {bits}-bit integer")
 
 
-def _fixed(name: str, magnitudes: tuple[int, ...], meaning: str) -> Format:
+def _planar(plain: Format) -> Format:
+    """The same codes with each bit in a word of its own."""
+    meaning = f"{plain.meaning} in bit planes"
+    return replace(plain, unit_bytes=4, c_type="uint32_t", meaning=meaning, planes=plain.bits)
+
+
+def _indexed(name: str, coding: Coding, meaning: str) -> Format:
+    return Format(name, int(name[1:]), coding, 1, "uint8_t", meaning)
+
+
+def _list_both_signs(*magnitudes: int) -> Listed:
     """Four bits: a sign above the index of a magnitude."""
-    levels = (*magnitudes, *(-magnitude for magnitude in magnitudes))
-    most = max(magnitudes)
-    return Format(name, 4, -most, most, 1, 1, "uint8_t", meaning, levels=levels)
-
-
-def _tabled(name: str, table: str, meaning: str) -> Format:
-    bits = int(name[1:])
-    return Format(name, bits, -MOST, MOST, 1, 1, "uint8_t", meaning, table=table)
+    return Listed((*magnitudes, *(-magnitude for magnitude in magnitudes)))
 
 
 def _based(bits: int) -> Format:
     meaning = f"{bits} signs in bit planes, each times a number of the output channel"
-    return Format(
-        f"d{bits}", bits, -MOST, MOST, 1, 4, "uint32_t", meaning, planes=bits, table="basis"
-    )
+    return Format(f"d{bits}", bits, Basis(), 4, "uint32_t", meaning, planes=bits)
 
 
 _ALL = (
-    Format("b1", 1, -1, 1, 2, 4, "uint32_t", "binary: bit 0 is +1, bit 1 is -1"),
-    Format("t2", 2, -1, 1, 1, 1, "uint8_t", "ternary: two's complement of -1, 0, +1 in 2 bits"),
-    _planar(2),
-    _planar(3),
+    Format("b1", 1, Signs(), 4, "uint32_t", "binary: bit 0 is +1, bit 1 is -1"),
+    _indexed("t2", Range(2, -1, 1), "ternary: two's complement of -1, 0, +1 in 2 bits"),
+    _planar(_signed(2, 1, "uint8_t")),
+    _planar(_signed(3, 1, "uint8_t")),
     _signed(4, 1, "uint8_t"),
     _signed(8, 1, "int8_t"),
     _signed(16, 2, "int16_t"),
     _signed(32, 4, "int32_t"),
-    Format("u2", 2, 0, 3, 1, 4, "uint32_t", "unsigned 2-bit integer in bit planes", planes=2),
-    Format("u4", 4, 0, 15, 1, 1, "uint8_t", "unsigned 4-bit integer"),
-    Format("u8", 8, 0, 255, 1, 1, "uint8_t", "unsigned 8-bit integer"),
-    Format("u16", 16, 0, 65535, 1, 2, "uint16_t", "unsigned 16-bit integer"),
-    _fixed("p4", (0, 1, 2, 4, 8, 16, 32, 64), "power of two: sign and exponent"),
+    _planar(_unsigned(2, 1, "uint8_t")),
+    _unsigned(4, 1, "uint8_t"),
+    _unsigned(8, 1, "uint8_t"),
+    _unsigned(16, 2, "uint16_t"),
+    _indexed("p4", _list_both_signs(0, 1, 2, 4, 8, 16, 32, 64), "power of two: sign and exponent"),
     # Two low bits choose 0, 1, 4 or 8, the next one adds 2.
-    _fixed("a4", (0, 1, 4, 8, 2, 3, 6, 10), "sum of two powers of two: sign and both terms"),
-    _tabled("c2", "levels", "index into a codebook of 4 integers"),
-    _tabled("c4", "levels", "index into a codebook of 16 integers"),
-    _tabled("n2", "levels", "ternary with two magnitudes: bit 0 is +p, bit 1 is -n"),
-    _tabled("g2", "scales", "ternary, scaled by groups: bit 0 is +1, bit 1 is -1"),
+    _indexed(
+        "a4",
+        _list_both_signs(0, 1, 4, 8, 2, 3, 6, 10),
+        "sum of two powers of two: sign and both terms",
+    ),
+    _indexed("c2", Codebook(), "index into a codebook of 4 integers"),
+    _indexed("c4", Codebook(), "index into a codebook of 16 integers"),
+    _indexed("n2", Codebook(), "ternary with two magnitudes: bit 0 is +p, bit 1 is -n"),
+    _indexed("g2", Scales(), "ternary, scaled by groups: bit 0 is +1, bit 1 is -1"),
     _based(2),
     _based(3),
 )

@@ -205,9 +205,11 @@ def create_project(
     with stage(folder) as staged:
         job = _Job(simplified, board, staged, options, isas, selection.optimize)
         choice, memory, image = _build_fitting(job, candidates, find_budget(board, options))
+        made = describe_project(simplified, memory, image, choice, setting)
         save_graph(simplified, staged / GRAPH)
-        write_manifest(simplified, memory, image, staged / MANIFEST, choice, setting)
-    return open_project(folder)
+        write_manifest(made, staged / MANIFEST)
+    placed = dataclasses.replace(image, elf=folder / image.elf.name)
+    return dataclasses.replace(made, folder=folder, image=placed)
 
 
 def _list_flags(selection: Selection, board: Board) -> tuple[str, ...]:
@@ -362,15 +364,26 @@ def capacities(graph: Graph, board: Board) -> BuildOptions:
     return BuildOptions(payload_bytes=request, reply_bytes=reply)
 
 
-def write_manifest(
-    graph: Graph,
-    memory: MemoryPlan,
-    image: Image,
-    path: Path,
-    choice: Choice,
-    setting: Setting,
-) -> None:
+def describe_project(
+    graph: Graph, memory: MemoryPlan, image: Image, choice: Choice, setting: Setting
+) -> Project:
+    """What a build has made, in the folder of its image."""
+    return Project(
+        image.elf.parent,
+        graph,
+        memory,
+        image,
+        digest(graph),
+        choice.objective,
+        setting.isas,
+        list_kernels(choice),
+        setting.cflags,
+    )
+
+
+def write_manifest(project: Project, path: Path) -> None:
     """Write project.json, by which `open_project` knows a folder."""
+    image = project.image
     fields = {
         field.name: getattr(image, field.name)
         for field in dataclasses.fields(image)
@@ -379,16 +392,16 @@ def write_manifest(
     manifest = {
         "tinyq_project": VERSION,
         "tinyq_version": tinyq.__version__,
-        "model": graph.name,
-        "graph_digest": digest(graph),
+        "model": project.graph.name,
+        "graph_digest": project.graph_digest,
         "board": image.board.name,
         "image": {"elf": image.elf.name, **fields},
-        "arena_bytes": memory.arena_bytes,
-        "arena_proven": memory.proven,
-        "kernels": list(setting.isas),
-        "cflags": list(setting.cflags),
-        "optimize": choice.objective,
-        "layers": [dataclasses.asdict(entry) for entry in list_kernels(choice)],
+        "arena_bytes": project.plan.arena_bytes,
+        "arena_proven": project.plan.proven,
+        "kernels": list(project.isas),
+        "cflags": list(project.cflags),
+        "optimize": project.optimize,
+        "layers": [dataclasses.asdict(entry) for entry in project.kernels],
     }
     path.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 

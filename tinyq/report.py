@@ -11,7 +11,7 @@ from typing import Any
 from tinyq.graph import Graph
 from tinyq.measure import LayerMeasurement, Measurement
 from tinyq.plan import MemoryPlan
-from tinyq.resources import TEMPLATES
+from tinyq.templates import fill_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,8 @@ def write_report(report: Report, graph: Graph, plan: MemoryPlan, folder: Path) -
 
 def render_html(report: Report, graph: Graph, plan: MemoryPlan) -> str:
     """The report as one page without external parts."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES / "report"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return fill_page(
+        "report.html.j2",
         report=report,
         measurement=report.measurement,
         plan=plan,

@@ -28,6 +28,7 @@ from tinyq.ops.window import Window
 Record = TypeVar("Record")
 VERSION = 1
 SUFFIX = ".tqg"
+_NO_TABLE: Mapping[str, Any] = {"levels": [], "rows": [], "axis": 0, "group": 0}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _REMEDY = "build the graph file again from its model"
 
@@ -131,13 +132,7 @@ def _describe_table(number_format: Format) -> dict[str, Any]:
     """What a tensor's own format adds to the name; nothing for most formats."""
     if not number_format.table:
         return {}
-    table = {
-        "levels": list(number_format.levels),
-        "rows": [list(row) for row in number_format.rows],
-        "axis": number_format.axis,
-        "group": number_format.group,
-    }
-    return {"table": table}
+    return {"table": {**_NO_TABLE, **dataclasses.asdict(number_format.coding)}}
 
 
 def _restore_format(entry: Mapping[str, Any]) -> Format:

@@ -24,7 +24,7 @@ from tinyq.errors import BudgetError, TinyqError
 from tinyq.graph import Graph, Node
 from tinyq.profile.cores import BoardConstant, find_constant
 from tinyq.project import Setting
-from tinyq.targets.counts import cache_folder
+from tinyq.targets.native import cache_folder
 from tinyq.toolchains import find_compiler
 from tinyq.trial import Outcome, Trial, find_twin, isolate, run_trials
 

@@ -1,12 +1,7 @@
 /* QEMU plugin: count executed guest instructions exactly, per address and per layer.
  *
  * Loaded as -plugin file=tq_count.so,out=FILE,run=ADDRESS,mark=ADDRESS,layers=N,skip=FROM-TO,...
- *
- *   run     address of tq_profile_run: an inference starts
- *   mark    address of tq_profile_mark: mark i = 0 .. layers of that inference, in order
- *   layers  marks of one inference minus one
- *   skip    addresses FROM <= a < TO that belong to the marks themselves and to no layer
- *   flash   addresses FROM <= a < TO of the code memory; asks for the lines `cost` below
+ * The words after the first are the settings of tq_layers.h.
  *
  * QEMU translates straight runs of instructions and leaves them only at their end, because firmware
  * that works raises no fault in the middle. So a counter per run is exact for each instruction in it:
@@ -32,13 +27,10 @@
  *
  * Source: QEMU documentation, "QEMU TCG Plugins".
  */
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#define PROGRAM "tq_count"
+#include "tq_layers.h"
 #include "tq_qemu.h"
 
 #if TQ_PLUGIN_VERSION >= 2
@@ -81,69 +73,12 @@ typedef struct translated_run {
     uint64_t addresses[];
 } translated_run;
 
-typedef struct {
-    uint64_t current; /* of the inference under way */
-    uint64_t sum;
-    uint64_t min;
-    uint64_t max;
-} layer_count;
-
-typedef struct {
-    uint64_t from;
-    uint64_t to;
-} address_range;
-
-enum { RANGES = 16, HASHES = 4096 };
-
-static struct {
-    const char *out;
-    uint64_t run;
-    uint64_t mark;
-    size_t layers;
-    address_range skip[RANGES];
-    size_t skips;
-    address_range flash; /* empty: no costs */
-} settings;
+enum { HASHES = 4096 };
 
 static translated_run *translated; /* newest first */
-static uint64_t counted;           /* executed instructions outside the skipped addresses */
-static layer_count *layer_counts;  /* [layers] */
-static uint64_t complete_runs;
-static size_t next_mark; /* 0 .. layers; layers + 1 while no inference is under way */
-static uint64_t counted_at_mark;
 static site *sites[HASHES];
 static const translated_run *last_run;
 static int is_arm; /* or RISC-V */
-
-static void fail(const char *problem, const char *text)
-{
-    fprintf(stderr, "tq_count: %s: %s\n", problem, text);
-    exit(EXIT_FAILURE);
-}
-
-static void *allocate(size_t bytes)
-{
-    void *memory = calloc(1, bytes);
-    if (memory == NULL) {
-        fail("out of memory", "stopped");
-    }
-    return memory;
-}
-
-static int lies_in(const address_range *range, uint64_t address)
-{
-    return address >= range->from && address < range->to;
-}
-
-static int is_skipped(uint64_t address)
-{
-    for (size_t i = 0; i < settings.skips; i++) {
-        if (lies_in(&settings.skip[i], address)) {
-            return 1;
-        }
-    }
-    return 0;
-}
 
 /* ---- costs of single instructions ---- */
 
@@ -155,27 +90,21 @@ static site *find_site(uint64_t address)
             return found;
         }
     }
-    site *added = allocate(sizeof *added);
+    site *added = allocate(1, sizeof *added);
     added->address = address;
     added->next = *hashed;
     *hashed = added;
     return added;
 }
 
-/* Whether a layer of the inference whose costs are asked for is under way: layer next_mark - 1. */
-static int in_layer(void)
-{
-    return complete_runs == 0 && next_mark > 0 && next_mark <= settings.layers;
-}
-
 static cost *find_cost(site *of)
 {
     if (of->costs == NULL) {
-        of->costs = allocate((settings.layers + 1) * sizeof *of->costs);
+        of->costs = allocate(settings.layers + 1, sizeof *of->costs);
     }
     cost **found = &of->costs[next_mark - 1];
     if (*found == NULL) {
-        *found = allocate(sizeof **found);
+        *found = allocate(1, sizeof **found);
     }
     return *found;
 }
@@ -241,7 +170,7 @@ static void watch_sites(struct qemu_plugin_tb *block, translated_run *run)
 {
     struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(block, run->length - 1);
     run->end = qemu_plugin_insn_vaddr(last) + size_of(last);
-    run->sites = allocate(run->length * sizeof *run->sites);
+    run->sites = allocate(run->length, sizeof *run->sites);
     for (size_t i = 0; i < run->length; i++) {
         run->sites[i] = find_site(run->addresses[i]);
         qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(block, i), access_memory,
@@ -262,33 +191,11 @@ static void start_inference(unsigned int core, void *data)
     }
 }
 
-static void commit_inference(void)
-{
-    for (size_t i = 0; i < settings.layers; i++) {
-        layer_count *layer = &layer_counts[i];
-        layer->sum += layer->current;
-        layer->min =
-            complete_runs == 0 || layer->current < layer->min ? layer->current : layer->min;
-        layer->max = layer->current > layer->max ? layer->current : layer->max;
-    }
-    complete_runs++;
-}
-
-static void pass_mark(unsigned int core, void *data)
+static void meet_mark(unsigned int core, void *data)
 {
     (void)core;
     (void)data;
-    if (next_mark > settings.layers) {
-        return; /* a mark outside of an inference, such as one that measures the mark itself */
-    }
-    if (next_mark > 0) {
-        layer_counts[next_mark - 1].current = counted - counted_at_mark;
-    }
-    if (next_mark == settings.layers) {
-        commit_inference();
-    }
-    counted_at_mark = counted;
-    next_mark++;
+    pass_mark();
 }
 
 UNUSED static void add_execution(unsigned int core, void *data)
@@ -314,7 +221,7 @@ static void count_executions(struct qemu_plugin_tb *block, translated_run *run)
 static void translate(plugin_id id, struct qemu_plugin_tb *block)
 {
     const size_t length = qemu_plugin_tb_n_insns(block);
-    translated_run *run = allocate(sizeof *run + length * sizeof run->addresses[0]);
+    translated_run *run = allocate(1, sizeof *run + length * sizeof run->addresses[0]);
     (void)id;
     run->length = length;
     run->next = translated;
@@ -325,14 +232,14 @@ static void translate(plugin_id id, struct qemu_plugin_tb *block)
         run->addresses[i] = address;
         run->counted += is_skipped(address) ? 0 : 1;
         if (address == settings.mark) {
-            qemu_plugin_register_vcpu_insn_exec_cb(instruction, pass_mark, NO_REGISTERS, NULL);
+            qemu_plugin_register_vcpu_insn_exec_cb(instruction, meet_mark, NO_REGISTERS, NULL);
         } else if (address == settings.run) {
             qemu_plugin_register_vcpu_insn_exec_cb(instruction, start_inference, NO_REGISTERS,
                                                    NULL);
         }
     }
     count_executions(block, run);
-    if (settings.flash.to > settings.flash.from) {
+    if (wants_costs()) {
         watch_sites(block, run);
     }
 }
@@ -358,7 +265,7 @@ static uint64_t write_addresses(FILE *file)
     for (const translated_run *run = translated; run != NULL; run = run->next) {
         length += run->length;
     }
-    address_count *counts = allocate((length + 1) * sizeof *counts);
+    address_count *counts = allocate(length + 1, sizeof *counts);
     size_t at = 0;
     for (const translated_run *run = translated; run != NULL; run = run->next) {
         for (size_t i = 0; i < run->length; i++) {
@@ -407,12 +314,7 @@ static void write_counts(plugin_id id, void *data)
         fprintf(stderr, "tq_count: cannot write %s\n", settings.out);
         return;
     }
-    fprintf(file, "runs,%" PRIu64 "\n", complete_runs);
-    for (size_t i = 0; i < settings.layers; i++) {
-        const layer_count *layer = &layer_counts[i];
-        fprintf(file, "layer,%zu,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", i, layer->sum, layer->min,
-                layer->max);
-    }
+    write_layers(file);
     for (size_t i = 0; i < HASHES; i++) {
         for (const site *of = sites[i]; of != NULL; of = of->next) {
             write_costs(file, of);
@@ -425,62 +327,6 @@ static void write_counts(plugin_id id, void *data)
     }
 }
 
-/* ---- settings ---- */
-
-static uint64_t parse_number(const char *text, char **end)
-{
-    const uint64_t number = strtoull(text, end, 0);
-    if (*end == text) {
-        fail("not a number", text);
-    }
-    return number;
-}
-
-static address_range parse_range(const char *text)
-{
-    char *end;
-    address_range range;
-    range.from = parse_number(text, &end);
-    if (*end != '-') {
-        fail("not FROM-TO", text);
-    }
-    range.to = parse_number(end + 1, &end);
-    return range;
-}
-
-static void add_skip(const char *text)
-{
-    if (settings.skips == RANGES) {
-        fail("too many skip ranges", text);
-    }
-    settings.skip[settings.skips++] = parse_range(text);
-}
-
-static void parse_setting(const char *text)
-{
-    char *end;
-    const char *value = strchr(text, '=');
-    if (value == NULL) {
-        fail("no value", text);
-    }
-    value++;
-    if (strncmp(text, "out=", 4) == 0) {
-        settings.out = strdup(value);
-    } else if (strncmp(text, "run=", 4) == 0) {
-        settings.run = parse_number(value, &end);
-    } else if (strncmp(text, "mark=", 5) == 0) {
-        settings.mark = parse_number(value, &end);
-    } else if (strncmp(text, "layers=", 7) == 0) {
-        settings.layers = (size_t)parse_number(value, &end);
-    } else if (strncmp(text, "skip=", 5) == 0) {
-        add_skip(value);
-    } else if (strncmp(text, "flash=", 6) == 0) {
-        settings.flash = parse_range(value);
-    } else {
-        fail("unknown setting", text);
-    }
-}
-
 int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **argv)
 {
     is_arm = strcmp(info->target_name, "arm") == 0;
@@ -490,8 +336,7 @@ int qemu_plugin_install(plugin_id id, const qemu_info_t *info, int argc, char **
     if (settings.out == NULL) {
         fail("missing setting", "out");
     }
-    layer_counts = allocate((settings.layers + 1) * sizeof *layer_counts);
-    next_mark = settings.layers + 1;
+    prepare_layers();
     qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
     qemu_plugin_register_atexit_cb(id, write_counts, NULL);
     return 0;

@@ -167,8 +167,7 @@ class Case:
             packed.append(entry.format.pack(codes).tobytes())
             if entry.format.table:
                 packed.append(np.array(entry.format.values, np.int8).tobytes())
-            if entry.format.group:
-                packed.append(np.array([entry.format.group], "<i4").tobytes())
+            packed += [np.array([size], "<i4").tobytes() for size in entry.format.coding.sizes]
         tables = [codes.astype("<i4").tobytes() for codes in self.codes[count:]]
         geometry, finishing = list(self.geometry.values()), list(self.finishing.values())
         for values in self.arrays.values():
@@ -242,7 +241,7 @@ def _write_wrapper(case: Case, geometry: str) -> str:
     formats = [entry.format for entry in case.types[: case.operand_count]]
     blocks = case.operand_count + sum(bool(entry.table) for entry in formats)
     arguments = [f"x[{index}]" for index in range(blocks)]
-    arguments += [f"*(const int32_t *)x[{blocks}]" for entry in formats if entry.group]
+    arguments += [f"*(const int32_t *)x[{blocks}]" for entry in formats for _ in entry.coding.sizes]
     arguments.append("&g")
     lines = [f"    {geometry} g;", "    memcpy(&g, geometry, sizeof g);"]
     if case.stage and isinstance(case.op, Accumulating):

@@ -50,7 +50,7 @@ class Draw:
         return int(self.rng.choice(CHANNELS))
 
     def codes(self, shape: tuple[int, ...], number_format: Format) -> np.ndarray:
-        if number_format.levels or number_format.rows:
+        if number_format.levels or number_format.values:
             return draw_codes(self.rng, number_format, shape)
         if number_format.step == 2:
             return self.rng.integers(0, 2, shape).astype(np.int32) * 2 - 1

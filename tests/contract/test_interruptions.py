@@ -18,20 +18,16 @@ import pytest
 import serial
 from cobs import cobs
 
+from tests.classifier import classifier
 from tinyq import measure as measuring
 from tinyq import wire
-from tinyq.arithmetic import fold_affine
 from tinyq.boards import find_board
 from tinyq.build import build
 from tinyq.cli import main
 from tinyq.codegen import emit
 from tinyq.datasets import Dataset, make_dataset
 from tinyq.errors import LinkError
-from tinyq.formats import find_format
-from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.measure import Measurement, measure
-from tinyq.ops.dense import Dense
-from tinyq.ops.output import Requantize
 from tinyq.project import Project, capacities, create_project
 from tinyq.targets import session
 from tinyq.targets.streams import PortStream, StreamEnded
@@ -42,24 +38,10 @@ SAMPLES = 150
 CHUNK = measuring._CHUNK
 
 
-def classifier(seed: int) -> Graph:
-    """Five scores of twelve values: an answer of several bytes."""
-    rng = np.random.default_rng(seed)
-    builder = GraphBuilder.start("classifier", TensorType((12,), find_format("s8"), 0.1, 3))
-    weights = builder.constant("weights", rng.integers(-7, 8, (5, 12)), find_format("s4"))
-    affine = fold_affine(np.full(5, 0.05), rng.normal(size=5))
-    constants = [
-        builder.constant(name, getattr(affine, name), find_format("s32"))
-        for name in ("bias", "multiplier", "shift")
-    ]
-    stage = Requantize("s8", 0.2, -4, -128, 127)
-    return builder.build(builder.apply("scores", Dense(stage, 3), "input", weights, *constants))
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("interrupted") / "build"
-    return create_project(classifier(7), find_board("host"), folder)
+    return create_project(classifier(), find_board("host"), folder)
 
 
 @pytest.fixture
@@ -284,7 +266,7 @@ class TestCable:
 
     def test_another_board_is_plugged(self, project, data, board, tmp_path, monkeypatch) -> None:
         monkeypatch.setattr(session, "_RETURN_SECONDS", 20.0)
-        other = create_project(classifier(8), find_board("host"), tmp_path / "other")
+        other = create_project(classifier(seed=8), find_board("host"), tmp_path / "other")
 
         def swap() -> None:
             board.pull()
@@ -385,7 +367,7 @@ def test_another_device_on_the_port(project, data, other, tmp_path, capsys) -> N
 
 def test_wrong_firmware_on_the_command_line(project, data, tmp_path, capsys) -> None:
     np.savez(tmp_path / "data.npz", x=data.x, y=data.y)
-    other = create_project(classifier(8), find_board("host"), tmp_path / "other")
+    other = create_project(classifier(seed=8), find_board("host"), tmp_path / "other")
     board = Board(other.image.elf, tmp_path / "port")
     words = ["measure", str(project.folder), "--data", str(tmp_path / "data.npz")]
     try:

@@ -42,7 +42,7 @@ def test_packing_puts_each_bit_in_its_place(name, seed, length):
     codes = draw_codes(rng, entry, (1, length))
     choices = [
         sum(-v if field >> i & 1 else v for i, v in enumerate(row))
-        for row in entry.rows
+        for row in getattr(entry.coding, "rows", ())
         for field in range(1 << entry.bits)
     ]
     total = 0

@@ -67,7 +67,7 @@ def test_eq_58_codes_of_signs_are_planes(name, bits, rng):
     planes = [((codes + 2**bits - 1) // 2 >> bit) & 1 for bit in range(bits)]
     np.testing.assert_array_equal(codes, sum((2 * p - 1) * 2**m for m, p in enumerate(planes)))
     number_format = quantizer.format(weights)
-    assert set(number_format.rows) == {tuple(2**m for m in range(bits))}
+    assert set(number_format.coding.rows) == {tuple(2**m for m in range(bits))}
     packed = number_format.pack(codes.T)
     np.testing.assert_array_equal(number_format.unpack(packed, 50), codes.T)
 

@@ -9,7 +9,7 @@ import pytest
 from tinyq import cli
 from tinyq.catalogue import find_entry, load_catalogue
 from tinyq.errors import TinyqError
-from tinyq.plot import draw_text
+from tinyq.plot.curves import draw_text
 
 
 def test_every_paper_has_one_row():

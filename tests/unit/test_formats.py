@@ -100,7 +100,7 @@ def test_a_basis_belongs_to_an_output_channel():
     assert words == [[0b100, 0b110], [0b001, 0b100]]
     assert np.array_equal(entry.unpack(packed, 3), codes)
     assert not entry.contains(codes[::-1])
-    assert entry.take(np.array([False, True])).rows == ((10, 4),)
+    assert entry.take(np.array([False, True])).coding.rows == ((10, 4),)
     turned = find_format("d2").with_basis(((3, 1), (10, 4)), axis=-1)
     assert turned.contains(codes.T) and not turned.contains(codes.T[:, ::-1])
 

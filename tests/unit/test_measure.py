@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.classifier import classifier
 from tests.random_graphs import draw_graph
 from tinyq import measure as measuring
 from tinyq import reference
-from tinyq.arithmetic import fold_affine
 from tinyq.boards import find_board
 from tinyq.datasets import Dataset, make_dataset
 from tinyq.errors import DataError, LinkError
 from tinyq.formats import find_format
-from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph import GraphBuilder, TensorType
 from tinyq.measure import measure, predict_classes
 from tinyq.ops.argmax import Argmax
 from tinyq.ops.dense import Dense
@@ -30,23 +30,10 @@ from tinyq.report import Agreement, Report, draw_arena, render_html, write_repor
 pytestmark = pytest.mark.requires("gcc")
 
 
-def _classifier(classes: int = 5) -> Graph:
-    rng = np.random.default_rng(7)
-    builder = GraphBuilder.start("classifier", TensorType((12,), find_format("s8"), 0.1, 3))
-    weights = builder.constant("weights", rng.integers(-7, 8, (classes, 12)), find_format("s4"))
-    affine = fold_affine(np.full(classes, 0.05), rng.normal(size=classes))
-    constants = [
-        builder.constant(name, getattr(affine, name), find_format("s32"))
-        for name in ("bias", "multiplier", "shift")
-    ]
-    stage = Requantize("s8", 0.2, -4, -128, 127)
-    return builder.build(builder.apply("scores", Dense(stage, 3), "input", weights, *constants))
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("measure") / "build"
-    return create_project(_classifier(), find_board("host"), folder)
+    return create_project(classifier(), find_board("host"), folder)
 
 
 @pytest.fixture(scope="module")

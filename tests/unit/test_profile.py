@@ -11,7 +11,7 @@ import pytest
 from tinyq.boards import find_board, load_boards
 from tinyq.cli import main
 from tinyq.errors import BoardError, DataError
-from tinyq.plot import draw_bars
+from tinyq.plot.bars import draw_bars
 from tinyq.profile import cores, predict
 from tinyq.profile.cores import classify, core_named, cycles_of, find_constant, find_core
 from tinyq.profile.costs import add_up, price_layers

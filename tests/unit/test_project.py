@@ -30,6 +30,8 @@ def test_a_project_comes_back_as_it_was_made(graph: Graph, tmp_path: Path) -> No
     assert read.image == made.image
     assert read.graph_digest == made.graph_digest
     assert read.plan.offsets == made.plan.offsets
+    for name in ("folder", "optimize", "isas", "kernels", "cflags"):
+        assert getattr(read, name) == getattr(made, name)
     assert (tmp_path / "build" / "model" / f"{graph.name}.h").is_file()
 
 

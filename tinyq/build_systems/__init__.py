@@ -128,20 +128,6 @@ def find_build_system(name: str) -> BuildSystem:
     return cast(BuildSystem, importlib.import_module(f"{__name__}.{name}"))
 
 
-def render(folder: Path, template: str, **values: object) -> str:
-    """Return the text of a template with values; a name that is not given is an error."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template).render(**values)
-
-
 def run_tool(
     command: Sequence[str], folder: Path, where: str, variables: Mapping[str, str] | None = None
 ) -> None:

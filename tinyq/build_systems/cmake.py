@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path, PurePosixPath
 
-from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, render, run_tool
+from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
+from tinyq.templates import render
 
 _OUTPUT = "build"
 

@@ -7,7 +7,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, render, run_tool
+from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
+from tinyq.templates import render
 from tinyq.toolchains import find_program
 
 _OBJECTS = PurePosixPath("objects")

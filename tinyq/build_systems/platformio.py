@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tinyq.boards import Board
-from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, render, run_tool
+from tinyq.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
 from tinyq.errors import ToolMissing
+from tinyq.templates import render
 
 DOWNLOADS = True
 # Platform in the registry and what must be taken with it, by the port of the board.
 REGISTRY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "avr": ("atmelavr@5.1.0", ()),
-    "stm32f1": ("ststm32@19.6.0", ("toolchain-gccarmnoneeabi@~1.120301.0",)),
-    "stm32f4": ("ststm32@19.6.0", ("toolchain-gccarmnoneeabi@~1.120301.0",)),
+    "stm32v1": ("ststm32@19.6.0", ("toolchain-gccarmnoneeabi@~1.120301.0",)),
     "stm32v2": ("ststm32@19.6.0", ("toolchain-gccarmnoneeabi@~1.120301.0",)),
 }
 _TEMPLATES = {

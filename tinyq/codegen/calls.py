@@ -303,8 +303,7 @@ def _pass(plan: MemoryPlan, names: Mapping[str, str], tensor: Tensor) -> Iterato
     yield names.get(tensor.name) or _locate(plan, tensor.name)
     if tensor.type.format.table:
         yield _find_table(names, tensor)
-    if tensor.type.format.group:
-        yield str(tensor.type.format.group)
+    yield from map(str, tensor.type.format.coding.sizes)
 
 
 def _describe(graph: Graph, plan: MemoryPlan, node: Node) -> str:

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
+from tinyq import templates
 from tinyq.codegen import ctext
 from tinyq.codegen.kernels import Stage
 from tinyq.resources import TEMPLATES
 
 if TYPE_CHECKING:
+    import jinja2
+
     from tinyq.codegen.variants import Function
 
 
 def make_environment() -> jinja2.Environment:
-    """Templates with the text functions of ``ctext``; a name that is not given is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # the output is C
-    )
+    """Templates with the text functions of ``ctext``."""
+    environment = templates.make_environment()
     environment.globals.update(fill=ctext.fill, parameters=ctext.list_parameters)
     environment.filters.update(
         assembly=ctext.quote_assembly,

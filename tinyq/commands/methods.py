@@ -162,7 +162,7 @@ def _print_entry(entry: Entry) -> None:
 
 
 def _plot(chosen: list[tuple[str, Role]], svg: Path | None, json: bool) -> None:
-    from tinyq.plot import draw_svg, draw_text
+    from tinyq.plot.curves import draw_svg, draw_text
     from tinyq.quantizers.curves import trace
 
     for name, role in chosen:

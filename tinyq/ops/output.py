@@ -329,9 +329,10 @@ def require_axis(w: TensorType, axis: int) -> None:
     Raises:
         ModelError: It is for another axis.
     """
-    if w.format.rows and w.format.axis != axis:
+    counted = w.format.coding.channel_axis
+    if counted not in (None, axis):
         raise ModelError(
-            f"the {w.format.table} of {w} are for axis {w.format.axis}, "
+            f"the {w.format.table} of {w} are for axis {counted}, "
             f"this layer's output channels are axis {axis}"
         )
 

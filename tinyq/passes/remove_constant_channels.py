@@ -155,7 +155,7 @@ def _unneeded(graph: Graph, node: Node, ranges: Mapping[str, Range], output: Mas
     """Input channels that a convolution or dense layer can do without."""
     weights, first = (graph.tensors[name].codes for name in node.inputs[1:3])
     source = ranges[node.inputs[0]]
-    if weights is None or first is None or graph.tensors[node.inputs[1]].type.format.group:
+    if weights is None or first is None or graph.tensors[node.inputs[1]].type.format.coding.sizes:
         return np.zeros(len(source.lo), bool)  # groups count channels from the first on
     used = np.moveaxis(weights[~output] != 0, -1, 0).reshape(weights.shape[-1], -1).any(axis=1)
     known = _known(node, source)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyq.errors import DataError
-from tinyq.plot import draw_bars
+from tinyq.plot.bars import draw_bars
 from tinyq.profile.result import LayerProfile, Profile
-from tinyq.resources import TEMPLATES
+from tinyq.templates import fill_page
 
 if TYPE_CHECKING:
     from tinyq.project import Project
@@ -46,16 +46,8 @@ def write_page(found: Profile, measured: Mapping[str, int] | None, folder: Path)
 
 def render_page(found: Profile, measured: Mapping[str, int] | None = None) -> str:
     """The profile as one page without external parts."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES / "report"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("profile.html.j2").render(
+    return fill_page(
+        "profile.html.j2",
         found=found,
         measured=measured,
         kernels=found.kernels[:_KERNELS],

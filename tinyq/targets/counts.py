@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.errors import LinkError, ToolMissing
-from tinyq.resources import FIRMWARE
+from tinyq.errors import LinkError
+from tinyq.targets.native import Native, compile_once
 from tinyq.targets.symbols import Functions, Symbol
 
-_SOURCE = FIRMWARE / "emulator" / "tq_count.c"
-_HEADER = FIRMWARE / "emulator" / "tq_qemu.h"
-_COMPILERS = ("cc", "gcc", "clang")
 # What a mark executes belongs to no layer: the mark, and the clock that it reads.
 _SKIPPED = ("tq_profile_mark", "tq_port_cycles")
 
@@ -127,7 +120,7 @@ def settings(functions: Functions, layers: int, out: Path, flash: range | None =
     Raises:
         LinkError: If the image has no marks.
 
-    Twin: parse_setting in firmware/emulator/tq_count.c.
+    Twin: parse_setting in firmware/emulator/tq_layers.h.
     """
     run, mark = functions.find("tq_profile_run"), functions.find("tq_profile_mark")
     words = [
@@ -163,19 +156,15 @@ def build_plugin(interface: int) -> Path:
         ToolMissing: If no C compiler is installed.
         LinkError: If it does not compile.
     """
-    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if compiler is None:
-        raise ToolMissing(
-            "counting instructions needs a C compiler for this machine",
-            remedy="apt-get install gcc libc6-dev (macOS: xcode-select --install)",
-        )
-    flags = _plugin_flags(interface)
-    identity = "\0".join([compiler, *flags]).encode()
-    identity += _SOURCE.read_bytes() + _HEADER.read_bytes()
-    plugin = cache_folder() / f"tq_count-{hashlib.sha256(identity).hexdigest()[:16]}.so"
-    if not plugin.exists():
-        _compile([compiler, *flags], plugin)
-    return plugin
+    native = Native(
+        source="tq_count.c",
+        title="the counting plugin",
+        purpose="counting instructions",
+        flags=_plugin_flags(interface),
+        packages="apt-get install gcc libc6-dev (macOS: xcode-select --install)",
+        suffix=".so",
+    )
+    return compile_once(native)
 
 
 def read(file: Path, functions: Functions, layers: int) -> InstructionCounts:
@@ -227,33 +216,11 @@ def _read_lines(file: Path) -> list[str]:
         ) from None
 
 
-def _plugin_flags(interface: int) -> list[str]:
+def _plugin_flags(interface: int) -> tuple[str, ...]:
     flags = ["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O2", "-fPIC", "-shared"]
     flags += ["-fvisibility=hidden", f"-DTQ_PLUGIN_VERSION={interface}"]
-    return [*flags, "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else flags
-
-
-def _compile(command: list[str], plugin: Path) -> None:
-    plugin.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=plugin.parent) as folder:
-        built = Path(folder) / plugin.name
-        done = subprocess.run(
-            [*command, "-o", str(built), str(_SOURCE)], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise LinkError(
-                f"the counting plugin does not compile: {done.stderr.strip()}",
-                where=_SOURCE.name,
-                remedy=f"check that {command[0]} can build a shared library",
-            )
-        built.replace(plugin)
-
-
-def cache_folder() -> Path:
-    """Return the folder of what is compiled for emulators, kept from run to run."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tinyq"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyq"
+    flags += ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    return tuple(flags)
 
 
 def _escape(word: str) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-import tempfile
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyq.errors import LinkError, ToolMissing
 from tinyq.targets import counts
-from tinyq.targets.session import Session
-from tinyq.targets.streams import ProcessStream
-from tinyq.targets.symbols import read_functions, read_identity
+from tinyq.targets.counting import EmulatorLink
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,55 +37,17 @@ _RISCV = _Emulator(
 )
 
 
-class EmulatorLink(Session):
-    """A greeted device in QEMU, which can count instructions.
-
-    Args:
-        image: Firmware of a board with an emulated twin.
-        counting: Load the counting plugin.
-        costs: Count what each instruction does as well, which takes longer.
-    """
-
-    def __init__(self, image: Image, *, counting: bool, costs: bool = False) -> None:
-        identity = read_identity(image.elf)
-        if identity is None:
-            raise LinkError("the image is no ELF", where=str(image.elf), remedy="build it again")
-        command = _machine_command(image)
-        self._elf = image.elf
-        self._counts_file: Path | None = None
-        if counting:
-            folder = Path(tempfile.mkdtemp(prefix="tinyq-counts-"))
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            self._counts_file = folder / "counts.csv"
-            command += counts.plugin_arguments(
-                command[0],
-                read_functions(image.elf),
-                identity.layers,
-                self._counts_file,
-                code_memory(image.board) if costs else None,
-            )
-        where = f"{Path(command[0]).name} -machine {image.board.qemu_machine}"
-        super().__init__(lambda: ProcessStream(command), where, identity)
+class QemuLink(EmulatorLink):
+    """A greeted device in QEMU."""
 
     def profile(self, packed: NDArray[np.uint8]) -> tuple[int, ...] | None:
         """Return `None`: QEMU models no time, so a timer that it has counts no cycles."""
         return None
 
-    def instruction_counts(self) -> counts.InstructionCounts | None:
-        """End the emulator and return what it counted; `None` when it was started without.
-
-        Raises:
-            LinkError: If the emulator wrote no counts.
-        """
-        self.close()
-        if self._counts_file is None:
-            return None
-        return counts.read(self._counts_file, read_functions(self._elf), self._info.layers)
-
 
 def open(  # noqa: A001
     image: Image, address: str = "", *, counting: bool = False, costs: bool = False
-) -> EmulatorLink:
+) -> QemuLink:
     """Boot the image in QEMU and greet it.
 
     Args:
@@ -103,7 +62,11 @@ def open(  # noqa: A001
     """
     if address:
         raise LinkError(f"target qemu takes no address, not {address!r}", remedy="say qemu")
-    return EmulatorLink(image, counting=counting, costs=costs)
+    command = _machine_command(image)
+    flash = code_memory(image.board) if costs else None
+    counter = functools.partial(counts.plugin_arguments, command[0], flash=flash)
+    where = f"{Path(command[0]).name} -machine {image.board.qemu_machine}"
+    return QemuLink(image, command, where, counter if counting else None)
 
 
 def code_memory(board: Board) -> range:

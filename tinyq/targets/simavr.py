@@ -2,76 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
-import tempfile
-import weakref
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyq.errors import LinkError, ToolMissing
-from tinyq.resources import FIRMWARE
 from tinyq.targets import counts
-from tinyq.targets.session import Session
-from tinyq.targets.streams import ProcessStream
-from tinyq.targets.symbols import read_functions, read_identity
+from tinyq.targets.counting import EmulatorLink
+from tinyq.targets.native import Native, compile_once
 
 if TYPE_CHECKING:
     from tinyq.build import Image
 
-_SOURCE = FIRMWARE / "emulator" / "tq_simavr.c"
-_COMPILERS = ("cc", "gcc", "clang")
-# simavr's own headers are written in GNU C.
-_FLAGS = ("-std=gnu99", "-O2", "-D_GNU_SOURCE")
-_REMEDY = "apt-get install libsimavr-dev libelf-dev gcc libc6-dev"
-
-
-class SimavrLink(Session):
-    """A greeted AVR in simavr, which can count instructions.
-
-    Args:
-        image: Firmware of a board with an emulated twin.
-        counting: Write the counts when it ends.
-        costs: Count what each instruction does as well.
-    """
-
-    def __init__(self, image: Image, *, counting: bool, costs: bool = False) -> None:
-        identity = read_identity(image.elf)
-        if identity is None:
-            raise LinkError("the image is no ELF", where=str(image.elf), remedy="build it again")
-        command = chip_command(image)
-        self._elf = image.elf
-        self._counts_file: Path | None = None
-        if counting:
-            folder = Path(tempfile.mkdtemp(prefix="tinyq-counts-"))
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            self._counts_file = folder / "counts.csv"
-            command += counts.settings(
-                read_functions(image.elf),
-                identity.layers,
-                self._counts_file,
-                range(image.board.flash_bytes) if costs else None,
-            )
-        super().__init__(
-            lambda: ProcessStream(command), f"simavr {image.board.simavr_mcu}", identity
-        )
-
-    def instruction_counts(self) -> counts.InstructionCounts | None:
-        """End the emulator and return what it counted; `None` when it was started without.
-
-        Raises:
-            LinkError: If the emulator wrote no counts.
-        """
-        self.close()
-        if self._counts_file is None:
-            return None
-        return counts.read(self._counts_file, read_functions(self._elf), self._info.layers)
+_PACKAGES = "apt-get install libsimavr-dev libelf-dev gcc libc6-dev"
 
 
 def open(  # noqa: A001
     image: Image, address: str = "", *, counting: bool = False, costs: bool = False
-) -> SimavrLink:
+) -> EmulatorLink:
     """Boot the image in simavr and greet it.
 
     Args:
@@ -86,7 +34,9 @@ def open(  # noqa: A001
     """
     if address:
         raise LinkError(f"target simavr takes no address, not {address!r}", remedy="say simavr")
-    return SimavrLink(image, counting=counting, costs=costs)
+    flash = range(image.board.flash_bytes) if costs else None
+    counter = functools.partial(counts.settings, flash=flash) if counting else None
+    return EmulatorLink(image, chip_command(image), f"simavr {image.board.simavr_mcu}", counter)
 
 
 def chip_command(image: Image) -> list[str]:
@@ -96,7 +46,7 @@ def chip_command(image: Image) -> list[str]:
         ToolMissing: If a C compiler or the library is not installed.
         LinkError: If the board has no emulated twin.
 
-    Twin: parse_setting in firmware/emulator/tq_simavr.c.
+    Twin: parse_word in firmware/emulator/tq_simavr.c.
     """
     board = image.board
     if not board.simavr_mcu:
@@ -116,32 +66,18 @@ def build_runner() -> Path:
         ToolMissing: If a C compiler or the library is not installed.
         LinkError: If it does not compile.
     """
-    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if compiler is None:
-        raise ToolMissing("simavr needs a C compiler for this machine", remedy=_REMEDY)
-    identity = "\0".join([compiler, *_FLAGS]).encode() + _SOURCE.read_bytes()
-    runner = counts.cache_folder() / f"tq_simavr-{hashlib.sha256(identity).hexdigest()[:16]}"
-    if not runner.exists():
-        _compile([compiler, *_FLAGS], runner)
-    return runner
-
-
-def _compile(command: list[str], runner: Path) -> None:
-    runner.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=runner.parent) as folder:
-        built = Path(folder) / runner.name
-        done = subprocess.run(
-            [*command, "-o", str(built), str(_SOURCE), "-lsimavr"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if "simavr/sim_avr.h" in done.stderr or "-lsimavr" in done.stderr:
-            raise ToolMissing("the library of simavr is not installed", remedy=_REMEDY)
-        if done.returncode != 0:
-            raise LinkError(
-                f"the program around simavr does not compile: {done.stderr.strip()}",
-                where=_SOURCE.name,
-                remedy=f"check that {command[0]} can build programs with simavr 1.6",
-            )
-        built.replace(runner)
+    native = Native(
+        source="tq_simavr.c",
+        title="the program around simavr",
+        purpose="simavr",
+        # simavr's own headers are written in GNU C.
+        flags=("-std=gnu99", "-O2", "-D_GNU_SOURCE"),
+        libraries=("-lsimavr",),
+        packages=_PACKAGES,
+    )
+    try:
+        return compile_once(native)
+    except LinkError as error:
+        if "simavr/sim_avr.h" in error.message or "-lsimavr" in error.message:
+            raise ToolMissing("the library of simavr is not installed", remedy=_PACKAGES) from None
+        raise

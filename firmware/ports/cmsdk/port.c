@@ -30,7 +30,7 @@ void tq_port_init(void)
 }
 
 /* Polling loses nothing here: the host sends one request, then waits for the reply (see
- * stm32f4/port.c). */
+ * stm32v1/port.c). */
 int32_t tq_port_read(void)
 {
     const uint32_t state = UART_STATE;

@@ -73,7 +73,7 @@ void tq_port_init(void)
     tq_core_start_cycles();
 }
 
-/* Polling loses nothing: see stm32f4/port.c; the receiver holds six bytes besides. The event is
+/* Polling loses nothing: see stm32v1/port.c; the receiver holds six bytes besides. The event is
  * cleared before the byte is read, as the read may raise it again for the next one. */
 int32_t tq_port_read(void)
 {

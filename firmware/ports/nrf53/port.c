@@ -83,7 +83,7 @@ void tq_port_init(void)
     tq_core_start_cycles();
 }
 
-/* Polling loses nothing: see stm32f4/port.c; what comes between the end of one transfer and the
+/* Polling loses nothing: see stm32v1/port.c; what comes between the end of one transfer and the
  * start of the next stays in the receiver's FIFO. */
 int32_t tq_port_read(void)
 {

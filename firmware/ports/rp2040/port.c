@@ -155,7 +155,7 @@ void tq_port_init(void)
     tq_core_start_cycles();
 }
 
-/* Polling loses nothing: see stm32f4/port.c. */
+/* Polling loses nothing: see stm32v1/port.c. */
 int32_t tq_port_read(void)
 {
     return (UART_FR & FR_RX_EMPTY) == 0u ? (int32_t)(UART_DR & 0xFFu) : -1;

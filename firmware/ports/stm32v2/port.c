@@ -111,7 +111,7 @@ void tq_port_init(void)
     tq_core_start_cycles();
 }
 
-/* Polling loses nothing: see stm32f4/port.c. */
+/* Polling loses nothing: see stm32v1/port.c. */
 int32_t tq_port_read(void)
 {
     const uint32_t state = USART_ISR;

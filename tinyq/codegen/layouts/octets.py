@@ -15,7 +15,7 @@ import numpy as np
 from tinyq.codegen.layouts import Arrangement, Table
 from tinyq.codegen.layouts.order import taps_by_channel
 from tinyq.codegen.layouts.scaling import to_words
-from tinyq.codegen.layouts.triples import fold_stage, refuse_finish
+from tinyq.codegen.layouts.triples import fold_vector_stage, refuse_finish
 
 if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts
@@ -36,7 +36,7 @@ def arrange(facts: Facts) -> Arrangement:
     weights = facts.operands[-1]
     assert weights is not None
     flat = taps_by_channel(weights)
-    stage = fold_stage(facts, flat.sum(1))
+    stage = fold_vector_stage(facts, flat.sum(1))
     more = -len(flat) % _LANES
     taps = np.pad(flat << stage.power, ((0, more), (0, 0))).astype(np.int8)
     octets = np.ascontiguousarray(taps.reshape(-1, _LANES, flat.shape[1]).swapaxes(1, 2))

@@ -13,7 +13,7 @@ import numpy as np
 from tinyq.codegen.layouts import Arrangement, Table
 from tinyq.codegen.layouts.triples import (
     BLOCK,
-    fold_stage,
+    fold_vector_stage,
     join_lanes,
     refuse_finish,
     stream_groups,
@@ -38,7 +38,7 @@ def arrange(facts: Facts) -> Arrangement:
     weights = facts.operands[-1]
     assert weights is not None
     rows = weights.astype(np.int64)
-    stage = fold_stage(facts, rows.sum(1))
+    stage = fold_vector_stage(facts, rows.sum(1))
     sixes, rest = divmod(len(rows), _GROUP)
     groups = (_GROUP,) * sixes + ((rest,) if rest else ())
     stream = stream_groups(rows[:, None] << stage.power, stage.bias, groups)

@@ -73,7 +73,7 @@ def arrange(facts: Facts) -> Arrangement:
     weights = facts.operands[-1]
     assert weights is not None
     flat = weights.reshape(len(weights), -1).astype(np.int64)
-    stage = fold_stage(facts, flat.sum(1))
+    stage = fold_vector_stage(facts, flat.sum(1))
     lines = weights.shape[1] if weights.ndim == 4 and not _collected(weights.shape) else 1
     groups = split_channels(len(weights))
     stream = stream_groups(flat.reshape(len(flat), lines, -1) << stage.power, stage.bias, groups)
@@ -114,7 +114,7 @@ class Stage:
     numbers: Mapping[str, int]
 
 
-def fold_stage(facts: Facts, sums: Int64s) -> Stage:
+def fold_vector_stage(facts: Facts, sums: Int64s) -> Stage:
     """Constants of a stage that `refuse_finish` does not refuse, for channels of these sums."""
     g = facts.geometry
     bias = facts.tables["bias"].astype(np.int64) - g.get("x_zero", 0) * sums

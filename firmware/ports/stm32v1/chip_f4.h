@@ -1,26 +1,17 @@
-/* Port of the STM32F4 family: clock tree, one USART, pins.
+/* STM32F4: registers, clock tree, pins.
  *
- * From the board (tq_build.h):
+ * From the board, beside what port.c takes:
  *
- *   TQ_CLOCK_HZ             core clock to reach, 84 .. 180 MHz, an even number of MHz
- *   TQ_BAUD                 line rate
- *   TQ_USART                1, 2, 3 or 6
- *   TQ_TX_PORT, TQ_TX_PIN   A .. H, 0 .. 15
- *   TQ_RX_PORT, TQ_RX_PIN
- *   TQ_HSE_HZ               crystal or external clock; 0 for none: the internal 16 MHz oscillator
- *   TQ_HSE_BYPASS           1 when the external clock is a signal, 0 for a crystal
+ *   TQ_CLOCK_HZ             84 .. 180 MHz, an even number of MHz
  *   TQ_VOS                  regulator scale to select (PWR_CR.VOS), 0 to leave the reset value
  *   TQ_OVERDRIVE            1 for the over-drive that 180 MHz needs on STM32F42x and STM32F446
  *
+ * The internal oscillator has 16 MHz.
+ *
  * Source: reference manuals RM0090 (F405/407), RM0368 (F401), RM0383 (F411), RM0390 (F446):
- * chapters on PWR, RCC, GPIO and USART. */
-#include "tq_build.h"
-#include "tq_core.h"
-#include "tq_port.h"
-
-#define PASTE(left, right) left##right
-#define PORT_NUMBER(letter) PASTE(PORT_, letter)
-enum { PORT_A, PORT_B, PORT_C, PORT_D, PORT_E, PORT_F, PORT_G, PORT_H };
+ * chapters on PWR, RCC and GPIO. */
+#ifndef TQ_CHIP_F4_H
+#define TQ_CHIP_F4_H
 
 #define PWR_CR TQ_REGISTER(0x40007000u)
 #define PWR_CSR TQ_REGISTER(0x40007004u)
@@ -32,21 +23,9 @@ enum { PORT_A, PORT_B, PORT_C, PORT_D, PORT_E, PORT_F, PORT_G, PORT_H };
 #define RCC_APB1ENR TQ_REGISTER(0x40023840u)
 #define RCC_APB2ENR TQ_REGISTER(0x40023844u)
 
-#define CR_HSION (1u << 0)
-#define CR_HSIRDY (1u << 1)
-#define CR_HSEON (1u << 16)
-#define CR_HSERDY (1u << 17)
-#define CR_HSEBYP (1u << 18)
-#define CR_PLLON (1u << 24)
-#define CR_PLLRDY (1u << 25)
-
 #define PLLCFGR_SOURCE_HSE (1u << 22)
 #define PLLCFGR_KEEP 0xF0000000u /* PLLR on the F446, reserved on the others */
 
-#define CFGR_SW_MASK 3u
-#define CFGR_SW_PLL 2u
-#define CFGR_SWS_MASK (3u << 2)
-#define CFGR_SWS_PLL (2u << 2)
 #define CFGR_PRESCALERS (0x3Fu << 10 | 0xFu << 4)
 #define CFGR_PPRE1_2 (4u << 10)
 #define CFGR_PPRE1_4 (5u << 10)
@@ -85,56 +64,11 @@ enum { PORT_A, PORT_B, PORT_C, PORT_D, PORT_E, PORT_F, PORT_G, PORT_H };
 #define APB1_DIVIDER (TQ_CLOCK_HZ > 100000000u ? 4u : 2u)
 #define APB2_DIVIDER (TQ_CLOCK_HZ > 100000000u ? 2u : 1u)
 
-#if TQ_USART == 1
-#define USART 0x40011000u
-#define USART_ENABLE_REGISTER RCC_APB2ENR
-#define USART_ENABLE (1u << 4)
-#elif TQ_USART == 2
-#define USART 0x40004400u
-#define USART_ENABLE_REGISTER RCC_APB1ENR
-#define USART_ENABLE (1u << 17)
-#elif TQ_USART == 3
-#define USART 0x40004800u
-#define USART_ENABLE_REGISTER RCC_APB1ENR
-#define USART_ENABLE (1u << 18)
-#elif TQ_USART == 6
-#define USART 0x40011400u
-#define USART_ENABLE_REGISTER RCC_APB2ENR
-#define USART_ENABLE (1u << 5)
-#else
-#error "TQ_USART must be 1, 2, 3 or 6"
-#endif
-
-#define USART_ON_APB2 (TQ_USART == 1 || TQ_USART == 6)
-#define USART_FUNCTION (TQ_USART == 6 ? 8u : 7u) /* alternate function of the pins */
-
-#define USART_SR TQ_REGISTER(USART + 0x00u)
-#define USART_DR TQ_REGISTER(USART + 0x04u)
-#define USART_BRR TQ_REGISTER(USART + 0x08u)
-#define USART_CR1 TQ_REGISTER(USART + 0x0Cu)
-#define USART_CR2 TQ_REGISTER(USART + 0x10u)
-#define USART_CR3 TQ_REGISTER(USART + 0x14u)
-
-#define SR_ORE (1u << 3)
-#define SR_RXNE (1u << 5)
-#define SR_TC (1u << 6)
-#define SR_TXE (1u << 7)
-#define CR1_RE (1u << 2)
-#define CR1_TE (1u << 3)
-#define CR1_UE (1u << 13)
-
-static uint32_t core_hz;
-
-/* 1 when (register & mask) == value within the given polls, else 0. */
-static uint32_t wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value, uint32_t polls)
-{
-    for (; polls > 0u; polls--) {
-        if ((*reg & mask) == value) {
-            return 1u;
-        }
-    }
-    return 0u;
-}
+#define USART1 0x40011000u
+#define USART1_ENABLE (1u << 4)
+#define USART6 0x40011400u
+#define USART6_ENABLE (1u << 5)
+#define PIN_FUNCTION (TQ_USART == 6 ? 8u : 7u) /* alternate function of the pins */
 
 /* Back to the state after reset: the internal oscillator drives the core, PLL off. A boot loader
  * may have left another clock. */
@@ -237,77 +171,16 @@ static void start_pin(uint32_t port, uint32_t pin)
     const uint32_t shift = 4u * (pin % 8u);
     RCC_AHB1ENR |= 1u << port;
     (void)RCC_AHB1ENR;
-    *function = (*function & ~(0xFu << shift)) | USART_FUNCTION << shift;
+    *function = (*function & ~(0xFu << shift)) | PIN_FUNCTION << shift;
     *speed = (*speed & ~(3u << 2u * pin)) | 2u << 2u * pin;
     *pull = (*pull & ~(3u << 2u * pin)) | 1u << 2u * pin;
     *mode = (*mode & ~(3u << 2u * pin)) | 2u << 2u * pin;
 }
 
-/* BRR = bus clock / baud, rounded: 16 times oversampling, 8 data bits, no parity, 1 stop bit. */
-static void start_usart(void)
+static void start_pins(void)
 {
-    const uint32_t divider = USART_ON_APB2 ? APB2_DIVIDER : APB1_DIVIDER;
-    const uint32_t bus_hz = core_hz == HSI_HZ ? HSI_HZ : core_hz / divider;
-    USART_ENABLE_REGISTER |= USART_ENABLE;
-    (void)USART_ENABLE_REGISTER;
-    USART_CR1 = 0u;
-    USART_CR2 = 0u;
-    USART_CR3 = 0u;
-    USART_BRR = (bus_hz + TQ_BAUD / 2u) / TQ_BAUD;
-    USART_CR1 = CR1_UE | CR1_TE | CR1_RE;
     start_pin(PORT_NUMBER(TQ_TX_PORT), TQ_TX_PIN);
     start_pin(PORT_NUMBER(TQ_RX_PORT), TQ_RX_PIN);
 }
 
-void tq_port_init(void)
-{
-    start_clock();
-    start_usart();
-    tq_core_start_cycles();
-}
-
-/* Polled, without an interrupt or a ring buffer, and no byte is lost:
- *
- *   - The host sends one request and then waits for the reply, so nothing arrives during an
- *     inference. If it gives up and repeats too early, the overrun damages that frame only and its
- *     CRC says so.
- *   - Within a request a byte comes every 10 bits: 870 cycles at 921600 baud and 80 MHz, several
- *     times what the receiver spends on one.
- *   - An emulated line has no baud rate. The emulator holds bytes back while RXNE is set, which an
- *     interrupt would undo: it would drain the line into a buffer that overflows.
- *
- * And the cycles of an inference stay free of interrupts. Reading SR, then DR clears the error
- * flags. */
-int32_t tq_port_read(void)
-{
-    const uint32_t state = USART_SR;
-    if ((state & SR_RXNE) != 0u) {
-        return (int32_t)(USART_DR & 0xFFu);
-    }
-    if ((state & SR_ORE) != 0u) {
-        (void)USART_DR;
-    }
-    return -1;
-}
-
-void tq_port_write(const uint8_t *bytes, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++) {
-        while ((USART_SR & SR_TXE) == 0u) {
-        }
-        USART_DR = bytes[i];
-    }
-}
-
-uint32_t tq_port_clock_hz(void)
-{
-    return core_hz;
-}
-
-void tq_port_reset(void)
-{
-    /* Two characters at most are under way; 2^20 polls are more than that at any line rate above
-     * 300. */
-    (void)wait_for(&USART_SR, SR_TC, SR_TC, 1u << 20);
-    tq_core_restart();
-}
+#endif

@@ -1,0 +1,1 @@
+"""Small plots as text and as SVG: curves, stacked bars, labelled points."""
