@@ -78,8 +78,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(suite)
         if suite == "emulator":
             item.add_marker(pytest.mark.requires(*EMULATOR_TOOLS))
-        if suite == "hil" and not config.getoption("--bench"):
-            item.add_marker(pytest.mark.skip(reason="needs a board: pass --bench FILE"))
     items.sort(
         key=lambda item: ORDER.index(suite) if (suite := suite_of(item.path)) in ORDER else -1
     )
