@@ -47,6 +47,12 @@ CASES = {
     ("u4", "s4"): (WINDOWS, DEPTHWISE, DENSE),
     ("u4", "t2"): (WINDOWS, DEPTHWISE, DENSE),
     ("b1", "b1"): (WINDOWS, DEPTHWISE, DENSE),
+    ("u2", "s8"): (WINDOWS, DEPTHWISE, DENSE),
+    ("u2", "s4"): (WINDOWS, DEPTHWISE, DENSE),
+    ("u2", "t2"): (WINDOWS, DEPTHWISE, DENSE),
+    ("u2", "b1"): (WINDOWS, DEPTHWISE, DENSE),
+    ("u2", "s2"): (WINDOWS, DEPTHWISE, DENSE),
+    ("u2", "s3"): (WINDOWS, DEPTHWISE, DENSE),
 }
 ISAS = ("generic",)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests import random_graphs
 from tinyq.arithmetic import fold_affine
-from tinyq.codegen.kernels import Kernel, list_members
+from tinyq.codegen.kernels import Kernel, list_members, list_widenings
 from tinyq.codegen.special import Special
 from tinyq.codegen.variants import list_special
 from tinyq.formats import Format, find_format
@@ -145,6 +145,12 @@ def _draw_weights(rng: np.random.Generator, kernel: Kernel, shape: Shape, axis: 
     return random_graphs.draw_table(rng, name, shape, axis)
 
 
+def _draw_input(rng: np.random.Generator, kernel: Kernel) -> Format:
+    """The format that the kernel reads, or one that is unpacked for it."""
+    name = str(rng.choice(list_widenings())) if kernel.widened else kernel.formats[0]
+    return find_format(name)
+
+
 def _zero(rng: np.random.Generator, entry: Format) -> int:
     return 0 if entry.step == 2 else int(rng.integers(entry.lo, entry.hi + 1))
 
@@ -173,18 +179,20 @@ def _build(
 
 def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     conv = kernel.operation == "conv2d"
-    x = find_format(kernel.formats[0])
+    x = _draw_input(rng, kernel)
     shape, weights, window = (_draw_conv if conv else _draw_depthwise)(rng, kernel)
     formats = ("s8", "u8", "u4") if conv and kernel.variant not in _TILED else ("s8", "u8")
     stage = draw_stage(rng, kernel, formats)
     # Layers in a row, so that one may write over its input.
     repeats = 1
     alike = window.output_size(shape) == shape[:2] and (not conv or weights[0] == shape[2])
-    if x.name == "s8" and alike and not isinstance(stage, Threshold) and rng.random() < 0.7:
-        stage = type(stage)("s8", 1.0, 3, -128, 127)
+    chained = x.name in formats and alike and not isinstance(stage, Threshold)
+    if chained and rng.random() < 0.7:
+        kind = type(stage) if x.name == "s8" else Requantize
+        stage = kind(x.name, 1.0, 3, x.lo, x.hi)
         repeats = 3
-    kind = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
-    operation = kind(stage, window, _zero(rng, x))
+    make = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
+    operation = make(stage, window, _zero(rng, x))
     w = _draw_weights(rng, kernel, weights, axis=0 if conv else -1)
     return _build(
         rng, name, operation, (TensorType(shape, x), draw_codes(rng, weights, w), w), repeats
@@ -192,7 +200,7 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
 
 
 def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
-    x = find_format(kernel.formats[0])
+    x = _draw_input(rng, kernel)
     binary = x.name == "b1"
     inputs = int(rng.choice((64, 128, 320) if binary else (*_CHANNELS, 64, 129)))
     outputs = int(rng.choice((32, 64) if binary else _CHANNELS))
@@ -203,7 +211,7 @@ def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
 
 
 def _make_add(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
-    x = find_format(kernel.formats[0])
+    x = _draw_input(rng, kernel)
     shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
     builder = GraphBuilder.start(name, TensorType(shape, x))
     other = OPERATIONS["MaxPool2D"](Window((2, 2), padding=(0, 1, 0, 1)))
@@ -267,7 +275,9 @@ def draw_fitting(
         nodes = [node for node in graph.nodes if node.op.kernel == kernel.operation]
         fits = all(
             any(
-                isinstance(special, Special) and special.kernel == kernel
+                isinstance(special, Special)
+                and special.kernel.path == kernel.path
+                and bool(special.kernel.widened) == bool(kernel.widened)
                 for special in list_special(graph, node, (kernel.isa,))
             )
             for node in nodes

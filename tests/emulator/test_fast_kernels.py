@@ -7,6 +7,8 @@ Many graphs share one image and one start of the emulator, see test_random_graph
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tests.cores import CORES
 from tests.fast_graphs import draw_fitting
 from tests.many_graphs import Case, ask_device
 from tinyq.codegen import emit, load_kernels, plan_kernels
-from tinyq.codegen.kernels import Kernel
+from tinyq.codegen.kernels import WIDE, Kernel
 from tinyq.codegen.special import is_special
 from tinyq.graph import Graph
 from tinyq.reference import run
@@ -23,6 +25,13 @@ from tinyq.reference import run
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "3"))
 SPECIAL = [kernel for kernel in load_kernels() if is_special(kernel)]
 GROUPS = sorted({(kernel.isa, kernel.operation) for kernel in SPECIAL})
+# Operations whose activations may have fewer bits than the kernels read.
+NARROW = ("add", "conv2d", "dense", "depthwise2d")
+WIDENED = [
+    replace(kernel, widened=(0,))
+    for kernel in SPECIAL
+    if kernel.formats[0] == WIDE and kernel.operation in NARROW
+]
 
 
 def draw_inputs(rng: np.random.Generator, graph: Graph) -> np.ndarray:
@@ -34,11 +43,11 @@ def draw_inputs(rng: np.random.Generator, graph: Graph) -> np.ndarray:
     return np.stack([low, high, mixed, any_codes]).astype(np.int32)
 
 
-def make_cases(kernel: Kernel, position: int, seed: int) -> list[Case]:
+def make_cases(kernel: Kernel, position: int, seed: int, count: int = CASES) -> list[Case]:
     rng = np.random.default_rng((seed, position, 5))
     cases = []
     isas = (kernel.isa, "generic")
-    for graph, overrides in draw_fitting(rng, kernel, f"model_{position}", CASES):
+    for graph, overrides in draw_fitting(rng, kernel, f"model_{position}", count):
         tree = emit(graph, plan_kernels(graph, isas, overrides), isas, overrides)
         codes = draw_inputs(rng, graph)
         packed = graph.input.type.format.pack(codes).reshape(len(codes), -1)
@@ -54,10 +63,20 @@ def test_there_is_a_board_for_each_instruction_set():
 @pytest.mark.parametrize(("isa", "operation"), GROUPS)
 def test_special_kernels_answer_as_the_reference(isa, operation, seed, tmp_path):
     kernels = [k for k in SPECIAL if (k.isa, k.operation) == (isa, operation)]
-    named = [(kernel, make_cases(kernel, place, seed)) for place, kernel in enumerate(kernels)]
+    assert_exact(kernels, seed, CASES, CORES[isa], tmp_path / "out")
+
+
+@pytest.mark.parametrize("isa", sorted({kernel.isa for kernel in WIDENED}))
+def test_kernels_behind_an_unpacking_answer_as_the_reference(isa, seed, tmp_path):
+    kernels = [kernel for kernel in WIDENED if kernel.isa == isa]
+    assert_exact(kernels, seed, max(CASES // 3, 1), CORES[isa], tmp_path / "out")
+
+
+def assert_exact(kernels: list[Kernel], seed: int, count: int, board: str, folder: Path) -> None:
+    named = [(k, make_cases(k, place, seed, count)) for place, k in enumerate(kernels)]
     cases = [case for _, drawn in named for case in drawn]
     owners = [kernel.path.name for kernel, drawn in named for _ in drawn]
-    replies = ask_device(cases, CORES[isa], tmp_path / "out")
+    replies = ask_device(cases, board, folder)
     wrong = [
         f"{owner}: {case.graph.nodes[0].op}, {case.graph.types(case.graph.nodes[0])}"
         for owner, case, got in zip(owners, cases, replies, strict=True)

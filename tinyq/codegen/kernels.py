@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,6 +21,8 @@ from tinyq.resources import TEMPLATES
 
 SUFFIX = ".c.j2"
 KERNELS, STAGES = TEMPLATES / "kernels", TEMPLATES / "outputs"
+WIDENINGS = TEMPLATES / "parts/widen"
+WIDE = "s8"  # what activations of fewer bits are unpacked to
 # Stages that no other one shares its formats with, but for those that say their name.
 _UNNAMED = ("raw", "requantize", "threshold")
 # Binary weights have kernels of their own, which count bits.
@@ -40,6 +42,8 @@ class Kernel:
         isa: Instruction set, ``generic`` for C99. It changes the speed and never the result.
         path: The template.
         variant: Tells kernels of one instruction set apart, empty for the only one.
+        widened: Operands of fewer bits that are unpacked to ``WIDE`` before it runs, see
+            `tinyq.codegen.widening`.
     """
 
     operation: str
@@ -47,6 +51,7 @@ class Kernel:
     isa: str
     path: Path
     variant: str = ""
+    widened: tuple[int, ...] = ()
 
     def takes(self, formats: Sequence[str]) -> bool:
         """Whether the kernel computes its operation for inputs of these formats."""
@@ -154,6 +159,32 @@ def list_fitting(graph: Graph, node: Node) -> tuple[Kernel, ...]:
     formats = name_formats(graph, node)
     found = [k for k in load_kernels() if k.operation == node.op.kernel and k.takes(formats)]
     return tuple(sorted(found, key=lambda kernel: kernel.formats != formats))
+
+
+def list_widened(graph: Graph, node: Node) -> tuple[Kernel, ...]:
+    """Kernels for `WIDE` activations that take a node's once these are unpacked, by file name."""
+    narrow = tuple(
+        index
+        for index in node.op.keyed
+        if graph.tensors[node.inputs[index]].type.format.name in list_widenings()
+        and not graph.tensors[node.inputs[index]].is_constant
+    )
+    if not narrow:
+        return ()
+    types = graph.types(node)
+    formats = [WIDE if index in narrow else types[index].format.name for index in node.op.keyed]
+    return tuple(
+        replace(kernel, widened=narrow)
+        for kernel in load_kernels()
+        if kernel.operation == node.op.kernel and kernel.takes(formats)
+    )
+
+
+@functools.cache
+def list_widenings() -> tuple[str, ...]:
+    """Formats that can be unpacked to `WIDE`; the names of the templates register them."""
+    names = (path.name.removesuffix(SUFFIX) for path in sorted(WIDENINGS.glob(f"*{SUFFIX}")))
+    return tuple(_known_format(name, WIDENINGS).name for name in names)
 
 
 def select_stage(graph: Graph, node: Node) -> Stage | None:

@@ -13,6 +13,8 @@ template of a special kernel has macros over the node's `Facts`, here ``f``:
 ``layout`` names. ``once(name)`` is true at the first use of a name in a program: parts that several
 kernels share are written behind it. The C function takes the operands that are no constants, the
 tables of the layout, the output, and the scratch memory if it needs any.
+
+A kernel for activations of `WIDE` also serves those of fewer bits: `tinyq.codegen.widening`.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from tinyq.codegen.kernels import Kernel
+from tinyq.codegen.kernels import WIDE, Kernel
 from tinyq.codegen.layouts import Arrangement
 from tinyq.codegen.rendering import make_environment
+from tinyq.codegen.widening import Widening, widen, write_widening
 from tinyq.resources import TEMPLATES
 
 if TYPE_CHECKING:
@@ -40,11 +43,12 @@ class Special:
 
     Attributes:
         kernel: The template.
-        facts: What is known about the node.
+        facts: What is known about the node, with operands as the kernel reads them.
         arrangement: Its constants as the kernel wants them.
         cost: Estimated instructions.
         scratch_bytes: Bytes of arena while it runs.
         in_place: Operands that it may write over.
+        widening: What is unpacked before it runs, None where nothing is.
     """
 
     kernel: Kernel
@@ -53,6 +57,7 @@ class Special:
     cost: int
     scratch_bytes: int
     in_place: tuple[int, ...]
+    widening: Widening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ def is_special(kernel: Kernel) -> bool:
 
 def specialize(kernel: Kernel, facts: Facts) -> Special | Refusal:
     """A special kernel for a node, or why it does not fit."""
+    if kernel.widened:
+        return _specialize_widened(kernel, facts)
     template = _read(kernel)
     reason = " ".join(template.refusal(facts).split())
     if reason:
@@ -85,8 +92,37 @@ def specialize(kernel: Kernel, facts: Facts) -> Special | Refusal:
     return Special(kernel, facts, layout.arrange(facts), cost, scratch, in_place)
 
 
+def _specialize_widened(kernel: Kernel, facts: Facts) -> Special | Refusal:
+    """The kernel for the node with wide operands, behind what unpacks them."""
+    wide, widening = widen(facts, kernel.widened)
+    found = specialize(replace(kernel, widened=()), wide)
+    if isinstance(found, Refusal):
+        return replace(found, kernel=kernel)
+    return replace(
+        found,
+        kernel=kernel,
+        cost=found.cost + widening.cost,
+        scratch_bytes=found.scratch_bytes + widening.scratch_bytes,
+        # They are unpacked before anything is written.
+        in_place=tuple(sorted({*found.in_place, *kernel.widened})),
+        widening=widening,
+    )
+
+
 def write_special(special: Special, function: str, once: Callable[[str], bool]) -> str:
-    """The C text of a special kernel."""
+    """The C text of a special kernel, and of what unpacks its operands."""
+    widening = special.widening
+    if widening is None:
+        return _write_kernel(special, function, once)
+    kernel = f"{function}_{WIDE}"
+    scratch = special.scratch_bytes > widening.scratch_bytes
+    tables = special.arrangement.tables
+    inner = _write_kernel(special, kernel, once)
+    outer = write_widening(widening, function, kernel, tables, once, scratch=scratch)
+    return f"{inner}\n{outer}"
+
+
+def _write_kernel(special: Special, function: str, once: Callable[[str], bool]) -> str:
     template = _read(special.kernel)
     text: str = template.write(special.facts, special.arrangement.numbers, function, once)
     return text.strip("\n") + "\n"

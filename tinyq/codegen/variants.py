@@ -25,7 +25,15 @@ from typing import Any, cast
 import jinja2
 
 from tinyq.codegen.estimates import Work, estimate_instructions
-from tinyq.codegen.kernels import Kernel, Stage, list_candidates, name_formats, select_stage
+from tinyq.codegen.kernels import (
+    Kernel,
+    Stage,
+    list_candidates,
+    list_fitting,
+    list_widened,
+    name_formats,
+    select_stage,
+)
 from tinyq.codegen.rendering import list_values, make_environment
 from tinyq.codegen.special import Refusal, Special, is_special, specialize
 from tinyq.errors import TinyqError
@@ -147,15 +155,23 @@ def select_variant(
 def list_variants(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Variant | Refusal, ...]:
     """All ways to compute a node, in the order of ``isas``; what does not fit with the reason."""
     facts = gather_facts(graph, node, isas)
-    kernels = list_candidates(graph, node, isas)
+    kernels = _list_kernels(graph, node, isas)
     return tuple(_make_variant(graph, node, facts, kernel) for kernel in kernels)
 
 
 def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Special | Refusal, ...]:
     """All special kernels of a node; those that do not fit with the reason."""
     facts = gather_facts(graph, node, isas)
-    kernels = (kernel for kernel in list_candidates(graph, node, isas) if is_special(kernel))
+    kernels = (kernel for kernel in _list_kernels(graph, node, isas) if is_special(kernel))
     return tuple(specialize(kernel, facts) for kernel in kernels)
+
+
+def _list_kernels(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Kernel, ...]:
+    """Kernels of a node's formats, then special ones behind an unpacking, for each of ``isas``."""
+    widened = (kernel for kernel in list_widened(graph, node) if is_special(kernel))
+    kernels = (*list_fitting(graph, node), *widened)
+    found = tuple(kernel for isa in isas for kernel in kernels if kernel.isa == isa)
+    return found or list_candidates(graph, node, isas)
 
 
 def _rank(variant: Variant) -> tuple[int, str]:
@@ -163,7 +179,7 @@ def _rank(variant: Variant) -> tuple[int, str]:
 
 
 def _obey(graph: Graph, node: Node, isas: Sequence[str], override: str) -> Variant:
-    for kernel in list_candidates(graph, node, isas):
+    for kernel in _list_kernels(graph, node, isas):
         if kernel.path.name == override:
             found = _make_variant(graph, node, gather_facts(graph, node, isas), kernel)
             if isinstance(found, Refusal):
@@ -268,13 +284,13 @@ def _make_function(graph: Graph, node: Node, kernel: Kernel) -> Function:
     count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
     finished = stage.tag if stage else ()
     variant = (kernel.variant,) if kernel.variant else ()
-    name = "_".join(
-        ("tq", kernel.operation, *name_formats(graph, node), *finished, kernel.isa, *variant)
-    )
+    widened = ("widened",) if kernel.widened else ()
+    formats = name_formats(graph, node)
+    name = "_".join(("tq", kernel.operation, *formats, *finished, kernel.isa, *variant, *widened))
     # A kernel serves every table of its formats.
     operands = (graph.tensors[name].type.format.name for name in node.inputs[:count])
-    formats = tuple(find_format(name) for name in operands)
-    return Function(name, kernel, stage, formats, graph.tensors[node.output].type.format)
+    inputs = tuple(find_format(name) for name in operands)
+    return Function(name, kernel, stage, inputs, graph.tensors[node.output].type.format)
 
 
 @functools.cache

@@ -1,0 +1,119 @@
+"""Special kernels behind an unpacking: candidates like any other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.bench_layers import Layer, make_graph
+from tinyq.codegen import choose_kernels, emit, gather_candidates, plan_kernels
+from tinyq.codegen.special import Refusal, Special
+from tinyq.codegen.variants import list_special, select_variant
+from tinyq.formats import find_format
+from tinyq.graph import GraphBuilder, TensorType
+from tinyq.ops import OPERATIONS
+from tinyq.ops.output import Requantize
+from tinyq.ops.window import Window
+
+CORES = ("armv6m", "armv7m", "armv7em", "mve")
+ODD = Layer("Conv2D", (8, 8, 28), 8)
+ROWS = "conv2d_s8_i8_armv7em-rows.c.j2"
+LAYERS = (
+    (ODD, "u4"),
+    (ODD, "u2"),
+    (Layer("Dense", (129,), 16), "u4"),
+    (Layer("Dense", (129,), 16), "u2"),
+    (Layer("DepthwiseConv2D", (8, 8, 8)), "u4"),
+)
+
+
+def find_special(graph, isa: str) -> dict[str, Special]:
+    found = list_special(graph, graph.nodes[0], (isa,))
+    return {s.kernel.path.name: s for s in found if isinstance(s, Special)}
+
+
+@pytest.mark.parametrize("isa", CORES)
+@pytest.mark.parametrize(
+    ("layer", "narrow"), LAYERS, ids=lambda value: getattr(value, "title", value)
+)
+def test_they_take_what_has_no_kernel_of_its_own(isa, layer, narrow):
+    graph, wide = (make_graph(layer, "model", name, "s8") for name in (narrow, "s8"))
+    found, same = find_special(graph, isa), find_special(wide, isa)
+    assert found.keys() == same.keys()
+    codes = int(np.prod(layer.shape))
+    for name, special in found.items():
+        assert special.scratch_bytes == same[name].scratch_bytes + (codes + 7) // 8 * 8
+        assert codes < special.cost - same[name].cost < 15 * codes
+
+
+@pytest.mark.parametrize("objective", ["speed", "balanced"])
+def test_they_are_chosen_where_nothing_else_is_fast(objective):
+    graph, isas = make_graph(ODD, "model", "u4", "s8"), ("armv7em", "generic")
+    chosen = choose_kernels(graph, gather_candidates(graph, isas), objective).layers[0].chosen
+    assert chosen.kernel.startswith("conv2d_s8_i8_armv7em-")
+    assert "tq_widen_u4" in chosen.code
+    assert choose_kernels(graph, gather_candidates(graph, isas), "ram").layers[0].chosen.kernel == (
+        "conv2d_u4_s8_generic.c.j2"
+    )
+
+
+def test_a_kernel_of_the_format_itself_is_cheaper():
+    layer = Layer("Conv2D", (8, 8, 32), 8, (5, 5))
+    graph = make_graph(layer, "model", "u4", "s8")
+    own, widened = (
+        find_special(graph, "armv7em")[name] for name in (ROWS.replace("s8", "u4", 1), ROWS)
+    )
+    assert own.cost < widened.cost
+    assert own.widening is None
+    chosen = select_variant(graph, graph.nodes[0], ("armv7em", "generic")).function
+    assert chosen.kernel == own.kernel
+
+
+def test_a_refusal_is_that_of_the_kernel():
+    layer = Layer("Conv2D", (8, 8, 28), 8, stride=2)
+    graph = make_graph(layer, "model", "u2", "s8")
+    reasons = {
+        found.kernel.variant: found.reason
+        for found in list_special(graph, graph.nodes[0], ("armv7em",))
+        if isinstance(found, Refusal)
+    }
+    assert reasons["winograd2"] == "the output is not as large as the input"
+
+
+def test_generic_kernels_are_not_widened():
+    graph = make_graph(ODD, "model", "u4", "s8")
+    assert list_special(graph, graph.nodes[0], ("generic",)) == ()
+    variant = select_variant(graph, graph.nodes[0], ("generic",))
+    assert variant.function.kernel.path.name == "conv2d_u4_s8_generic.c.j2"
+
+
+@pytest.mark.parametrize("operand", ["b1", "s8", "s16"])
+def test_other_formats_are_not_widened(operand):
+    graph = make_graph(
+        Layer("Dense", (64,), 32), "model", operand, "b1" if operand == "b1" else "s8"
+    )
+    found = list_special(graph, graph.nodes[0], (*CORES, "generic"))
+    assert not any(special.kernel.widened for special in found)
+
+
+def test_layers_share_what_unpacks_and_may_write_over_their_input():
+    entry, s32 = find_format("u4"), find_format("s32")
+    builder = GraphBuilder.start("model", TensorType((8, 8, 10), entry))
+    weights = builder.constant("w", np.ones((10, 3, 3, 10)), find_format("s8"))
+    tables = [
+        builder.constant(name, np.full(10, value), s32)
+        for name, value in (("bias", 0), ("multiplier", 2**30), ("shift", 38))
+    ]
+    last = "input"
+    for index in range(3):
+        stage, window = Requantize("u4", 1.0, index, 0, 15), Window((3, 3), padding=(1, 1, 1, 1))
+        operation = OPERATIONS["Conv2D"](stage, window)
+        last = builder.apply(f"layer_{index}", operation, last, weights, *tables)
+    graph, isas = builder.build(last), ("armv7em", "generic")
+    overrides = {node.name: ROWS for node in graph.nodes}
+    memory = plan_kernels(graph, isas, overrides)
+    assert memory.sharing == {"layer_1": "layer_0", "layer_2": "layer_1"}
+    text = "".join(emit(graph, memory, isas, overrides).files.values())
+    assert text.count("static void tq_widen_u4(") == 1
+    assert text.count("    tq_widen_u4(x, 640, scratch);") == 3
+    assert "static void tq_conv2d_u4_s8_u4_armv7em_rows_widened_3(" in text
