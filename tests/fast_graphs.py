@@ -7,14 +7,23 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests import random_graphs
-from tinyq.arithmetic import fold_affine
+from tinyq.arithmetic import fold_affine, fold_even
 from tinyq.codegen.kernels import Kernel, list_members, list_widenings
 from tinyq.codegen.special import Special
 from tinyq.codegen.variants import list_special
 from tinyq.formats import Format, find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Accumulating, Output, Raw, Requantize, RequantizeTwice, Threshold
+from tinyq.ops.output import (
+    Accumulating,
+    Output,
+    Raw,
+    Requantize,
+    RequantizeTwice,
+    RoundEven,
+    Steps,
+    Threshold,
+)
 from tinyq.ops.window import Window, same_padding
 
 Shape = tuple[int, ...]
@@ -27,6 +36,7 @@ _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also roun
 _ONCE = ("winograd2", "winograd4")  # variants that do not on armv7em
 _TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
+_STAGED = "staged"  # how variants begin that take what the others do not finish themselves
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
 
@@ -52,6 +62,8 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     """A stage that special kernels know, with a whole or a part of the range."""
     if kernel.formats[0] == "b1":
         return Threshold()
+    if kernel.variant.startswith(_STAGED):
+        return _draw_any_stage(rng)
     if kernel.operation == "dense" and rng.random() < 0.3:
         return Raw()
     entry = find_format(str(rng.choice(formats)))
@@ -66,6 +78,24 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
 
 
+def _draw_any_stage(rng: np.random.Generator) -> Output:
+    """A stage that is none of those which most special kernels know."""
+    kind = int(rng.integers(0, 8))
+    if kind < 2:
+        return Threshold()
+    if kind < 5:
+        entry = find_format(("u2", "u4", "s8")[kind - 2])
+        levels = np.sort(rng.integers(entry.lo, entry.hi + 1, int(rng.integers(2, 17))))
+        return Steps(entry.name, 1.0, 0, tuple(levels.tolist()))
+    if kind < 6:
+        entry = find_format(str(rng.choice(("s8", "u4"))))
+        return RoundEven(entry.name, 1.0, int(rng.integers(0, entry.hi)), entry.lo, entry.hi)
+    if kind < 7:
+        entry = find_format(str(rng.choice(("u2", "u4", "s4", "s16"))))
+        return Requantize(entry.name, 1.0, int(rng.integers(0, 4)), entry.lo, entry.hi)
+    return Raw()
+
+
 def add_tables(
     builder: GraphBuilder, rng: np.random.Generator, stage: Output, acc: np.ndarray, same: bool
 ) -> list[str]:
@@ -76,6 +106,9 @@ def add_tables(
         threshold = rng.integers(-reach, reach, channels)
         threshold = np.where(rng.random(channels) < 0.1, -(2**31), threshold)
         tables = [threshold, rng.integers(0, 2, channels)]
+    elif isinstance(stage, Steps):
+        shape = (len(stage.levels) - 1, channels)
+        tables = [rng.integers(-reach, reach, shape), rng.integers(0, 2, channels)]
     elif isinstance(stage, Raw):
         tables = [rng.integers(-reach, reach, channels)]
     elif isinstance(stage, RequantizeTwice):
@@ -89,8 +122,12 @@ def add_tables(
         offset = rng.uniform(-spread, spread, channels)
         if same:
             gain[:], offset[:] = gain[0], offset[0]
-        folded = fold_affine(gain, offset)
-        tables = [folded.bias, folded.multiplier, folded.shift]
+        if isinstance(stage, RoundEven):
+            folded, even = fold_even(gain, offset)
+            tables = [folded.bias, folded.multiplier, folded.shift, even]
+        else:
+            folded = fold_affine(gain, offset)
+            tables = [folded.bias, folded.multiplier, folded.shift]
     return [
         builder.constant(name, np.asarray(table), S32)
         for name, table in zip(stage.names, tables, strict=True)
@@ -161,6 +198,8 @@ def _build(
     operation: Accumulating,
     types: tuple[TensorType, np.ndarray, Format],
     repeats: int = 1,
+    *,
+    inside: bool = False,
 ) -> Graph:
     x, weights, entry = types
     builder = GraphBuilder.start(name, x)
@@ -171,10 +210,11 @@ def _build(
         builder, rng, operation.output, operation.accumulate(samples, weights), False
     )
     constant = builder.constant("weights", weights, entry)
-    last = "input"
+    same = OPERATIONS["MaxPool2D"](Window((1, 1)))
+    last = builder.apply("before", same, "input") if inside else "input"
     for index in range(repeats):
         last = builder.apply(f"layer_{index}", operation, last, constant, *tables)
-    return builder.build(last)
+    return builder.build(builder.apply("behind", same, last) if inside else last)
 
 
 def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
@@ -186,17 +226,20 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
     # Layers in a row, so that one may write over its input.
     repeats = 1
     alike = window.output_size(shape) == shape[:2] and (not conv or weights[0] == shape[2])
-    chained = x.name in formats and alike and not isinstance(stage, Threshold)
+    chained = x.name in formats and alike
+    chained = chained and isinstance(stage, Requantize | RequantizeTwice | RoundEven)
     if chained and rng.random() < 0.7:
-        kind = type(stage) if x.name == "s8" else Requantize
+        twice = isinstance(stage, RequantizeTwice)
+        kind = Requantize if twice and x.name != "s8" else type(stage)
         stage = kind(x.name, 1.0, 3, x.lo, x.hi)
         repeats = 3
     make = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
     operation = make(stage, window, _zero(rng, x))
     w = _draw_weights(rng, kernel, weights, axis=0 if conv else -1)
-    return _build(
-        rng, name, operation, (TensorType(shape, x), draw_codes(rng, weights, w), w), repeats
-    )
+    # Between other layers the output of any format may lie over the input.
+    inside = kernel.variant.startswith(_STAGED) and not isinstance(stage, Raw)
+    types = TensorType(shape, x), draw_codes(rng, weights, w), w
+    return _build(rng, name, operation, types, repeats, inside=inside)
 
 
 def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:

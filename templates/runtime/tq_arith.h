@@ -75,7 +75,7 @@ static inline int64_t tq_requantize_wide(int64_t acc, int32_t multiplier, int32_
 static inline int32_t tq_threshold(int32_t acc, int32_t threshold, int32_t flip)
 {
     const int32_t below = acc < threshold;
-    return 1 - 2 * (below ^ flip);
+    return below != flip ? -1 : 1;
 }
 
 /* How many thresholds an accumulator has reached: #{j : (acc >= threshold[j * stride]) xor flip}.
@@ -88,11 +88,11 @@ static inline int32_t tq_threshold(int32_t acc, int32_t threshold, int32_t flip)
 static inline int32_t tq_count_steps(int32_t acc, const int32_t *threshold, int32_t stride,
                                      int32_t steps, int32_t flip)
 {
-    int32_t count = 0;
+    int32_t reached = 0;
     for (int32_t j = 0; j < steps; j++) {
-        count += (acc >= threshold[j * stride]) ^ flip;
+        reached += acc >= threshold[j * stride];
     }
-    return count;
+    return flip ? steps - reached : reached;
 }
 
 /* Nearest value in lo .. hi. */

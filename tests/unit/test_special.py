@@ -13,7 +13,7 @@ from tinyq.errors import TinyqError
 from tinyq.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Requantize
+from tinyq.ops.output import Output, Requantize, RoundEven, Steps, Threshold
 from tinyq.ops.window import Window
 
 FAST = ("armv7em", "generic")
@@ -193,5 +193,52 @@ def test_no_special_kernel_stores_bit_planes_code_by_code(name, number_format):
     for weight_format in ("b1", "t2", "s4", "s8"):
         graph = node_of(name, number_format, weight_format)
         found = list_special(graph, graph.nodes[0], every)
-        fitting = [s.kernel.path.name for s in found if isinstance(s, Special)]
+        fitting = [
+            s.kernel.path.name for s in found if isinstance(s, Special) and not s.arrangement.staged
+        ]
         assert not fitting, f"{fitting} would write outputs of u2"
+
+
+def staged_graph(stage: Output):
+    """A first layer whose output stage is not one of two roundings."""
+    builder = GraphBuilder.start("model", TensorType((8, 8, 1), S8))
+    weights = builder.constant("w", np.ones((16, 3, 3, 1)), S8)
+    shapes = zip(stage.names, stage.constant_shapes(16), strict=True)
+    values = {"multiplier": 2**30, "shift": 38, "threshold": 9}
+    tables = [
+        builder.constant(name, np.full(shape, values.get(name, 0)), S32) for name, shape in shapes
+    ]
+    builder.apply("layer", OPERATIONS["Conv2D"](stage, Window((3, 3))), "input", weights, *tables)
+    return builder.build("layer")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        Threshold(),
+        Steps("u4", 1.0, 0, (0, 1, 5)),
+        RoundEven("s8", 1.0, 0, -128, 127),
+        Requantize("u2", 1.0, 0, 0, 3),
+    ],
+    ids=lambda stage: type(stage).__name__,
+)
+def test_any_stage_is_finished_by_its_own_function(stage):
+    graph = staged_graph(stage)
+    variant = select_variant(graph, graph.nodes[0], FAST)
+    assert variant.function.kernel.variant in ("stagedrows", "stagedimage")
+    files = emit(graph, plan_kernels(graph, FAST), FAST).files
+    text = "".join(files.values())
+    assert f"{variant.function.stage.function}(stage, y, " in text
+    assert text.count(f"static const {variant.function.stage.type} model_layer_output ") == 1
+    assert "model_layer_geometry" not in text
+    assert "const int8_t model_w[" not in text, "the weights lie in the kernel's table alone"
+    for isa in ("armv6m", "armv7m"):
+        only = select_variant(graph, graph.nodes[0], (isa, "generic")).function
+        assert only.kernel.isa == "generic"
+
+
+def test_what_assembly_finishes_needs_no_stage():
+    graph = staged_graph(Requantize("s8", 1.0, 0, -128, 127))
+    found = list_special(graph, graph.nodes[0], FAST)
+    assert any(isinstance(s, Special) for s in found)
+    assert not any(isinstance(s, Special) and s.arrangement.staged for s in found)

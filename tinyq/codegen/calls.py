@@ -109,9 +109,6 @@ def list_calls(
             calls.append(Call(node, None, None, (), _describe(graph, plan, node)))
             continue
         variant = variants[node.name]
-        if variant.function.special:
-            calls.append(_call_special(graph, plan, node, marks[node.name], variant))
-            continue
         constants = tuple(
             Constant(
                 names[tensor.name],
@@ -123,6 +120,10 @@ def list_calls(
             if tensor.name not in known
         )
         known.update(constant.tensor.name for constant in constants)
+        if variant.function.special:
+            call = _call_special(graph, plan, node, marks[node.name], variant, names)
+            calls.append(replace(call, constants=constants))
+            continue
         arranged = {name: names[tensor.name] for name, tensor in variant.constants.items()}
         local = ChainMap(arranged, names)
         records = _make_records(graph, node, variant.function, local)
@@ -145,7 +146,13 @@ def list_calls(
 
 def _read_constants(graph: Graph, node: Node, variant: Variant) -> tuple[Tensor, ...]:
     """The constants that a call reads, as they are arranged for it, each once."""
-    tensors = (variant.constants.get(it.name, it) for it in graph.constants(node))
+    special = variant.function.special
+    finishing = _split(graph, node)[1] if special and special.arrangement.staged else ()
+    tensors = (
+        variant.constants.get(it.name, it)
+        for it in graph.constants(node)
+        if not special or it.name in finishing
+    )
     return tuple({tensor.name: tensor for tensor in tensors}.values())
 
 
@@ -166,7 +173,14 @@ def number_functions(variants: Mapping[str, Variant]) -> dict[str, Variant]:
     return numbered
 
 
-def _call_special(graph: Graph, plan: MemoryPlan, node: Node, index: int, variant: Variant) -> Call:
+def _call_special(
+    graph: Graph,
+    plan: MemoryPlan,
+    node: Node,
+    index: int,
+    variant: Variant,
+    names: Mapping[str, str],
+) -> Call:
     special = variant.function.special
     assert special is not None
     stem = identify(graph.name, [node.name])[node.name]
@@ -174,14 +188,17 @@ def _call_special(graph: Graph, plan: MemoryPlan, node: Node, index: int, varian
         replace(table, name=f"{stem}_{table.name}") for table in special.arrangement.tables
     )
     operands, _ = _split(graph, node)
+    staged = special.arrangement.staged
+    records = _make_stage_records(graph, node, variant.function, names) if staged else ()
     arguments = (
         *(_locate(plan, name) for name in operands if not graph.tensors[name].is_constant),
         *(table.name for table in tables),
+        *(f"&{record.name}" for record in records),
         _locate(plan, node.output),
         *_locate_scratch(plan, node, variant),
     )
     comment = _describe(graph, plan, node)
-    return Call(node, index, variant.function, arguments, comment, tables=tables)
+    return Call(node, index, variant.function, arguments, comment, records=records, tables=tables)
 
 
 def _locate(plan: MemoryPlan, name: str) -> str:
@@ -253,28 +270,28 @@ def _make_records(
         for key, value in node.op.geometry(*graph.types(node)).items()
         if key not in finishing
     }
-    records = [
-        Record(
-            f"tq_{function.kernel.operation}_geometry",
-            names[f"{node.name} geometry"],
-            tuple(("int32_t ", key, str(value)) for key, value in geometry.items()),
-        )
-    ]
-    if function.stage and isinstance(node.op, Accumulating):
-        _, constants = _split(graph, node)
-        tables = zip(node.op.output.names, constants, strict=True)
-        records.append(
-            Record(
-                function.stage.type,
-                names[f"{node.name} output"],
-                (
-                    *(("const int32_t *", key, names[tensor]) for key, tensor in tables),
-                    *(("int32_t ", key, str(value)) for key, value in finishing.items()),
-                    *_list_arrays(node.op.output),
-                ),
-            )
-        )
-    return tuple(records)
+    record = Record(
+        f"tq_{function.kernel.operation}_geometry",
+        names[f"{node.name} geometry"],
+        tuple(("int32_t ", key, str(value)) for key, value in geometry.items()),
+    )
+    return (record, *_make_stage_records(graph, node, function, names))
+
+
+def _make_stage_records(
+    graph: Graph, node: Node, function: Function, names: Mapping[str, str]
+) -> tuple[Record, ...]:
+    """The constants of the output stage, if there is one."""
+    if not function.stage or not isinstance(node.op, Accumulating):
+        return ()
+    _, constants = _split(graph, node)
+    tables = zip(node.op.output.names, constants, strict=True)
+    fields = (
+        *(("const int32_t *", key, names[tensor]) for key, tensor in tables),
+        *(("int32_t ", key, str(value)) for key, value in node.op.output.geometry().items()),
+        *_list_arrays(node.op.output),
+    )
+    return (Record(function.stage.type, names[f"{node.name} output"], fields),)
 
 
 def _list_arrays(output: Output) -> Iterator[tuple[str, str, str]]:

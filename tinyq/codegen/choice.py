@@ -23,6 +23,7 @@ import jinja2
 import numpy as np
 
 from tinyq.codegen.estimates import estimate_code
+from tinyq.codegen.kernels import Stage
 from tinyq.codegen.rendering import make_environment, render_function, render_stage
 from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function, Variant, gather_facts, list_variants
@@ -235,6 +236,8 @@ def _make_candidate(graph: Graph, node: Node, variant: Variant, sizes: _Sizes) -
     special = function.special
     if special:
         tables = sum(table.words.nbytes for table in special.arrangement.tables)
+        if special.arrangement.staged:
+            tables += sum(4 * codes.size + 4 for codes in special.facts.tables.values())
         code, in_place = _split_special(function, sizes), special.in_place
     else:
         arranged = (variant.constants.get(it.name, it) for it in graph.constants(node))
@@ -268,7 +271,10 @@ def _split_special(function: Function, sizes: _Sizes) -> dict[str, int]:
         if name not in sizes.known:
             text = write_special(function.special, function.name, name.__eq__)
             sizes.known[name] = estimate_code(text) - alone
-    return {own: alone, **{name: sizes.known[name] for name in asked}}
+    staged = function.stage if function.special.arrangement.staged else None
+    return {own: alone, **{name: sizes.known[name] for name in asked}} | _split_stage(
+        function, staged, sizes
+    )
 
 
 def _split_generic(function: Function, sizes: _Sizes) -> dict[str, int]:
@@ -276,13 +282,17 @@ def _split_generic(function: Function, sizes: _Sizes) -> dict[str, int]:
         text = render_function(sizes.environment, function)
         sizes.known[function.name] = estimate_code(text)
     parts = {function.name: sizes.known[function.name]}
-    stage = function.stage
-    if stage:
-        if stage.function not in sizes.known:
-            text = render_stage(sizes.environment, function, stage)
-            sizes.known[stage.function] = estimate_code(text)
-        parts[stage.function] = sizes.known[stage.function]
-    return parts
+    return parts | _split_stage(function, function.stage, sizes)
+
+
+def _split_stage(function: Function, stage: Stage | None, sizes: _Sizes) -> dict[str, int]:
+    """Bytes of the text of an output stage, if there is one."""
+    if stage is None:
+        return {}
+    if stage.function not in sizes.known:
+        text = render_stage(sizes.environment, function, stage)
+        sizes.known[stage.function] = estimate_code(text)
+    return {stage.function: sizes.known[stage.function]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def _collect(
     staged = {
         entry.stage.function: entry
         for entry in functions.values()
-        if entry.stage and not entry.special
+        if entry.stage and not (entry.special and not entry.special.arrangement.staged)
     }
     structs = {record.type: record for call in calls for record in call.records}
     return {

@@ -23,6 +23,8 @@ GENERIC = "generic"
 _NARROW = frozenset(("mov", "cmp", "b", "bne", "beq", "bx", "it", "subs", "adds", "push", "pop"))
 # Mean of the kernels' C parts with gcc -O2 on Cortex-M4.
 _STATEMENT_BYTES = 7
+# Kernels were counted with a stage of three constants; this is what each threshold more costs.
+_CONSTANT_COST = 6
 _STATEMENT = re.compile(r"[;{]")
 
 
@@ -34,17 +36,19 @@ class Work:
         macs: Multiply-accumulates.
         elements: Values of the output.
         lines: Lines of windows, elements times the height of a window.
+        constants: Constants of the output stage that are read beside three for each value.
     """
 
     macs: int
     elements: int
     lines: int
+    constants: int = 0
 
 
 def estimate_instructions(kernel: Kernel, work: Work) -> int | None:
     """Instructions of a generic kernel; None for any other, which has to say them itself.
 
-        instructions = macs * a + lines * b + elements * c
+        instructions = macs * a + lines * b + elements * c + constants * 6
 
     A kernel that was never counted is as slow as the slowest one of its operation, or of all.
     """
@@ -54,7 +58,7 @@ def estimate_instructions(kernel: Kernel, work: Work) -> int | None:
     name = kernel.path.name.removesuffix(SUFFIX)
     rivals = [entry for key, entry in table.items() if key.split("_")[0] == kernel.operation]
     entries = [table[name]] if name in table else rivals or list(table.values())
-    return round(max(_apply(entry, work) for entry in entries))
+    return round(max(_apply(entry, work) for entry in entries)) + _CONSTANT_COST * work.constants
 
 
 def estimate_code(text: str) -> int:

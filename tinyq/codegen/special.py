@@ -12,7 +12,8 @@ template of a special kernel has macros over the node's `Facts`, here ``f``:
 ``n`` holds the integers of the layout, whose module in `tinyq.codegen.layouts` the variable
 ``layout`` names. ``once(name)`` is true at the first use of a name in a program: parts that several
 kernels share are written behind it. The C function takes the operands that are no constants, the
-tables of the layout, the output, and the scratch memory if it needs any.
+tables of the layout, the constants of the output stage where its own function finishes the sums
+(`Arrangement.staged`), the output, and the scratch memory if it needs any.
 
 A kernel for activations of `WIDE` also serves those of fewer bits: `tinyq.codegen.widening`.
 """
@@ -116,9 +117,8 @@ def write_special(special: Special, function: str, once: Callable[[str], bool]) 
         return _write_kernel(special, function, once)
     kernel = f"{function}_{WIDE}"
     scratch = special.scratch_bytes > widening.scratch_bytes
-    tables = special.arrangement.tables
     inner = _write_kernel(special, kernel, once)
-    outer = write_widening(widening, function, kernel, tables, once, scratch=scratch)
+    outer = write_widening(widening, function, kernel, special.arrangement, once, scratch=scratch)
     return f"{inner}\n{outer}"
 
 

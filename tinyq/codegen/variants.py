@@ -44,6 +44,7 @@ from tinyq.plan import MemoryPlan, find_views, plan
 from tinyq.resources import TEMPLATES
 
 GENERIC = ("generic",)
+_USUAL_CONSTANTS = 3  # of an output stage for each channel
 # What else a core runs whose instruction set includes another. One that is not named has its own
 # kernels and the generic ones.
 _PREFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -255,7 +256,12 @@ def measure_work(graph: Graph, node: Node) -> Work:
     """What a node has to do in one inference."""
     elements = math.prod(graph.tensors[node.output].type.shape)
     height = node.op.geometry(*graph.types(node)).get("kernel_height", 1)
-    return Work(graph.macs(node), elements, elements * height)
+    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
+    shapes = (graph.tensors[name].type.shape for name in node.inputs[count:])
+    each = sum(math.prod(shape[:-1]) for shape in shapes)
+    return Work(
+        graph.macs(node), elements, elements * height, elements * max(each - _USUAL_CONSTANTS, 0)
+    )
 
 
 def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from tinyq.resources import TEMPLATES
 if TYPE_CHECKING:
     import jinja2
 
-    from tinyq.codegen.layouts import Table
+    from tinyq.codegen.layouts import Arrangement
     from tinyq.codegen.variants import Facts
 
 _FOLDER = WIDENINGS.relative_to(TEMPLATES).as_posix()
@@ -77,7 +77,7 @@ def write_widening(
     widening: Widening,
     function: str,
     kernel: str,
-    tables: Sequence[Table],
+    arrangement: Arrangement,
     once: Callable[[str], bool],
     *,
     scratch: bool,
@@ -88,7 +88,7 @@ def write_widening(
         widening: What is unpacked.
         function: Name of the C function.
         kernel: Name of the one that it calls.
-        tables: Constants of the kernel.
+        arrangement: Constants of the kernel.
         once: Whether a name is used for the first time, see `tinyq.codegen.special`.
         scratch: Whether the kernel takes scratch memory of its own.
     """
@@ -98,7 +98,8 @@ def write_widening(
             "f": facts,
             "activations": [i for i, codes in enumerate(facts.operands) if codes is None],
             "offsets": widening.offsets,
-            "tables": [table.name for table in tables],
+            "tables": [table.name for table in arrangement.tables],
+            "staged": arrangement.staged,
             "after": widening.scratch_bytes if scratch else 0,
             "format": WIDE,
         },

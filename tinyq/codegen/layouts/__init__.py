@@ -45,7 +45,10 @@ class Arrangement:
     Attributes:
         tables: In the order of the kernel's parameters.
         numbers: Integers for the kernel's text.
+        staged: Whether the output stage's own function finishes the kernel's sums. The kernel
+            gets the stage's constants behind the tables.
     """
 
     tables: tuple[Table, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    staged: bool = False

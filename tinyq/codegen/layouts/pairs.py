@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyq.codegen.layouts import Arrangement, Table
 from tinyq.codegen.layouts.order import by_channel, order_places
@@ -55,16 +56,23 @@ def arrange(facts: Facts) -> Arrangement:
     weights = facts.operands[-1]
     assert weights is not None
     scaling, tail = _fold(facts, by_channel(weights).sum(1))
-    odd = (0, len(weights) % 2)
-    even = np.pad(weights.astype(np.int64), (odd, *[(0, 0)] * (weights.ndim - 1)))
-    ordered = order_panel(facts, even) << scaling.power
-    pairs = pair_words(ordered[:, 0::2], ordered[:, 1::2])
-    both = np.stack([pairs[0::2], pairs[1::2]], axis=2).reshape(len(even) // 2, -1)
-    bias = to_words(np.pad(scaling.bias, odd)).reshape(-1, 2)
-    last = to_words(np.pad(tail, (odd, (0, 0)))).reshape(len(even) // 2, -1)
-    stream = np.concatenate([bias, both, last], axis=1).reshape(-1)
+    stream = stream_pairs(facts, weights.astype(np.int64) << scaling.power, scaling.bias, tail)
     table = Table("weights", stream, "two channels: biases, weights as int16, multipliers")
     return Arrangement((table,), scaling.numbers)
+
+
+def stream_pairs(
+    facts: Facts, weights: Int64s, bias: Int64s, tail: Int64s
+) -> npt.NDArray[np.uint32]:
+    """Pairs of channels, one after the other: biases, weights, what each has behind them."""
+    odd = (0, len(weights) % 2)
+    even = np.pad(weights, (odd, *[(0, 0)] * (weights.ndim - 1)))
+    ordered = order_panel(facts, even)
+    pairs = pair_words(ordered[:, 0::2], ordered[:, 1::2])
+    both = np.stack([pairs[0::2], pairs[1::2]], axis=2).reshape(len(even) // 2, -1)
+    first = to_words(np.pad(bias, odd)).reshape(-1, 2)
+    last = to_words(np.pad(tail, (odd, (0, 0)))).reshape(len(even) // 2, -1)
+    return np.concatenate([first, both, last], axis=1).reshape(-1)
 
 
 def _fold(facts: Facts, sums: Int64s) -> tuple[Scaling, Int64s]:

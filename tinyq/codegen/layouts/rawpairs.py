@@ -1,0 +1,43 @@
+"""Two channels by two weights as in `pairs`, for kernels that leave their sums to the output stage.
+
+For each pair of channels: what takes the zero point of the inputs out of the sums, weights. The
+bias is the stage's.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyq import ops
+from tinyq.codegen.layouts import Arrangement, Table, pairs
+from tinyq.codegen.layouts.order import by_channel
+
+if TYPE_CHECKING:
+    from tinyq.codegen.variants import Facts
+
+_RAW = 3
+_ACCUMULATORS = {name.lower(): stage.accumulator for name, stage in ops.STAGES.items()}
+
+
+def refuse(facts: Facts) -> str:
+    """Why these constants do not fit, empty where they do."""
+    if facts.operands[-1] is None:
+        return "the weights are no constants"
+    if _ACCUMULATORS[facts.stage] != "int32_t":
+        return f"the output stage {facts.stage} takes no int32"
+    return "" if pairs.refuse(facts) else "another kernel finishes these outputs without a call"
+
+
+def arrange(facts: Facts) -> Arrangement:
+    """One stream of words; ``clip`` is 3."""
+    weights = facts.operands[-1]
+    assert weights is not None
+    sums = by_channel(weights).sum(1)
+    bias = -facts.geometry.get("x_zero", 0) * sums
+    nothing = np.zeros((len(sums), 0), np.int64)
+    stream = pairs.stream_pairs(facts, weights.astype(np.int64), bias, nothing)
+    table = Table("weights", stream, "two channels: -zero point * sum of weights, weights as int16")
+    return Arrangement((table,), MappingProxyType({"clip": _RAW}), staged=True)
