@@ -150,8 +150,8 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
     size = (3, 3) if rng.random() < 0.5 else (int(rng.integers(1, 5)), int(rng.integers(1, 5)))
     if rng.random() < 0.3:
         size = (1, 1)
-    step = 64 if kernel.formats[0] == "b1" else 1
-    inputs = int(rng.choice((1, 2) if step > 1 else _CHANNELS)) * step
+    step = 32 if kernel.formats[0] == "b1" else 1
+    inputs = int(rng.choice((1, 2, 3, 4) if step > 1 else _CHANNELS)) * step
     outputs = int(rng.choice((32, 64) if step > 1 else (*_CHANNELS, *[inputs] * 8)))
     shape = (int(rng.choice(_SIDES)), int(rng.choice(_SIDES)), inputs)
     if kernel.variant in _TILED:
@@ -245,7 +245,7 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
 def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     x = _draw_input(rng, kernel)
     binary = x.name == "b1"
-    inputs = int(rng.choice((64, 128, 320) if binary else (*_CHANNELS, 64, 129)))
+    inputs = int(rng.choice((32, 64, 96, 128, 320) if binary else (*_CHANNELS, 64, 129)))
     outputs = int(rng.choice((32, 64) if binary else _CHANNELS))
     w = _draw_weights(rng, kernel, (outputs, inputs))
     operation = OPERATIONS["Dense"](draw_stage(rng, kernel, ("s8", "u8")), _zero(rng, x))

@@ -37,7 +37,11 @@ LAYERS = {
         Layer("Conv2D", (6, 6, 128), 128, (1, 1)),
         Layer("Dense", (128,), 128),
     ),
-    ("armv7em", "b1", "b1"): (Layer("Conv2D", (8, 8, 64), 64), Layer("Dense", (1024,), 128)),
+    ("armv7em", "b1", "b1"): (
+        Layer("Conv2D", (8, 8, 64), 64),
+        Layer("Conv2D", (8, 8, 32), 32),
+        Layer("Dense", (1024,), 128),
+    ),
     ("armv7m", "s8", "s8"): _FEW,
     ("armv6m", "s8", "s8"): _FEW,
 }

@@ -242,3 +242,22 @@ def test_what_assembly_finishes_needs_no_stage():
     found = list_special(graph, graph.nodes[0], FAST)
     assert any(isinstance(s, Special) for s in found)
     assert not any(isinstance(s, Special) and s.arrangement.staged for s in found)
+
+
+@pytest.mark.parametrize(
+    ("layer", "isas"),
+    [
+        (Layer("Conv2D", (8, 8, 64), 32), {"armv7em", "armv7m", "armv6m"}),
+        (Layer("Conv2D", (8, 8, 32), 32), {"armv7em", "armv7m"}),
+        (Layer("Dense", (96,), 64), {"armv7em", "armv7m"}),
+        (Layer("Dense", (80,), 64), set()),
+    ],
+    ids=lambda value: getattr(value, "title", None),
+)
+def test_binary_layers_count_whole_words(layer, isas):
+    graph = make_graph(layer, "model", "b1", "b1")
+    found = list_special(graph, graph.nodes[0], ("armv7em", "armv7m", "armv6m"))
+    assert {s.kernel.isa for s in found if isinstance(s, Special)} == isas
+    refused = [s.reason for s in found if isinstance(s, Refusal)]
+    assert all(reason.startswith("the number of input channels") for reason in refused)
+    assert len(refused) == 3 - len(isas)

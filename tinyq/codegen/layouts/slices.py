@@ -27,7 +27,7 @@ from tinyq.codegen.layouts import Arrangement, Table
 if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts
 
-_WORD, _BLOCK = 32, 64
+_WORD = 32
 _LANES = np.arange(_WORD, dtype=np.uint64)
 
 
@@ -38,8 +38,8 @@ def refuse(facts: Facts) -> str:
         return "the constants are no constants"
     if len(weights) % _WORD:
         return "the number of output channels is no multiple of 32"
-    if weights.shape[-1] % _BLOCK:
-        return "the number of input channels is no multiple of 64"
+    if weights.shape[-1] % _WORD:
+        return "the number of input channels is no multiple of 32"
     if min(_inside(facts, "height")) < 1 or min(_inside(facts, "width")) < 1:
         return "a window lies in the padding alone"
     return ""
