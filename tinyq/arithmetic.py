@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 BIAS_LIMIT = 2**30
 MAX_SHIFT = 62
+ROUNDS_UP = 1.0 + 2.0**-32
+"""A gain times this reaches the next power of two if its multiplier of 31 bits would."""
 
 
 def requantize(acc: Int64s | Int32s, bias: Int32s, multiplier: Int32s, shift: Int32s) -> Int64s:
@@ -157,12 +159,13 @@ def fold_affine(gain: npt.ArrayLike, offset: npt.ArrayLike) -> Affine:
 
         gain * acc + offset  ~  (acc + bias) * multiplier / 2**shift
 
-        shift      = min(30 - floor(log2(max |gain|)), 59 - floor(log2(max |offset|))),
+        shift      = min(30 - floor(log2(max |gain| (1 + 2**-32))), 59 - floor(log2(max |offset|))),
                      within 1 .. 62, one for all channels
         multiplier = floor(gain * 2**shift + 1/2)
         bias       = floor(offset * 2**shift / multiplier + 1/2)
 
-    One shift for all channels lets a kernel keep it in the instruction. Its second limit is for
+    One shift for all channels lets a kernel keep it in the instruction. The factor is for gains
+    that would round up to a multiplier of 2**31. Its second limit is for
     layers whose gains are all next to nothing: the offset alone then sets the scale. A channel
     whose gain is so small that its bias would leave int32 gets the smallest multiplier with
     |bias| <= 2**30: its output is then the offset, as it should be. The bias is computed from
@@ -181,13 +184,14 @@ def fold_affine(gain: npt.ArrayLike, offset: npt.ArrayLike) -> Affine:
     gains, offsets = _finite(gain, "a gain"), _finite(offset, "an offset")
     gains, offsets = np.broadcast_arrays(gains, offsets)
     largest = np.maximum(np.abs(gains).max(initial=0.0), 2.0**-31)
-    if largest >= 2.0**30:
+    if largest * ROUNDS_UP >= 2.0**30:
         raise TinyqError(
             "an output gain is too large for the integer path",
             remedy="raise the output's scale, or look for a BatchNorm variance near 0",
         )
     farthest = np.maximum(np.abs(offsets).max(initial=0.0), 2.0**-31)
-    shift = np.clip(np.minimum(30 - exponent(largest), 59 - exponent(farthest)), 1, MAX_SHIFT)
+    top = exponent(largest * ROUNDS_UP)
+    shift = np.clip(np.minimum(30 - top, 59 - exponent(farthest)), 1, MAX_SHIFT)
     scale = np.ldexp(1.0, shift)
     multiplier = np.floor(gains * scale + 0.5)
     multiplier = np.clip(multiplier, -INT32_MAX, INT32_MAX)

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tinyq.arithmetic import (
@@ -77,6 +77,7 @@ def test_mean_is_exact_rational_rounding(total, count):
     st.lists(st.tuples(gains, st.floats(-(2.0**20), 2.0**20)), min_size=1, max_size=4),
     st.integers(-(2**24), 2**24),
 )
+@example([(1.0 - 2.0**-53, 0.0)], 0)
 def test_fold_affine_stays_within_its_rounding_errors(channels, acc):
     """The three roundings, of multiplier, bias and result, bound the distance to the real map.
 

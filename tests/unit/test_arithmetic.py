@@ -68,6 +68,15 @@ def test_fold_affine_worked_example():
     assert folded.bias.tolist() == [6, -4]
 
 
+@pytest.mark.parametrize("below", [2.0**-53, 2.0**-40, 2.0**-32, 2.0**-32 + 2.0**-50, 2.0**-31])
+def test_a_gain_that_rounds_up_to_a_power_of_two_loses_nothing(below):
+    """Half a unit of the multiplier is the bound, also where that has 31 bits all set."""
+    gain = 1.0 - below
+    folded = fold_affine([gain], [0.0])
+    unit = 2.0 ** -float(folded.shift[0])
+    assert abs(int(folded.multiplier[0]) * unit - gain) <= unit / 2
+
+
 def test_fold_affine_of_nothing_is_nothing():
     folded = fold_affine([0.0], [0.0])
     assert (folded.bias.tolist(), folded.multiplier.tolist()) == ([0], [0])

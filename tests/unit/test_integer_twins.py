@@ -26,7 +26,8 @@ def random_map(rng, channels):
     )
     gain[rng.random(channels) < 0.1] = 0.0
     if rng.random() < 0.2:
-        gain = np.exp2(np.round(np.log2(np.abs(gain) + 1e-9)))
+        below = rng.choice([0.0, 2.0**-53, 2.0**-32, 2.0**-31], channels)
+        gain = np.exp2(np.round(np.log2(np.abs(gain) + 1e-9))) * (1.0 - below)
     offset = rng.normal(0, 10.0 ** rng.uniform(-3, 3), channels)
     offset[rng.random(channels) < 0.1] = 0.0
     return gain, offset

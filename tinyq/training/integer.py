@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.arithmetic import BIAS_LIMIT, INT32_MAX, INT32_MIN, MAX_SHIFT
+from tinyq.arithmetic import BIAS_LIMIT, INT32_MAX, INT32_MIN, MAX_SHIFT, ROUNDS_UP
 
 _LEAST_EXPONENT, _MOST_EXPONENT = -31, 62
 _POWERS = np.ldexp(1.0, np.arange(_LEAST_EXPONENT, _MOST_EXPONENT + 1))
@@ -110,7 +110,8 @@ def fold_affine(gain: Any, offset: Any) -> Affine:
     """
     largest = ops.maximum(ops.max(ops.abs(gain)), 2.0**-31)
     farthest = ops.maximum(ops.max(ops.abs(offset)), 2.0**-31)
-    shift = ops.minimum(_GAIN_BITS - exponent(largest), _OFFSET_BITS - exponent(farthest))
+    top = exponent(largest * ROUNDS_UP)
+    shift = ops.minimum(_GAIN_BITS - top, _OFFSET_BITS - exponent(farthest))
     shift = ops.clip(shift, 1, MAX_SHIFT)
     scale = ops.cast(ops.left_shift(ops.ones_like(shift), shift), "float64")
     multiplier = ops.floor(gain * scale + 0.5)
