@@ -87,11 +87,19 @@ def test_generic_kernels_are_not_widened():
     assert variant.function.kernel.path.name == "conv2d_u4_s8_generic.c.j2"
 
 
-@pytest.mark.parametrize("operand", ["b1", "s8", "s16"])
+def test_signs_of_whole_words_are_counted_and_others_unpacked():
+    chosen = {}
+    for channels in (16, 64):
+        layer = Layer("Conv2D", (12, 12, channels), 32)
+        graph, isas = make_graph(layer, "model", "b1", "b1"), ("armv7em", "generic")
+        chosen[channels] = choose_kernels(graph, gather_candidates(graph, isas), "speed").layers[0]
+    assert "tq_widen_b1" in chosen[16].chosen.code
+    assert chosen[64].chosen.kernel == "conv2d_b1_b1_armv7em-slices.c.j2"
+
+
+@pytest.mark.parametrize("operand", ["s8", "s16"])
 def test_other_formats_are_not_widened(operand):
-    graph = make_graph(
-        Layer("Dense", (64,), 32), "model", operand, "b1" if operand == "b1" else "s8"
-    )
+    graph = make_graph(Layer("Dense", (64,), 32), "model", operand, "s8")
     found = list_special(graph, graph.nodes[0], (*CORES, "generic"))
     assert not any(special.kernel.widened for special in found)
 
