@@ -133,7 +133,9 @@ def _introduction(run: Mapping[str, Any], floats: Mapping[int, Row]) -> list[str
 
 def _seeds(floats: Mapping[int, Row]) -> str:
     count = len(floats)
-    return f"the mean of {count} seeds with the worst and the best" if count > 1 else "no other"
+    if count == 1:
+        return "no other"
+    return f"the mean of up to {count} seeds (worst … best; how many)"
 
 
 def _table(rows: Iterable[Row], losses: Losses) -> str:
@@ -169,10 +171,11 @@ def _cells(row: Row, losses: tuple[float, ...]) -> tuple[str, ...]:
 
 
 def _spread(losses: tuple[float, ...]) -> str:
-    """Mean, and from worst to best, where there are several seeds."""
+    """Mean, from worst to best, and of how many, where there are several seeds."""
     if len(losses) == 1:
         return ""
-    return f"{-statistics.fmean(losses):+.2f} ({-max(losses):+.2f} … {-min(losses):+.2f})"
+    ends = f"{-max(losses):+.2f} … {-min(losses):+.2f}"
+    return f"{-statistics.fmean(losses):+.2f} ({ends}; {len(losses)})"
 
 
 def _plot(
