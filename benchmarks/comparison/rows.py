@@ -229,6 +229,9 @@ def _values(layer: Any) -> np.ndarray:
 
 
 def _levels(encoding: Any) -> int:
+    """How many codes there are: those listed, or all of a range."""
+    if encoding.levels:
+        return len(encoding.levels)
     span = encoding.highest - encoding.format.lo
     return int(span // encoding.format.step + 1)
 
