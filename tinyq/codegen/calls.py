@@ -10,7 +10,7 @@ from types import MappingProxyType
 from tinyq.codegen.ctext import identify
 from tinyq.codegen.layouts import Table
 from tinyq.codegen.special import write_special
-from tinyq.codegen.variants import Function, Variant, select_variant
+from tinyq.codegen.variants import Function, Variant, select_variant, split_inputs
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.ops.output import Accumulating, Output
@@ -147,7 +147,7 @@ def list_calls(
 def _read_constants(graph: Graph, node: Node, variant: Variant) -> tuple[Tensor, ...]:
     """The constants that a call reads, as they are arranged for it, each once."""
     special = variant.function.special
-    finishing = _split(graph, node)[1] if special and special.arrangement.staged else ()
+    finishing = split_inputs(node)[1] if special and special.arrangement.staged else ()
     tensors = (
         variant.constants.get(it.name, it)
         for it in graph.constants(node)
@@ -187,7 +187,7 @@ def _call_special(
     tables = tuple(
         replace(table, name=f"{stem}_{table.name}") for table in special.arrangement.tables
     )
-    operands, _ = _split(graph, node)
+    operands, _ = split_inputs(node)
     staged = special.arrangement.staged
     records = _make_stage_records(graph, node, variant.function, names) if staged else ()
     arguments = (
@@ -255,12 +255,6 @@ def _name_table(tensor: Tensor) -> str:
     return f"{tensor.name} {table}" if table else ""
 
 
-def _split(graph: Graph, node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of a node's operands, and of the constants of its output stage."""
-    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
-    return node.inputs[:count], node.inputs[count:]
-
-
 def _make_records(
     graph: Graph, node: Node, function: Function, names: Mapping[str, str]
 ) -> tuple[Record, ...]:
@@ -284,7 +278,7 @@ def _make_stage_records(
     """The constants of the output stage, if there is one."""
     if not function.stage or not isinstance(node.op, Accumulating):
         return ()
-    _, constants = _split(graph, node)
+    _, constants = split_inputs(node)
     tables = zip(node.op.output.names, constants, strict=True)
     fields = (
         *(("const int32_t *", key, names[tensor]) for key, tensor in tables),
@@ -306,7 +300,7 @@ def _list_arguments(
     names: Mapping[str, str],
     records: tuple[Record, ...],
 ) -> tuple[str, ...]:
-    operands, _ = _split(graph, node)
+    operands, _ = split_inputs(node)
     tensors = [graph.tensors[name] for name in operands]
     return (
         *(argument for tensor in tensors for argument in _pass(plan, names, tensor)),
@@ -324,7 +318,7 @@ def _pass(plan: MemoryPlan, names: Mapping[str, str], tensor: Tensor) -> Iterato
 
 
 def _describe(graph: Graph, plan: MemoryPlan, node: Node) -> str:
-    operands, _ = _split(graph, node)
+    operands, _ = split_inputs(node)
     inputs = ", ".join(str(graph.tensors[name].type) for name in operands)
     output = graph.tensors[node.output].type
     cost = graph.macs(node)

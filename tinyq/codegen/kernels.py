@@ -98,13 +98,18 @@ class Stage:
     @property
     def accumulator(self) -> str:
         """C type of the accumulators that the stage takes."""
-        found = {name.lower(): stage.accumulator for name, stage in ops.STAGES.items()}
-        return found[self.stage]
+        return find_accumulator(self.stage)
 
     @property
     def type(self) -> str:
         """Name of the C struct with the stage's constants."""
         return f"tq_{self.stage}_stage"
+
+
+def find_accumulator(stage: str) -> str:
+    """C type of the accumulators that an output stage takes, by its name in lower case."""
+    found = {name.lower(): entry.accumulator for name, entry in ops.STAGES.items()}
+    return found[stage]
 
 
 @functools.cache

@@ -252,12 +252,17 @@ def _select_all(
     }
 
 
+def split_inputs(node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of a node's operands, and of the constants of its output stage."""
+    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
+    return node.inputs[:count], node.inputs[count:]
+
+
 def measure_work(graph: Graph, node: Node) -> Work:
     """What a node has to do in one inference."""
     elements = math.prod(graph.tensors[node.output].type.shape)
     height = node.op.geometry(*graph.types(node)).get("kernel_height", 1)
-    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
-    shapes = (graph.tensors[name].type.shape for name in node.inputs[count:])
+    shapes = (graph.tensors[name].type.shape for name in split_inputs(node)[1])
     each = sum(math.prod(shape[:-1]) for shape in shapes)
     return Work(
         graph.macs(node), elements, elements * height, elements * max(each - _USUAL_CONSTANTS, 0)
@@ -266,16 +271,15 @@ def measure_work(graph: Graph, node: Node) -> Work:
 
 def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
     """What kernels may ask about a node."""
-    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
+    operands, finishing = split_inputs(node)
     types = graph.types(node)
-    staged = isinstance(node.op, Accumulating)
-    output = cast(Accumulating, node.op).output if staged else None
-    tables = zip(output.names, node.inputs[count:], strict=True) if output else ()
+    output = node.op.output if isinstance(node.op, Accumulating) else None
+    tables = zip(output.names, finishing, strict=True) if output else ()
     return Facts(
         name=node.name,
-        inputs=types[:count],
+        inputs=types[: len(operands)],
         output=graph.tensors[node.output].type,
-        operands=tuple(graph.tensors[name].codes for name in node.inputs[:count]),
+        operands=tuple(graph.tensors[name].codes for name in operands),
         stage=type(output).__name__.lower() if output else "",
         tables=MappingProxyType(
             {key: cast(Codes, graph.tensors[name].codes) for key, name in tables}
@@ -287,14 +291,13 @@ def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
 
 def _make_function(graph: Graph, node: Node, kernel: Kernel) -> Function:
     stage = select_stage(graph, node)
-    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
     finished = stage.tag if stage else ()
     variant = (kernel.variant,) if kernel.variant else ()
     widened = ("widened",) if kernel.widened else ()
     formats = name_formats(graph, node)
     name = "_".join(("tq", kernel.operation, *formats, *finished, kernel.isa, *variant, *widened))
     # A kernel serves every table of its formats.
-    operands = (graph.tensors[name].type.format.name for name in node.inputs[:count])
+    operands = (graph.tensors[name].type.format.name for name in split_inputs(node)[0])
     inputs = tuple(find_format(name) for name in operands)
     return Function(name, kernel, stage, inputs, graph.tensors[node.output].type.format)
 

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from tinyq.quantizers.gradients import with_gradient
+
 SMALLEST_SHARE = 2.0**-10
 
 
@@ -55,7 +57,9 @@ class LearnedNumber(keras.layers.Layer):
         """
         known = self.known()
         fitting = ops.cond(
-            ops.all(known), lambda: ops.convert_to_tensor(self.first), lambda: _still(fit())
+            ops.all(known),
+            lambda: ops.convert_to_tensor(self.first),
+            lambda: ops.stop_gradient(fit()),
         )
         first = ops.where(known, self.first, fitting)
         self.first.assign(first)
@@ -70,19 +74,8 @@ class LearnedNumber(keras.layers.Layer):
         return ops.where(first > 0, first, ops.ones_like(first))
 
 
-def _still(values: Any) -> Any:
-    return ops.stop_gradient(values)
-
-
 def _multiply(first: Any, factor: Any) -> Any:
     """Product with the derivative above."""
-
-    @keras.ops.custom_gradient
-    def apply(factor: Any) -> Any:
-        def backward(*args: Any, upstream: Any = None) -> Any:
-            (upstream,) = args if upstream is None else (upstream,)
-            return upstream * (1.0 / first)
-
-        return first * ops.maximum(factor, SMALLEST_SHARE), backward
-
-    return apply(ops.copy(factor))
+    return with_gradient(
+        lambda share: first * ops.maximum(share, SMALLEST_SHARE), lambda share: 1.0 / first
+    )(factor)

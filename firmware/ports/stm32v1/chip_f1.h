@@ -40,18 +40,6 @@
 #define PIN_ALTERNATE_OUTPUT 0xBu /* push-pull, 50 MHz */
 #define PIN_INPUT_PULLED 0x8u
 
-/* Back to the state after reset: a boot loader may have left another clock. */
-static void select_hsi(void)
-{
-    RCC_CR |= CR_HSION;
-    (void)wait_for(&RCC_CR, CR_HSIRDY, CR_HSIRDY, READY_POLLS);
-    RCC_CFGR &= ~(CFGR_SW_MASK | CFGR_PRESCALERS);
-    (void)wait_for(&RCC_CFGR, CFGR_SWS_MASK, 0u, READY_POLLS);
-    RCC_CR &= ~CR_PLLON;
-    (void)wait_for(&RCC_CR, CR_PLLRDY, 0u, READY_POLLS);
-    core_hz = HSI_HZ;
-}
-
 static uint32_t start_crystal(void)
 {
     RCC_CR &= ~(CR_HSEON | CR_HSEBYP);
@@ -79,6 +67,7 @@ static void start_clock(void)
 {
     uint32_t pll_hz = 0u;
     select_hsi();
+    core_hz = HSI_HZ;
     if (TQ_HSE_HZ != 0u && start_crystal() != 0u) {
         pll_hz = start_pll(TQ_HSE_HZ, CFGR_PLL_HSE);
     }

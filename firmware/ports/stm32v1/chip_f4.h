@@ -70,18 +70,6 @@
 #define USART6_ENABLE (1u << 5)
 #define PIN_FUNCTION (TQ_USART == 6 ? 8u : 7u) /* alternate function of the pins */
 
-/* Back to the state after reset: the internal oscillator drives the core, PLL off. A boot loader
- * may have left another clock. */
-static void select_hsi(void)
-{
-    RCC_CR |= CR_HSION;
-    (void)wait_for(&RCC_CR, CR_HSIRDY, CR_HSIRDY, READY_POLLS);
-    RCC_CFGR &= ~(CFGR_SW_MASK | CFGR_PRESCALERS);
-    (void)wait_for(&RCC_CFGR, CFGR_SWS_MASK, 0u, READY_POLLS);
-    RCC_CR &= ~CR_PLLON;
-    (void)wait_for(&RCC_CR, CR_PLLRDY, 0u, READY_POLLS);
-}
-
 static uint32_t start_crystal(void)
 {
     RCC_CR &= ~(CR_HSEON | CR_HSEBYP);

@@ -47,6 +47,8 @@ static uint32_t wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value, 
     return 0u;
 }
 
+static void select_hsi(void);
+
 /* A chip's header has, beside its registers: start_clock, which sets core_hz, and start_pins. */
 #if defined(TQ_STM32_F1)
 #include "chip_f1.h"
@@ -55,6 +57,18 @@ static uint32_t wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value, 
 #else
 #error "define TQ_STM32_F1 or F4"
 #endif
+
+/* Back to the state after reset: the internal oscillator drives the core, PLL off. A boot loader
+ * may have left another clock. */
+static void select_hsi(void)
+{
+    RCC_CR |= CR_HSION;
+    (void)wait_for(&RCC_CR, CR_HSIRDY, CR_HSIRDY, READY_POLLS);
+    RCC_CFGR &= ~(CFGR_SW_MASK | CFGR_PRESCALERS);
+    (void)wait_for(&RCC_CFGR, CFGR_SWS_MASK, 0u, READY_POLLS);
+    RCC_CR &= ~CR_PLLON;
+    (void)wait_for(&RCC_CR, CR_PLLRDY, 0u, READY_POLLS);
+}
 
 #if TQ_USART == 1
 #define USART USART1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyq import ops
+from tinyq.codegen.kernels import find_accumulator
 from tinyq.codegen.layouts import Arrangement, Table, pairs
 from tinyq.codegen.layouts.order import by_channel
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts
 
 _RAW = 3
-_ACCUMULATORS = {name.lower(): stage.accumulator for name, stage in ops.STAGES.items()}
 
 
 def refuse(facts: Facts) -> str:
     """Why these constants do not fit, empty where they do."""
     if facts.operands[-1] is None:
         return "the weights are no constants"
-    if _ACCUMULATORS[facts.stage] != "int32_t":
+    if find_accumulator(facts.stage) != "int32_t":
         return f"the output stage {facts.stage} takes no int32"
     return "" if pairs.refuse(facts) else "another kernel finishes these outputs without a call"
 
