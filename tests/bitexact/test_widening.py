@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.harness import SANITIZE, STRICT, compile_c
+from tinyq.codegen.kernel_text import make_once
 from tinyq.codegen.kernels import WIDE, WIDENINGS, list_widenings
 from tinyq.codegen.rendering import make_environment
-from tinyq.codegen.special import make_once
 from tinyq.formats import find_format
 from tinyq.resources import TEMPLATES
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tinyq.codegen import emit, plan_kernels, prefer_isas
-from tinyq.codegen.special import Refusal, Special, make_once
+from tinyq.codegen.kernel_text import make_once
+from tinyq.codegen.special import Refusal, Special
 from tinyq.codegen.variants import list_special, select_variant
 from tinyq.errors import TinyqError
 from tinyq.formats import find_format

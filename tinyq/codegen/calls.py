@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tinyq.codegen.ctext import identify
-from tinyq.codegen.layouts import Table
 from tinyq.codegen.special import write_special
-from tinyq.codegen.variants import Function, Variant, select_variant, split_inputs
+from tinyq.codegen.variants import Function, Variant, select_variant
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
+from tinyq.kernels.layer import split_inputs
+from tinyq.kernels.packing.record import Table
 from tinyq.ops.output import Accumulating, Output
 from tinyq.plan import MemoryPlan, find_views
 

@@ -26,9 +26,10 @@ from tinyq.codegen.estimates import estimate_code
 from tinyq.codegen.kernels import Stage
 from tinyq.codegen.rendering import make_environment, render_function, render_stage
 from tinyq.codegen.special import write_special
-from tinyq.codegen.variants import Function, Variant, gather_facts, list_variants
+from tinyq.codegen.variants import Function, Variant, list_variants
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node
+from tinyq.kernels.layer import describe_layer
 from tinyq.plan import find_views, measure_needs
 
 OBJECTIVES = ("balanced", "speed", "size", "ram")
@@ -237,13 +238,13 @@ def _make_candidate(graph: Graph, node: Node, variant: Variant, sizes: _Sizes) -
     if special:
         tables = sum(table.words.nbytes for table in special.arrangement.tables)
         if special.arrangement.staged:
-            tables += sum(4 * codes.size + 4 for codes in special.facts.tables.values())
+            tables += sum(4 * codes.size + 4 for codes in special.layer.constants.values())
         code, in_place = _split_special(function, sizes), special.in_place
     else:
         arranged = (variant.constants.get(it.name, it) for it in graph.constants(node))
         constants = {tensor.name: tensor.type.packed_bytes for tensor in arranged}
-        facts = gather_facts(graph, node, (function.kernel.isa,))
-        tables = sum(constants.values()) + 4 * (len(facts.geometry) + len(facts.tables))
+        layer = describe_layer(graph, node, (function.kernel.isa,))
+        tables = sum(constants.values()) + 4 * (len(layer.geometry) + len(layer.constants))
         code, in_place = _split_generic(function, sizes), ()
     return Candidate(
         kernel=function.kernel.path.name,

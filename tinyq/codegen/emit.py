@@ -13,8 +13,9 @@ import jinja2
 
 from tinyq import __version__
 from tinyq.codegen.calls import Call, Record, list_calls
+from tinyq.codegen.kernel_text import make_once
 from tinyq.codegen.rendering import make_environment, render_function, render_stage
-from tinyq.codegen.special import make_once, write_special
+from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType

@@ -16,6 +16,8 @@ from tinyq import ops
 from tinyq.errors import TinyqError
 from tinyq.formats import FORMATS, Format, find_format
 from tinyq.graph import Graph, Node
+from tinyq.kernels import base
+from tinyq.kernels.registry import list_kernels
 from tinyq.ops.output import Accumulating
 from tinyq.resources import TEMPLATES
 
@@ -44,6 +46,7 @@ class Kernel:
         variant: Tells kernels of one instruction set apart, empty for the only one.
         widened: Operands of fewer bits that are unpacked to ``WIDE`` before it runs, see
             `tinyq.codegen.widening`.
+        typed: The kernel of `tinyq.kernels` that stands behind it.
     """
 
     operation: str
@@ -52,6 +55,7 @@ class Kernel:
     path: Path
     variant: str = ""
     widened: tuple[int, ...] = ()
+    typed: base.Kernel | None = None
 
     def takes(self, formats: Sequence[str]) -> bool:
         """Whether the kernel computes its operation for inputs of these formats."""
@@ -119,7 +123,15 @@ def load_kernels(folder: Path = KERNELS) -> tuple[Kernel, ...]:
     Raises:
         TinyqError: A file name is no kernel name.
     """
-    return tuple(_parse_kernel(path, parts) for path, parts in _list_templates(folder, 3))
+    found = [_parse_kernel(path, parts) for path, parts in _list_templates(folder, 3)]
+    if folder == KERNELS:
+        found += [
+            Kernel(
+                it.operation, it.formats, it.isa, KERNELS / f"{it.name}{SUFFIX}", it.variant, (), it
+            )
+            for it in list_kernels()
+        ]
+    return tuple(sorted(found, key=lambda kernel: kernel.path.name))
 
 
 @functools.cache

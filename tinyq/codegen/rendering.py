@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tinyq import templates
 from tinyq.codegen import ctext
 from tinyq.codegen.kernels import Stage
+from tinyq.kernels import thumb
 from tinyq.resources import TEMPLATES
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ def make_environment() -> jinja2.Environment:
     """Templates with the text functions of ``ctext``."""
     environment = templates.make_environment()
     environment.globals.update(fill=ctext.fill, parameters=ctext.list_parameters)
+    environment.globals.update(
+        load=thumb.load, add=thumb.add, advance=thumb.advance, retreat=thumb.retreat
+    )
+    environment.globals.update(offset=thumb.offset)
     environment.filters.update(
         assembly=ctext.quote_assembly,
         comment=ctext.comment,

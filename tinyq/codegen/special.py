@@ -1,7 +1,7 @@
 """Special kernels: their text is written anew for every node whose sizes differ.
 
 Everything about a node is known when its code is written: sizes, strides, shifts, clip range. The
-template of a special kernel has macros over the node's `Facts`, here ``f``:
+template of a special kernel has macros over the node's `LayerSpec`, here ``f``:
 
     refusal(f)         why the kernel does not fit, nothing where it does
     cost(f)            instructions, about; of the kernels that fit the cheapest is chosen
@@ -24,18 +24,18 @@ import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 
+from tinyq.codegen.kernel_text import write_kernel
 from tinyq.codegen.kernels import WIDE, Kernel
 from tinyq.codegen.layouts import Arrangement
 from tinyq.codegen.rendering import make_environment
 from tinyq.codegen.widening import Widening, widen, write_widening
+from tinyq.kernels import base
+from tinyq.kernels.layer import LayerSpec
 from tinyq.resources import TEMPLATES
-
-if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,21 +44,23 @@ class Special:
 
     Attributes:
         kernel: The template.
-        facts: What is known about the node, with operands as the kernel reads them.
+        layer: What is known about the node, with operands as the kernel reads them.
         arrangement: Its constants as the kernel wants them.
         cost: Estimated instructions.
         scratch_bytes: Bytes of arena while it runs.
         in_place: Operands that it may write over.
         widening: What is unpacked before it runs, None where nothing is.
+        bound: The kernel of `tinyq.kernels` behind it.
     """
 
     kernel: Kernel
-    facts: Facts
+    layer: LayerSpec
     arrangement: Arrangement
     cost: int
     scratch_bytes: int
     in_place: tuple[int, ...]
     widening: Widening | None = None
+    bound: base.Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +73,51 @@ class Refusal:
 
 def is_special(kernel: Kernel) -> bool:
     """Whether a kernel's text is written for each node."""
+    if kernel.typed:
+        return True
     return hasattr(_read(kernel), "write")
 
 
-def specialize(kernel: Kernel, facts: Facts) -> Special | Refusal:
+def specialize(kernel: Kernel, layer: LayerSpec) -> Special | Refusal:
     """A special kernel for a node, or why it does not fit."""
     if kernel.widened:
-        return _specialize_widened(kernel, facts)
+        return _specialize_widened(kernel, layer)
+    if kernel.typed:
+        return _bind(kernel, kernel.typed, layer)
     template = _read(kernel)
-    reason = " ".join(template.refusal(facts).split())
+    reason = " ".join(template.refusal(layer).split())
     if reason:
         return Refusal(kernel, reason)
     layout = importlib.import_module(f"tinyq.codegen.layouts.{template.layout}")
-    reason = layout.refuse(facts)
+    reason = layout.refuse(layer)
     if reason:
         return Refusal(kernel, reason)
-    cost, scratch = int(float(template.cost(facts))), int(template.scratch_bytes(facts))
+    cost, scratch = int(float(template.cost(layer))), int(template.scratch_bytes(layer))
     in_place: tuple[int, ...] = ()
     if hasattr(template, "in_place"):
-        in_place = tuple(int(index) for index in template.in_place(facts).split())
-    return Special(kernel, facts, layout.arrange(facts), cost, scratch, in_place)
+        in_place = tuple(int(index) for index in template.in_place(layer).split())
+    return Special(kernel, layer, layout.arrange(layer), cost, scratch, in_place)
 
 
-def _specialize_widened(kernel: Kernel, facts: Facts) -> Special | Refusal:
+def _bind(kernel: Kernel, typed: base.Kernel, layer: LayerSpec) -> Special | Refusal:
+    """A kernel of `tinyq.kernels` as it is known here, until all kernels are there."""
+    bound = typed.bind(layer)
+    if isinstance(bound, base.Refusal):
+        return Refusal(kernel, bound.reason)
+    return Special(
+        kernel,
+        layer,
+        Arrangement(bound.tables, staged=bound.calls_epilogue),
+        bound.instructions,
+        bound.scratch_bytes,
+        bound.in_place,
+        bound=bound,
+    )
+
+
+def _specialize_widened(kernel: Kernel, layer: LayerSpec) -> Special | Refusal:
     """The kernel for the node with wide operands, behind what unpacks them."""
-    wide, widening = widen(facts, kernel.widened)
+    wide, widening = widen(layer, kernel.widened)
     found = specialize(replace(kernel, widened=()), wide)
     if isinstance(found, Refusal):
         return replace(found, kernel=kernel)
@@ -123,26 +145,16 @@ def write_special(special: Special, function: str, once: Callable[[str], bool]) 
 
 
 def _write_kernel(special: Special, function: str, once: Callable[[str], bool]) -> str:
+    if special.bound:
+        return write_kernel(special.bound, function, once)
     template = _read(special.kernel)
-    text: str = template.write(special.facts, special.arrangement.numbers, function, once)
+    text: str = template.write(special.layer, special.arrangement.numbers, function, once)
     return text.strip("\n") + "\n"
-
-
-def make_once() -> Callable[[str], bool]:
-    """A function that is true when a name is given for the first time."""
-    seen: set[str] = set()
-
-    def once(name: str) -> bool:
-        fresh = name not in seen
-        seen.add(name)
-        return fresh
-
-    return once
 
 
 @functools.cache
 def _read(kernel: Kernel) -> Any:
-    """Macros and variables of a kernel's template; none where its text needs more than facts."""
+    """Macros and variables of a kernel's template; none where its text needs more than layer."""
     try:
         return _environment().get_template(kernel.path.relative_to(TEMPLATES).as_posix()).module
     except (jinja2.UndefinedError, ValueError):

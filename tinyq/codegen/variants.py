@@ -1,6 +1,6 @@
 """Variants: which kernel computes a node, what room it needs and how its constants lie.
 
-A kernel template may define macros of one argument, the node's `Facts`:
+A kernel template may define macros of one argument, the node's `LayerSpec`:
 
     refusal         why the kernel does not fit the node, nothing where it does
     cost            instructions, about; without it `tinyq.codegen.estimates` knows them or nobody
@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import jinja2
 
@@ -39,7 +39,7 @@ from tinyq.codegen.special import Refusal, Special, is_special, specialize
 from tinyq.errors import TinyqError
 from tinyq.formats import Codes, Format, find_format
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.ops.output import Accumulating
+from tinyq.kernels.layer import LayerSpec, describe_layer, split_inputs
 from tinyq.plan import MemoryPlan, find_views, plan
 from tinyq.resources import TEMPLATES
 
@@ -78,31 +78,6 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Facts:
-    """What a kernel may ask about a node.
-
-    Attributes:
-        name: The node.
-        inputs: Types of the operands.
-        output: Type of the output.
-        operands: Codes of the operands that are constants, None for the others.
-        stage: Class of the output stage in lower case, empty without one.
-        tables: Codes of the stage's constants by their names.
-        geometry: Integers of the operation and of the stage.
-        isas: Instruction sets whose kernels may be used, best first.
-    """
-
-    name: str
-    inputs: tuple[TensorType, ...]
-    output: TensorType
-    operands: tuple[Codes | None, ...]
-    stage: str
-    tables: Mapping[str, Codes]
-    geometry: Mapping[str, int]
-    isas: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Variant:
     """How a node is computed.
 
@@ -119,7 +94,7 @@ class Variant:
     instructions: int | None = None
 
 
-Layout = Callable[[Facts], Mapping[str, tuple[str, Codes]]]
+Layout = Callable[[LayerSpec], Mapping[str, tuple[str, Codes]]]
 """Arranged constants: format and codes by ``operand <index>`` or the name of a stage's constant."""
 
 
@@ -155,16 +130,16 @@ def select_variant(
 
 def list_variants(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Variant | Refusal, ...]:
     """All ways to compute a node, in the order of ``isas``; what does not fit with the reason."""
-    facts = gather_facts(graph, node, isas)
+    layer = describe_layer(graph, node, isas)
     kernels = _list_kernels(graph, node, isas)
-    return tuple(_make_variant(graph, node, facts, kernel) for kernel in kernels)
+    return tuple(_make_variant(graph, node, layer, kernel) for kernel in kernels)
 
 
 def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Special | Refusal, ...]:
     """All special kernels of a node; those that do not fit with the reason."""
-    facts = gather_facts(graph, node, isas)
+    layer = describe_layer(graph, node, isas)
     kernels = (kernel for kernel in _list_kernels(graph, node, isas) if is_special(kernel))
-    return tuple(specialize(kernel, facts) for kernel in kernels)
+    return tuple(specialize(kernel, layer) for kernel in kernels)
 
 
 def _list_kernels(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Kernel, ...]:
@@ -182,7 +157,7 @@ def _rank(variant: Variant) -> tuple[int, str]:
 def _obey(graph: Graph, node: Node, isas: Sequence[str], override: str) -> Variant:
     for kernel in _list_kernels(graph, node, isas):
         if kernel.path.name == override:
-            found = _make_variant(graph, node, gather_facts(graph, node, isas), kernel)
+            found = _make_variant(graph, node, describe_layer(graph, node, isas), kernel)
             if isinstance(found, Refusal):
                 raise TinyqError(f"{override} does not fit: {found.reason}", where=node.name)
             return found
@@ -193,21 +168,21 @@ def _obey(graph: Graph, node: Node, isas: Sequence[str], override: str) -> Varia
     )
 
 
-def _make_variant(graph: Graph, node: Node, facts: Facts, kernel: Kernel) -> Variant | Refusal:
+def _make_variant(graph: Graph, node: Node, layer: LayerSpec, kernel: Kernel) -> Variant | Refusal:
     function = _make_function(graph, node, kernel)
     if is_special(kernel):
-        special = specialize(kernel, facts)
+        special = specialize(kernel, layer)
         if isinstance(special, Refusal):
             return special
         function = replace(function, special=special)
         return Variant(function, special.scratch_bytes or None, {}, special.cost)
     hooks = _read_hooks(function)
-    reason = " ".join(_ask(hooks, "refusal", facts).split())
+    reason = " ".join(_ask(hooks, "refusal", layer).split())
     if reason:
         return Refusal(kernel, reason)
-    scratch = int(_ask(hooks, "scratch_bytes", facts)) if "scratch_bytes" in hooks else None
-    arranged = _arrange(graph, node, facts, _ask(hooks, "layout", facts))
-    cost = _ask(hooks, "cost", facts)
+    scratch = int(_ask(hooks, "scratch_bytes", layer)) if "scratch_bytes" in hooks else None
+    arranged = _arrange(graph, node, layer, _ask(hooks, "layout", layer))
+    cost = _ask(hooks, "cost", layer)
     work = measure_work(graph, node)
     instructions = int(float(cost)) if cost else estimate_instructions(kernel, work)
     return Variant(function, scratch, arranged, instructions)
@@ -252,12 +227,6 @@ def _select_all(
     }
 
 
-def split_inputs(node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of a node's operands, and of the constants of its output stage."""
-    count = node.op.operands if isinstance(node.op, Accumulating) else len(node.inputs)
-    return node.inputs[:count], node.inputs[count:]
-
-
 def measure_work(graph: Graph, node: Node) -> Work:
     """What a node has to do in one inference."""
     elements = math.prod(graph.tensors[node.output].type.shape)
@@ -266,26 +235,6 @@ def measure_work(graph: Graph, node: Node) -> Work:
     each = sum(math.prod(shape[:-1]) for shape in shapes)
     return Work(
         graph.macs(node), elements, elements * height, elements * max(each - _USUAL_CONSTANTS, 0)
-    )
-
-
-def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
-    """What kernels may ask about a node."""
-    operands, finishing = split_inputs(node)
-    types = graph.types(node)
-    output = node.op.output if isinstance(node.op, Accumulating) else None
-    tables = zip(output.names, finishing, strict=True) if output else ()
-    return Facts(
-        name=node.name,
-        inputs=types[: len(operands)],
-        output=graph.tensors[node.output].type,
-        operands=tuple(graph.tensors[name].codes for name in operands),
-        stage=type(output).__name__.lower() if output else "",
-        tables=MappingProxyType(
-            {key: cast(Codes, graph.tensors[name].codes) for key, name in tables}
-        ),
-        geometry=MappingProxyType(dict(node.op.geometry(*types))),
-        isas=tuple(isas),
     )
 
 
@@ -315,19 +264,19 @@ def _read_hooks(function: Function) -> Mapping[str, Any]:
     return vars(template.make_module(list_values(function)))
 
 
-def _ask(hooks: Mapping[str, Any], name: str, facts: Facts) -> str:
-    return str(hooks[name](facts)).strip() if name in hooks else ""
+def _ask(hooks: Mapping[str, Any], name: str, layer: LayerSpec) -> str:
+    return str(hooks[name](layer)).strip() if name in hooks else ""
 
 
-def _arrange(graph: Graph, node: Node, facts: Facts, layout: str) -> Mapping[str, Tensor]:
+def _arrange(graph: Graph, node: Node, layer: LayerSpec, layout: str) -> Mapping[str, Tensor]:
     if not layout:
         return {}
     lay_out: Layout = importlib.import_module(f"tinyq.codegen.layouts.{layout}").lay_out
-    count = len(facts.inputs)
-    keys = [f"operand {index}" for index in range(count)] + list(facts.tables)
+    count = len(layer.inputs)
+    keys = [f"operand {index}" for index in range(count)] + list(layer.constants)
     sources = dict(zip(keys, node.inputs, strict=True))
     arranged = {}
-    for key, (format_name, codes) in lay_out(facts).items():
+    for key, (format_name, codes) in lay_out(layer).items():
         source = graph.tensors[sources[key]]
         arranged[source.name] = replace(
             source,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import jinja2
 
     from tinyq.codegen.layouts import Arrangement
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _FOLDER = WIDENINGS.relative_to(TEMPLATES).as_posix()
 _ALIGNMENT = 8  # bytes, of what a kernel reads
@@ -42,13 +42,13 @@ class Widening:
     """Operands that are unpacked before a kernel runs.
 
     Attributes:
-        facts: The node with its operands as the graph has them.
+        layer: The node with its operands as the graph has them.
         operands: Which are unpacked.
         cost: Estimated instructions.
         scratch_bytes: Bytes of the unpacked operands.
     """
 
-    facts: Facts
+    layer: LayerSpec
     operands: tuple[int, ...]
     cost: int
     scratch_bytes: int
@@ -56,21 +56,21 @@ class Widening:
     @property
     def offsets(self) -> dict[int, int]:
         """Byte offset of each unpacked operand in the scratch memory."""
-        sizes = [_room(self.facts.inputs[index]) for index in self.operands]
+        sizes = [_room(self.layer.inputs[index]) for index in self.operands]
         return {index: sum(sizes[:place]) for place, index in enumerate(self.operands)}
 
 
-def widen(facts: Facts, operands: tuple[int, ...]) -> tuple[Facts, Widening]:
-    """Facts with some operands as int8 codes, and what makes them so."""
+def widen(layer: LayerSpec, operands: tuple[int, ...]) -> tuple[LayerSpec, Widening]:
+    """LayerSpec with some operands as int8 codes, and what makes them so."""
     entry = find_format(WIDE)
     inputs = tuple(
         replace(kind, format=entry) if index in operands else kind
-        for index, kind in enumerate(facts.inputs)
+        for index, kind in enumerate(layer.inputs)
     )
-    narrow = [facts.inputs[index] for index in operands]
+    narrow = [layer.inputs[index] for index in operands]
     cost = sum(float(_read(kind.format.name).cost(kind.rows, kind.shape[-1])) for kind in narrow)
     room = sum(map(_room, narrow))
-    return replace(facts, inputs=inputs), Widening(facts, operands, int(cost), room)
+    return replace(layer, inputs=inputs), Widening(layer, operands, int(cost), room)
 
 
 def write_widening(
@@ -92,11 +92,11 @@ def write_widening(
         once: Whether a name is used for the first time, see `tinyq.codegen.special`.
         scratch: Whether the kernel takes scratch memory of its own.
     """
-    facts = widening.facts
+    layer = widening.layer
     text: str = _open(f"{_FOLDER}{SUFFIX}").write(
         {
-            "f": facts,
-            "activations": [i for i, codes in enumerate(facts.operands) if codes is None],
+            "f": layer,
+            "activations": [i for i, codes in enumerate(layer.operands) if codes is None],
             "offsets": widening.offsets,
             "tables": [table.name for table in arrangement.tables],
             "staged": arrangement.staged,

@@ -2,14 +2,14 @@
 
 A kernel's template names its layout. One whose constants keep the form of the graph has
 
-    lay_out(facts)                  format and codes of the constants that are replaced
+    lay_out(layer)                  format and codes of the constants that are replaced
 
 and one for a kernel that is written for each node anew, see `tinyq.codegen.special`,
 
-    refuse(facts) -> str            why these constants do not fit, empty where they do
-    arrange(facts) -> Arrangement   tables, and integers that go into the kernel's text
+    refuse(layer) -> str            why these constants do not fit, empty where they do
+    arrange(layer) -> Arrangement   tables, and integers that go into the kernel's text
 
-They depend on the facts alone. A layout folds what is known at generation time into its tables:
+They depend on the layer alone. A layout folds what is known at generation time into its tables:
 zero points into biases, scales into weights and shifts.
 """
 
@@ -19,23 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
-import numpy.typing as npt
+from tinyq.kernels.packing.record import Table
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """Words that a kernel reads.
-
-    Attributes:
-        name: Last part of the table's C name.
-        words: uint32, one axis.
-        comment: What they are.
-    """
-
-    name: str
-    words: npt.NDArray[np.uint32]
-    comment: str
+__all__ = ["Arrangement", "Table"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,35 +26,35 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _BYTE = 127
 # Where the codes of a group come to lie.
 _ORDERS = MappingProxyType({8: (0, 1, 2, 3), 4: (0, 2, 4, 6, 1, 3, 5, 7)})
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    if len(weights) % 2 and facts.output.format.bits < 8:
+    if len(weights) % 2 and layer.output.format.bits < 8:
         return "the number of output channels is odd"
-    return refuse_from_lowest(facts, sum_reach(facts, by_channel(weights)))
+    return refuse_from_lowest(layer, sum_reach(layer, by_channel(weights)))
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``power``: by how many bits accumulators are shifted to the left."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     wide = weights.astype(np.int64)
-    bias, tail, numbers = fold_from_lowest(facts, by_channel(wide).sum(1))
+    bias, tail, numbers = fold_from_lowest(layer, by_channel(wide).sum(1))
     wide, bias, numbers = grow_weights(wide, bias, numbers, _BYTE)
     odd = (0, len(weights) % 2)
     even = np.pad(wide, (odd, *[(0, 0)] * (weights.ndim - 1)))
     first = to_words(np.pad(bias, odd)).reshape(-1, 2)
     last = to_words(np.pad(tail, (odd, (0, 0)))).reshape(len(first), -1)
-    places = pair_bytes(order_places(even, _ORDERS[facts.inputs[0].format.bits]))
+    places = pair_bytes(order_places(even, _ORDERS[layer.inputs[0].format.bits]))
     stream = np.concatenate([first, places, last], axis=1).reshape(-1)
     comment = "two channels: biases, weights as bytes, multipliers"
     return Arrangement((Table("weights", stream, comment),), MappingProxyType(dict(numbers)))

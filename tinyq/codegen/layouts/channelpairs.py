@@ -24,34 +24,34 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _FIELD_BITS = 24
 _BLOCK, _GROUP = 4, 4
 _BYTE = 127
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
     if weights[1::2].min(initial=0) < -127:
         return "an odd channel has a weight of -128"
-    reach = sum_reach(facts, by_channel(weights))
+    reach = sum_reach(layer, by_channel(weights))
     if reach.max() >= 1 << (_FIELD_BITS - 1):
         return "accumulators leave 24 bits"
-    return "" if facts.stage == "raw" else refuse_any_scaling(facts, reach)
+    return "" if layer.epilogue == "raw" else refuse_any_scaling(layer, reach)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; for a raw output ``clip`` is 3."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     rows = by_channel(weights)
-    bias, multiplier, numbers = fold_rows(facts, rows.sum(1))
+    bias, multiplier, numbers = fold_rows(layer, rows.sum(1))
     room = ((1 << (_FIELD_BITS - 1)) - 1) >> numbers["power"]
-    if sum_reach(facts, rows).max() <= room:
+    if sum_reach(layer, rows).max() <= room:
         rows, bias, numbers = grow_weights(rows, bias, numbers, _BYTE)
     block = (0, -len(rows) % _BLOCK)
     padded = np.pad(rows, (block, (0, -rows.shape[1] % _GROUP)))

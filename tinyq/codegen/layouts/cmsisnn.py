@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyq.codegen.variants import Facts
 from tinyq.formats import Codes
+from tinyq.kernels.layer import LayerSpec
 
 # CMSIS-NN multiplies by multiplier * 2**(exponent - 31).
 _FRACTION_BITS = 31
 
 
-def lay_out(facts: Facts) -> Mapping[str, tuple[str, Codes]]:
+def lay_out(layer: LayerSpec) -> Mapping[str, tuple[str, Codes]]:
     """Arrange the weights and the shifts of a layer.
 
     Returns:
@@ -21,11 +21,11 @@ def lay_out(facts: Facts) -> Mapping[str, tuple[str, Codes]]:
         ``shift``: 31 - shift, as s32, where the stage has shifts.
     """
     arranged: dict[str, tuple[str, Codes]] = {}
-    weights = facts.operands[1]
-    if weights is not None and facts.inputs[1].format.name == "s4":
+    weights = layer.operands[1]
+    if weights is not None and layer.inputs[1].format.name == "s4":
         arranged["operand 1"] = ("s8", _pack(weights))
-    if "shift" in facts.tables:
-        exponents = _FRACTION_BITS - facts.tables["shift"]
+    if "shift" in layer.constants:
+        exponents = _FRACTION_BITS - layer.constants["shift"]
         arranged["shift"] = ("s32", exponents.astype(np.int32))
     return arranged
 

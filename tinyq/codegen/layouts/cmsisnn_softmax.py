@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyq.codegen.variants import Facts
 from tinyq.errors import TinyqError
 from tinyq.fixed_point import softmax_exponentials
 from tinyq.formats import Codes
+from tinyq.kernels.layer import LayerSpec
 
 
-def lay_out(facts: Facts) -> Mapping[str, tuple[str, Codes]]:
+def lay_out(layer: LayerSpec) -> Mapping[str, tuple[str, Codes]]:
     """Replace the table of exponentials.
 
     Returns:
@@ -21,13 +21,13 @@ def lay_out(facts: Facts) -> Mapping[str, tuple[str, Codes]]:
     Raises:
         TinyqError: The table is not the one of the input's scale.
     """
-    scale, stored = facts.inputs[0].scale, facts.operands[1]
+    scale, stored = layer.inputs[0].scale, layer.operands[1]
     assert scale is not None and stored is not None
     table, *numbers = softmax_exponentials(scale, 1.0)
     if not np.array_equal(table, stored):
         raise TinyqError(
             "the logits are scaled by a factor of their own, which CMSIS-NN's call does not take",
-            where=facts.name,
+            where=layer.name,
             remedy="build with tinyq's own kernels",
         )
     return {"operand 1": ("s32", np.array(numbers, np.int32))}

@@ -28,33 +28,33 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _RAW = 3
 _LANE = 16
 _ORDER = [0, 2, 1, 3]
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    bits = find_bits(facts)
+    bits = find_bits(layer)
     if not bits:
         return "codes need more than four bits"
-    reach = sum_reach(facts, weights.astype(np.int64))
+    reach = sum_reach(layer, weights.astype(np.int64))
     place = np.arange(len(reach)) % (_LANE // bits)
     if (reach << bits * place).max() >= 2**31:
         return "accumulators run out of their digits"
-    return "" if facts.stage == "raw" else refuse_scaling(facts, reach)
+    return "" if layer.epilogue == "raw" else refuse_scaling(layer, reach)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``digit``: its bits; ``lift`` as in `packed`; a raw ``clip`` is 3."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    bits, rows = find_bits(facts), weights.astype(np.int64)
+    bits, rows = find_bits(layer), weights.astype(np.int64)
     each = _LANE // bits
     padding = ((0, -len(rows) % each), (0, -rows.shape[1] % 8))
     offsets = np.full(each, 1 << bits - 1)
@@ -63,12 +63,12 @@ def arrange(facts: Facts) -> Arrangement:
     lanes = ((digits + offsets[:, None]) << (bits * np.arange(each))[:, None]).sum(1)
     ordered = lanes.reshape(len(lanes), -1, 4)[:, :, _ORDER].reshape(len(lanes), -1)
     body = pair_words(ordered[:, 0::2], ordered[:, 1::2])
-    zero = facts.geometry.get("x_zero", 0)
-    bias = np.pad(facts.tables["bias"].astype(np.int64) - zero * rows.sum(1), padding[0])
+    zero = layer.geometry.get("x_zero", 0)
+    bias = np.pad(layer.constants["bias"].astype(np.int64) - zero * rows.sum(1), padding[0])
     sums = (bias.reshape(-1, each) << bits * np.arange(each)).cumsum(1)
     tail, numbers = [], {"clip": _RAW, "twice": 0, "lift": 0, "addend": 0, "shift": 0}
-    if facts.stage != "raw":
-        scaling = fold_scaling(facts, rows.sum(1))
+    if layer.epilogue != "raw":
+        scaling = fold_scaling(layer, rows.sum(1))
         tail = [to_words(np.pad(scaling.multiplier, padding[0])).reshape(-1, each)]
         numbers = {**scaling.numbers, "lift": scaling.power}
     stream = np.concatenate([to_words(sums), body, *tail], axis=1).reshape(-1)
@@ -77,9 +77,9 @@ def arrange(facts: Facts) -> Arrangement:
     return Arrangement((Table("weights", stream, comment),), MappingProxyType(numbers))
 
 
-def find_bits(facts: Facts) -> int:
+def find_bits(layer: LayerSpec) -> int:
     """Bits of a digit that holds every code: 2 or 4, 0 if these do not."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     low, high = int(weights.min()), int(weights.max())
     fitting = (bits for bits in (2, 4) if -(1 << bits - 1) <= low and high < 1 << bits - 1)

@@ -24,29 +24,29 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _BLOCK, _GROUP = 4, 4
 _HALFWORD = 2**15 - 1
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    if facts.stage == "raw":
+    if layer.epilogue == "raw":
         return ""
-    return refuse_from_lowest(facts, sum_reach(facts, by_channel(weights)))
+    return refuse_from_lowest(layer, sum_reach(layer, by_channel(weights)))
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; for a raw output ``clip`` is 3."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     rows = by_channel(weights)
-    fold = fold_rows if facts.stage == "raw" else fold_from_lowest
-    bias, multiplier, numbers = fold(facts, rows.sum(1))
+    fold = fold_rows if layer.epilogue == "raw" else fold_from_lowest
+    bias, multiplier, numbers = fold(layer, rows.sum(1))
     rows, bias, numbers = grow_weights(rows, bias, numbers, _HALFWORD)
     block = (0, -len(rows) % _BLOCK)
     padded = np.pad(rows, (block, (0, -rows.shape[1] % _GROUP)))

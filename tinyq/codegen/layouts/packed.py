@@ -37,44 +37,44 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 # log2 of what fields are multiplied by: those of one bit are +64 and -64.
 GAINS = MappingProxyType({8: 0, 4: 4, 2: 6, 1: 6})
 _NARROW = 4
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    reason = refuse_channels(facts)
+    reason = refuse_channels(layer)
     if reason:
         return reason
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    return refuse_gain(facts, find_form(facts).gain)
+    return refuse_gain(layer, find_form(layer).gain)
 
 
-def refuse_gain(facts: Facts, gain: int) -> str:
+def refuse_gain(layer: LayerSpec, gain: int) -> str:
     """Why accumulators times 2^gain do not fit the output stage, empty where they do."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    reach = sum_reach(facts, flatten(weights))
-    if facts.stage != "requantizetwice":
-        return refuse_scaling(facts, reach, gain=gain)
+    reach = sum_reach(layer, flatten(weights))
+    if layer.epilogue != "requantizetwice":
+        return refuse_scaling(layer, reach, gain=gain)
     if int(reach.max()) << gain >= 2**31:
         return "accumulators are too large"
-    return refuse_scaling_twice(facts, reach)
+    return refuse_scaling_twice(layer, reach)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``width``, and ``lift``: log2 of what accumulators still lack."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    form = find_form(facts)
-    bias, tail, numbers = fold_gain(facts, form.gain)
+    form = find_form(layer)
+    bias, tail, numbers = fold_gain(layer, form.gain)
     paired = pair_channels(len(weights))
     head = [to_words(bias)[paired], to_words(tail)[paired].reshape(len(paired), -1)]
-    body = form.pack(join_channels(order_panel(facts, weights.astype(np.int64))))
+    body = form.pack(join_channels(order_panel(layer, weights.astype(np.int64))))
     stream = np.concatenate([*head, body], axis=1).reshape(-1)
     comment = f"two channels: biases, multipliers, weights of {form.width} bits"
     return Arrangement((form.start(stream, comment),), MappingProxyType(numbers | form.numbers))
@@ -127,46 +127,46 @@ class Form:
         return Table("weights", np.concatenate([words, stream]), f"codes; {comment}")
 
 
-def fold_gain(facts: Facts, gain: int) -> tuple[Int64s, Int64s, dict[str, int]]:
+def fold_gain(layer: LayerSpec, gain: int) -> tuple[Int64s, Int64s, dict[str, int]]:
     """Constants of the output stage for accumulators of raw codes times 2^gain.
 
     Returns:
         Biases; of each channel its multiplier, or (shift, multiplier, addend) where the stage
         rounds twice; the scaling's numbers and ``lift``.
     """
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    sums, zero = flatten(weights).sum(1), facts.geometry.get("x_zero", 0)
-    if facts.stage == "requantizetwice":
-        scaling, addend, shift = fold_scaling_twice(facts, sums)
+    sums, zero = flatten(weights).sum(1), layer.geometry.get("x_zero", 0)
+    if layer.epilogue == "requantizetwice":
+        scaling, addend, shift = fold_scaling_twice(layer, sums)
         tail = np.stack([shift, scaling.multiplier, addend], axis=1)
     else:
-        scaling = fold_scaling(facts, sums, gain)
+        scaling = fold_scaling(layer, sums, gain)
         tail = scaling.multiplier[:, None]
-    bias: Int64s = (facts.tables["bias"].astype(np.int64) - zero * sums) << gain
+    bias: Int64s = (layer.constants["bias"].astype(np.int64) - zero * sums) << gain
     return bias, tail, {**scaling.numbers, "lift": scaling.power - gain}
 
 
-def refuse_channels(facts: Facts) -> str:
+def refuse_channels(layer: LayerSpec) -> str:
     """Why the channels cannot be taken in pairs, empty where they can."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    if len(weights) < 2 or (len(weights) % 2 and facts.output.format.bits < 8):
+    if len(weights) < 2 or (len(weights) % 2 and layer.output.format.bits < 8):
         return "the number of output channels is odd"
     return ""
 
 
-def find_form(facts: Facts) -> Form:
+def find_form(layer: LayerSpec) -> Form:
     """The fewest bits. One bit has no 0, and so no room for places that pad."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    ordered = order_panel(facts, weights.astype(np.int64))
+    ordered = order_panel(layer, weights.astype(np.int64))
     if (np.abs(ordered) == 1).all():
         return Form(1)
     low, high = int(weights.min()), int(weights.max())
     plain = next(bits for bits in (2, 4, 8) if -(1 << bits - 1) <= low and high < 1 << bits - 1)
-    stored = facts.inputs[-1].format.bits
+    stored = layer.inputs[-1].format.bits
     if stored <= _NARROW and plain > stored:
         levels = tuple(int(code) for code in np.unique(ordered))
         width = 2 if len(levels) <= 1 << 2 else _NARROW

@@ -18,17 +18,17 @@ from tinyq.codegen.layouts.rowpairs import fold, refuse
 from tinyq.codegen.layouts.scaling import to_words
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 __all__ = ["arrange", "refuse"]
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``power``: log2 of what weights in RAM are multiplied by."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     flat = taps_by_channel(weights)
-    scaling, addends, last = fold(facts, flat)
+    scaling, addends, last = fold(layer, flat)
     twice = [addends, scaling.bias, last] if scaling.numbers["twice"] else [scaling.bias]
     tail = to_words(np.stack([scaling.multiplier, *twice], axis=1))
     first = np.minimum(np.arange(0, len(flat), 4), len(flat) - 4)

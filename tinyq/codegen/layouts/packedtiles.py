@@ -29,26 +29,26 @@ from tinyq.codegen.layouts.packed import (
 from tinyq.codegen.layouts.scaling import to_words
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _GAIN = 2
 _ORDER = [0, 2, 1, 3]
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    reason = refuse_channels(facts)
+    reason = refuse_channels(layer)
     if reason:
         return reason
-    return refuse_gain(facts, _GAIN + find_form(facts).gain)
+    return refuse_gain(layer, _GAIN + find_form(layer).gain)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``width`` and ``lift`` as in `packed`."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    form, count = find_form(facts), len(weights)
-    bias, tail, numbers = fold_gain(facts, _GAIN + form.gain)
+    form, count = find_form(layer), len(weights)
+    bias, tail, numbers = fold_gain(layer, _GAIN + form.gain)
     head = to_words(np.concatenate([bias[:, None], tail], axis=1))[pair_channels(count)]
     taps = weights.astype(np.int64).reshape(count, 9, -1, 4)[..., _ORDER]
     pairs = taps.reshape(count, 9, -1, 2).transpose(0, 2, 1, 3)

@@ -27,7 +27,7 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _FIELD_BITS = 24
 # Where the codes of a group come to lie when the words of the bytes 0, 3, 1, 2 of a word are made,
@@ -36,29 +36,29 @@ _ORDERS = MappingProxyType({8: (0, 3, 1, 2), 4: (0, 6, 2, 4, 1, 7, 3, 5)})
 _SIGN, _BYTE = 128, 127
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    if len(weights) % 2 and facts.output.format.bits < 8:
+    if len(weights) % 2 and layer.output.format.bits < 8:
         return "the number of output channels is odd"
-    reach = sum_reach(facts, by_channel(weights))
+    reach = sum_reach(layer, by_channel(weights))
     if reach.max() >= 1 << (_FIELD_BITS - 1):
         return "accumulators leave 24 bits"
-    return refuse_any_scaling(facts, reach)
+    return refuse_any_scaling(layer, reach)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``power``: by how many bits accumulators are shifted to the left."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     wide = weights.astype(np.int64)
-    bias, tail, numbers = fold_stage(facts, by_channel(wide).sum(1))
+    bias, tail, numbers = fold_stage(layer, by_channel(wide).sum(1))
     room = ((1 << (_FIELD_BITS - 1)) - 1) >> numbers["power"]
-    if sum_reach(facts, by_channel(wide)).max() <= room:
+    if sum_reach(layer, by_channel(wide)).max() <= room:
         wide, bias, numbers = grow_weights(wide, bias, numbers, _BYTE)
-    order = _ORDERS[facts.inputs[0].format.bits]
+    order = _ORDERS[layer.inputs[0].format.bits]
     odd = (0, len(weights) % 2)
     even = np.pad(wide, (odd, *[(0, 0)] * (weights.ndim - 1)))
     first = bias - _SIGN * by_channel(wide).sum(1)

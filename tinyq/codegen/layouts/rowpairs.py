@@ -25,26 +25,26 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    reach = sum_reach(facts, taps_by_channel(weights))
-    if facts.stage == "requantizetwice":
-        return refuse_scaling_twice(facts, reach)
-    return refuse_scaling(facts, reach)
+    reach = sum_reach(layer, taps_by_channel(weights))
+    if layer.epilogue == "requantizetwice":
+        return refuse_scaling_twice(layer, reach)
+    return refuse_scaling(layer, reach)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """Ten words for each channel."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     flat = taps_by_channel(weights)
-    scaling, addends, last = fold(facts, flat)
+    scaling, addends, last = fold(layer, flat)
     taps = flat.reshape(-1, 3, 3) << scaling.power
     upper, lower = pair_words(taps[:, 0], taps[:, 1]), pair_words(taps[:, 1], taps[:, 2])
     columns = np.stack([upper, lower], axis=2).reshape(len(flat), 6)
@@ -54,9 +54,9 @@ def arrange(facts: Facts) -> Arrangement:
     return Arrangement((Table("weights", words, comment),), scaling.numbers)
 
 
-def fold(facts: Facts, flat: Int64s) -> tuple[Scaling, Int64s, Int64s]:
+def fold(layer: LayerSpec, flat: Int64s) -> tuple[Scaling, Int64s, Int64s]:
     """Scaling, addend of each channel, and its second bias or its shift."""
-    if facts.stage == "requantizetwice":
-        return fold_scaling_twice(facts, flat.sum(1))
-    scaling = fold_scaling(facts, flat.sum(1))
+    if layer.epilogue == "requantizetwice":
+        return fold_scaling_twice(layer, flat.sum(1))
+    scaling = fold_scaling(layer, flat.sum(1))
     return scaling, np.full(len(flat), scaling.numbers["addend"]), scaling.bias

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 Int64s = npt.NDArray[np.int64]
-Fold = Callable[["Facts", Int64s], tuple[Int64s, Int64s, Mapping[str, int]]]
+Fold = Callable[["LayerSpec", Int64s], tuple[Int64s, Int64s, Mapping[str, int]]]
 """`fold_stage` or `fold_from_lowest`."""
 Grown = tuple[Int64s, Int64s, Mapping[str, int]]
 
@@ -49,36 +49,36 @@ class Scaling:
     numbers: Mapping[str, int]
 
 
-def sum_reach(facts: Facts, weights: Int64s) -> Int64s:
+def sum_reach(layer: LayerSpec, weights: Int64s) -> Int64s:
     """Largest |acc + bias| of each channel, over all inputs.
 
     Args:
-        facts: The node.
+        layer: The node.
         weights: One row per channel.
     """
-    entry, zero = facts.inputs[0].format, facts.geometry.get("x_zero", 0)
+    entry, zero = layer.inputs[0].format, layer.geometry.get("x_zero", 0)
     ends = np.stack([weights * (entry.lo - zero), weights * (entry.hi - zero)])
     highest, lowest = ends.max(0).sum(1), ends.min(0).sum(1)
-    bias = facts.tables["bias"].astype(np.int64)
+    bias = layer.constants["bias"].astype(np.int64)
     reach: Int64s = np.maximum(np.abs(highest + bias), np.abs(lowest + bias))
     return reach
 
 
-def refuse_scaling(facts: Facts, reach: Int64s, room: int = 8, gain: int = 0) -> str:
+def refuse_scaling(layer: LayerSpec, reach: Int64s, room: int = 8, gain: int = 0) -> str:
     """Why two instructions cannot requantize, empty where they can.
 
     Args:
-        facts: The node.
+        layer: The node.
         reach: Largest |acc + bias| of each channel.
         room: Bits by which weights may grow.
         gain: log2 of what the kernel's accumulators are multiplied by anyway.
     """
-    reason = refuse_stage(facts)
+    reason = refuse_stage(layer)
     if reason:
         return reason
-    if "bias" not in facts.tables:
+    if "bias" not in layer.constants:
         return "the constants of the output stage are no constants"
-    shift = common_shift(facts)
+    shift = common_shift(layer)
     if shift is None:
         return "the channels have different shifts"
     power = _missing_power(shift, gain)
@@ -86,8 +86,8 @@ def refuse_scaling(facts: Facts, reach: Int64s, room: int = 8, gain: int = 0) ->
         return f"shift {shift} is too small"
     if shift + power > _MOST_SHIFT:
         return f"shift {shift} is too large"
-    numbers = _number(facts, shift + power)
-    multiplier = np.abs(facts.tables["multiplier"].astype(np.int64))
+    numbers = _number(layer, shift + power)
+    multiplier = np.abs(layer.constants["multiplier"].astype(np.int64))
     scaled = [int(r) << power for r in reach]
     high = max((r * int(m) >> 32) + 1 for r, m in zip(scaled, multiplier, strict=True))
     if max(scaled) >= 2**31:
@@ -97,7 +97,7 @@ def refuse_scaling(facts: Facts, reach: Int64s, room: int = 8, gain: int = 0) ->
     return ""
 
 
-def refuse_scaling_twice(facts: Facts, reach: Int64s) -> str:
+def refuse_scaling_twice(layer: LayerSpec, reach: Int64s) -> str:
     """Why TFLite's two roundings do not fit in four instructions, empty where they do.
 
     With a = 2 * (acc + bias), an exponent of -s and addend = 2^(s-1) + zero * 2^s,
@@ -108,56 +108,56 @@ def refuse_scaling_twice(facts: Facts, reach: Int64s) -> str:
     from zero: half up, less one for negative numbers before the shift. A negative a whose product
     rounds to 0 loses the one too, which the half absorbs, so s must be at least 1.
     """
-    if facts.output.format.bits != 8 or "exponent" not in facts.tables:
+    if layer.output.format.bits != 8 or "exponent" not in layer.constants:
         return "the constants are no constants"
-    shift = -facts.tables["exponent"].astype(np.int64)
+    shift = -layer.constants["exponent"].astype(np.int64)
     if shift.min() < 1 or shift.max() > 22:
         return "an exponent leaves -22 .. -1"
     if reach.max() >= 2**30:
         return "accumulators are too large"
-    multiplier = facts.tables["multiplier"].astype(np.int64)
+    multiplier = layer.constants["multiplier"].astype(np.int64)
     high = [(int(r) * int(m) >> 31) + 2 for r, m in zip(reach, multiplier, strict=True)]
-    if (np.abs(_number_twice(facts)[1]) + np.array(high)).max() >= 2**31:
+    if (np.abs(_number_twice(layer)[1]) + np.array(high)).max() >= 2**31:
         return "the zero point does not fit beside the product"
     return ""
 
 
-def fold_scaling_twice(facts: Facts, sums: Int64s) -> tuple[Scaling, Int64s, Int64s]:
+def fold_scaling_twice(layer: LayerSpec, sums: Int64s) -> tuple[Scaling, Int64s, Int64s]:
     """Constants for accumulators 2 * sum w * x of raw codes; then addend and s of each channel."""
-    zero = facts.geometry.get("x_zero", 0)
-    numbers, addend = _number_twice(facts)
+    zero = layer.geometry.get("x_zero", 0)
+    numbers, addend = _number_twice(layer)
     scaling = Scaling(
         1,
-        (facts.tables["bias"].astype(np.int64) - zero * sums) * 2,
-        facts.tables["multiplier"].astype(np.int64),
+        (layer.constants["bias"].astype(np.int64) - zero * sums) * 2,
+        layer.constants["multiplier"].astype(np.int64),
         MappingProxyType(numbers),
     )
-    return scaling, addend, -facts.tables["exponent"].astype(np.int64)
+    return scaling, addend, -layer.constants["exponent"].astype(np.int64)
 
 
-def refuse_any_scaling(facts: Facts, reach: Int64s) -> str:
+def refuse_any_scaling(layer: LayerSpec, reach: Int64s) -> str:
     """Why kernels that shift the accumulators themselves cannot finish them, empty if they can."""
-    if facts.stage == "requantizetwice":
-        return refuse_scaling_twice(facts, reach)
-    return refuse_scaling(facts, reach, _LEAST_SHIFT)
+    if layer.epilogue == "requantizetwice":
+        return refuse_scaling_twice(layer, reach)
+    return refuse_scaling(layer, reach, _LEAST_SHIFT)
 
 
-def fold_stage(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
+def fold_stage(layer: LayerSpec, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
     """Constants for accumulators of raw codes that the kernel shifts to the left by ``power``.
 
     Args:
-        facts: A node that `refuse_any_scaling` does not refuse.
+        layer: A node that `refuse_any_scaling` does not refuse.
         sums: Sum of the weights of each channel.
 
     Returns:
         Bias of each channel, to add before the shift; (multiplier) or, where the stage rounds
         twice, (shift, multiplier, addend) of each; numbers, with ``power``.
     """
-    if facts.stage == "requantizetwice":
-        scaling, addend, shift = fold_scaling_twice(facts, sums)
+    if layer.epilogue == "requantizetwice":
+        scaling, addend, shift = fold_scaling_twice(layer, sums)
         tail: Int64s = np.stack([shift, scaling.multiplier, addend], axis=1)
     else:
-        scaling = fold_scaling(facts, sums)
+        scaling = fold_scaling(layer, sums)
         tail = scaling.multiplier[:, None]
     return scaling.bias >> scaling.power, tail, {**scaling.numbers, "power": scaling.power}
 
@@ -173,12 +173,12 @@ def grow_weights(weights: Int64s, bias: Int64s, numbers: Mapping[str, int], most
     return weights << power, bias << power, {**numbers, "power": 0}
 
 
-def fold_from_lowest(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
+def fold_from_lowest(layer: LayerSpec, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
     """`fold_stage` where codes are counted from the lowest one until they are clipped.
 
     It suits cores without a saturation: one comparison without sign finds both ends.
     """
-    bias, tail, numbers = fold_stage(facts, sums)
+    bias, tail, numbers = fold_stage(layer, sums)
     if not numbers["twice"]:
         return bias, tail, lift_addend(numbers)
     tail[:, 2] += _lift(numbers) << tail[:, 0]
@@ -194,63 +194,63 @@ def _lift(numbers: Mapping[str, int]) -> int:
     return -numbers["lo"] if numbers["clip"] == _SATURATE else 0
 
 
-def refuse_from_lowest(facts: Facts, reach: Int64s) -> str:
+def refuse_from_lowest(layer: LayerSpec, reach: Int64s) -> str:
     """Why `fold_from_lowest` has no constants, empty where it has."""
-    reason = refuse_any_scaling(facts, reach)
+    reason = refuse_any_scaling(layer, reach)
     if reason:
         return reason
-    _, tail, numbers = fold_from_lowest(facts, np.zeros(len(reach), np.int64))
+    _, tail, numbers = fold_from_lowest(layer, np.zeros(len(reach), np.int64))
     scaled = reach << numbers["power"]
-    multiplier = np.abs(facts.tables["multiplier"].astype(np.int64))
+    multiplier = np.abs(layer.constants["multiplier"].astype(np.int64))
     high = max(int(r) * int(m) >> 32 for r, m in zip(scaled, multiplier, strict=True))
     addend = int(np.abs(tail[:, 2]).max()) if numbers["twice"] else abs(numbers["addend"])
     return "the zero point does not fit beside the product" if addend + high + 3 >= 2**31 else ""
 
 
-def fold_rows(facts: Facts, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
+def fold_rows(layer: LayerSpec, sums: Int64s) -> tuple[Int64s, Int64s, Mapping[str, int]]:
     """`fold_stage` for a stage that may be raw: no multiplier then, and ``clip`` is 3."""
-    if facts.stage != "raw":
-        return fold_stage(facts, sums)
-    bias = facts.tables["bias"].astype(np.int64) - facts.geometry["x_zero"] * sums
+    if layer.epilogue != "raw":
+        return fold_stage(layer, sums)
+    bias = layer.constants["bias"].astype(np.int64) - layer.geometry["x_zero"] * sums
     return bias, np.zeros((len(sums), 0), np.int64), {"clip": _RAW, "power": 0}
 
 
-def refuse_stage(facts: Facts) -> str:
+def refuse_stage(layer: LayerSpec) -> str:
     """Why the output stage is none that rounds once to at most 8 bits."""
-    if facts.stage != "requantize":
-        return f"the output stage is {facts.stage or 'missing'}"
-    if facts.output.format.bits > 8:
-        return f"outputs have {facts.output.format.bits} bits"
-    if facts.output.format.planes > 1:
+    if layer.epilogue != "requantize":
+        return f"the output stage is {layer.epilogue or 'missing'}"
+    if layer.output.format.bits > 8:
+        return f"outputs have {layer.output.format.bits} bits"
+    if layer.output.format.planes > 1:
         return "outputs lie in bit planes, which are not stored code by code"
     return ""
 
 
-def fold_scaling(facts: Facts, sums: Int64s, gain: int = 0) -> Scaling:
+def fold_scaling(layer: LayerSpec, sums: Int64s, gain: int = 0) -> Scaling:
     """Constants for accumulators sum w * x * 2^power of raw codes.
 
         bias = (bias - x_zero * sum w) * 2^power
 
     Args:
-        facts: A node that `refuse_scaling` does not refuse.
+        layer: A node that `refuse_scaling` does not refuse.
         sums: Sum of the weights of each channel.
         gain: log2 of what the kernel's accumulators are multiplied by anyway.
     """
-    shift = common_shift(facts)
+    shift = common_shift(layer)
     assert shift is not None
     power = _missing_power(shift, gain)
-    zero = facts.geometry.get("x_zero", 0)
+    zero = layer.geometry.get("x_zero", 0)
     return Scaling(
         power,
-        (facts.tables["bias"].astype(np.int64) - zero * sums) << power,
-        facts.tables["multiplier"].astype(np.int64),
-        MappingProxyType(_number(facts, shift + power)),
+        (layer.constants["bias"].astype(np.int64) - zero * sums) << power,
+        layer.constants["multiplier"].astype(np.int64),
+        MappingProxyType(_number(layer, shift + power)),
     )
 
 
-def common_shift(facts: Facts) -> int | None:
+def common_shift(layer: LayerSpec) -> int | None:
     """The shift of all channels, None where they differ."""
-    shifts = facts.tables["shift"]
+    shifts = layer.constants["shift"]
     return None if np.ptp(shifts) else int(shifts.flat[0])
 
 
@@ -269,18 +269,18 @@ def _missing_power(shift: int, gain: int) -> int:
     return max(gain, _LEAST_SHIFT - shift)
 
 
-def _number_twice(facts: Facts) -> tuple[dict[str, int], Int64s]:
+def _number_twice(layer: LayerSpec) -> tuple[dict[str, int], Int64s]:
     """Numbers of the clip range alone, and the addend of each channel."""
-    numbers = _number(facts, _LEAST_SHIFT)
+    numbers = _number(layer, _LEAST_SHIFT)
     zero = (numbers["addend"] - 1) // 2
-    shift = -facts.tables["exponent"].astype(np.int64)
+    shift = -layer.constants["exponent"].astype(np.int64)
     addend: Int64s = (np.int64(1) << (shift - 1)) + zero * (np.int64(1) << shift)
     return {**numbers, "shift": 0, "addend": 0, "twice": 1}, addend
 
 
-def _number(facts: Facts, shift: int) -> dict[str, int]:
-    lo, hi = facts.geometry["lo"], facts.geometry["hi"]
-    zero = facts.geometry["zero_point"]
+def _number(layer: LayerSpec, shift: int) -> dict[str, int]:
+    lo, hi = layer.geometry["lo"], layer.geometry["hi"]
+    zero = layer.geometry["zero_point"]
     bits = (hi - lo).bit_length()
     whole = hi - lo + 1 == 1 << bits
     if whole and bits and -lo == 1 << (bits - 1):

@@ -25,35 +25,35 @@ import numpy.typing as npt
 from tinyq.codegen.layouts import Arrangement, Table
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _WORD = 32
 _LANES = np.arange(_WORD, dtype=np.uint64)
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "threshold" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "threshold" not in layer.constants:
         return "the constants are no constants"
     if len(weights) % _WORD:
         return "the number of output channels is no multiple of 32"
     if weights.shape[-1] % _WORD:
         return "the number of input channels is no multiple of 32"
-    if min(_inside(facts, "height")) < 1 or min(_inside(facts, "width")) < 1:
+    if min(_inside(layer, "height")) < 1 or min(_inside(layer, "width")) < 1:
         return "a window lies in the padding alone"
     return ""
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """Tables of weights and of starts; ``levels`` slices, least ``rows`` and ``columns`` inside."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     places = int(np.prod(weights.shape[1:]))
     levels = int(places).bit_length() + 1
-    rows, columns = _inside(facts, "height"), _inside(facts, "width")
+    rows, columns = _inside(layer, "height"), _inside(layer, "width")
     starts = [
-        _start(facts, r * c * weights.shape[-1], levels)
+        _start(layer, r * c * weights.shape[-1], levels)
         for r in range(min(rows), max(rows) + 1)
         for c in range(min(columns), max(columns) + 1)
     ]
@@ -76,9 +76,9 @@ def arrange(facts: Facts) -> Arrangement:
     )
 
 
-def _inside(facts: Facts, axis: str) -> tuple[int, ...]:
+def _inside(layer: LayerSpec, axis: str) -> tuple[int, ...]:
     """Numbers of taps inside the image along an axis, over all outputs; one without a window."""
-    g = facts.geometry
+    g = layer.geometry
     if f"kernel_{axis}" not in g:
         return (1,)
     pad = g["pad_top" if axis == "height" else "pad_left"]
@@ -88,12 +88,12 @@ def _inside(facts: Facts, axis: str) -> tuple[int, ...]:
     return tuple(int(count) for count in counts)
 
 
-def _start(facts: Facts, places: int, levels: int) -> npt.NDArray[np.uint32]:
-    threshold = facts.tables["threshold"].astype(np.int64)
+def _start(layer: LayerSpec, places: int, levels: int) -> npt.NDArray[np.uint32]:
+    threshold = layer.constants["threshold"].astype(np.int64)
     top = 1 << (levels - 1)
     start = top - np.clip((places - threshold) // 2 + 1, 0, top)
     bits = (start[:, None] >> np.arange(levels)) & 1
-    flips = facts.tables["flip"].astype(np.int64)[:, None] & 1
+    flips = layer.constants["flip"].astype(np.int64)[:, None] & 1
     slices = np.concatenate([bits, flips], axis=1).reshape(-1, _WORD, levels + 1)
     return _slice(slices).reshape(-1)
 

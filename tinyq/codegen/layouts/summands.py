@@ -25,30 +25,30 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _LARGEST_ADDEND = 2**30
 # The codes in the order of the unsigned bytes that hold them.
 _CODES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    if facts.stage != "requantizetwice":
-        return f"the output stage is {facts.stage or 'missing'}"
-    if any(np.ptp(table) for table in facts.tables.values()):
+    if layer.epilogue != "requantizetwice":
+        return f"the output stage is {layer.epilogue or 'missing'}"
+    if any(np.ptp(table) for table in layer.constants.values()):
         return "the channels have different constants"
-    x, y = _summands(facts)
+    x, y = _summands(layer)
     reach = np.abs(x).max() + np.abs(y).max()
-    reason = refuse_scaling_twice(facts, np.full(len(facts.tables["bias"]), reach))
-    if not reason and _count_from_lowest(arrange(facts).numbers) >= _LARGEST_ADDEND:
+    reason = refuse_scaling_twice(layer, np.full(len(layer.constants["bias"]), reach))
+    if not reason and _count_from_lowest(arrange(layer).numbers) >= _LARGEST_ADDEND:
         return "the zero point does not fit beside the product"
     return reason
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """Two tables; ``multiplier``, ``addend``, ``shift``, and ``lifted``: from the lowest code."""
-    scaling, addend, shift = fold_scaling_twice(facts, np.zeros(1, np.int64))
+    scaling, addend, shift = fold_scaling_twice(layer, np.zeros(1, np.int64))
     numbers = {
         **scaling.numbers,
         "power": 0,
@@ -56,7 +56,7 @@ def arrange(facts: Facts) -> Arrangement:
         "addend": int(addend.flat[0]),
         "shift": int(shift.flat[0]),
     }
-    x, y = _summands(facts)
+    x, y = _summands(layer)
     return Arrangement(
         (
             Table("x", to_words(2 * x), "by code of x: what it adds to twice the sum"),
@@ -70,8 +70,8 @@ def _count_from_lowest(numbers: Mapping[str, int]) -> int:
     return lift_addend(numbers)["addend"]
 
 
-def _summands(facts: Facts) -> tuple[Int64s, Int64s]:
-    g = facts.geometry
+def _summands(layer: LayerSpec) -> tuple[Int64s, Int64s]:
+    g = layer.geometry
     first, second = (
         fixed_point.scale_twice(
             (_CODES - g[f"{key}_zero"]) << g["left_shift"],
@@ -80,4 +80,4 @@ def _summands(facts: Facts) -> tuple[Int64s, Int64s]:
         )
         for key in ("x", "y")
     )
-    return first + int(facts.tables["bias"].flat[0]), second * g["y_sign"]
+    return first + int(layer.constants["bias"].flat[0]), second * g["y_sign"]

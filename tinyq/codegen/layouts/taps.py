@@ -23,30 +23,30 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _WORD = 2**31 - 1
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    return refuse_any_scaling(facts, sum_reach(facts, taps_by_channel(weights)))
+    return refuse_any_scaling(layer, sum_reach(layer, taps_by_channel(weights)))
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words; ``power``: by how many bits accumulators are shifted to the left."""
-    return arrange_taps(facts, fold_stage)
+    return arrange_taps(layer, fold_stage)
 
 
-def arrange_taps(facts: Facts, fold: Fold) -> Arrangement:
+def arrange_taps(layer: LayerSpec, fold: Fold) -> Arrangement:
     """The same with the constants of the output stage as `fold` makes them."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     flat = taps_by_channel(weights)
-    bias, tail, numbers = fold(facts, flat.sum(1))
+    bias, tail, numbers = fold(layer, flat.sum(1))
     flat, bias, numbers = grow_weights(flat, bias, numbers, _WORD)
     if tail.shape[1] > 1:
         tail = tail[:, [1, 2, 0]]

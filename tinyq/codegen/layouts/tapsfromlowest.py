@@ -10,17 +10,17 @@ from tinyq.codegen.layouts.scaling import fold_from_lowest, refuse_from_lowest, 
 from tinyq.codegen.layouts.taps import arrange_taps
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
-    return refuse_from_lowest(facts, sum_reach(facts, taps_by_channel(weights)))
+    return refuse_from_lowest(layer, sum_reach(layer, taps_by_channel(weights)))
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words."""
-    return arrange_taps(facts, fold_from_lowest)
+    return arrange_taps(layer, fold_from_lowest)

@@ -12,26 +12,26 @@ from tinyq.codegen.layouts import Arrangement
 from tinyq.codegen.layouts.scaling import Int64s, fold_scaling_twice, refuse_scaling_twice
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    if facts.stage != "requantizetwice":
-        return f"the output stage is {facts.stage or 'missing'}"
-    if any(np.ptp(table) for table in facts.tables.values()):
+    if layer.epilogue != "requantizetwice":
+        return f"the output stage is {layer.epilogue or 'missing'}"
+    if any(np.ptp(table) for table in layer.constants.values()):
         return "the channels have different constants"
-    reach = sum(np.abs(_list_terms(facts, operand)).max() for operand in ("x", "y"))
-    bias = np.abs(facts.tables["bias"].astype(np.int64))
-    return refuse_scaling_twice(facts, bias + reach)
+    reach = sum(np.abs(_list_terms(layer, operand)).max() for operand in ("x", "y"))
+    bias = np.abs(layer.constants["bias"].astype(np.int64))
+    return refuse_scaling_twice(layer, bias + reach)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """No table; ``bias``, ``multiplier``, ``addend`` and ``shift`` of all channels."""
-    scaling, addend, shift = fold_scaling_twice(facts, np.zeros(1, np.int64))
+    scaling, addend, shift = fold_scaling_twice(layer, np.zeros(1, np.int64))
     numbers = {
         **scaling.numbers,
-        "bias": int(facts.tables["bias"].flat[0]),
+        "bias": int(layer.constants["bias"].flat[0]),
         "multiplier": int(scaling.multiplier.flat[0]),
         "addend": int(addend.flat[0]),
         "shift": int(shift.flat[0]),
@@ -39,8 +39,8 @@ def arrange(facts: Facts) -> Arrangement:
     return Arrangement(numbers=MappingProxyType(numbers))
 
 
-def _list_terms(facts: Facts, operand: str) -> Int64s:
-    g = facts.geometry
+def _list_terms(layer: LayerSpec, operand: str) -> Int64s:
+    g = layer.geometry
     codes = np.arange(-128, 128, dtype=np.int64) - g[f"{operand}_zero"]
     scaled = codes << g["left_shift"]
     return fixed_point.scale_twice(scaled, g[f"{operand}_multiplier"], g[f"{operand}_exponent"])

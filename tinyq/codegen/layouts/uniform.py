@@ -11,28 +11,28 @@ from tinyq.codegen.layouts import Arrangement
 from tinyq.codegen.layouts.scaling import Int64s, fold_scaling, refuse_scaling, refuse_stage
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _INT16 = 2**15
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    reason = refuse_stage(facts)
+    reason = refuse_stage(layer)
     if reason:
         return reason
-    if any(np.ptp(table) for table in facts.tables.values()):
+    if any(np.ptp(table) for table in layer.constants.values()):
         return "the channels have different constants"
-    factors = [abs(factor) for factor in _factors(facts)]
+    factors = [abs(factor) for factor in _factors(layer)]
     room = (_INT16 // (max(factors) + 1)).bit_length() - 1
-    return refuse_scaling(facts, _reach(facts), room)
+    return refuse_scaling(layer, _reach(layer), room)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """No table; ``bias``, ``multiplier`` and ``factors``, two int16, beside the scaling's."""
-    g = facts.geometry
-    x_factor, y_factor = _factors(facts)
-    scaling = fold_scaling(facts, np.zeros(1, np.int64))
+    g = layer.geometry
+    x_factor, y_factor = _factors(layer)
+    scaling = fold_scaling(layer, np.zeros(1, np.int64))
     zeros = g["x_zero"] * x_factor + g["y_zero"] * y_factor
     x_factor, y_factor = x_factor << scaling.power, y_factor << scaling.power
     return Arrangement(
@@ -47,13 +47,13 @@ def arrange(facts: Facts) -> Arrangement:
     )
 
 
-def _factors(facts: Facts) -> tuple[int, int]:
-    return facts.geometry["x_factor"], facts.geometry["y_factor"]
+def _factors(layer: LayerSpec) -> tuple[int, int]:
+    return layer.geometry["x_factor"], layer.geometry["y_factor"]
 
 
-def _reach(facts: Facts) -> Int64s:
-    g, total = facts.geometry, 0
+def _reach(layer: LayerSpec) -> Int64s:
+    g, total = layer.geometry, 0
     zeros = g["x_zero"], g["y_zero"]
-    for entry, factor, zero in zip(facts.inputs, _factors(facts), zeros, strict=True):
+    for entry, factor, zero in zip(layer.inputs, _factors(layer), zeros, strict=True):
         total += abs(factor) * max(zero - entry.format.lo, entry.format.hi - zero)
-    return total + np.abs(facts.tables["bias"].astype(np.int64))
+    return total + np.abs(layer.constants["bias"].astype(np.int64))

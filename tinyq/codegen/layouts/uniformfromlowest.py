@@ -10,22 +10,22 @@ from tinyq.codegen.layouts import Arrangement, uniform
 from tinyq.codegen.layouts.scaling import lift_addend
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _LARGEST_ADDEND = 2**30
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    reason = uniform.refuse(facts)
+    reason = uniform.refuse(layer)
     if reason:
         return reason
-    addend = lift_addend(uniform.arrange(facts).numbers)["addend"]
+    addend = lift_addend(uniform.arrange(layer).numbers)["addend"]
     return "the zero point does not fit beside the product" if addend >= _LARGEST_ADDEND else ""
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """No table; the numbers of `uniform`, and ``power`` 0."""
-    found = uniform.arrange(facts)
+    found = uniform.arrange(layer)
     numbers = {**lift_addend(found.numbers), "power": 0}
     return replace(found, numbers=MappingProxyType(numbers))

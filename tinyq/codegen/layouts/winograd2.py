@@ -26,7 +26,7 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _GAIN = 2
 _ROOM = 3
@@ -36,24 +36,24 @@ _ROWS = [0, 2, 1, 3]
 _ORDER = [0, 2, 1, 3]
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
     if len(weights) % 2:
         return "the number of output channels is odd"
     flat = weights.reshape(len(weights), -1).astype(np.int64)
-    return refuse_scaling(facts, sum_reach(facts, flat), _ROOM, _GAIN)
+    return refuse_scaling(layer, sum_reach(layer, flat), _ROOM, _GAIN)
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """One stream of words."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     wide = weights.astype(np.int64)
     count = len(wide)
-    scaling = fold_scaling(facts, wide.reshape(count, -1).sum(1), _GAIN)
+    scaling = fold_scaling(layer, wide.reshape(count, -1).sum(1), _GAIN)
     u = np.einsum("ip,opqc,jq->oijc", _TRANSFORM, wide, _TRANSFORM)[:, _ROWS]
     u = u.reshape(count, 16, -1, 4)[..., _ORDER].reshape(count, 16, -1)
     u <<= scaling.power - _GAIN

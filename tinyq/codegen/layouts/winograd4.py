@@ -29,7 +29,7 @@ from tinyq.codegen.layouts.scaling import (
 )
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _MOST_GAIN = 6
 TRANSFORM = np.array(
@@ -39,28 +39,28 @@ _ORDER = [0, 2, 1, 3]
 _LEAST_SHIFT = 33
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
     if len(weights) % 2:
         return "the number of output channels is odd"
-    reach = sum_reach(facts, weights.reshape(len(weights), -1).astype(np.int64))
-    reason = refuse_scaling(facts, reach, 0) or refuse_scaling(facts, reach, 0, _MOST_GAIN)
-    shift = None if reason else common_shift(facts)
+    reach = sum_reach(layer, weights.reshape(len(weights), -1).astype(np.int64))
+    reason = refuse_scaling(layer, reach, 0) or refuse_scaling(layer, reach, 0, _MOST_GAIN)
+    shift = None if reason else common_shift(layer)
     if shift is not None and shift + _MOST_GAIN > 63:
         return f"shift {shift} is too large"
     return reason
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """Tables of weights and constants; ``addend_<e>`` for the gains 2 .. 6 beside the numbers."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     wide = weights.astype(np.int64)
     count = len(wide)
-    scaling = fold_scaling(facts, wide.reshape(count, -1).sum(1))
+    scaling = fold_scaling(layer, wide.reshape(count, -1).sum(1))
     u = np.einsum("ip,opqc,jq->oijc", TRANSFORM, wide, TRANSFORM).reshape(count, 36, -1, 4)
     u = u[..., _ORDER].reshape(count, 36, -1)
     words = pair_words(u[..., 0::2], u[..., 1::2])

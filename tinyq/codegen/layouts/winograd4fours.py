@@ -26,27 +26,27 @@ from tinyq.codegen.layouts.scaling import (
 from tinyq.codegen.layouts.winograd4 import TRANSFORM
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 _SIGN = 128
 # Accumulators come multiplied by up to 2^6 and must be int32 then.
 _MOST_REACH = 2**25
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    return refuse_blocks(facts, 4) or refuse_any_scaling(facts, reach_of(facts))
+    return refuse_blocks(layer, 4) or refuse_any_scaling(layer, reach_of(layer))
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """Tables of weights and constants."""
-    return arrange_blocks(facts, fold_stage, 4)
+    return arrange_blocks(layer, fold_stage, 4)
 
 
-def refuse_blocks(facts: Facts, block: int) -> str:
+def refuse_blocks(layer: LayerSpec, block: int) -> str:
     """Why the weights do not fit into blocks of output channels, empty where they do."""
-    weights = facts.operands[-1]
-    if weights is None or "bias" not in facts.tables:
+    weights = layer.operands[-1]
+    if weights is None or "bias" not in layer.constants:
         return "the constants are no constants"
     if len(weights) % block:
         return f"the number of output channels is no multiple of {block}"
@@ -54,18 +54,18 @@ def refuse_blocks(facts: Facts, block: int) -> str:
     wide = np.abs(by_channel(weights)).sum(1) * 2 * _SIGN
     return (
         "accumulators are too large"
-        if max(wide.max(), reach_of(facts).max()) >= _MOST_REACH
+        if max(wide.max(), reach_of(layer).max()) >= _MOST_REACH
         else ""
     )
 
 
-def arrange_blocks(facts: Facts, fold: Fold, block: int) -> Arrangement:
+def arrange_blocks(layer: LayerSpec, fold: Fold, block: int) -> Arrangement:
     """Tables with the constants of the output stage as `fold` makes them."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
     wide = weights.astype(np.int64)
     sums = by_channel(weights).sum(1)
-    bias, tail, numbers = fold(facts, sums)
+    bias, tail, numbers = fold(layer, sums)
     u = np.einsum("ip,opqc,jq->oijc", TRANSFORM, wide, TRANSFORM).reshape(
         len(wide) // block, block, -1
     )
@@ -80,8 +80,8 @@ def arrange_blocks(facts: Facts, fold: Fold, block: int) -> Arrangement:
     )
 
 
-def reach_of(facts: Facts) -> Int64s:
+def reach_of(layer: LayerSpec) -> Int64s:
     """Largest |acc + bias| of each channel."""
-    weights = facts.operands[-1]
+    weights = layer.operands[-1]
     assert weights is not None
-    return sum_reach(facts, by_channel(weights))
+    return sum_reach(layer, by_channel(weights))

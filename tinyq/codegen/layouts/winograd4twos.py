@@ -9,14 +9,14 @@ from tinyq.codegen.layouts.scaling import fold_from_lowest, refuse_from_lowest
 from tinyq.codegen.layouts.winograd4fours import arrange_blocks, reach_of, refuse_blocks
 
 if TYPE_CHECKING:
-    from tinyq.codegen.variants import Facts
+    from tinyq.kernels.layer import LayerSpec
 
 
-def refuse(facts: Facts) -> str:
+def refuse(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
-    return refuse_blocks(facts, 2) or refuse_from_lowest(facts, reach_of(facts))
+    return refuse_blocks(layer, 2) or refuse_from_lowest(layer, reach_of(layer))
 
 
-def arrange(facts: Facts) -> Arrangement:
+def arrange(layer: LayerSpec) -> Arrangement:
     """Tables of weights and constants."""
-    return arrange_blocks(facts, fold_from_lowest, 2)
+    return arrange_blocks(layer, fold_from_lowest, 2)

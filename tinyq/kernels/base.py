@@ -1,0 +1,165 @@
+"""Kernel, Bound and Refusal: what a kernel is, and what it answers about a layer.
+
+A kernel is a function in a module of ``tinyq/kernels/<isa>/`` with its text in the twin file,
+``templates/kernels/<isa>/<same name>.c.j2``:
+
+    @kernel("conv2d", "s8", INT8, variant="triples")
+    def bind(layer: LayerSpec) -> Bound | Refusal: ...
+
+It computes everything that depends on the layer once: tables, sizes, scratch memory, cost. The
+template is text with these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from tinyq.formats import FORMATS, Format
+from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.packing.record import Table
+
+SUFFIX = ".c.j2"
+INT8 = "i8"
+# Binary weights have kernels of their own, which count bits.
+_CLASSES: Mapping[str, Callable[[Format], bool]] = MappingProxyType(
+    {INT8: lambda entry: -128 <= entry.lo < 0 < entry.hi <= 127 and entry.step == 1}
+)
+
+Binder = Callable[[LayerSpec], "Bound | Refusal"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A C function of which a kernel's text consists beside its own: a micro-kernel, or C.
+
+    Attributes:
+        source: Template below ``templates/kernels``.
+        macro: The macro in it that writes the function; it takes ``name`` and the values.
+        name: C name of a function that kernels share; what is appended to the kernel's own name
+            for one that belongs to it alone.
+        values: What the macro is given.
+        shared: Whether kernels share it, so that a program has it once.
+    """
+
+    source: str
+    macro: str
+    name: str
+    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    shared: bool = False
+
+    def name_in(self, function: str) -> str:
+        """C name in the text of a kernel."""
+        return self.name if self.shared else f"{function}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that exists.
+
+    Attributes:
+        operation: ``Op.kernel`` of the operations that it computes.
+        formats: Names of the formats of the inputs ``Op.keyed``, or of classes of formats: ``i8``
+            for all signed formats whose codes are within int8.
+        isa: Instruction set, ``generic`` for C99. It changes the speed and never the result.
+        variant: Tells kernels of one instruction set apart, empty for the only one.
+        template: Its text, below ``templates``.
+        binder: What it answers about a layer.
+    """
+
+    operation: str
+    formats: tuple[str, ...]
+    isa: str
+    variant: str = ""
+    template: str = ""
+    binder: Binder = field(default=lambda _: Refusal("there is no such kernel"), compare=False)
+
+    @property
+    def name(self) -> str:
+        """``<operation>_<formats>_<isa>[-<variant>]``."""
+        variant = f"-{self.variant}" if self.variant else ""
+        return "_".join((self.operation, *self.formats, f"{self.isa}{variant}"))
+
+    def takes(self, formats: Sequence[str]) -> bool:
+        """Whether the kernel computes its operation for inputs of these formats."""
+        return len(formats) == len(self.formats) and all(
+            name in list_members(part) for part, name in zip(self.formats, formats, strict=True)
+        )
+
+    def bind(self, layer: LayerSpec) -> Bound | Refusal:
+        """How the kernel computes a layer, or why it does not."""
+        return replace(self.binder(layer), kernel=self)
+
+
+NO_KERNEL = Kernel("", (), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a kernel does not fit a layer.
+
+    Attributes:
+        reason: One clause, without the kernel's and the layer's name.
+        kernel: Which one; `Kernel.bind` fills it in.
+    """
+
+    reason: str
+    kernel: Kernel = NO_KERNEL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A kernel bound to a layer: all that selection, memory plan, calls and text need.
+
+    Attributes:
+        layer: The layer, with operands as the kernel reads them.
+        instructions: Estimate for one inference.
+        tables: Packed constants, in the order of the kernel's parameters.
+        scratch_bytes: Bytes of arena while it runs.
+        in_place: Operands whose bytes the output may take.
+        parts: Functions that the text calls, by the names that the template knows them by. They
+            are written before it, in this order.
+        values: Further values of the template.
+        operands: Names of the parameters of the operands that are no constants; ``x``, or ``x_1``
+            and so on, where it is empty.
+        calls_epilogue: Whether the epilogue's own function finishes the kernel's sums. The kernel
+            gets its constants behind the tables.
+        kernel: What is bound; `Kernel.bind` fills it in.
+    """
+
+    layer: LayerSpec
+    instructions: int
+    tables: tuple[Table, ...] = ()
+    scratch_bytes: int = 0
+    in_place: tuple[int, ...] = ()
+    parts: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
+    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    operands: tuple[str, ...] = ()
+    calls_epilogue: bool = False
+    kernel: Kernel = NO_KERNEL
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Parameters of the C function."""
+        layer = self.layer
+        types = [
+            entry.format.c_type
+            for entry, codes in zip(layer.inputs, layer.operands, strict=True)
+            if codes is None
+        ]
+        numbered = [f"x_{index + 1}" for index in range(len(types))] if len(types) > 1 else ["x"]
+        names = self.operands or tuple(numbered)
+        operands = (f"const {kind} *{name}" for kind, name in zip(types, names, strict=True))
+        tables = (f"const uint32_t *{table.parameter or table.name}" for table in self.tables)
+        epilogue = (f"const tq_{layer.epilogue}_stage *stage",) if self.calls_epilogue else ()
+        scratch = ("void *scratch",) if self.scratch_bytes else ()
+        return (*operands, *tables, *epilogue, f"{layer.output.format.c_type} *y", *scratch)
+
+
+def list_members(part: str) -> tuple[str, ...]:
+    """Formats that a part of a kernel's name stands for: itself, or the members of a class."""
+    if part in _CLASSES:
+        return tuple(name for name, entry in FORMATS.items() if _CLASSES[part](entry))
+    return (part,)

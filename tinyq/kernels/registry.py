@@ -1,0 +1,47 @@
+"""The kernels that exist: every module of ``tinyq/kernels/<isa>/`` that says `kernel`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from tinyq import kernels
+from tinyq.errors import TinyqError
+from tinyq.kernels.base import SUFFIX, Binder, Kernel
+
+_PACKAGE = kernels.__name__
+_found: dict[str, Kernel] = {}
+
+
+def kernel(operation: str, *formats: str, variant: str = "") -> Callable[[Binder], Binder]:
+    """Register a binder: the module's package names the instruction set, its file the template.
+
+    Args:
+        operation: ``Op.kernel`` of the operations that it computes.
+        formats: Formats of the inputs ``Op.keyed``, or classes of formats.
+        variant: Tells kernels of one instruction set apart.
+    """
+
+    def register(binder: Binder) -> Binder:
+        isa, module = binder.__module__.removeprefix(f"{_PACKAGE}.").split(".")
+        template = f"kernels/{isa}/{module}{SUFFIX}"
+        found = Kernel(operation, formats, isa, variant, template, binder)
+        if found.name in _found:
+            raise TinyqError(f"there are two kernels {found.name}", where=binder.__module__)
+        _found[found.name] = found
+        return binder
+
+    return register
+
+
+@functools.cache
+def list_kernels() -> tuple[Kernel, ...]:
+    """All kernels, by name."""
+    for isa in pkgutil.iter_modules(kernels.__path__):
+        if isa.ispkg:
+            folder = importlib.import_module(f"{_PACKAGE}.{isa.name}")
+            for module in pkgutil.iter_modules(folder.__path__):
+                importlib.import_module(f"{folder.__name__}.{module.name}")
+    return tuple(_found[name] for name in sorted(_found))
