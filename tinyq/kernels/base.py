@@ -1,7 +1,7 @@
 """Kernel, Bound and Refusal: what a kernel is, and what it answers about a layer.
 
 A kernel is a function in a module of ``tinyq/kernels/<isa>/`` with its text in the twin file,
-``templates/kernels/<isa>/<same name>.c.j2``:
+``templates/kernels/<isa>/<same name>.c.j2``, or in that of a module which several kernels share:
 
     @kernel("conv2d", "s8", INT8, variant="triples")
     def bind(layer: LayerSpec) -> Bound | Refusal: ...

@@ -2,10 +2,10 @@
 
 A group of channels shares each load of sixteen codes; rows are padded with zeros:
 
-    +----------+----------------------+
-    | bias     | weights              |
-    | channels | blocks*channels*4    |
-    +----------+----------------------+
+    +----------+-------------------+
+    | bias     | weights           |
+    | channels | blocks*channels*4 |
+    +----------+-------------------+
 
 The constants of the epilogue lie beside it, four channels at a time; the exponents only where it
 rounds twice:

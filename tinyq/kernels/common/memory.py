@@ -1,0 +1,10 @@
+"""Functions in C that move and fill memory."""
+
+from __future__ import annotations
+
+from tinyq.kernels.base import Part
+
+
+def fill_words() -> Part:
+    """``(to, words, value)``: fills words."""
+    return Part("common/memory.j2", "fill", "tq_fill", shared=True)
