@@ -14,7 +14,7 @@ from tinyq.errors import TinyqError
 from tinyq.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Output, Requantize, RoundEven, Steps, Threshold
+from tinyq.ops.output import Output, Raw, Requantize, RoundEven, Steps, Threshold
 from tinyq.ops.window import Window
 
 FAST = ("armv7em", "generic")
@@ -236,6 +236,21 @@ def test_any_stage_is_finished_by_its_own_function(stage):
     for isa in ("armv6m", "armv7m"):
         only = select_variant(graph, graph.nodes[0], (isa, "generic")).function
         assert only.kernel.isa == "generic"
+
+
+@pytest.mark.parametrize("isa", ["armv6m", "armv7m", "armv7em", "armv8m", "mve"])
+@pytest.mark.parametrize("name", ["Conv2D", "DepthwiseConv2D", "Dense"])
+@pytest.mark.parametrize("number_format", ["b1", "u2", "u4", "s8"])
+def test_raw_sums_are_computed_on_every_core(isa, name, number_format):
+    builder = GraphBuilder.start("model", TensorType((8, 8, 32), find_format(number_format)))
+    shape = {"Conv2D": (32, 3, 3, 32), "DepthwiseConv2D": (3, 3, 32), "Dense": (32, 32)}[name]
+    weights = builder.constant("w", np.ones(shape), S8)
+    bias = builder.constant("bias", np.zeros(32), S32)
+    window = () if name == "Dense" else (Window((3, 3)),)
+    builder.apply("layer", OPERATIONS[name](Raw(), *window), "input", weights, bias)
+    graph = builder.build("layer")
+    isas = prefer_isas(isa)
+    assert emit(graph, plan_kernels(graph, isas), isas).files
 
 
 def test_what_assembly_finishes_needs_no_stage():
