@@ -16,9 +16,9 @@ import numpy as np
 
 from tests.mixed_model import mixed_model
 from tests.random_graphs import draw_graph, draw_inputs
-from tinyq import reference
-from tinyq.boards import Board, load_boards
-from tinyq.build import Image
+from tinyq.graph import reference
+from tinyq.hardware.boards import Board, load_boards
+from tinyq.firmware.build import Image
 from tinyq.errors import BudgetError
 from tinyq.graph import Graph
 from tinyq.project import create_project

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tinyq import reference
+from tinyq.graph import reference
 from tinyq.codegen import SourceTree, emit
-from tinyq.formats import Codes
+from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph
-from tinyq.plan import plan
+from tinyq.memory.planner import plan
 
 Packed = npt.NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyq import reference
+from tinyq.graph import reference
 from tinyq.graph import Graph
 
 ROOT = Path(__file__).resolve().parents[1]

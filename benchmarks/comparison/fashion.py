@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyq.datasets import Dataset, make_dataset
+from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.errors import DataError
 
 Progress = Callable[[int, int], None]

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 import tinyq
 from tests.small_models import L, functional, normed, scramble
-from tinyq.importers.agreement import compare_layers
-from tinyq.importers.keras import import_keras, load_keras, lower_keras
-from tinyq.reference import dequantize, quantize_input, run_batched
-from tinyq.storage import digest
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import import_keras, load_keras, lower_keras
+from tinyq.graph.reference import dequantize, quantize_input, run_batched
+from tinyq.graph.storage import digest
 from tinyq.training import Argmax, calibrate
 
 VECTORS = 1000

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 import numpy as np
 import pytest
 
-from tinyq import wire
-from tinyq.boards import find_board
-from tinyq.build import BuildOptions, build
+from tinyq.targets import wire
+from tinyq.hardware.boards import find_board
+from tinyq.firmware.build import BuildOptions, build
 from tinyq.errors import LinkError, ToolMissing
 from tinyq.targets import counts, open_link
 from tinyq.targets.counts import LayerCount

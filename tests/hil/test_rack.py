@@ -14,9 +14,9 @@ from tests.conftest import EMULATOR_TOOLS
 from tests.mixed_model import mixed_model
 from tests.rack import Place, bring_up, read_rack
 from tests.random_graphs import draw_graph, draw_inputs
-from tinyq.datasets import Dataset, make_dataset
+from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.graph import Graph
-from tinyq.measure import Measurement, measure
+from tinyq.measurement.run import Measurement, measure
 from tinyq.project import create_project
 
 EMULATED = Place("stm32", emulator="qemu")

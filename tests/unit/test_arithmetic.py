@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tinyq.arithmetic import (
+from tinyq.numerics.rounding import (
     BIAS_LIMIT,
     INT32_MAX,
     INT32_MIN,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyq.boards import find_board, load_boards
+from tinyq.hardware.boards import find_board, load_boards
 from tinyq.errors import BoardError
 
 FIELDS = """\

@@ -7,9 +7,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from tinyq import build as build_module
-from tinyq.boards import find_board
-from tinyq.build import BuildOptions, Image, build, check_budget, find_compiler
+from tinyq.firmware import build as build_module
+from tinyq.hardware.boards import find_board
+from tinyq.firmware.build import BuildOptions, Image, build, check_budget, find_compiler
 from tinyq.errors import BudgetError, TinyqError, ToolMissing
 
 STM32 = find_board("stm32")

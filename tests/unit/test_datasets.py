@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyq.datasets import load_dataset, make_dataset
+from tinyq.support.datasets import load_dataset, make_dataset
 from tinyq.errors import DataError
 
 

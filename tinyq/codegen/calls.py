@@ -14,8 +14,8 @@ from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.kernels.layer import split_inputs
 from tinyq.kernels.packing.record import Table
-from tinyq.ops.output import Accumulating, Output
-from tinyq.plan import MemoryPlan, find_views
+from tinyq.graph.epilogues import Accumulating, Output
+from tinyq.memory.planner import MemoryPlan, find_views
 
 
 @dataclass(frozen=True, slots=True)

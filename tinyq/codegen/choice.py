@@ -30,7 +30,7 @@ from tinyq.codegen.variants import Function, Variant, list_variants
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node
 from tinyq.kernels.layer import describe_layer
-from tinyq.plan import find_views, measure_needs
+from tinyq.memory.planner import find_views, measure_needs
 
 OBJECTIVES = ("balanced", "speed", "size", "ram")
 BALANCED, SPEED, SIZE, RAM = OBJECTIVES

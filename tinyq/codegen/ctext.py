@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.formats import Format
+from tinyq.numerics.formats import Format
 from tinyq.graph import Tensor
 
 COLUMNS = 100

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tinyq import ops
+from tinyq.graph import ops
 from tinyq.errors import TinyqError
-from tinyq.formats import FORMATS, Format, find_format
+from tinyq.numerics.formats import FORMATS, Format, find_format
 from tinyq.graph import Graph, Node
 from tinyq.kernels import base
 from tinyq.kernels.registry import list_kernels
-from tinyq.ops.output import Accumulating
-from tinyq.resources import TEMPLATES
+from tinyq.graph.epilogues import Accumulating
+from tinyq.support.resources import TEMPLATES
 
 SUFFIX = ".c.j2"
 KERNELS, STAGES = TEMPLATES / "kernels", TEMPLATES / "outputs"

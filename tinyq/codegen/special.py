@@ -35,7 +35,7 @@ from tinyq.codegen.rendering import make_environment
 from tinyq.codegen.widening import Widening, widen, write_widening
 from tinyq.kernels import base
 from tinyq.kernels.layer import LayerSpec
-from tinyq.resources import TEMPLATES
+from tinyq.support.resources import TEMPLATES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

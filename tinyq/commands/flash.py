@@ -20,7 +20,7 @@ def flash(
     json: JsonOption = False,
 ) -> None:
     """Write the firmware to the board, verify and reset it, wait until it answers."""
-    from tinyq.flash import flash as run
+    from tinyq.targets.flash import flash as run
     from tinyq.project import open_project
 
     project = open_project(folder)

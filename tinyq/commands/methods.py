@@ -8,7 +8,7 @@ import typer
 from tinyq.commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from tinyq.catalogue import Entry
+    from tinyq.support.catalogue import Entry
     from tinyq.quantizers.methods import Role
 
 
@@ -22,7 +22,7 @@ def methods(
     json: JsonOption = False,
 ) -> None:
     """List the methods of quantization and what each can do, or explain one."""
-    from tinyq.catalogue import find_entry, load_catalogue
+    from tinyq.support.catalogue import find_entry, load_catalogue
     from tinyq.errors import TinyqError
 
     if name is None:
@@ -162,7 +162,7 @@ def _print_entry(entry: Entry) -> None:
 
 
 def _plot(chosen: list[tuple[str, Role]], svg: Path | None, json: bool) -> None:
-    from tinyq.plot.curves import draw_svg, draw_text
+    from tinyq.support.plot.curves import draw_svg, draw_text
     from tinyq.quantizers.curves import trace
 
     for name, role in chosen:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tinyq.errors import ModelError
-from tinyq.importers.keras import load_keras
+from tinyq.training.lowering.network import load_keras
 from tinyq.importers.tfmot import load_tf_keras
 
 SAVED_MODEL = "saved_model.pb"

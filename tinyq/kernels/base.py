@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from tinyq.formats import FORMATS, Format
+from tinyq.numerics.formats import FORMATS, Format
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.record import Table
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyq.catalogue import Entry
+from tinyq.support.catalogue import Entry
 from tinyq.quantizers import gradients, levels, scales, thresholds
 from tinyq.quantizers.activation_presets import ActivationParts
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding

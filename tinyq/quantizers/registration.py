@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.catalogue import Entry
+from tinyq.support.catalogue import Entry
 from tinyq.errors import TinyqError
-from tinyq.formats import FORMATS, Format, find_format
+from tinyq.numerics.formats import FORMATS, Format, find_format
 from tinyq.quantizers import gradients
 from tinyq.quantizers.activation_presets import ActivationParts
 from tinyq.quantizers.activations import ActivationQuantizer

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinyq.datasets import Dataset
+from tinyq.support.datasets import Dataset
 from tinyq.errors import DataError
 from tinyq.training.schedule import MethodSchedule
 

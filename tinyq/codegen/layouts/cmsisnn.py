@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyq.formats import Codes
+from tinyq.numerics.formats import Codes
 from tinyq.kernels.layer import LayerSpec
 
 # CMSIS-NN multiplies by multiplier * 2**(exponent - 31).

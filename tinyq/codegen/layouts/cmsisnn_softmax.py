@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyq.errors import TinyqError
-from tinyq.fixed_point import softmax_exponentials
-from tinyq.formats import Codes
+from tinyq.numerics.fixed_point import softmax_exponentials
+from tinyq.numerics.formats import Codes
 from tinyq.kernels.layer import LayerSpec
 
 

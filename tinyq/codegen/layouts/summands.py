@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyq import fixed_point
+from tinyq.numerics import fixed_point
 from tinyq.codegen.layouts import Arrangement, Table
 from tinyq.codegen.layouts.scaling import (
     Int64s,

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tinyq import ops
+from tinyq.graph import ops
 from tinyq.kernels.armv7em import assembly
 from tinyq.kernels.base import Part
 from tinyq.kernels.common.blocks import Block, Outputs, Stream
