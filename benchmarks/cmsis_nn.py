@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyq.boards import find_board
-from tinyq.datasets import Dataset
-from tinyq.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.measure import Measurement, measure
-from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Requantize
-from tinyq.ops.window import Window
+from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window
+from tinyq.hardware.boards import find_board
+from tinyq.measurement.run import Measurement, measure
+from tinyq.numerics.formats import find_format
 from tinyq.project import create_project
+from tinyq.support.datasets import Dataset
 
 BOARD = "mps2-an386"
 SAMPLES = 3

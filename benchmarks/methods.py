@@ -25,7 +25,7 @@ from comparison.fashion import Budget, Progress, describe, digest, load_images
 from comparison.pairs import Case, list_cases
 from comparison.table import write_report
 
-from tinyq.cli import hush_tensorflow
+from tinyq.commands.cli import hush_tensorflow
 from tinyq.errors import TinyqError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -26,7 +26,7 @@ import numpy as np
 from comparison.fashion import CLASSES, INPUT, build_network
 from comparison.pairs import Case, list_cases
 
-from tinyq.cli import hush_tensorflow
+from tinyq.commands.cli import hush_tensorflow
 from tinyq.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,22 +12,22 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq.arithmetic import fold_affine
-from tinyq.boards import Board, find_board
-from tinyq.build import BuildOptions, Image, build
 from tinyq.codegen import emit, plan_kernels
 from tinyq.codegen.special import Special
 from tinyq.codegen.variants import list_special, select_variant
-from tinyq.formats import find_format
+from tinyq.firmware.build import BuildOptions, Image, build
+from tinyq.firmware.sections import function_sizes
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Accumulating, Requantize, Threshold
-from tinyq.ops.window import Window, same_padding
-from tinyq.plan import find_views
-from tinyq.sections import function_sizes
+from tinyq.graph.epilogues import Accumulating, Requantize, Threshold
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window, same_padding
+from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.trial import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
+from tinyq.memory.planner import find_views
+from tinyq.numerics.formats import find_format
+from tinyq.numerics.rounding import fold_affine
 from tinyq.targets import open_link
-from tinyq.trial import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
-from tinyq.wire import payload_bytes
+from tinyq.targets.wire import payload_bytes
 
 BOARD = "mps2-an386"
 S32 = find_format("s32")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tinyq.boards import Board, find_board
+from tinyq.hardware.boards import Board, find_board
 
 # A core that runs Arm v7-M runs Arm v6-M, and this machine has room for whole networks.
 _M0PLUS = dataclasses.replace(

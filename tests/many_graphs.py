@@ -12,12 +12,12 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq.boards import Board
-from tinyq.build import BuildOptions, build
 from tinyq.codegen import SourceTree
+from tinyq.firmware.build import BuildOptions, build
 from tinyq.graph import Graph
+from tinyq.hardware.boards import Board
 from tinyq.targets import open_link
-from tinyq.wire import payload_bytes
+from tinyq.targets.wire import payload_bytes
 
 WORD = 4
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from tinyq.boards import Board, find_board
-from tinyq.build import Image
 from tinyq.errors import TinyqError
-from tinyq.flash import flash
+from tinyq.firmware.build import Image
+from tinyq.hardware.boards import Board, find_board
+from tinyq.targets.flash import flash
 
 
 @dataclass(frozen=True, slots=True)

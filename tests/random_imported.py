@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.fixed_point import (
+from tinyq.graph import TensorType
+from tinyq.graph.epilogues import RequantizeTwice, RequantizeWide
+from tinyq.graph.ops.interpolate import Interpolate
+from tinyq.graph.ops.lookup import Lookup
+from tinyq.graph.ops.matrix_multiply import MatrixMultiply
+from tinyq.graph.ops.multiply import Multiply
+from tinyq.graph.ops.pick_pixels import PickPixels
+from tinyq.graph.ops.prelu import Prelu, TflitePrelu
+from tinyq.graph.ops.rescale import Rescale
+from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.graph.ops.svdf import Svdf
+from tinyq.graph.ops.tflite_add import TfliteAdd
+from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
+from tinyq.graph.ops.tflite_log_softmax import TfliteLogSoftmax
+from tinyq.graph.ops.tflite_lstm import TfliteLstm
+from tinyq.graph.ops.tflite_sigmoid import TfliteSigmoid
+from tinyq.graph.ops.tflite_softmax import TfliteSoftmax
+from tinyq.graph.ops.tflite_wide_softmax import TfliteWideSoftmax
+from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
+from tinyq.graph.ops.window import Window
+from tinyq.numerics.fixed_point import (
     interpolation_table,
     quantize_multiplier,
     sigmoid_table,
     softmax_exponentials,
 )
-from tinyq.graph import TensorType
-from tinyq.ops.interpolate import Interpolate
-from tinyq.ops.lookup import Lookup
-from tinyq.ops.matrix_multiply import MatrixMultiply
-from tinyq.ops.multiply import Multiply
-from tinyq.ops.output import RequantizeTwice, RequantizeWide
-from tinyq.ops.pick_pixels import PickPixels
-from tinyq.ops.prelu import Prelu, TflitePrelu
-from tinyq.ops.rescale import Rescale
-from tinyq.ops.strided_copy import StridedCopy
-from tinyq.ops.svdf import Svdf
-from tinyq.ops.tflite_add import TfliteAdd
-from tinyq.ops.tflite_average_pool2d import TfliteAveragePool2D
-from tinyq.ops.tflite_log_softmax import TfliteLogSoftmax
-from tinyq.ops.tflite_lstm import TfliteLstm
-from tinyq.ops.tflite_sigmoid import TfliteSigmoid
-from tinyq.ops.tflite_softmax import TfliteSoftmax
-from tinyq.ops.tflite_wide_softmax import TfliteWideSoftmax
-from tinyq.ops.transpose_conv2d import TransposeConv2D
-from tinyq.ops.window import Window
 
 
 def draw_twice(drawing) -> RequantizeTwice:

@@ -2,6 +2,6 @@
 
 import sys
 
-from tinyq.cli import main
+from tinyq.commands.cli import main
 
 sys.exit(main())

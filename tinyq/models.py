@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tinyq import storage
 from tinyq.errors import ModelError, TinyqError
-from tinyq.graph import Graph
+from tinyq.graph import Graph, storage
 
 HALF_UP, TFLITE = ROUNDINGS = ("half_up", "tflite")
 SAVED_MODEL = "saved_model"
@@ -21,7 +20,7 @@ def _load_graph(path: Path, rounding: str) -> Graph:
 
 
 def _load_keras(path: Path, rounding: str) -> Graph:
-    from tinyq.importers.keras import import_keras
+    from tinyq.training.lowering.network import import_keras
 
     _refuse_rounding(path, rounding)
     return import_keras(path)
@@ -40,15 +39,15 @@ def _load_h5(path: Path, rounding: str) -> Graph:
 
 
 def _load_tfmot(path: Path, rounding: str) -> Graph:
+    from tinyq.graph.passes import simplify
     from tinyq.importers.tfmot import import_tfmot
-    from tinyq.passes import simplify
 
     return simplify(import_tfmot(path, rounding=rounding))
 
 
 def _load_tflite(path: Path, rounding: str) -> Graph:
+    from tinyq.graph.passes import simplify
     from tinyq.importers.tflite import import_tflite
-    from tinyq.passes import simplify
 
     return simplify(import_tflite(path, rounding))
 

@@ -19,10 +19,6 @@ from types import MappingProxyType
 from typing import Any
 
 import tinyq
-from tinyq.boards import Board, find_board
-from tinyq.build import BuildOptions, Costs, Image, build
-from tinyq.build_systems import DIRECT
-from tinyq.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.codegen import (
     Budget,
     Candidates,
@@ -35,12 +31,16 @@ from tinyq.codegen import (
     prefer_isas,
 )
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.folders import check_replaceable, stage
+from tinyq.firmware.build import BuildOptions, Costs, Image, build
+from tinyq.firmware.build_systems import DIRECT
+from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.graph import Graph
-from tinyq.passes import simplify
-from tinyq.plan import MemoryPlan, plan
-from tinyq.storage import digest, load_graph, save_graph
-from tinyq.wire import payload_bytes
+from tinyq.graph.passes import simplify
+from tinyq.graph.storage import digest, load_graph, save_graph
+from tinyq.hardware.boards import Board, find_board
+from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.support.folders import check_replaceable, stage
+from tinyq.targets.wire import payload_bytes
 
 MANIFEST = "project.json"
 GRAPH = "graph.tqg"
@@ -71,7 +71,7 @@ class Setting:
 
 
 Tuner = Callable[[Graph, Candidates, Setting], Candidates]
-"""Puts counts in the place of the candidates' estimates, see `tinyq.tune`."""
+"""Puts counts in the place of the candidates' estimates, see `tinyq.measurement.counting`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class LayerKernel:
         kernel: File name of the template.
         chosen: Whether it is the one.
         instructions: Of one inference; None where nothing is known.
-        cycles: Estimated from counts, see `tinyq.profile`; None without such counts.
+        cycles: Estimated from counts, see `tinyq.measurement.profile`; None without such counts.
         counted: Whether instructions were counted; an estimate otherwise.
         table_bytes: Constants of the layer as they lie in flash.
         code_bytes: Machine code, shared with other layers or not; estimated unless counted.
@@ -180,9 +180,9 @@ def create_project(
         graph: A verified integer graph.
         board: What to build for.
         folder: Missing, empty, or an earlier project.
-        build_system: What runs the compiler, see `tinyq.build_systems`.
+        build_system: What runs the compiler, see `tinyq.firmware.build_systems`.
         cmsis_nn: Folder or address of CMSIS-NN, whose functions then compute the layers that they
-            cover, see `tinyq.cmsis_nn.find_cmsis_nn`.
+            cover, see `tinyq.firmware.cmsis_nn.find_cmsis_nn`.
         kernels: How kernels are chosen.
 
     Raises:

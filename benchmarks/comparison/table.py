@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison.fashion import OTHER_SAMPLES
-from tinyq.plot.scatter import Point, draw_scatter
+from tinyq.support.plot.scatter import Point, draw_scatter
 
 COMMAND = "python benchmarks/methods.py --data ../shared/data/fashion_mnist.npz"
 COLUMNS = (

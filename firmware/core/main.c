@@ -11,7 +11,7 @@
 #include "tq_profile.h"
 #include "wire.h"
 
-/* The build gives the payload capacities: tinyq.wire.payload_bytes. */
+/* The build gives the payload capacities: tinyq.targets.wire.payload_bytes. */
 #ifndef TQ_PAYLOAD_BYTES
 #define TQ_PAYLOAD_BYTES 1024
 #endif

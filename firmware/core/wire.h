@@ -5,7 +5,7 @@
  *   line   = COBS(frame), 0x00
  *
  * The header has four bytes, so a payload is 4-byte aligned when the frame buffer is.
- * The twin in Python is tinyq/wire.py, equal byte for byte.
+ * The twin in Python is tinyq/targets/wire.py, equal byte for byte.
  * Reference: Cheshire and Baker 1999, "Consistent Overhead Byte Stuffing", IEEE/ACM ToN 7(2).
  */
 #ifndef TQ_WIRE_H

@@ -1,4 +1,4 @@
-/* Integer arithmetic of all kernels. Twin: tinyq/arithmetic.py, equal bit for bit. */
+/* Integer arithmetic of all kernels. Twin: tinyq/numerics/rounding.py, equal bit for bit. */
 #ifndef TQ_ARITH_H
 #define TQ_ARITH_H
 
@@ -15,7 +15,7 @@
  * |product| <= 2^62 and the half is at most 2^61, so int64 never overflows. The shift of a negative
  * number is arithmetic in every compiler that targets a microcontroller.
  *
- * Twin: tinyq.arithmetic.requantize
+ * Twin: tinyq.numerics.rounding.requantize
  */
 static inline int64_t tq_requantize(int32_t acc, int32_t bias, int32_t multiplier, int32_t shift)
 {
@@ -30,7 +30,7 @@ static inline int64_t tq_requantize(int32_t acc, int32_t bias, int32_t multiplie
  *
  * even   1, or 0 where a half rounds up; the other arguments are those of tq_requantize
  *
- * Twin: tinyq.arithmetic.requantize_even
+ * Twin: tinyq.numerics.rounding.requantize_even
  */
 static inline int64_t tq_requantize_even(int32_t acc, int32_t bias, int32_t multiplier,
                                          int32_t shift, int32_t even)
@@ -54,7 +54,7 @@ static inline int64_t tq_requantize_even(int32_t acc, int32_t bias, int32_t mult
  * The product has up to 109 bits. Its parts are added from the lowest on, and what leaves at the
  * bottom is floored, which the last floor would do as well: no term behind it has such bits.
  *
- * Twin: tinyq.arithmetic.requantize_wide
+ * Twin: tinyq.numerics.rounding.requantize_wide
  */
 static inline int64_t tq_requantize_wide(int64_t acc, int32_t multiplier, int32_t low,
                                          int32_t shift)
@@ -70,7 +70,7 @@ static inline int64_t tq_requantize_wide(int64_t acc, int32_t multiplier, int32_
  *
  * flip   0, or 1 where a larger accumulator means -1
  *
- * Twin: tinyq.arithmetic.compare
+ * Twin: tinyq.numerics.rounding.compare
  */
 static inline int32_t tq_threshold(int32_t acc, int32_t threshold, int32_t flip)
 {
@@ -83,7 +83,7 @@ static inline int32_t tq_threshold(int32_t acc, int32_t threshold, int32_t flip)
  * steps   number of thresholds
  * flip    0, or 1 where a smaller accumulator means more
  *
- * Twin: tinyq.arithmetic.count_steps
+ * Twin: tinyq.numerics.rounding.count_steps
  */
 static inline int32_t tq_count_steps(int32_t acc, const int32_t *threshold, int32_t stride,
                                      int32_t steps, int32_t flip)
@@ -112,7 +112,7 @@ static inline int32_t tq_clip(int64_t value, int32_t lo, int32_t hi)
  * total   sum of the values, |total| < 2^29
  * count   how many, 1 .. 2^29
  *
- * Twin: tinyq.arithmetic.divide_half_up
+ * Twin: tinyq.numerics.rounding.divide_half_up
  */
 static inline int32_t tq_divide_half_up(int32_t total, int32_t count)
 {

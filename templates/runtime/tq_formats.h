@@ -1,4 +1,4 @@
-/* Number formats: how codes lie in memory. Twin: tinyq/formats.py
+/* Number formats: how codes lie in memory. Twin: tinyq/numerics/formats.py
  *
  *   b1   binary, 32 per word     bit 0 is +1, bit 1 is -1
  *   t2   ternary, 4 per byte     two's complement of -1, 0, +1

@@ -1,5 +1,5 @@
 /* Logistic function and hyperbolic tangent of 16-bit codes, for the gates of imported LSTMs.
- * Twin: tinyq/gates.py, equal bit for bit.
+ * Twin: tinyq/numerics/gates.py, equal bit for bit.
  */
 #ifndef TQ_GATES_H
 #define TQ_GATES_H
@@ -8,14 +8,15 @@
 
 #include "tq_twice.h"
 
-/* Product of two Q0.15 values, half rounded up, saturated. Twin: tinyq.gates.multiply_high16 */
+/* Product of two Q0.15 values, half rounded up, saturated.
+ * Twin: tinyq.numerics.gates.multiply_high16 */
 static inline int32_t tq_multiply_high16(int32_t a, int32_t b)
 {
     const int32_t high = (a * b + ((int32_t)1 << 14)) >> 15;
     return high > INT16_MAX ? INT16_MAX : high;
 }
 
-/* Nearest int16. Twin: tinyq.gates.saturate16 */
+/* Nearest int16. Twin: tinyq.numerics.gates.saturate16 */
 static inline int32_t tq_saturate16(int64_t x)
 {
     return tq_clip(x, INT16_MIN, INT16_MAX);
@@ -26,7 +27,7 @@ static inline int32_t tq_saturate16(int64_t x)
  * raw            x, -2^15 .. 0, with integer_bits integer bits
  * integer_bits   1 .. 7
  *
- * Twin: tinyq.gates.exponential16
+ * Twin: tinyq.numerics.gates.exponential16
  */
 static inline int32_t tq_exponential16(int32_t raw, int32_t integer_bits)
 {
@@ -72,7 +73,7 @@ static inline int32_t tq_reciprocal16(int32_t raw)
  * raw            x, with integer_bits integer bits
  * integer_bits   1 .. 7
  *
- * Twin: tinyq.gates.logistic16
+ * Twin: tinyq.numerics.gates.logistic16
  */
 static inline int32_t tq_logistic16(int32_t raw, int32_t integer_bits)
 {
@@ -89,7 +90,7 @@ static inline int32_t tq_logistic16(int32_t raw, int32_t integer_bits)
  * raw            x, with integer_bits integer bits
  * integer_bits   0 .. 6
  *
- * Twin: tinyq.gates.tanh16
+ * Twin: tinyq.numerics.gates.tanh16
  */
 static inline int32_t tq_tanh16(int32_t raw, int32_t integer_bits)
 {

@@ -1,5 +1,5 @@
 /* TFLite's fixed-point arithmetic, for models imported with its rounding.
- * Twin: tinyq/fixed_point.py, equal bit for bit.
+ * Twin: tinyq/numerics/fixed_point.py, equal bit for bit.
  */
 #ifndef TQ_TWICE_H
 #define TQ_TWICE_H
@@ -11,7 +11,7 @@
 /* Product of two Q0.31 values, half rounded up, saturated:
  * min(floor((a * b + 2^30) / 2^31), 2^31 - 1).
  *
- * Twin: tinyq.fixed_point.multiply_high
+ * Twin: tinyq.numerics.fixed_point.multiply_high
  */
 static inline int32_t tq_multiply_high(int32_t a, int32_t b)
 {
@@ -23,7 +23,7 @@ static inline int32_t tq_multiply_high(int32_t a, int32_t b)
  *
  * bits   0 .. 31
  *
- * Twin: tinyq.fixed_point.divide_by_power
+ * Twin: tinyq.numerics.fixed_point.divide_by_power
  */
 static inline int32_t tq_divide_by_power(int32_t x, int32_t bits)
 {
@@ -38,7 +38,7 @@ static inline int32_t tq_divide_by_power(int32_t x, int32_t bits)
  * multiplier   0 .. 2^31 - 1
  * exponent     -31 .. 30
  *
- * Twin: tinyq.fixed_point.scale_twice
+ * Twin: tinyq.numerics.fixed_point.scale_twice
  */
 static inline int32_t tq_scale_twice(int32_t x, int32_t multiplier, int32_t exponent)
 {
@@ -49,7 +49,7 @@ static inline int32_t tq_scale_twice(int32_t x, int32_t multiplier, int32_t expo
 
 /* Scale an accumulator plus its bias; the sum is taken modulo 2^32.
  *
- * Twin: tinyq.ops.output.RequantizeTwice
+ * Twin: tinyq.graph.epilogues.RequantizeTwice
  */
 static inline int32_t tq_requantize_twice(int32_t acc, int32_t bias, int32_t multiplier,
                                           int32_t exponent)
@@ -62,20 +62,20 @@ static inline int32_t tq_requantize_twice(int32_t acc, int32_t bias, int32_t mul
  * total   |total| + count < 2^31
  * count   at least 1
  *
- * Twin: tinyq.fixed_point.divide_away
+ * Twin: tinyq.numerics.fixed_point.divide_away
  */
 static inline int32_t tq_divide_away(int32_t total, int32_t count)
 {
     return (total > 0 ? total + count / 2 : total - count / 2) / count;
 }
 
-/* Such a mean, within lo .. hi. Twin: tinyq.ops.tflite_average_pool2d.TfliteAveragePool2D */
+/* Such a mean, within lo .. hi. Twin: tinyq.graph.ops.tflite_average_pool2d.TfliteAveragePool2D */
 static inline int32_t tq_mean_away(int32_t total, int32_t count, int32_t lo, int32_t hi)
 {
     return tq_clip(tq_divide_away(total, count), lo, hi);
 }
 
-/* x * 2^bits, saturated. Twin: tinyq.fixed_point.shift_left */
+/* x * 2^bits, saturated. Twin: tinyq.numerics.fixed_point.shift_left */
 static inline int32_t tq_shift_left(int32_t x, int32_t bits)
 {
     const int64_t shifted = (int64_t)x * ((int64_t)1 << bits);
@@ -85,7 +85,8 @@ static inline int32_t tq_shift_left(int32_t x, int32_t bits)
     return shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
 }
 
-/* Zero bits above the highest one of a positive number. Twin: tinyq.fixed_point.leading_zeros */
+/* Zero bits above the highest one of a positive number.
+ * Twin: tinyq.numerics.fixed_point.leading_zeros */
 static inline int32_t tq_leading_zeros(int32_t x)
 {
     int32_t count = 0;
@@ -99,7 +100,7 @@ static inline int32_t tq_leading_zeros(int32_t x)
  *
  * raw   x in 0 .. 1, Q0.31; so is the result
  *
- * Twin: tinyq.fixed_point.reciprocal_of_one_plus
+ * Twin: tinyq.numerics.fixed_point.reciprocal_of_one_plus
  */
 static inline int32_t tq_reciprocal_of_one_plus(int32_t raw)
 {
@@ -116,7 +117,7 @@ static inline int32_t tq_reciprocal_of_one_plus(int32_t raw)
  *
  * raw            greater than 0, with integer_bits integer bits
  *
- * Twin: tinyq.fixed_point.reciprocal
+ * Twin: tinyq.numerics.fixed_point.reciprocal
  */
 static inline int32_t tq_reciprocal(int32_t raw, int32_t integer_bits, int32_t *bits)
 {
@@ -133,7 +134,7 @@ static inline int32_t tq_reciprocal(int32_t raw, int32_t integer_bits, int32_t *
  * Two ways to split the number in a power of two and a rest, half a power apart; the better one
  * goes through a rational function.
  *
- * Twin: tinyq.fixed_point.logarithm
+ * Twin: tinyq.numerics.fixed_point.logarithm
  */
 static inline int32_t tq_logarithm(int32_t raw)
 {
@@ -165,7 +166,7 @@ static inline int32_t tq_logarithm(int32_t raw)
  * table   [513]
  * x       -2^15 .. 2^15 - 1, the whole range of the table
  *
- * Twin: tinyq.fixed_point.interpolate16
+ * Twin: tinyq.numerics.fixed_point.interpolate16
  */
 static inline int32_t tq_interpolate16(const int16_t *table, int32_t x)
 {
@@ -175,7 +176,7 @@ static inline int32_t tq_interpolate16(const int16_t *table, int32_t x)
     return base + ((slope * (place % 128) + 64) >> 7);
 }
 
-/* Exponential of a difference of two codes, Q0.15. Twin: tinyq.ops.tflite_wide_softmax */
+/* Exponential of a difference of two codes, Q0.15. Twin: tinyq.graph.ops.tflite_wide_softmax */
 static inline int32_t tq_wide_exponential(const int16_t *table, int32_t difference,
                                           int32_t multiplier, int32_t exponent)
 {
@@ -189,7 +190,7 @@ static inline int32_t tq_wide_exponential(const int16_t *table, int32_t differen
  * table        [256] the logistic function at i / 24, Q0.16
  * hyperbolic   1 for the hyperbolic tangent, else 0
  *
- * Twin: tinyq.fixed_point.interpolated_sigmoid
+ * Twin: tinyq.numerics.fixed_point.interpolated_sigmoid
  */
 static inline int32_t tq_interpolated_sigmoid(int32_t v, const uint16_t *table, int32_t hyperbolic)
 {

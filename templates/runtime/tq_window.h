@@ -1,4 +1,4 @@
-/* Which taps of a sliding window lie inside the image. Twin: tinyq/ops/window.py */
+/* Which taps of a sliding window lie inside the image. Twin: tinyq/graph/ops/window.py */
 #ifndef TQ_WINDOW_H
 #define TQ_WINDOW_H
 

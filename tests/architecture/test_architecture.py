@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.twins import Twin, faults, find_twins
-from tinyq.ops import OPERATIONS
+from tinyq.graph.ops import OPERATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE_BUDGET = 500  # of one source file; a longer one holds two things
@@ -26,7 +26,7 @@ def test_imports_keep_their_layers():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("statement", ["import tinyq", "import tinyq.cli"])
+@pytest.mark.parametrize("statement", ["import tinyq", "import tinyq.commands.cli"])
 def test_import_stays_light(statement):
     heavy = "{'keras', 'tensorflow', 'numpy', 'scipy', 'jinja2', 'pydantic', 'sklearn'}"
     code = f"{statement}; import sys; print(sorted({heavy} & set(sys.modules)))"
@@ -45,8 +45,10 @@ def test_every_twin_exists():
 
 @pytest.fixture
 def small_tree(tmp_path):
-    (tmp_path / "tinyq").mkdir()
-    (tmp_path / "tinyq/wire.py").write_text("LIMIT = 3\nclass Frame:\n    def pack(self): ...\n")
+    (tmp_path / "tinyq/targets").mkdir(parents=True)
+    (tmp_path / "tinyq/targets/wire.py").write_text(
+        "LIMIT = 3\nclass Frame:\n    def pack(self): ...\n"
+    )
     (tmp_path / "firmware/core").mkdir(parents=True)
     (tmp_path / "firmware/core/wire.c").write_text("int tq_wire_read(void);\n")
     (tmp_path / "templates/kernels").mkdir(parents=True)
@@ -59,11 +61,11 @@ def small_tree(tmp_path):
     [
         "tq_wire_read in firmware/core/wire.c, equal bit for bit.",
         "firmware/core/wire.c",
-        "tinyq.wire.Frame.pack",
-        "tinyq/wire.py",
-        "pack in tinyq/wire.py",
+        "tinyq.targets.wire.Frame.pack",
+        "tinyq/targets/wire.py",
+        "pack in tinyq/targets/wire.py",
         "tq_dense",
-        "tinyq.wire.LIMIT and tq_wire_read",
+        "tinyq.targets.wire.LIMIT and tq_wire_read",
         "tq_dense_s8_<weight>_generic in templates/kernels/dense_s8_<weight>_generic.c.j2.",
     ],
 )
@@ -76,7 +78,7 @@ def test_twin_is_found(small_tree, text):
     [
         "tq_wire_write in firmware/core/wire.c",
         "firmware/core/wires.c",
-        "tinyq.wire.Frame.unpack",
+        "tinyq.targets.wire.Frame.unpack",
         "tinyq.cable",
         "read_word in firmware/core/wire.c",
         "tq_wire_rea in firmware/core/wire.c",
@@ -109,7 +111,7 @@ def operations_named(source: str, operations: set[str], classes: set[str]) -> li
                 found.append(f"{node.lineno}: {node.value!r}")
         elif isinstance(node, ast.Name) and node.id in classes:
             found.append(f"{node.lineno}: {node.id}")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinyq.ops"):
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tinyq.graph.ops"):
             named = {(node.module or "").rpartition(".")[2], *(alias.name for alias in node.names)}
             found += [f"{node.lineno}: {name}" for name in sorted(named & (operations | classes))]
     return found
@@ -133,12 +135,12 @@ def test_codegen_names_no_operation():
     ("source", "count"),
     [
         ("if node.op == 'dense': pass", 1),
-        ("from tinyq.ops.dense import Dense", 1),
-        ("from tinyq.ops import dense", 1),
+        ("from tinyq.graph.ops.dense import Dense", 1),
+        ("from tinyq.graph.ops import dense", 1),
         ("isinstance(op, Dense)", 1),
         ("text = 'tq_dense_s8_s8_generic(x)'", 1),
         ("def emit():\n    'Emit a call, such as tq_dense_s8_s8_generic.'\n    seen.add(op)", 0),
-        ("from tinyq.ops import Op", 0),
+        ("from tinyq.graph.ops import Op", 0),
     ],
 )
 def test_named_operation_is_seen(source, count):

@@ -18,21 +18,21 @@ import pytest
 
 from tests.harness import SANITIZE, STRICT
 from tests.random_graphs import draw_codes
-from tinyq.boards import find_board
-from tinyq.build import Image
-from tinyq.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
 from tinyq.codegen import emit, measure_scratch
 from tinyq.codegen.variants import select_variant
 from tinyq.errors import TinyqError
-from tinyq.fixed_point import softmax_exponentials
-from tinyq.formats import find_format
+from tinyq.firmware.build import Image
+from tinyq.firmware.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Output, Requantize, RequantizeTwice
-from tinyq.ops.window import Window
-from tinyq.plan import plan
+from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window
+from tinyq.graph.reference import run
+from tinyq.hardware.boards import find_board
+from tinyq.memory.planner import plan
+from tinyq.numerics.fixed_point import softmax_exponentials
+from tinyq.numerics.formats import find_format
 from tinyq.project import create_project
-from tinyq.reference import run
 from tinyq.targets import open_link
 
 DOUBLE = Path(__file__).parents[1] / "cmsis_nn"
@@ -338,8 +338,8 @@ def assert_answers(image: Image, graph: Graph, rng: np.random.Generator) -> None
 def test_both_back_ends_are_shown_side_by_side(rng, tmp_path, capsys):
     import json
 
-    from tinyq import cli
-    from tinyq.storage import save_graph
+    from tinyq.commands import cli
+    from tinyq.graph.storage import save_graph
 
     graph, board = draw_model(rng, Requantize), find_board("mps2-an386")
     flags = (*board.cflags, "-O2", "-ffreestanding", "-DCMSIS_NN_USE_SINGLE_ROUNDING")

@@ -8,11 +8,11 @@ import pytest
 from tests.bitexact.litert import run_litert
 from tests.harness import compile_model, differences
 from tests.mlperf_tiny import NETWORKS, needs_data
-from tinyq import reference
 from tinyq.codegen import emit
+from tinyq.graph import reference
+from tinyq.graph.passes import simplify
 from tinyq.importers.tflite import import_tflite
-from tinyq.passes import simplify
-from tinyq.plan import plan
+from tinyq.memory.planner import plan
 
 pytestmark = [needs_data, pytest.mark.parametrize("name", NETWORKS)]
 VWW_LIVE_MACS = 3_733_073

@@ -15,8 +15,7 @@ import pytest
 from tests.bitexact.litert import run_litert
 from tests.harness import check_graph
 from tests.requirements import require_module
-from tinyq import reference
-from tinyq.graph import Graph
+from tinyq.graph import Graph, reference
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.reader import read_model
 

@@ -10,18 +10,17 @@ import pytest
 
 from tests.bitexact.litert import run_litert
 from tests.harness import check_graph
-from tinyq import reference
-from tinyq.cli import main
-from tinyq.diff import compare, open_execution
+from tinyq.commands.cli import main
 from tinyq.errors import DataError, ModelError
-from tinyq.formats import FORMATS
-from tinyq.graph import GraphBuilder, TensorType
+from tinyq.graph import GraphBuilder, TensorType, reference
+from tinyq.graph.epilogues import Raw
+from tinyq.graph.ops.dense import Dense
+from tinyq.graph.passes import simplify
 from tinyq.importers import tfmot as tfmot_importer
 from tinyq.importers.float_models import load_float_model
 from tinyq.importers.tfmot import convert_tfmot, import_tfmot, load_tfmot, store_in_4_bits
-from tinyq.ops.dense import Dense
-from tinyq.ops.output import Raw
-from tinyq.passes import simplify
+from tinyq.measurement.diff import compare, open_execution
+from tinyq.numerics.formats import FORMATS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SAMPLES = 200
@@ -29,7 +28,7 @@ SAMPLES = 200
 
 @pytest.fixture(scope="module")
 def digits():
-    from tinyq.demo import load_digits
+    from tinyq.digits import load_digits
 
     return load_digits()
 

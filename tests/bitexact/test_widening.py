@@ -12,8 +12,8 @@ from tests.harness import SANITIZE, STRICT, compile_c
 from tinyq.codegen.kernels import WIDE, WIDENINGS, list_widenings
 from tinyq.codegen.rendering import make_environment
 from tinyq.codegen.special import make_once
-from tinyq.formats import find_format
-from tinyq.resources import TEMPLATES
+from tinyq.numerics.formats import find_format
+from tinyq.support.resources import TEMPLATES
 
 LENGTHS = (1, 2, 3, 4, 6, 7, 8, 12, 27, 28, 31, 32, 33, 36, 64, 65, 100)
 SHAPES = list(itertools.product((1, 2, 5), LENGTHS))

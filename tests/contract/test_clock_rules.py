@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tinyq.boards import Board, find_board, load_boards
-from tinyq.clock_rules import MHZ, RULES, list_broken
 from tinyq.errors import BoardError
-from tinyq.resources import BOARDS, FIRMWARE
+from tinyq.hardware.boards import Board, find_board, load_boards
+from tinyq.hardware.clock_rules import MHZ, RULES, list_broken
+from tinyq.support.resources import BOARDS, FIRMWARE
 
 PORTS = FIRMWARE / "ports"
 # One board of each chip whose clock a port sets, and the source with its checks.
@@ -60,8 +60,8 @@ def test_every_chip_whose_clock_is_set_has_a_rule():
         path.parent.name for path in PORTS.rglob("*.[ch]") if "TQ_CLOCK_HZ" in path.read_text()
     }
     fixed = {"avr", "cmsdk", "host", "virt", "stm32v1", "stm32v2", "riscv", "cortexm", "arduino"}
-    assert stm32 <= macros, "write rules for this chip in tinyq/clock_rules.py"
-    assert clocked - fixed <= macros, "write rules for this port in tinyq/clock_rules.py"
+    assert stm32 <= macros, "write rules for this chip in tinyq/hardware/clock_rules.py"
+    assert clocked - fixed <= macros, "write rules for this port in tinyq/hardware/clock_rules.py"
     assert {rule.chips for rule in RULES} == {_find_chips(find_board(name)) for name in CHECKED}
 
 

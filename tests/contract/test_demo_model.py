@@ -18,12 +18,12 @@ from tests.footprint import (
     saved_demo_graph,
     smallest_boards,
 )
-from tinyq.boards import Board, load_boards
 from tinyq.errors import BudgetError
-from tinyq.export import export
+from tinyq.exports import export
+from tinyq.firmware.toolchains import TOOLCHAINS
 from tinyq.graph import Graph
+from tinyq.hardware.boards import Board, load_boards
 from tinyq.project import Selection, create_project
-from tinyq.toolchains import TOOLCHAINS
 
 
 @pytest.fixture(scope="module")

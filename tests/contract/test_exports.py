@@ -18,14 +18,14 @@ import yaml
 
 from tests.mixed_model import _Model, mixed_model
 from tinyq.commands.export import export as command
-from tinyq.datasets import Dataset
 from tinyq.errors import TinyqError
-from tinyq.export import EXPORTS, export, export_kinds
-from tinyq.formats import find_format
+from tinyq.exports import EXPORTS, export, export_kinds
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.measure import measure
-from tinyq.ops.output import Raw, Threshold
+from tinyq.graph.epilogues import Raw, Threshold
+from tinyq.measurement.run import measure
+from tinyq.numerics.formats import find_format
 from tinyq.project import open_project
+from tinyq.support.datasets import Dataset
 
 FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 ANSWER = "as the reference"
@@ -318,8 +318,8 @@ def compile_avr(source: Path, target: Path, *flags: str) -> None:
 
 
 def expect(graph: Graph, codes: np.ndarray) -> list[int]:
-    from tinyq.passes import simplify
-    from tinyq.reference import run as reference
+    from tinyq.graph.passes import simplify
+    from tinyq.graph.reference import run as reference
 
     return [int(code) for code in reference(simplify(graph), codes).reshape(-1)]
 

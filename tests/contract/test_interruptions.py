@@ -19,17 +19,16 @@ import serial
 from cobs import cobs
 
 from tests.classifier import classifier
-from tinyq import measure as measuring
-from tinyq import wire
-from tinyq.boards import find_board
-from tinyq.build import build
-from tinyq.cli import main
 from tinyq.codegen import emit
-from tinyq.datasets import Dataset, make_dataset
+from tinyq.commands.cli import main
 from tinyq.errors import LinkError
-from tinyq.measure import Measurement, measure
+from tinyq.firmware.build import build
+from tinyq.hardware.boards import find_board
+from tinyq.measurement import run as measuring
+from tinyq.measurement.run import Measurement, measure
 from tinyq.project import Project, capacities, create_project
-from tinyq.targets import session
+from tinyq.support.datasets import Dataset, make_dataset
+from tinyq.targets import session, wire
 from tinyq.targets.streams import PortStream, StreamEnded
 
 pytestmark = pytest.mark.requires("gcc")
@@ -162,7 +161,7 @@ def check(result: Measurement) -> None:
 
 def test_answers_tell_the_samples_apart(project: Project, data: Dataset) -> None:
     """What `check` relies on: an answer in the place of its neighbour is noticed."""
-    from tinyq import reference
+    from tinyq.graph import reference
 
     codes = reference.quantize_input(data.x, project.graph.input.type)
     answers = reference.run(project.graph, codes)

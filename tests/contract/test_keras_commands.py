@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyq
-from tinyq.cli import main
+from tinyq.commands.cli import main
 from tinyq.training import calibrate
 
 LAYERS = keras.layers

@@ -16,11 +16,11 @@ from tinyq.codegen.ctext import COLUMNS
 from tinyq.codegen.emit import make_environment, render_function, render_stage
 from tinyq.codegen.kernels import list_candidates, list_members, select_kernel, select_stage
 from tinyq.errors import TinyqError
-from tinyq.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.ops import OPERATIONS, STAGES
-from tinyq.ops.output import Raw, Requantize
-from tinyq.resources import ROOT, TEMPLATES
+from tinyq.graph.epilogues import Raw, Requantize
+from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.numerics.formats import find_format
+from tinyq.support.resources import ROOT, TEMPLATES
 
 INPUTS = ("b1", "u2", "u4", "s8")
 WIDE = ("s16", "s8")  # 16-bit activations of imported models

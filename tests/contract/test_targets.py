@@ -14,15 +14,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from tinyq import wire
-from tinyq.boards import find_board
-from tinyq.build import BuildOptions, build
 from tinyq.errors import DataError, LinkError, ToolMissing
-from tinyq.targets import open_link, session, target_names
+from tinyq.firmware.build import BuildOptions, build
+from tinyq.hardware.boards import find_board
+from tinyq.targets import open_link, session, target_names, wire
 from tinyq.targets.session import Session
 from tinyq.targets.streams import ProcessStream, StreamEnded
 from tinyq.targets.symbols import Identity, read_identity
-from tinyq.wire import Frame, Kind
+from tinyq.targets.wire import Frame, Kind
 
 INPUT_BYTES, OUTPUT_BYTES, LAYERS = 7, 6, 3
 

@@ -12,7 +12,7 @@ from tests.harness import STRICT
 from tests.random_graphs import draw_graph
 from tinyq.codegen import emit
 from tinyq.graph import Graph
-from tinyq.plan import plan
+from tinyq.memory.planner import plan
 
 MODELS = 25
 DEVICE = ("-mthumb", "-mcpu=cortex-m4")

@@ -20,7 +20,7 @@ from tinyq.codegen import emit, load_kernels, plan_kernels
 from tinyq.codegen.kernels import WIDE, Kernel
 from tinyq.codegen.special import is_special
 from tinyq.graph import Graph
-from tinyq.reference import run
+from tinyq.graph.reference import run
 
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "3"))
 SPECIAL = [kernel for kernel in load_kernels() if is_special(kernel)]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench_layers import Layer, measure_layers
 from tests.cores import CORES
-from tinyq.resources import ROOT
+from tinyq.support.resources import ROOT
 
 BASELINE = json.loads((ROOT / "benchmarks/baseline.json").read_text("utf-8"))
 _FEW = (

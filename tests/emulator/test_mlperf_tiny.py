@@ -12,13 +12,13 @@ import pytest
 
 from tests.cores import CORES
 from tests.mlperf_tiny import NETWORKS, needs_data
-from tinyq import reference
-from tinyq.build import BuildOptions, build
 from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tinyq.firmware.build import BuildOptions, build
+from tinyq.graph import reference
+from tinyq.graph.passes import simplify
 from tinyq.importers.tflite import import_tflite
-from tinyq.passes import simplify
 from tinyq.targets import open_link
-from tinyq.wire import payload_bytes
+from tinyq.targets.wire import payload_bytes
 
 INPUTS = int(os.environ.get("TINYQ_EMULATOR_INPUTS", "6"))
 

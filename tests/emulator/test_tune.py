@@ -11,15 +11,16 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.unit.test_special import chain
-from tinyq import reference, tune
-from tinyq.boards import find_board
 from tinyq.codegen import gather_candidates, plan_kernels
-from tinyq.datasets import Dataset
 from tinyq.errors import LinkError, TinyqError
-from tinyq.measure import measure
-from tinyq.passes import simplify
+from tinyq.graph import reference
+from tinyq.graph.passes import simplify
+from tinyq.hardware.boards import find_board
+from tinyq.measurement import counting as tune
+from tinyq.measurement.run import measure
+from tinyq.measurement.trial import Outcome, find_twin, isolate
 from tinyq.project import Selection, Setting, create_project, open_project
-from tinyq.trial import Outcome, find_twin, isolate
+from tinyq.support.datasets import Dataset
 
 FAST = ("armv7em", "generic")
 BOARD = find_board("stm32")

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from cobs import cobs
 
-from tinyq import wire
-from tinyq.resources import FIRMWARE
-from tinyq.wire import Decoder, Frame
+from tinyq.support.resources import FIRMWARE
+from tinyq.targets import wire
+from tinyq.targets.wire import Decoder, Frame
 
 LINES = int(os.environ.get("TINYQ_EXAMPLES", "2000"))
 BATCH = 500

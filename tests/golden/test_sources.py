@@ -8,7 +8,7 @@ import pytest
 
 from tests.mixed_model import mixed_model, raw_model
 from tinyq.codegen import emit
-from tinyq.plan import plan
+from tinyq.memory.planner import plan
 
 GOLDEN = Path(__file__).resolve().parent
 MODELS = {"mixed": mixed_model, "raw": raw_model}

@@ -88,7 +88,7 @@ def test_sdist_builds_the_same_wheel(wheel, tmp_path):
 
 def test_installed_package_is_the_wheel(environment, tmp_path):
     where = run(
-        *(environment / "bin/python", "-c", "import tinyq.resources as r; print(r.BOARDS)"),
+        *(environment / "bin/python", "-c", "import tinyq.support.resources as r; print(r.BOARDS)"),
         cwd=tmp_path,
     )
     boards = Path(where.strip())

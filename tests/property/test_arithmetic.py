@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tinyq.arithmetic import (
+from tinyq.numerics.rounding import (
     BIAS_LIMIT,
     INT32_MAX,
     INT32_MIN,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.random_graphs import draw_codes, draw_table
-from tinyq.formats import FORMATS, find_format
+from tinyq.numerics.formats import FORMATS, find_format
 
 shapes = st.lists(st.integers(0, 4), max_size=2).flatmap(
     lambda outer: st.integers(1, 70).map(lambda inner: (*outer, inner))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.random_graphs import draw_graph
 from tinyq.errors import ModelError
-from tinyq.storage import describe, digest, load_graph, save_graph
+from tinyq.graph.storage import describe, digest, load_graph, save_graph
 
 SEEDS = 5
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyq import wire
-from tinyq.resources import FIRMWARE
-from tinyq.wire import Decoder, Frame
+from tinyq.support.resources import FIRMWARE
+from tinyq.targets import wire
+from tinyq.targets.wire import Decoder, Frame
 
 CAPACITY = 600
 COMPILERS = [pytest.param(name, marks=pytest.mark.requires(name)) for name in ("gcc", "clang")]

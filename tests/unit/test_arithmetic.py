@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tinyq.arithmetic import (
+from tinyq.errors import TinyqError
+from tinyq.numerics.rounding import (
     BIAS_LIMIT,
     INT32_MAX,
     INT32_MIN,
@@ -20,7 +21,6 @@ from tinyq.arithmetic import (
     softmax,
     softmax_table,
 )
-from tinyq.errors import TinyqError
 
 
 def i32(*values):

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tinyq import cli
-from tinyq.catalogue import find_entry, load_catalogue
+from tinyq.commands import cli
 from tinyq.errors import TinyqError
-from tinyq.plot.curves import draw_text
+from tinyq.support.catalogue import find_entry, load_catalogue
+from tinyq.support.plot.curves import draw_text
 
 
 def test_every_paper_has_one_row():

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import tinyq
-from tinyq import boards as catalogue
-from tinyq import cli
+from tinyq.commands import cli
 from tinyq.errors import BoardError
+from tinyq.hardware import boards as catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +42,7 @@ def test_every_command_has_help_and_json(command, capsys):
 def test_help_loads_nothing_heavy():
     """What makes `tinyq --help` slow is imports; a clock would measure the machine."""
     program = (
-        "import sys; from tinyq.cli import main; main(['--help']); "
+        "import sys; from tinyq.commands.cli import main; main(['--help']); "
         "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     done = subprocess.run(

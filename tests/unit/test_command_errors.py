@@ -12,14 +12,14 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.random_graphs import draw_graph
-from tinyq.boards import find_board
-from tinyq.cli import main
-from tinyq.formats import find_format
+from tinyq.commands.cli import main
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.ops.dense import Dense
-from tinyq.ops.output import Raw, Requantize
+from tinyq.graph.epilogues import Raw, Requantize
+from tinyq.graph.ops.dense import Dense
+from tinyq.graph.storage import save_graph
+from tinyq.hardware.boards import find_board
+from tinyq.numerics.formats import find_format
 from tinyq.project import create_project
-from tinyq.storage import save_graph
 
 pytestmark = pytest.mark.requires("gcc")
 

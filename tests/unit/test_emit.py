@@ -13,17 +13,16 @@ import pytest
 from tests import harness
 from tests.mixed_model import mixed_model, raw_model
 from tests.random_graphs import draw_codes
-from tinyq import reference
 from tinyq.codegen import emit, marked_nodes
 from tinyq.codegen.ctext import COLUMNS, comment, fill, identify, plain, write_table
 from tinyq.errors import ModelError
-from tinyq.formats import FORMATS, find_format
-from tinyq.graph import Graph, GraphBuilder, Tensor, TensorType
-from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Requantize
-from tinyq.plan import plan
-from tinyq.resources import FIRMWARE, ROOT, TEMPLATES
-from tinyq.storage import digest
+from tinyq.graph import Graph, GraphBuilder, Tensor, TensorType, reference
+from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.storage import digest
+from tinyq.memory.planner import plan
+from tinyq.numerics.formats import FORMATS, find_format
+from tinyq.support.resources import FIRMWARE, ROOT, TEMPLATES
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +106,7 @@ def test_no_float_and_no_malloc(tree):
 def test_text_depends_on_the_arguments_alone(tree):
     code = (
         "from tests.mixed_model import mixed_model; from tinyq.codegen import emit;"
-        "from tinyq.plan import plan; graph = mixed_model();"
+        "from tinyq.memory.planner import plan; graph = mixed_model();"
         "print('\\0'.join(map(str, emit(graph, plan(graph)).files.values())), end='')"
     )
     for seed in ("1", "2"):

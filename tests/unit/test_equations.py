@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tinyq
 from tests.small_models import L, functional, scramble
-from tinyq.formats import find_format
+from tinyq.numerics.formats import find_format
 from tinyq.quantizers import METHODS, gradients, levels, penalties, scales, thresholds
 from tinyq.quantizers.activations import ClipQuantizer
 from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary

@@ -17,12 +17,12 @@ from types import SimpleNamespace
 import pytest
 from serial.tools import list_ports
 
-from tinyq import drives, flash
-from tinyq.boards import find_board, load_boards
-from tinyq.build import Image, build
 from tinyq.errors import LinkError, TinyqError, ToolMissing
-from tinyq.flash import FLASHERS, explain_failure, find_port
-from tinyq.toolchains import TOOLCHAINS
+from tinyq.firmware.build import Image, build
+from tinyq.firmware.toolchains import TOOLCHAINS
+from tinyq.hardware.boards import find_board, load_boards
+from tinyq.targets import drives, flash
+from tinyq.targets.flash import FLASHERS, explain_failure, find_port
 
 MODEL = {
     PurePath("tq_model_instance.c"): """\

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinyq.errors import TinyqError
-from tinyq.formats import FORMATS, find_format
+from tinyq.numerics.formats import FORMATS, find_format
 
 
 def test_names_say_the_stored_bits():

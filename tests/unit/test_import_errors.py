@@ -13,9 +13,9 @@ import pytest
 import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.errors import ModelError, TinyqError
-from tinyq.importers.keras import import_keras, load_keras
-from tinyq.importers.lowering import identifier
 from tinyq.training import QuantizedDense, calibrate
+from tinyq.training.lowering.emission import identifier
+from tinyq.training.lowering.network import import_keras, load_keras
 
 SHAPE = (6, 6, 2)
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from tinyq import arithmetic
+from tinyq.numerics import rounding
 from tinyq.training import integer
 
 CASES = 3000
@@ -53,8 +53,8 @@ def test_folding(fold, rng):
     for _ in range(cases):
         gain, offset = random_map(rng, int(rng.integers(1, 9)))
         found = numpy_of(*fold(tf.constant(gain), tf.constant(offset)))
-        folded = arithmetic.fold_affine(gain, offset)
-        threshold, flip = arithmetic.fold_threshold(gain, offset)
+        folded = rounding.fold_affine(gain, offset)
+        threshold, flip = rounding.fold_threshold(gain, offset)
         expected = (folded.bias, folded.multiplier, folded.shift, threshold, flip)
         for left, right in zip(found, expected, strict=True):
             np.testing.assert_array_equal(left, right, err_msg=f"{gain=} {offset=}")
@@ -64,9 +64,9 @@ def test_requantize(rng):
     for _ in range(300):
         channels = int(rng.integers(1, 9))
         gain, offset = random_map(rng, channels)
-        folded = arithmetic.fold_affine(gain, offset)
+        folded = rounding.fold_affine(gain, offset)
         acc = rng.integers(-(2**24), 2**24, (50, channels))
-        expected = arithmetic.requantize(acc, folded.bias, folded.multiplier, folded.shift)
+        expected = rounding.requantize(acc, folded.bias, folded.multiplier, folded.shift)
         wide = (ops.cast(part, "int64") for part in (folded.bias, folded.multiplier, folded.shift))
         (found,) = numpy_of(integer.requantize(ops.cast(acc, "int64"), integer.Affine(*wide)))
         np.testing.assert_array_equal(found, expected)
@@ -85,10 +85,8 @@ def test_requantize_even(rng):
     for _ in range(20):
         gain = np.where(rng.random(6) < 0.8, 2.0 ** -rng.integers(-1, 4, 6), rng.random(6))
         offset = rng.integers(-99, 99, 6) / 16
-        folded, even = arithmetic.fold_even(gain, offset)
-        expected = arithmetic.requantize_even(
-            acc, folded.bias, folded.multiplier, folded.shift, even
-        )
+        folded, even = rounding.fold_even(gain, offset)
+        expected = rounding.requantize_even(acc, folded.bias, folded.multiplier, folded.shift, even)
         tensors = integer.fold_even(*(ops.convert_to_tensor(part) for part in (gain, offset)))
         (found,) = numpy_of(integer.requantize_even(ops.cast(acc, "int64"), *tensors))
         np.testing.assert_array_equal(found, expected)
@@ -100,7 +98,7 @@ def test_requantize_even(rng):
 def test_compare(rng):
     acc = rng.integers(-9, 9, (100, 6))
     threshold, flip = rng.integers(-9, 9, 6), rng.integers(0, 2, 6)
-    expected = arithmetic.compare(acc, threshold.astype(np.int32), flip.astype(np.int32))
+    expected = rounding.compare(acc, threshold.astype(np.int32), flip.astype(np.int32))
     (found,) = numpy_of(
         integer.compare(
             ops.cast(acc, "int64"), ops.cast(threshold, "int64"), ops.convert_to_tensor(flip != 0)
@@ -114,20 +112,20 @@ def test_steps(rng):
         channels = int(rng.integers(1, 9))
         gain, offset = random_map(rng, channels)
         borders = np.sort(rng.normal(0, 10.0 ** rng.uniform(-2, 2), int(rng.integers(1, 16))))
-        threshold, flip = arithmetic.fold_steps(gain, offset, borders)
+        threshold, flip = rounding.fold_steps(gain, offset, borders)
         folded = integer.fold_steps(*map(tf.constant, (gain, offset, borders)))
         for left, right in zip(numpy_of(*folded), (threshold, flip), strict=True):
             np.testing.assert_array_equal(left, right, err_msg=f"{gain=} {offset=} {borders=}")
         near = rng.choice(threshold.reshape(-1), (40, channels)) + rng.integers(-2, 3)
         acc = np.clip(near, -(2**31), 2**31 - 1)
         (found,) = numpy_of(integer.count_steps(ops.cast(acc, "int64"), *folded))
-        np.testing.assert_array_equal(found, arithmetic.count_steps(acc, threshold, flip))
+        np.testing.assert_array_equal(found, rounding.count_steps(acc, threshold, flip))
 
 
 def test_exponent_at_powers_of_two():
     powers = np.ldexp(1.0, np.arange(-31, 63))
     for values, shift in ((powers, 0), (np.nextafter(powers[1:], 0), -1)):
-        expected = arithmetic.exponent(values)
+        expected = rounding.exponent(values)
         (found,) = numpy_of(integer.exponent(ops.convert_to_tensor(values, "float64")))
         np.testing.assert_array_equal(found, expected)
         assert found[0] == -31 and shift in (0, -1)
@@ -136,20 +134,20 @@ def test_exponent_at_powers_of_two():
 def test_divide_half_up(rng):
     total, count = rng.integers(-(2**20), 2**20, 1000), rng.integers(1, 99, 1000)
     (found,) = numpy_of(integer.divide_half_up(ops.cast(total, "int64"), ops.cast(count, "int64")))
-    np.testing.assert_array_equal(found, arithmetic.divide_half_up(total, count))
+    np.testing.assert_array_equal(found, rounding.divide_half_up(total, count))
 
 
 def test_softmax(rng):
     for scale in 10.0 ** rng.uniform(-4, 0.5, 200):
         scale = float(np.float32(scale))
-        table = arithmetic.softmax_table(scale)
+        table = rounding.softmax_table(scale)
         (found,) = numpy_of(integer.softmax_table(ops.convert_to_tensor(scale, "float64")))
         np.testing.assert_array_equal(found, table)
         codes = rng.integers(-128, 128, (20, 11))
         (probable,) = numpy_of(
             integer.softmax(ops.cast(codes, "int64"), ops.convert_to_tensor(found, "int64"))
         )
-        np.testing.assert_array_equal(probable, arithmetic.softmax(codes.astype(np.int32), table))
+        np.testing.assert_array_equal(probable, rounding.softmax(codes.astype(np.int32), table))
 
 
 @pytest.mark.parametrize("normalized", [True, False])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyq.resources import FIRMWARE
+from tinyq.support.resources import FIRMWARE
 
 NAMES = ("memcpy", "memmove", "memset", "memcmp")
 SIZE = 80

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from tinyq.errors import ModelError
-from tinyq.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.ops.conv2d import Conv2D
-from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
-from tinyq.ops.max_pool2d import MaxPool2D
-from tinyq.ops.output import Requantize, Threshold
-from tinyq.ops.pad2d import Pad2D
-from tinyq.ops.rescale import Rescale
-from tinyq.ops.reshape import Reshape
-from tinyq.ops.window import Window
-from tinyq.passes import PIPELINE, simplify
-from tinyq.passes.drop_dead_nodes import drop_dead_nodes
-from tinyq.passes.drop_identity import drop_identity
-from tinyq.passes.fold_padding import fold_padding
-from tinyq.passes.merge_reshapes import merge_reshapes
-from tinyq.reference import run
+from tinyq.graph.epilogues import Requantize, Threshold
+from tinyq.graph.ops.conv2d import Conv2D
+from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.graph.ops.max_pool2d import MaxPool2D
+from tinyq.graph.ops.pad2d import Pad2D
+from tinyq.graph.ops.rescale import Rescale
+from tinyq.graph.ops.reshape import Reshape
+from tinyq.graph.ops.window import Window
+from tinyq.graph.passes import PIPELINE, simplify
+from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
+from tinyq.graph.passes.drop_identity import drop_identity
+from tinyq.graph.passes.fold_padding import fold_padding
+from tinyq.graph.passes.merge_reshapes import merge_reshapes
+from tinyq.graph.reference import run
+from tinyq.numerics.formats import find_format
 
 S8, S32 = find_format("s8"), find_format("s32")
 IMAGE = TensorType((5, 4, 3), S8, 0.5, -7)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.small_models import L, functional, normed, scramble
-from tinyq.cli import main
+from tinyq.commands.cli import main
 from tinyq.errors import DataError, TinyqError
-from tinyq.importers.keras import import_keras
 from tinyq.training import PostTraining, post_training
 from tinyq.training.equalization import equalize
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits, observe
+from tinyq.training.lowering.network import import_keras
 from tinyq.training.patterns import find_units
 
 CALIBRATION = 128
@@ -23,7 +23,7 @@ CALIBRATION = 128
 
 @pytest.fixture(scope="module")
 def digits():
-    from tinyq.demo import load_digits
+    from tinyq.digits import load_digits
 
     return load_digits()
 

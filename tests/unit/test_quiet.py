@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyq.quiet import import_quietly
+from tinyq.support.quiet import import_quietly
 
 
 @pytest.mark.parametrize(("ending", "heard"), [("", ""), ("raise ImportError('no')\n", "noise")])

@@ -12,7 +12,7 @@ from tests.hil.test_rack import run
 from tests.mixed_model import mixed_model
 from tests.rack import Place, read_rack
 from tinyq.errors import TinyqError
-from tinyq.flash import Flashed
+from tinyq.targets.flash import Flashed
 from tinyq.targets.qemu import _machine_command
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.harness import SANITIZE, STRICT, compile_c
-from tinyq import arithmetic
-from tinyq.formats import find_format
-from tinyq.ops.window import Window
-from tinyq.resources import TEMPLATES
+from tinyq.graph.ops.window import Window
+from tinyq.numerics import rounding
+from tinyq.numerics.formats import find_format
+from tinyq.support.resources import TEMPLATES
 
 pytestmark = pytest.mark.requires("gcc")
 
@@ -78,21 +78,21 @@ def test_requantize(evaluate, rng):
     )
     rows = np.concatenate([edges, np.stack([acc, bias, multiplier, shift], -1)])
     got = evaluate("result[0] = tq_requantize(v[0], v[1], v[2], v[3]);", rows)[:, 0]
-    assert np.array_equal(got, arithmetic.requantize(*rows.astype(np.int64).T))
+    assert np.array_equal(got, rounding.requantize(*rows.astype(np.int64).T))
 
 
 def test_threshold(evaluate):
     values = [-(2**31), -(2**31) + 1, -7, -1, 0, 1, 6, 2**31 - 2, 2**31 - 1]
     rows = np.array([(a, t, f) for a in values for t in values for f in (0, 1)])
     got = evaluate("result[0] = tq_threshold(v[0], v[1], v[2]);", rows)[:, 0]
-    assert np.array_equal(got, arithmetic.compare(*rows.astype(np.int64).T))
+    assert np.array_equal(got, rounding.compare(*rows.astype(np.int64).T))
 
 
 def test_divide_half_up(evaluate):
     rows = np.array([(t, c) for t in range(-1500, 1501) for c in range(1, 40)])
     rows = np.concatenate([rows, [(2**29 - 1, 1), (1 - 2**29, 1), (2**29 - 1, 2**29)]])
     got = evaluate("result[0] = tq_divide_half_up(v[0], v[1]);", rows)[:, 0]
-    assert np.array_equal(got, arithmetic.divide_half_up(*rows.astype(np.int64).T))
+    assert np.array_equal(got, rounding.divide_half_up(*rows.astype(np.int64).T))
 
 
 def test_clip(evaluate):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
-from tinyq.plot.scatter import Point, draw_scatter
+from tinyq.support.plot.scatter import Point, draw_scatter
 
 SPACE = "{http://www.w3.org/2000/svg}"
 

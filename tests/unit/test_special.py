@@ -10,11 +10,11 @@ from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.codegen.special import Refusal, Special, make_once
 from tinyq.codegen.variants import list_special, select_variant
 from tinyq.errors import TinyqError
-from tinyq.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.ops import OPERATIONS
-from tinyq.ops.output import Output, Requantize, RoundEven, Steps, Threshold
-from tinyq.ops.window import Window
+from tinyq.graph.epilogues import Output, Requantize, RoundEven, Steps, Threshold
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import find_format
 
 FAST = ("armv7em", "generic")
 S8, S32 = find_format("s8"), find_format("s32")

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from tinyq import wire
 from tinyq.errors import LinkError
-from tinyq.wire import Damaged, Decoder, Frame, Kind
+from tinyq.targets import wire
+from tinyq.targets.wire import Damaged, Decoder, Frame, Kind
 
 
 def test_line_of_a_known_frame():

@@ -13,8 +13,8 @@ from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function, Variant, select_variant, split_inputs
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.ops.output import Accumulating, Output
-from tinyq.plan import MemoryPlan, find_views
+from tinyq.graph.epilogues import Accumulating, Output
+from tinyq.memory.planner import MemoryPlan, find_views
 
 
 @dataclass(frozen=True, slots=True)

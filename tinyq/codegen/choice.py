@@ -29,7 +29,7 @@ from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function, Variant, gather_facts, list_variants
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node
-from tinyq.plan import find_views, measure_needs
+from tinyq.memory.planner import find_views, measure_needs
 
 OBJECTIVES = ("balanced", "speed", "size", "ram")
 BALANCED, SPEED, SIZE, RAM = OBJECTIVES

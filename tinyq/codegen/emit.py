@@ -18,9 +18,9 @@ from tinyq.codegen.special import make_once, write_special
 from tinyq.codegen.variants import Function
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
-from tinyq.plan import MemoryPlan
-from tinyq.resources import TEMPLATES
-from tinyq.storage import digest
+from tinyq.graph.storage import digest
+from tinyq.memory.planner import MemoryPlan
+from tinyq.support.resources import TEMPLATES
 
 _FILES = {
     "{name}.h": "model/model.h.j2",

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tinyq import ops
 from tinyq.errors import TinyqError
-from tinyq.formats import FORMATS, Format, find_format
-from tinyq.graph import Graph, Node
-from tinyq.ops.output import Accumulating
-from tinyq.resources import TEMPLATES
+from tinyq.graph import Graph, Node, ops
+from tinyq.graph.epilogues import Accumulating
+from tinyq.numerics.formats import FORMATS, Format, find_format
+from tinyq.support.resources import TEMPLATES
 
 SUFFIX = ".c.j2"
 KERNELS, STAGES = TEMPLATES / "kernels", TEMPLATES / "outputs"

@@ -32,7 +32,7 @@ from tinyq.codegen.kernels import WIDE, Kernel
 from tinyq.codegen.layouts import Arrangement
 from tinyq.codegen.rendering import make_environment
 from tinyq.codegen.widening import Widening, widen, write_widening
-from tinyq.resources import TEMPLATES
+from tinyq.support.resources import TEMPLATES
 
 if TYPE_CHECKING:
     from tinyq.codegen.variants import Facts

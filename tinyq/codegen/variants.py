@@ -37,11 +37,11 @@ from tinyq.codegen.kernels import (
 from tinyq.codegen.rendering import list_values, make_environment
 from tinyq.codegen.special import Refusal, Special, is_special, specialize
 from tinyq.errors import TinyqError
-from tinyq.formats import Codes, Format, find_format
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.ops.output import Accumulating
-from tinyq.plan import MemoryPlan, find_views, plan
-from tinyq.resources import TEMPLATES
+from tinyq.graph.epilogues import Accumulating
+from tinyq.memory.planner import MemoryPlan, find_views, plan
+from tinyq.numerics.formats import Codes, Format, find_format
+from tinyq.support.resources import TEMPLATES
 
 GENERIC = ("generic",)
 _USUAL_CONSTANTS = 3  # of an output stage for each channel

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from tinyq.codegen.kernels import SUFFIX, WIDE, WIDENINGS
 from tinyq.codegen.rendering import make_environment
-from tinyq.formats import find_format
 from tinyq.graph import TensorType
-from tinyq.resources import TEMPLATES
+from tinyq.numerics.formats import find_format
+from tinyq.support.resources import TEMPLATES
 
 if TYPE_CHECKING:
     import jinja2

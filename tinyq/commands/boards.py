@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from tinyq.commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from tinyq.boards import Board
+    from tinyq.hardware.boards import Board
 
 
 def boards(json: JsonOption = False) -> None:
     """List the boards that firmware can be built for."""
-    from tinyq.boards import load_aliases, load_boards
+    from tinyq.hardware.boards import load_aliases, load_boards
 
     aliases: dict[str, list[str]] = {}
     for alias, name in load_aliases().items():

@@ -53,8 +53,8 @@ def build(
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
-    from tinyq.boards import find_board
     from tinyq.codegen import GENERIC
+    from tinyq.hardware.boards import find_board
     from tinyq.models import load_model
     from tinyq.project import Selection, create_project
 
@@ -81,7 +81,7 @@ def _show_tuning(quiet: bool) -> Iterator[Tuner]:
     """A tuner that shows how far it is."""
     from functools import partial
 
-    from tinyq.tune import count_candidates
+    from tinyq.measurement.counting import count_candidates
 
     with show_progress("counting kernels", quiet=quiet) as progress:
         yield partial(count_candidates, progress=progress)

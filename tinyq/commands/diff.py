@@ -9,7 +9,7 @@ import typer
 from tinyq.commands.output import JsonOption, RoundingOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from tinyq.diff import Comparison, Difference
+    from tinyq.measurement.diff import Comparison, Difference
 
 _WIDTH = 40  # of the longest bar
 
@@ -29,8 +29,8 @@ def diff(
     json: JsonOption = False,
 ) -> None:
     """Find the first layer at which two executions of a model differ."""
-    from tinyq.datasets import load_dataset
-    from tinyq.diff import compare, open_execution
+    from tinyq.measurement.diff import compare, open_execution
+    from tinyq.support.datasets import load_dataset
 
     inputs = load_dataset(data).take(samples).x
     found = compare(open_execution(first, rounding), open_execution(second, rounding), inputs)

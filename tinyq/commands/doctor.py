@@ -9,7 +9,7 @@ from tinyq.commands.output import JsonOption, print_json, print_table
 
 def doctor(json: JsonOption = False) -> None:
     """Say what is installed, what is missing and which command installs it."""
-    from tinyq.doctor import examine, missing
+    from tinyq.installation import examine, missing
 
     checks = examine()
     lacking = missing(checks)

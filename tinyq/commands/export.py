@@ -18,7 +18,7 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a model as a library for other build systems."""
-    from tinyq.export import export as run
+    from tinyq.exports import export as run
     from tinyq.models import load_model
 
     files = run(load_model(model), kind, output)

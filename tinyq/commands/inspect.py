@@ -32,11 +32,11 @@ def inspect(
     json: JsonOption = False,
 ) -> None:
     """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it."""
-    from tinyq.inspect import summarize
+    from tinyq.graph.passes import simplify
+    from tinyq.graph.storage import digest
+    from tinyq.graph.summary import summarize
+    from tinyq.memory.planner import plan
     from tinyq.models import load_model
-    from tinyq.passes import simplify
-    from tinyq.plan import plan
-    from tinyq.storage import digest
 
     graph = simplify(load_model(model, rounding))
     findings = _advise(model)
@@ -90,8 +90,8 @@ def inspect(
 
 def _choose(graph: Graph, board: str, optimize: str) -> tuple[LayerKernel, ...]:
     """What `tinyq build` would choose, estimated."""
-    from tinyq.boards import find_board
     from tinyq.codegen import choose_kernels, gather_candidates, prefer_isas
+    from tinyq.hardware.boards import find_board
     from tinyq.project import capacities, find_budget, list_kernels
 
     chosen = find_board(board)
@@ -104,7 +104,7 @@ def _advise(path: Path) -> tuple[Finding, ...]:
     """Advice on a Keras model; other files do not say enough about the training."""
     if path.suffix.lower() != ".keras":
         return ()
-    from tinyq.importers.keras import load_keras
     from tinyq.training.advice import advise
+    from tinyq.training.lowering.network import load_keras
 
     return advise(load_keras(path))

@@ -8,7 +8,7 @@ import typer
 from tinyq.commands.output import JsonOption, print_json, print_report, print_table, show_progress
 
 if TYPE_CHECKING:
-    from tinyq.measure import Measurement
+    from tinyq.measurement.run import Measurement
     from tinyq.project import Project
 
 
@@ -31,10 +31,10 @@ def measure(
     json: JsonOption = False,
 ) -> None:
     """Stream a data set through the firmware: accuracy, agreement, instructions, memory."""
-    from tinyq.datasets import load_dataset
-    from tinyq.measure import measure as run
+    from tinyq.measurement.report import Report, write_report
+    from tinyq.measurement.run import measure as run
     from tinyq.project import open_project
-    from tinyq.report import Report, write_report
+    from tinyq.support.datasets import load_dataset
     from tinyq.targets import default_target
 
     project = open_project(folder)
@@ -59,10 +59,10 @@ def measure(
 
 def _measure_own(project: Project, target: str, data: Path, samples: int | None) -> Measurement:
     """Build the same model with tinyq's own kernels and measure it on the same data."""
-    from tinyq.datasets import load_dataset
     from tinyq.errors import TinyqError
-    from tinyq.measure import measure as run
+    from tinyq.measurement.run import measure as run
     from tinyq.project import create_project
+    from tinyq.support.datasets import load_dataset
 
     if target.startswith("serial"):
         raise TinyqError(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from tinyq.measure import LayerMeasurement, Measurement
+    from tinyq.measurement.report import Report
+    from tinyq.measurement.run import LayerMeasurement, Measurement
     from tinyq.project import LayerKernel
-    from tinyq.report import Report
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")

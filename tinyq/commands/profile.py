@@ -8,10 +8,10 @@ import typer
 from tinyq.commands.output import JsonOption, print_json, print_table, show_progress
 
 if TYPE_CHECKING:
-    from tinyq.formats import Codes
     from tinyq.graph import Graph
-    from tinyq.profile import Costs, KernelProfile, LayerProfile, Profile
-    from tinyq.profile.loops import Loop
+    from tinyq.measurement.profile import Costs, KernelProfile, LayerProfile, Profile
+    from tinyq.measurement.profile.loops import Loop
+    from tinyq.numerics.formats import Codes
 
 _KERNELS = 12  # of the table of functions
 # Of the terminal; the report has all.
@@ -40,8 +40,8 @@ def profile(
     json: JsonOption = False,
 ) -> None:
     """Count where an inference spends its instructions on the emulated core, estimate cycles."""
-    from tinyq.profile import profile as run
-    from tinyq.profile.page import read_measured, write_page
+    from tinyq.measurement.profile import profile as run
+    from tinyq.measurement.profile.page import read_measured, write_page
     from tinyq.project import open_project
 
     project = open_project(folder)
@@ -59,8 +59,8 @@ def profile(
 
 
 def _read_input(data: Path, graph: Graph) -> Codes:
-    from tinyq import reference
-    from tinyq.datasets import load_dataset
+    from tinyq.graph import reference
+    from tinyq.support.datasets import load_dataset
 
     return reference.quantize_input(load_dataset(data).take(1).x, graph.input.type)
 

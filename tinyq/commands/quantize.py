@@ -35,12 +35,12 @@ def quantize(
     json: JsonOption = False,
 ) -> None:
     """Quantize a float Keras model after training, with a calibration set."""
-    from tinyq.datasets import load_dataset
     from tinyq.errors import TinyqError
+    from tinyq.graph.storage import digest
     from tinyq.importers.float_models import load_float_model
-    from tinyq.importers.keras import import_keras
-    from tinyq.storage import digest
+    from tinyq.support.datasets import load_dataset
     from tinyq.training.advice import advise
+    from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training
 
     if output.suffix != ".keras":

@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from tinyq.errors import ModelError
-from tinyq.importers.keras import load_keras
 from tinyq.importers.tfmot import load_tf_keras
+from tinyq.training.lowering.network import load_keras
 
 SAVED_MODEL = "saved_model.pb"
 

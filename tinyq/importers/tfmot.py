@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from tinyq.errors import DataError, ModelError, ToolMissing
-from tinyq.formats import FORMATS
 from tinyq.graph import Graph, Tensor
+from tinyq.graph.ops.conv2d import Conv2D
+from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.importers.tflite import import_tflite
-from tinyq.ops.conv2d import Conv2D
-from tinyq.ops.dense import Dense
-from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.numerics.formats import FORMATS
 
 _N_BIT = "tensorflow_model_optimization.python.core.quantization.keras.experimental.default_n_bit"
 _N_BIT_MODULES = ("quantize_registry", "quantize_configs", "quantizers", "transforms")

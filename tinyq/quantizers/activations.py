@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinyq.formats import Format, find_format
+from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers.gradients import (
     Derivative,
     below_level,
@@ -70,7 +70,7 @@ class Encoding:
     def codes(self, values: Any) -> Any:
         """Codes of any real values, saturated.
 
-        Twin: tinyq.reference.quantize_input
+        Twin: tinyq.graph.reference.quantize_input
         """
         if self.format.step == 2:
             return sign(values)

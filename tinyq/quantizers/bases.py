@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.formats import Format, find_format
+from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers.clusters import MOST
 from tinyq.quantizers.gradients import with_gradient
 from tinyq.quantizers.levels import sign

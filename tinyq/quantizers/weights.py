@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from tinyq.formats import Format, find_format
+from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers.gradients import Derivative, damp, with_gradient, with_learned_step
 from tinyq.quantizers.learned import LearnedNumber
 from tinyq.quantizers.levels import Levels

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tinyq.boards import Board
-    from tinyq.build import Image
+    from tinyq.firmware.build import Image
+    from tinyq.hardware.boards import Board
     from tinyq.targets.counts import InstructionCounts
-    from tinyq.wire import DeviceInfo
+    from tinyq.targets.wire import DeviceInfo
 
 # Targets that count executed instructions.
 EMULATORS = ("qemu", "simavr")

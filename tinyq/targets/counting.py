@@ -16,7 +16,7 @@ from tinyq.targets.streams import ProcessStream
 from tinyq.targets.symbols import Functions, read_functions, read_identity
 
 if TYPE_CHECKING:
-    from tinyq.build import Image
+    from tinyq.firmware.build import Image
 
 Counter = Callable[[Functions, int, Path], list[str]]
 """Words that make an emulator count, of the image's functions, its layers and the file to write."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinyq.errors import LinkError, ToolMissing
-from tinyq.resources import FIRMWARE
+from tinyq.support.resources import FIRMWARE
 
 _FOLDER = FIRMWARE / "emulator"
 _COMPILERS = ("cc", "gcc", "clang")

@@ -12,7 +12,7 @@ from tinyq.targets.streams import PortStream, port_errors
 from tinyq.targets.symbols import read_identity
 
 if TYPE_CHECKING:
-    from tinyq.build import Image
+    from tinyq.firmware.build import Image
 
 
 def open(image: Image, address: str = "", *, counting: bool = False) -> Session:  # noqa: A001

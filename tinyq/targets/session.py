@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tinyq import wire
 from tinyq.errors import DataError, LinkError
+from tinyq.targets import wire
 from tinyq.targets.streams import Stream, StreamEnded
-from tinyq.wire import Damaged, DeviceInfo, Frame, Kind, Refusal
+from tinyq.targets.wire import Damaged, DeviceInfo, Frame, Kind, Refusal
 
 if TYPE_CHECKING:
     import numpy as np

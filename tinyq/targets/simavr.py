@@ -12,7 +12,7 @@ from tinyq.targets.counting import EmulatorLink
 from tinyq.targets.native import Native, compile_once
 
 if TYPE_CHECKING:
-    from tinyq.build import Image
+    from tinyq.firmware.build import Image
 
 _PACKAGES = "apt-get install libsimavr-dev libelf-dev gcc libc6-dev"
 

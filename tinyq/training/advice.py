@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinyq.formats import find_format
+from tinyq.numerics.formats import find_format
 from tinyq.quantizers import find_weights, scales
 from tinyq.training.base import FinishedLayer
 from tinyq.training.elementwise import QuantizedAdd

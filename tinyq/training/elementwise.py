@@ -47,7 +47,7 @@ class QuantizedInput(ElementwiseLayer):
 
         code = clip(floor(x / scale + 1/2) + zero_point, lo, hi)
 
-    Twin: tinyq.reference.quantize_input
+    Twin: tinyq.graph.reference.quantize_input
     """
 
     def _find_sources(self, tensors: list[Any]) -> tuple[Any, ...]:
@@ -156,7 +156,7 @@ class QuantizedConcatenate(ElementwiseLayer):
 class QuantizedSoftmax(QuantizedLayer):
     """Softmax over the last axis by a table of exponentials; training uses the real softmax.
 
-    Twin: tinyq.arithmetic.softmax
+    Twin: tinyq.numerics.rounding.softmax
     """
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.arithmetic import BIAS_LIMIT, INT32_MAX, INT32_MIN, MAX_SHIFT, ROUNDS_UP
+from tinyq.numerics.rounding import BIAS_LIMIT, INT32_MAX, INT32_MIN, MAX_SHIFT, ROUNDS_UP
 
 _LEAST_EXPONENT, _MOST_EXPONENT = -31, 62
 _POWERS = np.ldexp(1.0, np.arange(_LEAST_EXPONENT, _MOST_EXPONENT + 1))
@@ -39,7 +39,7 @@ def requantize(acc: Any, folded: Affine) -> Any:
     Returns:
         Codes before zero point and saturation, int64.
 
-    Twin: tinyq.arithmetic.requantize
+    Twin: tinyq.numerics.rounding.requantize
     """
     half = ops.left_shift(ops.ones_like(folded.shift), folded.shift - 1)
     return ops.right_shift((acc + folded.bias) * folded.multiplier + half, folded.shift)
@@ -51,7 +51,7 @@ def requantize_even(acc: Any, folded: Affine, even: Any) -> Any:
         y = s >> shift, less ``even`` where s is a multiple of 2**shift and that is odd
         s = (acc + bias) * multiplier + 2**(shift - 1)
 
-    Twin: tinyq.arithmetic.requantize_even
+    Twin: tinyq.numerics.rounding.requantize_even
     """
     half = ops.left_shift(ops.ones_like(folded.shift), folded.shift - 1)
     scaled = (acc + folded.bias) * folded.multiplier + half
@@ -65,7 +65,7 @@ def compare(acc: Any, threshold: Any, flip: Any) -> Any:
 
         y = -1 if (acc < threshold) xor flip else +1
 
-    Twin: tinyq.arithmetic.compare
+    Twin: tinyq.numerics.rounding.compare
     """
     negative = ops.logical_xor(acc < threshold, flip)
     return ops.where(negative, -ops.ones_like(acc), ops.ones_like(acc))
@@ -81,7 +81,7 @@ def count_steps(acc: Any, threshold: Any, flip: Any) -> Any:
         threshold: int64, shape (steps, channels).
         flip: bool, shape (channels,).
 
-    Twin: tinyq.arithmetic.count_steps
+    Twin: tinyq.numerics.rounding.count_steps
     """
     reached = ops.logical_xor(ops.expand_dims(acc, -2) >= threshold, flip)
     return ops.sum(ops.cast(reached, "int64"), axis=-2)
@@ -92,7 +92,7 @@ def exponent(value: Any) -> Any:
 
     Counts powers of two that are not larger, because two libraries' logarithms need not agree.
 
-    Twin: tinyq.arithmetic.exponent
+    Twin: tinyq.numerics.rounding.exponent
     """
     powers = ops.convert_to_tensor(_POWERS, "float64")
     reached = ops.cast(ops.expand_dims(value, -1) >= powers, "int64")
@@ -106,7 +106,7 @@ def fold_affine(gain: Any, offset: Any) -> Affine:
         gain: Output codes per accumulator unit, float64, shape (channels,) or ().
         offset: Output codes at accumulator 0, float64, shape (channels,) or ().
 
-    Twin: tinyq.arithmetic.fold_affine
+    Twin: tinyq.numerics.rounding.fold_affine
     """
     largest = ops.maximum(ops.max(ops.abs(gain)), 2.0**-31)
     farthest = ops.maximum(ops.max(ops.abs(offset)), 2.0**-31)
@@ -127,7 +127,7 @@ def fold_affine(gain: Any, offset: Any) -> Affine:
 def fold_even(gain: Any, offset: Any) -> tuple[Affine, Any]:
     """Integers that stand for an affine map whose halves go to the even code; ``even``, int64.
 
-    Twin: tinyq.arithmetic.fold_even
+    Twin: tinyq.numerics.rounding.fold_even
     """
     folded = fold_affine(gain, offset)
     multiplier = folded.multiplier
@@ -147,7 +147,7 @@ def fold_even(gain: Any, offset: Any) -> tuple[Affine, Any]:
 def fold_threshold(gain: Any, offset: Any) -> tuple[Any, Any]:
     """Threshold (int64) and direction (bool) of the sign of an affine map.
 
-    Twin: tinyq.arithmetic.fold_threshold
+    Twin: tinyq.numerics.rounding.fold_threshold
     """
     still = gain == 0
     crossing = -offset / ops.where(still, ops.ones_like(gain), gain)
@@ -166,7 +166,7 @@ def fold_steps(gain: Any, offset: Any, borders: Any) -> tuple[Any, Any]:
         offset: Real value at accumulator 0, float64, shape (channels,).
         borders: float64, shape (steps,).
 
-    Twin: tinyq.arithmetic.fold_steps
+    Twin: tinyq.numerics.rounding.fold_steps
     """
     gain = gain * ops.ones_like(offset)
     threshold, flip = fold_threshold(gain, offset - ops.expand_dims(borders, -1))
@@ -180,7 +180,7 @@ def divide_half_up(total: Any, count: Any) -> Any:
 
         y = floor((2 * total + count) / (2 * count))
 
-    Twin: tinyq.arithmetic.divide_half_up
+    Twin: tinyq.numerics.rounding.divide_half_up
     """
     return ops.floor_divide(2 * total + count, 2 * count)
 
@@ -188,7 +188,7 @@ def divide_half_up(total: Any, count: Any) -> Any:
 def softmax_table(scale: Any) -> Any:
     """Exponentials of all differences that two 8-bit codes can have, int64, shape (256,).
 
-    Twin: tinyq.arithmetic.softmax_table
+    Twin: tinyq.numerics.rounding.softmax_table
     """
     difference = ops.convert_to_tensor(np.arange(256, dtype=np.float64))
     return ops.cast(ops.floor(ops.exp(-scale * difference) * 65535.0 + 0.5), "int64")
@@ -204,7 +204,7 @@ def softmax(codes: Any, table: Any) -> Any:
     Returns:
         Codes of scale 1/256 and zero point -128, int64.
 
-    Twin: tinyq.arithmetic.softmax
+    Twin: tinyq.numerics.rounding.softmax
     """
     difference = ops.max(codes, axis=-1, keepdims=True) - codes
     powers = ops.take(table, difference)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyq.ops.window import Window, same_padding
+from tinyq.graph.ops.window import Window, same_padding
 from tinyq.quantizers import Encoding
 from tinyq.quantizers.gradients import identity, with_gradient
 from tinyq.training import integer

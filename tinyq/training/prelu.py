@@ -33,7 +33,7 @@ class QuantizedPReLU(ElementwiseLayer):
     Args:
         output_method: Activation method of the output; its format is s8.
 
-    Twin: tinyq.ops.prelu.Prelu
+    Twin: tinyq.graph.ops.prelu.Prelu
     Reference: He et al. 2015, arXiv:1502.01852, survey eq. 28.
     """
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError, RecipeError
-from tinyq.formats import find_format
+from tinyq.numerics.formats import find_format
 from tinyq.quantizers import find_activations, find_weights
 from tinyq.training.elementwise import (
     QuantizedActivation,

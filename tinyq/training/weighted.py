@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from tinyq.errors import TinyqError
-from tinyq.formats import Format
+from tinyq.numerics.formats import Format
 from tinyq.quantizers import find_weights
 from tinyq.quantizers.backward import GRADIENTS, round_gradient
 from tinyq.training.base import FinishedLayer, wide

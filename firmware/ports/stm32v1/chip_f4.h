@@ -16,7 +16,7 @@
 
 /* RM0090, RM0383, RM0390: chapter on PWR, voltage scaling and over-drive. Chips of up to 100 MHz start
  * with scale 2, which bears 84 MHz, the faster ones with scale 1; the same bits mean other scales
- * there. Twin: tinyq/clock_rules.py. */
+ * there. Twin: tinyq/hardware/clock_rules.py. */
 #if TQ_CLOCK_HZ < 84000000 || TQ_CLOCK_HZ > 180000000
 #error "TQ_CLOCK_HZ: the port reaches 84 to 180 MHz"
 #elif TQ_CLOCK_HZ > 168000000 && TQ_OVERDRIVE != 1

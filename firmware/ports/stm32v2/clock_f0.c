@@ -3,7 +3,7 @@
 
 #if defined(TQ_STM32_F0)
 
-/* Twin: tinyq/clock_rules.py. */
+/* Twin: tinyq/hardware/clock_rules.py. */
 #if TQ_CLOCK_HZ < 8000000 || TQ_CLOCK_HZ > 48000000 || TQ_CLOCK_HZ % 4000000 != 0
 #error "TQ_CLOCK_HZ: the port reaches 8 to 48 MHz in steps of 4 MHz"
 #endif

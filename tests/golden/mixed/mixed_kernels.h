@@ -121,7 +121,7 @@ typedef struct {
  *
  * Returns the unit that is still open: see tq_formats.h.
  *
- * Twin: tinyq.ops.output.Requantize
+ * Twin: tinyq.graph.epilogues.Requantize
  */
 static inline uint32_t tq_requantize_s8(const tq_requantize_stage *stage, int8_t *y, int32_t o,
                                         int32_t count, uint32_t unit, int32_t acc)
@@ -138,7 +138,7 @@ static inline uint32_t tq_requantize_s8(const tq_requantize_stage *stage, int8_t
  *
  * Returns the unit that is still open: see tq_formats.h.
  *
- * Twin: tinyq.ops.output.Requantize
+ * Twin: tinyq.graph.epilogues.Requantize
  */
 static inline uint32_t tq_requantize_u4(const tq_requantize_stage *stage, uint8_t *y, int32_t o,
                                         int32_t count, uint32_t unit, int32_t acc)
@@ -155,7 +155,7 @@ static inline uint32_t tq_requantize_u4(const tq_requantize_stage *stage, uint8_
  *
  * Returns the unit that is still open: see tq_formats.h.
  *
- * Twin: tinyq.ops.output.Threshold
+ * Twin: tinyq.graph.epilogues.Threshold
  */
 static inline uint32_t tq_threshold_b1(const tq_threshold_stage *stage, uint32_t *y, int32_t o,
                                        int32_t count, uint32_t unit, int32_t acc)
@@ -575,7 +575,7 @@ static void tq_rescale_u4_u4_generic(const uint8_t *x, const tq_rescale_geometry
  *
  * 256 * e + sum / 2 < 2^24 + 2^31, within uint32.
  *
- * Twin: tinyq.arithmetic.softmax
+ * Twin: tinyq.numerics.rounding.softmax
  */
 static void tq_softmax_s8_generic(const int8_t *x, const uint16_t *table,
                                   const tq_softmax_geometry *g, int8_t *y)

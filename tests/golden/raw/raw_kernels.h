@@ -37,7 +37,7 @@ typedef struct {
  *
  * Returns the unit that is still open: see tq_formats.h.
  *
- * Twin: tinyq.ops.output.Raw
+ * Twin: tinyq.graph.epilogues.Raw
  */
 static inline uint32_t tq_raw_s32(const tq_raw_stage *stage, int32_t *y, int32_t o, int32_t count,
                                   uint32_t unit, int32_t acc)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyq.codegen.variants import Facts
-from tinyq.formats import Codes
+from tinyq.numerics.formats import Codes
 
 # CMSIS-NN multiplies by multiplier * 2**(exponent - 31).
 _FRACTION_BITS = 31

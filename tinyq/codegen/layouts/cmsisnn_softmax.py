@@ -8,8 +8,8 @@ import numpy as np
 
 from tinyq.codegen.variants import Facts
 from tinyq.errors import TinyqError
-from tinyq.fixed_point import softmax_exponentials
-from tinyq.formats import Codes
+from tinyq.numerics.fixed_point import softmax_exponentials
+from tinyq.numerics.formats import Codes
 
 
 def lay_out(facts: Facts) -> Mapping[str, tuple[str, Codes]]:

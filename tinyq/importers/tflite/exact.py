@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.arithmetic import INT32_MAX, MAX_SHIFT
 from tinyq.errors import ModelError
+from tinyq.numerics.rounding import INT32_MAX, MAX_SHIFT
 
 
 def exact_multiplier(

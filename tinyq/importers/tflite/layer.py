@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.arithmetic import INT32_MAX, fold_affine
 from tinyq.errors import ModelError
-from tinyq.fixed_point import quantize_multiplier
-from tinyq.formats import FORMATS, Codes, Format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
+from tinyq.graph.epilogues import WIDE_LIMIT, Output, Requantize, RequantizeTwice, RequantizeWide
+from tinyq.graph.ops.reshape import Reshape
 from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
-from tinyq.ops.output import WIDE_LIMIT, Output, Requantize, RequantizeTwice, RequantizeWide
-from tinyq.ops.reshape import Reshape
+from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.formats import FORMATS, Codes, Format
+from tinyq.numerics.rounding import INT32_MAX, fold_affine
 
 _FORMATS = {"INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32", "UINT8": "u8"}
 _DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1"}

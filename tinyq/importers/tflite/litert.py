@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tinyq.errors import ToolMissing
-from tinyq.formats import Codes
 from tinyq.graph import Graph
+from tinyq.graph.reference import dequantize
 from tinyq.importers.tflite.reader import FileModel, read_model
-from tinyq.reference import dequantize
+from tinyq.numerics.formats import Codes
 
 
 def map_layers(path: Path, graph: Graph) -> dict[str, int]:

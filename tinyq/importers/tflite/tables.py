@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops.lookup import Lookup
+from tinyq.graph.ops.rescale import Rescale
 from tinyq.importers.tflite.layer import CODES, Layer
-from tinyq.ops.lookup import Lookup
-from tinyq.ops.output import Requantize
-from tinyq.ops.rescale import Rescale
 
 Codes64 = npt.NDArray[np.int64]
 

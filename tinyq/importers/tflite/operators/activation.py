@@ -7,15 +7,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.arithmetic import fold_affine, softmax_table
-from tinyq.fixed_point import (
-    divide_by_power,
-    interpolation_table,
-    quantize_multiplier,
-    scale_twice,
-    sigmoid_table,
-    softmax_exponentials,
-)
+from tinyq.graph.ops.prelu import Prelu, TflitePrelu
+from tinyq.graph.ops.softmax import Softmax
+from tinyq.graph.ops.tflite_log_softmax import TfliteLogSoftmax
+from tinyq.graph.ops.tflite_sigmoid import TfliteSigmoid
+from tinyq.graph.ops.tflite_softmax import TfliteSoftmax
+from tinyq.graph.ops.tflite_wide_softmax import TfliteWideSoftmax
 from tinyq.importers.tflite.islands import FROM_FLOAT
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.registry import imports
@@ -26,12 +23,15 @@ from tinyq.importers.tflite.tables import (
     look_up,
     sampled,
 )
-from tinyq.ops.prelu import Prelu, TflitePrelu
-from tinyq.ops.softmax import Softmax
-from tinyq.ops.tflite_log_softmax import TfliteLogSoftmax
-from tinyq.ops.tflite_sigmoid import TfliteSigmoid
-from tinyq.ops.tflite_softmax import TfliteSoftmax
-from tinyq.ops.tflite_wide_softmax import TfliteWideSoftmax
+from tinyq.numerics.fixed_point import (
+    divide_by_power,
+    interpolation_table,
+    quantize_multiplier,
+    scale_twice,
+    sigmoid_table,
+    softmax_exponentials,
+)
+from tinyq.numerics.rounding import fold_affine, softmax_table
 
 
 @imports("SOFTMAX")

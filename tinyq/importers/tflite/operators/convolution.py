@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.graph import TensorType
+from tinyq.graph.epilogues import Output
+from tinyq.graph.ops.concatenate import Concatenate
+from tinyq.graph.ops.conv2d import Conv2D
+from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View
 from tinyq.importers.tflite.window import window_of
-from tinyq.ops.concatenate import Concatenate
-from tinyq.ops.conv2d import Conv2D
-from tinyq.ops.dense import Dense
-from tinyq.ops.depthwise_conv2d import DepthwiseConv2D
-from tinyq.ops.output import Output
-from tinyq.ops.strided_copy import StridedCopy
 
 MAX_GROUPS = 64  # each is a slice, a convolution and a join of its own
 

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from tinyq.fixed_point import quantize_multiplier
 from tinyq.graph import Shape
+from tinyq.graph.ops.add import Add
+from tinyq.graph.ops.multiply import Multiply
+from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.importers.tflite.layer import CODES, Layer, graph_shape
 from tinyq.importers.tflite.registry import imports
-from tinyq.ops.add import Add
-from tinyq.ops.multiply import Multiply
-from tinyq.ops.strided_copy import StridedCopy
-from tinyq.ops.tflite_add import TfliteAdd
+from tinyq.numerics.fixed_point import quantize_multiplier
 
 
 @imports("ADD", "SUB")

@@ -6,6 +6,11 @@ import math
 
 import numpy as np
 
+from tinyq.graph.ops.argmax import Argmax
+from tinyq.graph.ops.matrix_multiply import MatrixMultiply
+from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
+from tinyq.graph.ops.window import Window, same_padding
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import (
     bias_of,
@@ -17,11 +22,6 @@ from tinyq.importers.tflite.operators.convolution import (
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View, copy_view
 from tinyq.importers.tflite.window import MAX_TAPS
-from tinyq.ops.argmax import Argmax
-from tinyq.ops.matrix_multiply import MatrixMultiply
-from tinyq.ops.strided_copy import StridedCopy
-from tinyq.ops.transpose_conv2d import TransposeConv2D
-from tinyq.ops.window import Window, same_padding
 
 
 @imports("TRANSPOSE_CONV")

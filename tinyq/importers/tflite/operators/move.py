@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
+from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import join_parts
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View, copy_view
-from tinyq.ops.pad2d import Pad2D
 
 _DATA = ("s8", "s16", "u8")
 

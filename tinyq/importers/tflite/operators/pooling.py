@@ -6,19 +6,19 @@ import math
 
 import numpy as np
 
-from tinyq.arithmetic import fold_affine
-from tinyq.fixed_point import quantize_multiplier
+from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.ops.average_pool2d import AveragePool2D
+from tinyq.graph.ops.max_pool2d import MaxPool2D
+from tinyq.graph.ops.sum_pool2d import SumPool2D
+from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
+from tinyq.graph.ops.window import Window
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import clip_codes
 from tinyq.importers.tflite.view import View, copy_view
 from tinyq.importers.tflite.window import window_of
-from tinyq.ops.average_pool2d import AveragePool2D
-from tinyq.ops.max_pool2d import MaxPool2D
-from tinyq.ops.output import Output, Requantize, RequantizeTwice
-from tinyq.ops.sum_pool2d import SumPool2D
-from tinyq.ops.tflite_average_pool2d import TfliteAveragePool2D
-from tinyq.ops.window import Window
+from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.rounding import fold_affine
 
 
 @imports("AVERAGE_POOL_2D")

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.arithmetic import INT32_MAX
-from tinyq.fixed_point import quantize_multiplier
+from tinyq.graph.ops.svdf import Svdf
+from tinyq.graph.ops.tflite_lstm import MAX_CELLS, TfliteLstm
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import bias_of
 from tinyq.importers.tflite.reader import FileTensor
 from tinyq.importers.tflite.registry import imports
-from tinyq.ops.svdf import Svdf
-from tinyq.ops.tflite_lstm import MAX_CELLS, TfliteLstm
+from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.rounding import INT32_MAX
 
 # Inputs of a UNIDIRECTIONAL_SEQUENCE_LSTM, each in the order of TfliteLstm's gates.
 _INPUT_WEIGHTS, _RECURRENT_WEIGHTS, _BIASES = (1, 2, 3, 4), (5, 6, 7, 8), (12, 13, 14, 15)

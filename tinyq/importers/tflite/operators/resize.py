@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from tinyq.graph.ops.interpolate import Interpolate
+from tinyq.graph.ops.pick_pixels import PickPixels
 from tinyq.importers.tflite.layer import CODES, Layer, round_away
 from tinyq.importers.tflite.registry import imports
-from tinyq.ops.interpolate import Interpolate
-from tinyq.ops.pick_pixels import PickPixels
 
 MAX_SIDE = 1 << 14
 

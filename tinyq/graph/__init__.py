@@ -1,0 +1,26 @@
+"""What a network is: tensors, operations, passes, the reference interpreter, files, summaries.
+
+Takes nothing but integers; gives a verified `Graph`.
+"""
+
+from __future__ import annotations
+
+from tinyq.graph.graph import (
+    Graph,
+    GraphBuilder,
+    Node,
+    Op,
+    Shape,
+    Tensor,
+    TensorType,
+)
+
+__all__ = [
+    "Graph",
+    "GraphBuilder",
+    "Node",
+    "Op",
+    "Shape",
+    "Tensor",
+    "TensorType",
+]

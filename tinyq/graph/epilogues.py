@@ -1,0 +1,348 @@
+"""Output stages: what turns the int32 accumulators of an operation into the output's codes.
+
+An operation that accumulates is complete only with a stage, and works with every stage. A stage
+is no operation of its own: it is fused into the kernel, and accumulators never reach memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Op, Shape, TensorType
+from tinyq.numerics import fixed_point, rounding
+from tinyq.numerics.formats import Codes, find_format
+
+WIDE_LIMIT = 2**45
+_MOST_LEVELS = 16
+
+
+class Output:
+    """A stage. ``names`` are its constants, each int32 and with the channels as last axis.
+
+    ``accumulator`` is the C type that it takes.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    accumulator: ClassVar[str] = "int32_t"
+
+    __slots__ = ()
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output for accumulators of ``shape``."""
+        raise NotImplementedError
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        raise NotImplementedError
+
+    def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
+        """Accumulators in the integers of the stage.
+
+        Raises:
+            ModelError: A value leaves them, which the C code could not represent.
+        """
+        return narrow(acc, what)
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {}
+
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Arrays of int8 that the stage's C code needs, of the same length for every layer."""
+        return {}
+
+    def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
+        """Shape of each constant."""
+        return ((channels,),) * len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled(Output):
+    """Scale to codes of a format, add the zero point, saturate; what the stages below share.
+
+        y = clip(zero_point + scaled(acc), lo, hi)
+
+    Attributes:
+        format: Output format, such as ``s8`` or ``u4``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        lo: Smallest output code; a fused ReLU raises it to the zero point.
+        hi: Largest output code; a fused ReLU6 lowers it.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    lo: int
+    hi: int
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.lo <= self.lo <= self.hi <= output_format.hi:
+            raise ModelError(f"clip range {self.lo} .. {self.hi} leaves format {self.format}")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        codes = self.scaled(acc, *constants) + self.zero_point
+        return np.asarray(np.clip(codes, self.lo, self.hi), np.int32)
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        raise NotImplementedError
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
+
+
+@dataclass(frozen=True, slots=True)
+class Requantize(Scaled):
+    """Multiply, shift, add the zero point, saturate.
+
+    y = clip(zero_point + requantize(acc, bias, multiplier, shift), lo, hi)
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift")
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        bias, multiplier, shift = constants
+        return rounding.requantize(acc, bias, multiplier, shift)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundEven(Scaled):
+    """Like ``Requantize``, but a half goes to the even code where ``even`` is 1.
+
+    y = clip(zero_point + requantize_even(acc, bias, multiplier, shift, even), lo, hi)
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift", "even")
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        return rounding.requantize_even(acc, *constants)
+
+
+@dataclass(frozen=True, slots=True)
+class RequantizeTwice(Scaled):
+    """Scale with TFLite's two roundings, add the zero point, saturate.
+
+        y = clip(zero_point + scale_twice(acc + bias, multiplier, exponent), lo, hi)
+
+    Twin: tq_requantize_twice in templates/runtime/tq_twice.h.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "exponent")
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        bias, multiplier, exponent = constants
+        return fixed_point.scale_twice(acc.astype(np.int64) + bias, multiplier, exponent)
+
+
+@dataclass(frozen=True, slots=True)
+class RequantizeWide(Scaled):
+    """Like ``Requantize`` for accumulators that leave int32, with a mantissa of 63 bits.
+
+    a = acc + bias + bias_high * 2**32
+    y = clip(zero_point + requantize_wide(a, multiplier, multiplier_low, shift), lo, hi)
+    """
+
+    names: ClassVar[tuple[str, ...]] = (
+        "bias",
+        "bias_high",
+        "multiplier",
+        "multiplier_low",
+        "shift",
+    )
+    accumulator: ClassVar[str] = "int64_t"
+
+    def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
+        """Accumulators as int64, below 2**45 so that a bias of that size keeps them in 47 bits."""
+        if acc.size and np.abs(acc).max() >= WIDE_LIMIT:
+            raise ModelError(f"an accumulator of {what} leaves 46 bits")
+        return acc.astype(np.int64)
+
+    def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
+        """Codes before zero point and saturation, int64."""
+        bias, high, multiplier, low, shift = constants
+        total = acc.astype(np.int64) + bias + (high.astype(np.int64) << 32)
+        return rounding.requantize_wide(total, multiplier, low, shift)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold(Output):
+    """Compare with one integer per channel: BatchNorm and sign in one step.
+
+    y = compare(acc, threshold, flip)
+
+    Attributes:
+        scale: Real value of +1.
+    """
+
+    scale: float = 1.0
+
+    names: ClassVar[tuple[str, ...]] = ("threshold", "flip")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        return TensorType(shape, find_format("b1"), self.scale)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        threshold, flip = constants
+        return rounding.compare(acc, threshold, flip)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps(Output):
+    """Compare with several integers per channel: BatchNorm and any quantized activation in one.
+
+        y = levels[count_steps(acc, threshold, flip)]
+
+    Attributes:
+        format: Output format, such as ``u4``.
+        scale: Real value of one output step.
+        zero_point: Output code of real 0.
+        levels: Output codes, ascending, one more than there are thresholds; 2 to 16.
+    """
+
+    format: str
+    scale: float
+    zero_point: int
+    levels: tuple[int, ...]
+
+    names: ClassVar[tuple[str, ...]] = ("threshold", "flip")
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        output_format = find_format(self.format)
+        if not output_format.contains(np.asarray(self.levels, np.int64)):
+            raise ModelError(f"levels {self.levels} leave format {self.format}")
+        if not 2 <= len(self.levels) <= _MOST_LEVELS:
+            raise ModelError(f"an output stage has 2 to {_MOST_LEVELS} levels, not these")
+        if any(np.diff(self.levels) < 0):
+            raise ModelError(f"levels {self.levels} are not ascending")
+        return TensorType(shape, output_format, self.scale, self.zero_point)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        count = rounding.count_steps(acc, *constants)
+        return np.asarray(self.levels, np.int32)[count]
+
+    def geometry(self) -> dict[str, int]:
+        """Integers that the stage's C code needs."""
+        return {"steps": len(self.levels) - 1}
+
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Arrays that the stage's C code needs."""
+        return {"levels": self.levels + (0,) * (_MOST_LEVELS - len(self.levels))}
+
+    def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
+        """Shape of each constant."""
+        return (len(self.levels) - 1, channels), (channels,)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Output):
+    """Accumulators as they are, plus a bias.
+
+        y = acc + bias
+
+    Attributes:
+        scale: Real value of one accumulator unit.
+    """
+
+    scale: float | None = None
+
+    names: ClassVar[tuple[str, ...]] = ("bias",)
+
+    def type(self, shape: Shape) -> TensorType:
+        """Type of the output."""
+        return TensorType(shape, find_format("s32"), self.scale)
+
+    def finish(self, acc: Codes, *constants: Codes) -> Codes:
+        """Codes from accumulators."""
+        return narrow(acc.astype(np.int64) + constants[0], "a raw output")
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulating(Op):
+    """An operation that accumulates and ends in an output stage.
+
+        y = output.finish(accumulate(operands), constants of the stage)
+
+    The inputs of a node are the operands, then the stage's constants in the order of ``names``.
+    """
+
+    output: Output
+
+    operands: ClassVar[int]
+
+    def accumulate(self, *codes: Codes) -> Codes:
+        """Accumulators from the operands, in the integers that ``output.hold`` gives."""
+        raise NotImplementedError
+
+    def accumulator_shape(self, *types: TensorType) -> Shape:
+        """Shape of the accumulators; the last axis is the channels."""
+        raise NotImplementedError
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        expected = self.operands + len(self.output.names)
+        if len(types) != expected:
+            raise ModelError(f"{self.kernel} takes {expected} inputs, {len(types)} are given")
+        shape = self.accumulator_shape(*types[: self.operands])
+        named = zip(self.output.names, self.output.constant_shapes(shape[-1]), strict=True)
+        for (name, wanted), constant in zip(named, types[self.operands :], strict=True):
+            if constant.shape != wanted or constant.format.name != "s32":
+                needed = TensorType(wanted, find_format("s32"))
+                raise ModelError(f"{name} is {constant}, {self.kernel} needs {needed}")
+        return self.output.type(shape)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        acc = self.accumulate(*codes[: self.operands])
+        return self.output.finish(acc, *codes[self.operands :])
+
+
+def require_zero(x: TensorType, zero: int) -> None:
+    """Check a zero point: within the format, and 0 for binary, which has none.
+
+    Raises:
+        ModelError: It is not.
+    """
+    if not x.format.lo <= zero <= x.format.hi or (x.format.step == 2 and zero != 0):
+        raise ModelError(f"{zero} cannot be the zero point of {x}")
+
+
+def require_axis(w: TensorType, axis: int) -> None:
+    """Check that the table of the weights' format, if it has one, is for their output channels.
+
+    Raises:
+        ModelError: It is for another axis.
+    """
+    counted = w.format.coding.channel_axis
+    if counted not in (None, axis):
+        raise ModelError(
+            f"the {w.format.table} of {w} are for axis {counted}, "
+            f"this layer's output channels are axis {axis}"
+        )
+
+
+def narrow(acc: np.ndarray, what: str) -> Codes:
+    """Accumulators as int32.
+
+    Raises:
+        ModelError: A value leaves int32, which the C code could not represent.
+    """
+    if acc.size and (acc.max() > rounding.INT32_MAX or acc.min() < rounding.INT32_MIN):
+        raise ModelError(f"an accumulator of {what} leaves int32")
+    return acc.astype(np.int32)

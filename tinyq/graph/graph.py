@@ -1,0 +1,298 @@
+"""The integer graph: tensors, operations and nodes in execution order.
+
+All arithmetic of a graph is on integer codes. ``scale`` and ``zero_point`` of a tensor say what
+the codes mean (``real = scale * (code - zero_point)``) and are never used to compute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.errors import ModelError
+from tinyq.numerics.formats import Codes, Format
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape without the batch axis, number format, and what the codes mean.
+
+    Attributes:
+        shape: Without batch; images are (height, width, channels).
+        format: Number format of the codes.
+        scale: Real value of one code step, or None where codes are plain integers.
+        zero_point: Code that stands for the real number 0.
+    """
+
+    shape: Shape
+    format: Format
+    scale: float | None = None
+    zero_point: int = 0
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of one packed tensor, with the table of its format."""
+        return self.format.tensor_bytes(self.shape) + self.format.table_bytes
+
+    @property
+    def units(self) -> int:
+        """Elements of the C array that holds one packed tensor."""
+        return self.format.tensor_bytes(self.shape) // self.format.unit_bytes
+
+    @property
+    def rows(self) -> int:
+        """Rows along the innermost axis."""
+        return math.prod(self.shape[:-1])
+
+    def __str__(self) -> str:
+        return f"{self.format.name}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A named tensor; ``codes`` holds the value of a constant and is None for an activation."""
+
+    name: str
+    type: TensorType
+    codes: Codes | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the value is part of the model."""
+        return self.codes is not None
+
+
+class Op:
+    """An operation: shape rule, integer meaning, cost. ``run`` is the definition.
+
+    Subclasses are frozen dataclasses whose fields are plain integers, strings, tuples of them,
+    or an output stage, so that a graph can be saved.
+
+    Class attributes:
+        kernel: First part of the kernel's name, such as ``conv2d``.
+        keyed: Indexes of the inputs whose formats are the next parts of the kernel's name.
+        in_place: Indexes of the inputs whose buffer the output may take over when both have
+            the same size and format.
+        batched: Indexes of the inputs that are data, one value per sample, not parameters.
+    """
+
+    kernel: ClassVar[str]
+    keyed: ClassVar[tuple[int, ...]] = (0,)
+    batched: ClassVar[tuple[int, ...]] = (0,)
+    in_place: ClassVar[tuple[int, ...]] = ()
+
+    __slots__ = ()
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output.
+
+        Raises:
+            ModelError: The inputs do not fit the operation.
+        """
+        raise NotImplementedError
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output; only the ``batched`` inputs carry a leading batch axis."""
+        raise NotImplementedError
+
+    def macs(self, *types: TensorType) -> int:
+        """Multiply-accumulates (or their binary counterpart) of one inference."""
+        del types
+        return 0
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs, by the names that its template uses."""
+        del types
+        return {}
+
+    def aliases(self, *types: TensorType) -> bool:
+        """Whether the output is the first input's bytes under another shape, so costs nothing."""
+        del types
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One application of an operation."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A network of integer operations, nodes in execution order.
+
+    Attributes:
+        name: A C identifier; prefix of all generated names.
+        inputs: Names of the input tensors; exactly one in this version.
+        outputs: Names of the output tensors; exactly one in this version.
+        tensors: All tensors by name, constants included.
+        nodes: In execution order.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    nodes: tuple[Node, ...]
+
+    @property
+    def input(self) -> Tensor:
+        """The input tensor."""
+        return self.tensors[self.inputs[0]]
+
+    @property
+    def output(self) -> Tensor:
+        """The output tensor."""
+        return self.tensors[self.outputs[0]]
+
+    def types(self, node: Node) -> tuple[TensorType, ...]:
+        """Types of a node's inputs."""
+        return tuple(self.tensors[name].type for name in node.inputs)
+
+    def macs(self, node: Node) -> int:
+        """Multiply-accumulates of a node."""
+        return node.op.macs(*self.types(node))
+
+    def constants(self, node: Node) -> Iterator[Tensor]:
+        """Constant inputs of a node."""
+        return (self.tensors[name] for name in node.inputs if self.tensors[name].is_constant)
+
+    def constant_bytes(self, node: Node) -> int:
+        """Packed bytes of a node's constants."""
+        return sum(tensor.type.packed_bytes for tensor in self.constants(node))
+
+    def verify(self) -> None:
+        """Check that the graph is well formed.
+
+        Raises:
+            ModelError: A name is unknown or defined twice, a node reads a tensor before it is
+                computed, a constant lies outside its format, or an inferred type differs.
+        """
+        _verify_interface(self)
+        _verify_tensors(self)
+        ready = {name for name, tensor in self.tensors.items() if tensor.is_constant}
+        ready.update(self.inputs)
+        for node in self.nodes:
+            _verify_node(self, node, ready)
+            ready.add(node.output)
+        computed = {node.output for node in self.nodes}
+        missing = [name for name in self.outputs if name not in computed]
+        if missing:
+            raise ModelError(f"output {missing[0]!r} is never computed", where=self.name)
+
+
+def _verify_interface(graph: Graph) -> None:
+    if not graph.name.isidentifier():
+        raise ModelError(f"graph name {graph.name!r} is not a C identifier", where=graph.name)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ModelError(
+            f"the graph has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+            where=graph.name,
+            remedy="give the model one input and one output",
+        )
+    for name in (*graph.inputs, *graph.outputs):
+        if name not in graph.tensors:
+            raise ModelError(f"tensor {name!r} does not exist", where=graph.name)
+
+
+def _verify_tensors(graph: Graph) -> None:
+    for name, tensor in graph.tensors.items():
+        if tensor.name != name:
+            raise ModelError(f"tensor {tensor.name!r} is filed under {name!r}", where=graph.name)
+        if min(tensor.type.shape, default=0) < 1:
+            raise ModelError(f"shape {tensor.type.shape} holds nothing", where=name)
+        if tensor.codes is None:
+            continue
+        if tensor.codes.shape != tensor.type.shape:
+            raise ModelError(
+                f"constant has shape {tensor.codes.shape}, its type says {tensor.type.shape}",
+                where=name,
+            )
+        if not tensor.type.format.contains(tensor.codes):
+            raise ModelError(f"constant leaves format {tensor.type.format.name}", where=name)
+
+
+def _verify_node(graph: Graph, node: Node, ready: set[str]) -> None:
+    for name in node.inputs:
+        if name not in graph.tensors:
+            raise ModelError(f"input tensor {name!r} does not exist", where=node.name)
+        if name not in ready:
+            raise ModelError(f"reads tensor {name!r} before it is computed", where=node.name)
+    if node.output not in graph.tensors:
+        raise ModelError(f"output tensor {node.output!r} does not exist", where=node.name)
+    if node.output in ready:
+        raise ModelError(f"tensor {node.output!r} is computed twice", where=node.name)
+    inferred = node.op.infer(*graph.types(node))
+    stated = graph.tensors[node.output].type
+    if inferred != stated:
+        raise ModelError(f"computes {inferred}, its output says {stated}", where=node.name)
+
+
+@dataclass(slots=True)
+class GraphBuilder:
+    """Collects tensors and nodes in execution order; ``build`` returns the frozen graph."""
+
+    name: str
+    _tensors: dict[str, Tensor]
+    _nodes: list[Node]
+    _input: str
+
+    @classmethod
+    def start(cls, name: str, input_type: TensorType, input_name: str = "input") -> GraphBuilder:
+        """Begin a graph with its one input."""
+        return cls(name, {input_name: Tensor(input_name, input_type)}, [], input_name)
+
+    @property
+    def input(self) -> str:
+        """Name of the input tensor."""
+        return self._input
+
+    def type(self, name: str) -> TensorType:
+        """Type of a tensor added so far."""
+        return self._tensors[name].type
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor added so far is a constant."""
+        return self._tensors[name].is_constant
+
+    def constant(
+        self,
+        name: str,
+        codes: npt.ArrayLike,
+        number_format: Format,
+        scale: float | None = None,
+        zero_point: int = 0,
+    ) -> str:
+        """Add a constant; returns its name."""
+        array = np.asarray(codes, np.int32)
+        self._add(Tensor(name, TensorType(array.shape, number_format, scale, zero_point), array))
+        return name
+
+    def apply(self, name: str, operation: Op, *inputs: str) -> str:
+        """Add a node; returns the name of its output, which is the node's."""
+        output_type = operation.infer(*(self._tensors[key].type for key in inputs))
+        self._add(Tensor(name, output_type))
+        self._nodes.append(Node(name, operation, inputs, name))
+        return name
+
+    def build(self, output: str) -> Graph:
+        """The finished, verified graph."""
+        graph = Graph(self.name, (self._input,), (output,), dict(self._tensors), tuple(self._nodes))
+        graph.verify()
+        return graph
+
+    def _add(self, tensor: Tensor) -> None:
+        if tensor.name in self._tensors:
+            raise ModelError(f"tensor {tensor.name!r} is defined twice", where=self.name)
+        self._tensors[tensor.name] = tensor

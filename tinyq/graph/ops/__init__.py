@@ -1,0 +1,40 @@
+"""Operations: one file each, found by walking this folder.
+
+``OPERATIONS`` maps a class name to the class; ``STAGES`` does so for output stages.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType, ModuleType
+
+from tinyq.graph import Op, epilogues
+from tinyq.graph.epilogues import Accumulating, Output, Scaled
+
+
+def _modules() -> Iterator[ModuleType]:
+    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        yield importlib.import_module(f"{__name__}.{entry.name}")
+
+
+def _classes(base: type, modules: Iterable[ModuleType]) -> Iterator[type]:
+    for module in modules:
+        for member in vars(module).values():
+            if (
+                inspect.isclass(member)
+                and issubclass(member, base)
+                and member not in (base, Accumulating, Scaled)
+                and member.__module__ == module.__name__
+            ):
+                yield member
+
+
+OPERATIONS: Mapping[str, type[Op]] = MappingProxyType(
+    {member.__name__: member for member in _classes(Op, _modules())}
+)
+STAGES: Mapping[str, type[Output]] = MappingProxyType(
+    {member.__name__: member for member in _classes(Output, [epilogues])}
+)

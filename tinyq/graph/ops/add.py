@@ -1,0 +1,75 @@
+"""Sum of two tensors of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Shape, TensorType
+from tinyq.graph.epilogues import Accumulating, narrow, require_zero
+from tinyq.numerics.formats import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Accumulating):
+    """Weighted sum of two tensors, rounded once, in the output stage.
+
+        acc = (x - x_zero) * x_factor + (y - y_zero) * y_factor
+
+    The factors stand for the two scales; 16 bits each, so that a core with dual multiply does
+    both products in one instruction.
+    Operands: x, y (..., channels), of one shape.
+
+    Attributes:
+        x_factor: -32768 .. 32767.
+        y_factor: -32768 .. 32767.
+        x_zero: Zero point of x.
+        y_zero: Zero point of y.
+
+    Twin: tq_add in templates/kernels/add_s8_s8_generic.c.j2.
+    """
+
+    x_factor: int
+    y_factor: int
+    x_zero: int = 0
+    y_zero: int = 0
+
+    kernel: ClassVar[str] = "add"
+    batched: ClassVar[tuple[int, ...]] = (0, 1)
+    keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    operands: ClassVar[int] = 2
+    in_place: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def accumulator_shape(self, *types: TensorType) -> Shape:
+        """Shape of the accumulators."""
+        x, y = types
+        require_zero(x, self.x_zero)
+        require_zero(y, self.y_zero)
+        if x.shape != y.shape:
+            raise ModelError(f"cannot add {x} and {y}: the shapes differ")
+        if not all(-(2**15) <= factor < 2**15 for factor in (self.x_factor, self.y_factor)):
+            raise ModelError(f"factors {self.x_factor}, {self.y_factor} leave 16 bits")
+        return x.shape
+
+    def accumulate(self, *codes: Codes) -> Codes:
+        """Accumulators of a batch."""
+        x, y = (code.astype(np.int64) for code in codes)
+        acc = (x - self.x_zero) * self.x_factor + (y - self.y_zero) * self.y_factor
+        return narrow(acc, self.kernel)
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        x = types[0]
+        return {
+            "rows": x.rows,
+            "channels": x.shape[-1],
+            "x_zero": self.x_zero,
+            "y_zero": self.y_zero,
+            "x_factor": self.x_factor,
+            "y_factor": self.y_factor,
+            **self.output.geometry(),
+        }

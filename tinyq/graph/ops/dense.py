@@ -1,0 +1,64 @@
+"""Fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Shape, TensorType
+from tinyq.graph.epilogues import Accumulating, require_axis, require_zero
+from tinyq.graph.ops.window import centered
+from tinyq.numerics.formats import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(Accumulating):
+    """Matrix product over the last axis.
+
+        acc[.., o] = sum_k w[o, k] * (x[.., k] - x_zero)
+
+    Operands: x (..., in_channels), w (out_channels, in_channels).
+
+    Attributes:
+        x_zero: Zero point of the input.
+
+    Twin: tq_dense in templates/kernels/dense_s8_s8_generic.c.j2.
+    """
+
+    x_zero: int = 0
+
+    kernel: ClassVar[str] = "dense"
+    keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    operands: ClassVar[int] = 2
+
+    def accumulator_shape(self, *types: TensorType) -> Shape:
+        """Shape of the accumulators."""
+        x, w = types
+        require_zero(x, self.x_zero)
+        require_axis(w, 0)
+        if len(w.shape) != 2 or w.shape[1] != x.shape[-1]:
+            raise ModelError(f"weights are {w.shape}, expected (out_channels, {x.shape[-1]})")
+        return (*x.shape[:-1], w.shape[0])
+
+    def accumulate(self, *codes: Codes) -> Codes:
+        """Accumulators of a batch."""
+        x, w = codes
+        return self.output.hold(centered(x, self.x_zero) @ w.astype(np.float64).T, self.kernel)
+
+    def macs(self, *types: TensorType) -> int:
+        """Multiply-accumulates."""
+        return int(np.prod(types[0].shape[:-1], dtype=np.int64)) * int(np.prod(types[1].shape))
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        return {
+            "rows": types[0].rows,
+            "in_channels": types[0].shape[-1],
+            "out_channels": types[1].shape[0],
+            "x_zero": self.x_zero,
+            **self.output.geometry(),
+        }

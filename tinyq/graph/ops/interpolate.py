@@ -1,0 +1,61 @@
+"""Bilinear resizing with 10-bit weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Op, TensorType
+from tinyq.numerics import fixed_point
+from tinyq.numerics.formats import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolate(Op):
+    """Weighted mean of four neighbouring pixels, half rounded away from code 0.
+
+        y[r, c, k] = divide_away(sum_{a, b in {0, 1}} x[R_a, C_b, k] * R_w(a) * C_w(b), 2**20)
+
+    A table row holds the two neighbours and the weight of the second: ``rows[r] = (R_0, R_1,
+    f)``, ``R_w(0) = 1024 - f``, ``R_w(1) = f``; ``columns`` likewise. At the border both
+    neighbours are one pixel, and the weight may be negative.
+    Operands: x (height, width, channels), rows s16 (out_height, 3), columns s16 (out_width, 3).
+
+    Twin: tq_interpolate in templates/kernels/interpolate_s8_generic.c.j2.
+    """
+
+    kernel: ClassVar[str] = "interpolate"
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        x, rows, columns = types
+        tables = all(len(table.shape) == 2 and table.shape[1] == 3 for table in (rows, columns))
+        if len(x.shape) != 3 or not tables or {rows.format.name, columns.format.name} != {"s16"}:
+            raise ModelError(f"cannot interpolate {x} by {rows} and {columns}")
+        shape = (rows.shape[0], columns.shape[0], x.shape[2])
+        return TensorType(shape, x.format, x.scale, x.zero_point)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        x, rows, columns = codes
+        total = np.zeros(1, np.int64)
+        for row, down in ((0, 1024 - rows[:, 2]), (1, rows[:, 2])):
+            for column, across in ((0, 1024 - columns[:, 2]), (1, columns[:, 2])):
+                pixels = x[:, rows[:, row]][:, :, columns[:, column]].astype(np.int64)
+                weight = down.astype(np.int64)[:, None, None] * across[None, :, None]
+                total = total + pixels * weight
+        return fixed_point.divide_away(total, 1 << 20).astype(np.int32)
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        x, rows, columns = types
+        return {
+            "in_width": x.shape[1],
+            "channels": x.shape[2],
+            "out_height": rows.shape[0],
+            "out_width": columns.shape[0],
+        }

@@ -1,0 +1,51 @@
+"""Any function of one 8-bit code, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Op, TensorType
+from tinyq.numerics.formats import Codes, find_format
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Op):
+    """Element-wise table: sigmoid, tanh, a change of scale, a clip.
+
+        y = table[x + 128]
+
+    Operands: x s8 (..., channels), table s8 (256).
+
+    Attributes:
+        scale: Real value of one output code.
+        zero_point: Output code of real 0.
+
+    Twin: tq_lookup in templates/kernels/lookup_s8_generic.c.j2.
+    """
+
+    scale: float | None
+    zero_point: int
+
+    kernel: ClassVar[str] = "lookup"
+    in_place: ClassVar[tuple[int, ...]] = (0,)
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        x, table = types
+        if x.format.name != "s8" or table.shape != (256,) or table.format.name != "s8":
+            raise ModelError(f"a lookup takes s8 and a table s8[256], not {x} and {table}")
+        return TensorType(x.shape, find_format("s8"), self.scale, self.zero_point)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        x, table = codes
+        return table[x + 128]
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        return {"elements": int(np.prod(types[0].shape, dtype=np.int64))}

@@ -1,0 +1,66 @@
+"""Element-wise product of two tensors of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Shape, TensorType
+from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.numerics.formats import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply(Accumulating):
+    """Product of two tensors; the scales are in the output stage.
+
+        acc = (x - x_zero) * (y - y_zero)
+
+    Operands: x, y (..., channels), of one shape.
+
+    Attributes:
+        x_zero: Zero point of x.
+        y_zero: Zero point of y.
+
+    Twin: tq_multiply in templates/kernels/multiply_s8_s8_generic.c.j2.
+    """
+
+    x_zero: int = 0
+    y_zero: int = 0
+
+    kernel: ClassVar[str] = "multiply"
+    batched: ClassVar[tuple[int, ...]] = (0, 1)
+    keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    operands: ClassVar[int] = 2
+    in_place: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def accumulator_shape(self, *types: TensorType) -> Shape:
+        """Shape of the accumulators."""
+        x, y = types
+        if x.shape != y.shape:
+            raise ModelError(f"cannot multiply {x} and {y}: the shapes differ")
+        return x.shape
+
+    def accumulate(self, *codes: Codes) -> Codes:
+        """Accumulators of a batch."""
+        x, y = (code.astype(np.int64) for code in codes)
+        return narrow((x - self.x_zero) * (y - self.y_zero), self.kernel)
+
+    def macs(self, *types: TensorType) -> int:
+        """Multiplications."""
+        return int(np.prod(types[0].shape, dtype=np.int64))
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        x = types[0]
+        return {
+            "rows": x.rows,
+            "channels": x.shape[-1],
+            "x_zero": self.x_zero,
+            "y_zero": self.y_zero,
+            **self.output.geometry(),
+        }

@@ -1,0 +1,55 @@
+"""The same values under another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Op, Shape, TensorType
+from tinyq.numerics.formats import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(Op):
+    """Row-major reshape; flatten is the case of one axis.
+
+    Costs nothing where both shapes have one byte image; else rows are packed anew.
+
+    Attributes:
+        shape: Output shape, all sizes given.
+
+    Twin: tq_reshape in templates/kernels/reshape_b1_generic.c.j2.
+    """
+
+    shape: Shape
+
+    kernel: ClassVar[str] = "reshape"
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        (x,) = types
+        if np.prod(x.shape, dtype=np.int64) != np.prod(self.shape, dtype=np.int64):
+            raise ModelError(f"cannot reshape {x.shape} to {self.shape}: the sizes differ")
+        return TensorType(self.shape, x.format, x.scale, x.zero_point)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        return codes[0].reshape(codes[0].shape[0], *self.shape)
+
+    def aliases(self, *types: TensorType) -> bool:
+        """Whether rows are whole storage units on both sides, or the rows are the same."""
+        (x,) = types
+        inner = (x.shape[-1], self.shape[-1])
+        return inner[0] == inner[1] or not any(length % x.format.per_unit for length in inner)
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        return {
+            "elements": int(np.prod(self.shape, dtype=np.int64)),
+            "in_channels": types[0].shape[-1],
+            "out_channels": self.shape[-1],
+        }

@@ -1,0 +1,45 @@
+"""Softmax in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinyq.errors import ModelError
+from tinyq.graph import Op, TensorType
+from tinyq.numerics import rounding
+from tinyq.numerics.formats import Codes, find_format
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Op):
+    """Softmax over the last axis by a table of exponentials: see ``rounding.softmax``.
+
+    Operands: x s8 (..., classes), table u16 (256).
+    Output: s8, scale 1/256, zero point -128.
+
+    Twin: tq_softmax_s8_generic in templates/kernels/softmax_s8_generic.c.j2.
+    """
+
+    kernel: ClassVar[str] = "softmax"
+    in_place: ClassVar[tuple[int, ...]] = (0,)
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        x, table = types
+        if x.format.name != "s8" or table.shape != (256,) or table.format.name != "u16":
+            raise ModelError(f"softmax takes s8 and a table u16[256], not {x} and {table}")
+        return TensorType(x.shape, find_format("s8"), 1.0 / 256.0, -128)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        return rounding.softmax(codes[0], codes[1])
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        x = types[0]
+        return {
+            "rows": x.rows,
+            "channels": x.shape[-1],
+        }

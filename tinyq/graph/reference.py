@@ -1,0 +1,106 @@
+"""The reference interpreter: runs a graph in NumPy. Every C result is held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.errors import DataError, ModelError
+from tinyq.graph import Graph, Node, TensorType
+from tinyq.numerics.formats import Codes
+
+Observer = Callable[[str, Codes], None]
+
+
+def quantize_input(values: npt.ArrayLike, target: TensorType) -> Codes:
+    """Real inputs to codes of the graph's input.
+
+        code = clip(floor(x / scale + 1/2) + zero_point, lo, hi)
+
+    The division is in float32, the precision that Keras sees; binary is the sign, sign(0) = +1.
+
+    Args:
+        values: Real numbers, shape (batch, *target.shape).
+        target: Type of the graph's input.
+
+    Raises:
+        DataError: The shape differs or a value is not finite.
+
+    Twin: tinyq.training.elementwise.QuantizedInput, equal code for code.
+    """
+    array = np.asarray(values)
+    if array.shape[1:] != target.shape:
+        raise DataError(
+            f"inputs have shape {array.shape[1:]}, the model takes {target.shape}",
+            remedy="reshape the data so that one sample has the model's input shape",
+        )
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"inputs have dtype {array.dtype}", remedy="give numbers")
+    real = array.astype(np.float32)
+    if not np.isfinite(real).all():
+        raise DataError("an input is NaN or infinite", remedy="clean the data")
+    if target.format.step == 2:
+        return np.where(real < 0, -1, 1).astype(np.int32)
+    scaled = np.floor(real / np.float32(target.scale or 1.0) + np.float32(0.5))
+    codes = scaled + np.float32(target.zero_point)
+    return np.asarray(np.clip(codes, target.format.lo, target.format.hi), np.int32)
+
+
+def dequantize(codes: Codes, source: TensorType) -> npt.NDArray[np.float32]:
+    """Real values of codes: scale * (code - zero_point), float32."""
+    centered = (codes.astype(np.int64) - source.zero_point).astype(np.float32)
+    return centered * np.float32(1.0 if source.scale is None else source.scale)
+
+
+def run(graph: Graph, inputs: Codes, observe: Observer | None = None) -> Codes:
+    """Run a batch through the graph.
+
+    Args:
+        graph: A verified graph.
+        inputs: Codes of the input's format, shape (batch, *input shape).
+        observe: Called with the name and codes of every activation, in order.
+
+    Returns:
+        Codes of the output, int32, shape (batch, *output shape).
+
+    Raises:
+        DataError: The inputs do not fit.
+        ModelError: An operation leaves its output's format or int32, which is a fault of tinyq.
+    """
+    expected = graph.input.type
+    if inputs.shape[1:] != expected.shape or not expected.format.contains(inputs):
+        raise DataError(f"input codes do not fit {expected}")
+    values = {graph.inputs[0]: np.asarray(inputs, np.int32)}
+    for name, tensor in graph.tensors.items():
+        if tensor.codes is not None:
+            values[name] = tensor.codes
+    for node in graph.nodes:
+        codes = node.op.run(*_operands(graph, node, values, len(inputs)))
+        output = graph.tensors[node.output].type
+        if codes.shape[1:] != output.shape or not output.format.contains(codes):
+            raise ModelError(f"result does not fit {output}", where=node.name)
+        values[node.output] = codes
+        if observe is not None:
+            observe(node.output, codes)
+    return values[graph.outputs[0]]
+
+
+def _operands(graph: Graph, node: Node, values: Mapping[str, Codes], batch: int) -> Iterator[Codes]:
+    """Values of a node's inputs; a constant in the place of data is the same in every sample."""
+    for position, name in enumerate(node.inputs):
+        codes = values[name]
+        if graph.tensors[name].is_constant and position in node.op.batched:
+            codes = np.broadcast_to(codes, (batch, *codes.shape))
+        yield codes
+
+
+def run_batched(
+    graph: Graph, inputs: Codes, batch: int = 64, observe: Observer | None = None
+) -> Codes:
+    """``run`` in slices of ``batch`` samples, to bound the memory."""
+    parts = [
+        run(graph, inputs[start : start + batch], observe) for start in range(0, len(inputs), batch)
+    ]
+    return np.concatenate(parts)

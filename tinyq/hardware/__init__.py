@@ -1,0 +1,4 @@
+"""What there is to run on: the catalogue of boards and chip families.
+
+Takes boards.yaml; gives `Board`s.
+"""

@@ -1,0 +1,359 @@
+"""The first layer at which two executions of a model differ.
+
+An execution is a model and a place, written ``PATH@PLACE``:
+
+    model.tflite@litert      LiteRT's reference kernels
+    model.keras@reference    tinyq's reference in NumPy
+    model.tqg@c              the generated C as a program on this machine
+    out@qemu                 the firmware of a build folder in an emulator
+    out@serial:/dev/ttyACM0  the same on a board
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.codegen import marked_nodes
+from tinyq.errors import DataError, ModelError, TinyqError
+from tinyq.firmware.cmsis_nn import ISA
+from tinyq.graph import Graph, reference
+from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
+from tinyq.graph.summary import describe_node
+from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.run import pack_codes, unpack_codes
+from tinyq.models import HALF_UP, load_model
+from tinyq.numerics.formats import Codes
+from tinyq.project import (
+    MANIFEST,
+    Project,
+    Selection,
+    build_for_host,
+    create_project,
+    open_project,
+    repeat_kernels,
+)
+from tinyq.targets import default_target, open_link
+
+PLACES = ("reference", "c", "litert")
+_BARS = 11
+
+Answer = Callable[[Sequence[str], Codes], Mapping[str, Codes]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Execution:
+    """A model at a place.
+
+    Attributes:
+        name: What the user wrote, with the place.
+        graph: The integer graph, whose tensor names are those of the layers.
+        layers: Tensors whose codes can be asked for, in execution order, the output last.
+        answer: Codes of some of these tensors for a batch of input codes.
+        whole: Whether one answer with all layers costs no more than one with the last.
+    """
+
+    name: str
+    graph: Graph
+    layers: tuple[str, ...]
+    answer: Answer
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a histogram: how many codes differ by ``low`` to ``high``."""
+
+    low: int
+    high: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two executions differ at a layer.
+
+    Attributes:
+        layer: Name of the tensor.
+        description: Operation, formats and shapes.
+        codes: Codes compared, over all samples.
+        differing: How many differ.
+        sample: The first sample with a difference.
+        position: Index of the first differing code in that sample.
+        first: That code in the first execution.
+        second: That code in the second execution.
+        histogram: Differences, second minus first, zero left out.
+    """
+
+    layer: str
+    description: str
+    codes: int
+    differing: int
+    sample: int
+    position: tuple[int, ...]
+    first: int
+    second: int
+    histogram: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison of two executions showed.
+
+    Attributes:
+        first: Name of the first execution.
+        second: Name of the second execution.
+        samples: Inputs that both answered.
+        compared: Layers compared, in order, up to the first that differs.
+        difference: What differs there; None where nothing does.
+        output_equal: Whether the outputs are equal all the same.
+    """
+
+    first: str
+    second: str
+    samples: int
+    compared: tuple[str, ...]
+    difference: Difference | None
+    output_equal: bool
+
+
+def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
+    """Read ``PATH`` or ``PATH@PLACE``.
+
+    Without a place, a .tflite file runs in LiteRT, another model in the reference, and a build
+    folder in the emulator of its board.
+
+    Args:
+        text: What to run where.
+        rounding: Rule by which tinyq reads a .tflite file.
+
+    Raises:
+        TinyqError: There is no such model or place, or they do not go together.
+    """
+    head, separator, place = text.rpartition("@")
+    path = Path(head if separator else text)
+    if (path / MANIFEST).is_file():
+        return _open_project(path, place if separator else "")
+    is_tflite = path.suffix.lower() == ".tflite"
+    place = place if separator else ("litert" if is_tflite else "reference")
+    if place not in PLACES:
+        raise TinyqError(
+            f"a model file does not run on {place!r}",
+            where=text,
+            remedy=f"use {', '.join(PLACES)}, or name a build folder",
+        )
+    if place == "litert":
+        return _open_litert(path, rounding, is_tflite)
+    graph = load_model(path, rounding if is_tflite else HALF_UP)
+    name = f"{path}@{place}"
+    if place == "reference":
+        return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
+    return Execution(name, graph, _layers(graph), _built_answer(graph, find_board("host"), "host"))
+
+
+def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Comparison:
+    """Compare two executions of a model layer by layer.
+
+    The outputs come first. A built model is cut and built again for each of its layers, so these
+    are asked for only where the outputs differ, one after the other; the reference and LiteRT are
+    compared layer by layer in any case. Compared are the layers that both graphs have by the same
+    name, shape and format.
+
+    Args:
+        first: One execution.
+        second: Another one.
+        inputs: Real inputs, shape (samples, ...).
+
+    Raises:
+        DataError: The data do not fit, or the executions take different inputs.
+    """
+    codes = reference.quantize_input(inputs, first.graph.input.type)
+    if first.graph.input.type != second.graph.input.type:
+        raise DataError(
+            f"the inputs differ: {first.graph.input.type} and {second.graph.input.type}, or scales",
+            where=f"{first.name}, {second.name}",
+            remedy="compare executions of one model",
+        )
+    ends = [execution.layers[-1] for execution in (first, second)]
+    outputs = [
+        execution.answer([end], codes)[end]
+        for execution, end in zip((first, second), ends, strict=True)
+    ]
+    if outputs[0].shape != outputs[1].shape:
+        raise ModelError(
+            f"the outputs have shapes {outputs[0].shape[1:]} and {outputs[1].shape[1:]}",
+            where=f"{first.name}, {second.name}",
+            remedy="compare executions of one model",
+        )
+    equal = bool(np.array_equal(outputs[0], outputs[1]))
+    compared: list[str] = []
+    difference = None
+    if not equal or (first.whole and second.whole):
+        compared, difference = _compare_layers(first, second, codes)
+    if difference is None and ends[0] not in compared:
+        compared.append(ends[0])
+    if difference is None and not equal:
+        difference = describe_difference(first.graph, ends[0], *outputs)
+    return Comparison(first.name, second.name, len(codes), tuple(compared), difference, equal)
+
+
+def _compare_layers(
+    first: Execution, second: Execution, inputs: Codes
+) -> tuple[list[str], Difference | None]:
+    """Layers compared, up to the first that differs, and how it does."""
+    common = [name for name in first.layers if _comparable(first, second, name)]
+    known = [it.answer(common, inputs) if it.whole else {} for it in (first, second)]
+    for index, name in enumerate(common):
+        pair = [
+            codes[name] if name in codes else execution.answer([name], inputs)[name]
+            for execution, codes in zip((first, second), known, strict=True)
+        ]
+        if not np.array_equal(pair[0], pair[1]):
+            return common[: index + 1], describe_difference(first.graph, name, *pair)
+    return common, None
+
+
+def describe_difference(graph: Graph, layer: str, first: Codes, second: Codes) -> Difference:
+    """Where and by how much the codes of a layer differ; at least one must."""
+    delta = second.astype(np.int64) - first.astype(np.int64)
+    place = tuple(int(index) for index in np.argwhere(delta)[0])
+    node = next((node for node in graph.nodes if node.output == layer), None)
+    return Difference(
+        layer=layer,
+        description="" if node is None else f"{node.op.kernel}, {describe_node(graph, node)}",
+        codes=delta.size,
+        differing=int(np.count_nonzero(delta)),
+        sample=place[0],
+        position=place[1:],
+        first=int(first[place]),
+        second=int(second[place]),
+        histogram=make_histogram(delta),
+    )
+
+
+def make_histogram(delta: npt.NDArray[np.int64]) -> tuple[Bar, ...]:
+    """Counts of differences other than zero: a bar each, or of intervals where they are many."""
+    values, counts = np.unique(delta[delta != 0], return_counts=True)
+    if len(values) <= _BARS:
+        return tuple(Bar(int(v), int(v), int(n)) for v, n in zip(values, counts, strict=True))
+    low, high = int(values[0]), int(values[-1])
+    width = -(-(high - low + 1) // _BARS)
+    bars = []
+    for start in range(low, high + 1, width):
+        inside = (values >= start) & (values < start + width)
+        bars.append(Bar(start, min(start + width - 1, high), int(counts[inside].sum())))
+    return tuple(bars)
+
+
+def cut(graph: Graph, layer: str) -> Graph:
+    """The part of a graph that computes one of its tensors, which becomes the output."""
+    return drop_dead_nodes(replace(graph, outputs=(layer,)))
+
+
+def _comparable(first: Execution, second: Execution, name: str) -> bool:
+    if name not in second.layers:
+        return False
+    types = [execution.graph.tensors[name].type for execution in (first, second)]
+    return types[0].shape == types[1].shape and types[0].format == types[1].format
+
+
+def _layers(graph: Graph) -> tuple[str, ...]:
+    names = [node.output for node in marked_nodes(graph) if node.output not in graph.outputs]
+    return (*names, *graph.outputs)
+
+
+def _reference_answer(graph: Graph) -> Answer:
+    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+        parts: dict[str, list[Codes]] = {name: [] for name in layers}
+
+        def observe(name: str, codes: Codes) -> None:
+            if name in parts:
+                parts[name].append(codes)
+
+        reference.run_batched(graph, inputs, observe=observe)
+        return {name: np.concatenate(codes) for name, codes in parts.items()}
+
+    return answer
+
+
+def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
+    from tinyq.importers.tflite import import_tflite
+    from tinyq.importers.tflite.litert import map_layers, run_layers
+
+    if not is_tflite:
+        raise TinyqError(
+            "LiteRT runs .tflite files alone", where=str(path), remedy="use reference or c"
+        )
+    graph = import_tflite(path, rounding)
+    known: dict[bytes, Mapping[str, Codes]] = {}
+
+    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+        key = inputs.tobytes()
+        if key not in known:
+            known[key] = run_layers(path, graph, inputs)
+        return {name: known[key][name] for name in layers}
+
+    names = [name for name in map_layers(path, graph) if name not in graph.outputs]
+    return Execution(f"{path}@litert", graph, (*names, *graph.outputs), answer, whole=True)
+
+
+def _open_project(folder: Path, place: str) -> Execution:
+    project = open_project(folder)
+    graph, board = project.graph, project.image.board
+    place = place or default_target(board)
+    name = f"{folder}@{place}"
+    if place == "reference":
+        return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
+    if place in ("c", "host"):
+        board, place = find_board("host"), "host"
+    whole = _project_answer(project, place)
+    # A board keeps its firmware, and a foreign library is known to its build folder alone.
+    if place.startswith("serial") or (ISA in project.isas and place != "host"):
+        return Execution(name, graph, graph.outputs, whole)
+    kernels = None if place == "host" else repeat_kernels(project)
+    parts = _built_answer(graph, board, place, kernels)
+
+    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+        inner = [layer for layer in layers if layer not in graph.outputs]
+        outer = [layer for layer in layers if layer in graph.outputs]
+        found = dict(parts(inner, inputs))
+        return found | dict(whole(outer, inputs) if outer else {})
+
+    return Execution(name, graph, _layers(graph), answer)
+
+
+def _project_answer(project: Project, place: str) -> Answer:
+    """The output of a project that is built."""
+
+    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+        image = build_for_host(project) if place == "host" else project.image
+        link = open_link(image, place)
+        try:
+            packed = link.infer(pack_codes(project.graph, inputs))
+        finally:
+            link.close()
+        return {layer: unpack_codes(project.graph, packed) for layer in layers}
+
+    return answer
+
+
+def _built_answer(
+    graph: Graph, board: Board, place: str, kernels: Selection | None = None
+) -> Answer:
+    """Layers of generated C: the graph is cut behind each and built by itself."""
+
+    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+        found = {}
+        for layer in layers:
+            with tempfile.TemporaryDirectory(prefix="tinyq-diff-") as scratch:
+                part = cut(graph, layer)
+                project = create_project(part, board, Path(scratch) / "part", kernels=kernels)
+                found[layer] = _project_answer(project, place)([layer], inputs)[layer]
+        return found
+
+    return answer

@@ -1,0 +1,348 @@
+"""The memory plan: where every activation lives while the network runs, and how small that can be.
+
+Three buffers exist: the caller's input, the caller's output, and the arena. Tensors are first
+gathered into *blocks*: a tensor and its reshaped views are one block, since they are the same
+bytes. A block with the graph's input lives in the caller's input buffer and is never overwritten;
+one with the graph's output lives in the caller's output buffer; all others share the arena.
+Blocks that are alive at the same node never overlap, with one exception: an operation that can
+work in place may write over an input that nobody reads afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from tinyq.errors import ModelError
+from tinyq.graph import Graph, Node
+from tinyq.memory.placement import Block, Takeovers, live_bytes, place
+
+ALIGNMENT = 4
+ARENA, INPUT, OUTPUT = "arena", "input", "output"
+# How many ways of working in place inside the output buffer are tried; two per final addition.
+_MOST_CHAINS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Where every activation lives.
+
+    How to emit code from it: a tensor's address is the start of ``buffers[name]``, plus
+    ``offsets[name]`` in the arena. A node whose name is in ``views`` needs no code, because its
+    output is its first input's bytes. Every other node writes its output by its kernel, also a
+    reshape that moves no bytes within a row: that happens only from the caller's input to the
+    caller's output. The output may have the address of an input for the operations that allow
+    it (``Op.in_place``), and only then: see ``sharing``. The caller's two buffers must not
+    overlap.
+
+    Attributes:
+        arena_bytes: Size of the arena, a multiple of 4.
+        offsets: Byte offset, a multiple of 4, of each tensor that lives in the arena.
+        buffers: ``"arena"``, ``"input"`` or ``"output"`` for each activation.
+        lifetimes: First and last node index, inclusive, at which each activation is needed.
+        sizes: Packed bytes of each activation.
+        views: Names of the nodes that need no code.
+        sharing: For an output that took over an input's bytes, in place or as a view: the input.
+        live_bytes: Arena bytes in use at each node, sizes rounded up to the alignment.
+        peak_node: Name of the first node at which most arena bytes are in use.
+        scratch: Byte offset in the arena and bytes of what a node's kernel needs while it runs.
+        lower_bound: No plan needs fewer arena bytes than this.
+        proven: Whether ``arena_bytes`` equals ``lower_bound``, so that no plan is better.
+    """
+
+    arena_bytes: int
+    offsets: Mapping[str, int]
+    buffers: Mapping[str, str]
+    lifetimes: Mapping[str, tuple[int, int]]
+    sizes: Mapping[str, int]
+    views: frozenset[str]
+    sharing: Mapping[str, str]
+    live_bytes: tuple[int, ...]
+    peak_node: str
+    lower_bound: int
+    proven: bool
+    scratch: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def gap_bytes(self) -> int:
+        """How many bytes the arena may be above the optimum; 0 when proven."""
+        return self.arena_bytes - self.lower_bound
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What of a graph matters for its memory.
+
+    Attributes:
+        lifetimes: See ``MemoryPlan``.
+        views: See ``MemoryPlan``.
+        block_of: Block index of each activation; the graph's input is in block 0.
+        blocks: All blocks.
+        takeovers: Where working in place is legal.
+        scratch_of: Block index of each node's scratch memory.
+        reusable: Operands that a node may write over.
+    """
+
+    lifetimes: Mapping[str, tuple[int, int]]
+    views: frozenset[str]
+    block_of: Mapping[str, int]
+    blocks: tuple[Block, ...]
+    takeovers: Takeovers
+    scratch_of: Mapping[str, int]
+    reusable: Mapping[str, tuple[int, ...]]
+
+
+def plan(
+    graph: Graph,
+    time_limit_s: float = 20.0,
+    scratch: Mapping[str, int] | None = None,
+    in_place: Mapping[str, tuple[int, ...]] | None = None,
+) -> MemoryPlan:
+    """Place the activations of a graph in as few bytes as possible.
+
+        minimise max(offset + size),  blocks that some node needs together lie apart
+
+    Greedy placements come first; one as small as the lower bound (the most bytes alive at a
+    node) is optimal by itself. Otherwise a mixed-integer program looks for a better placement
+    or proves that there is none. Working in place is a choice of the program and not a rule: it
+    frees bytes at one node, but ties two blocks to one address.
+
+    Args:
+        graph: A verified graph.
+        time_limit_s: Seconds for the program; when they do not suffice, the best placement
+            found is returned with ``proven`` False and the gap to the best known bound.
+        scratch: Bytes that a node's kernel needs beside its operands while it runs.
+        in_place: Operands that a node's kernel may write over, beside ``Op.in_place``.
+
+    Raises:
+        ModelError: The output is not computed by a node, so there is nothing to run.
+    """
+    if graph.outputs[0] not in {node.output for node in graph.nodes}:
+        raise ModelError("the graph computes nothing", where=graph.name)
+    deadline = time.monotonic() + time_limit_s
+    layout = _lay_out(graph, scratch or {}, in_place or {})
+    chains = _list_output_chains(layout.block_of[graph.outputs[0]], layout.takeovers)
+    candidates = []
+    for chain in itertools.islice(chains, _MOST_CHAINS):
+        inside = [index for index in range(1, len(layout.blocks)) if index not in chain]
+        blocks, takeovers = _select(layout, inside)
+        placement = place(blocks, takeovers, deadline - time.monotonic())
+        candidates.append((chain, inside, placement))
+    chain, inside, placement = min(candidates, key=lambda found: found[2].arena_bytes)
+    # A chain that was not tried could need as little as nothing.
+    complete = next(chains, None) is None
+    bound = min(found[2].lower_bound for found in candidates) if complete else 0
+    places = {0: (INPUT, 0), **{index: (OUTPUT, 0) for index in chain}}
+    places.update(
+        (index, (ARENA, offset)) for index, offset in zip(inside, placement.offsets, strict=True)
+    )
+    return _describe(graph, layout, places, placement.arena_bytes, bound)
+
+
+def measure_needs(
+    graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
+) -> tuple[int, ...]:
+    """Bytes of the arena that each node needs at least, however the rest of the graph is placed.
+
+    What a node's kernel asks for changes its own need alone, so that kernels can be compared
+    before one is chosen. The arguments are those of `plan`.
+    """
+    layout = _lay_out(graph, scratch, in_place)
+    chain = next(_list_output_chains(layout.block_of[graph.outputs[0]], layout.takeovers))
+    inside = [index for index in range(1, len(layout.blocks)) if index not in chain]
+    blocks, takeovers = _select(layout, inside)
+    live = live_bytes(blocks, {new for _, new in takeovers})
+    return (*live, *[0] * (len(graph.nodes) - len(live)))
+
+
+def _lay_out(
+    graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
+) -> Layout:
+    lifetimes = _find_lifetimes(graph)
+    views = find_views(graph)
+    block_of = _gather_blocks(graph, views)
+    blocks = _measure_blocks(graph, block_of, lifetimes)
+    reusable = {
+        node.name: (*node.op.in_place, *in_place.get(node.name, ())) for node in graph.nodes
+    }
+    takeovers = _find_takeovers(graph, block_of, blocks, reusable)
+    needs = [(index, node) for index, node in enumerate(graph.nodes) if scratch.get(node.name)]
+    rooms = tuple(Block(_aligned(scratch[node.name]), index, index) for index, node in needs)
+    scratch_of = {node.name: len(blocks) + place for place, (_, node) in enumerate(needs)}
+    return Layout(lifetimes, views, block_of, blocks + rooms, takeovers, scratch_of, reusable)
+
+
+def _find_lifetimes(graph: Graph) -> dict[str, tuple[int, int]]:
+    lifetimes = {graph.inputs[0]: (0, 0)}
+    for index, node in enumerate(graph.nodes):
+        lifetimes[node.output] = (index, index)
+        for name in node.inputs:
+            if name in lifetimes:
+                lifetimes[name] = (lifetimes[name][0], index)
+    lifetimes[graph.outputs[0]] = (lifetimes[graph.outputs[0]][0], len(graph.nodes) - 1)
+    return lifetimes
+
+
+def find_views(graph: Graph) -> frozenset[str]:
+    """Nodes whose output is the first input's bytes.
+
+    The caller's input cannot become the caller's output without a copy, so a reshape from a
+    view of the input to the output is no view.
+    """
+    views = set()
+    of_input = {graph.inputs[0]}
+    for node in graph.nodes:
+        source = node.inputs[0] if node.inputs else ""
+        if not node.op.aliases(*graph.types(node)) or graph.tensors[source].is_constant:
+            continue
+        if source in of_input:
+            if node.output == graph.outputs[0]:
+                continue
+            of_input.add(node.output)
+        views.add(node.name)
+    return frozenset(views)
+
+
+def _gather_blocks(graph: Graph, views: frozenset[str]) -> dict[str, int]:
+    """Block index of each activation; blocks are numbered in the order in which they appear."""
+    block_of = {graph.inputs[0]: 0}
+    count = 1
+    for node in graph.nodes:
+        if node.name in views:
+            block_of[node.output] = block_of[node.inputs[0]]
+        else:
+            block_of[node.output] = count
+            count += 1
+    return block_of
+
+
+def _measure_blocks(
+    graph: Graph, block_of: Mapping[str, int], lifetimes: Mapping[str, tuple[int, int]]
+) -> tuple[Block, ...]:
+    members: dict[int, list[str]] = {}
+    for name, index in block_of.items():
+        members.setdefault(index, []).append(name)
+    return tuple(
+        Block(
+            _aligned(max(graph.tensors[name].type.packed_bytes for name in names)),
+            min(lifetimes[name][0] for name in names),
+            max(lifetimes[name][1] for name in names),
+        )
+        for _, names in sorted(members.items())
+    )
+
+
+def _find_takeovers(
+    graph: Graph,
+    block_of: Mapping[str, int],
+    blocks: Sequence[Block],
+    reusable: Mapping[str, tuple[int, ...]],
+) -> Takeovers:
+    """Blocks that may be written over: in the same format and size, and read for the last time."""
+    kept = {block_of[graph.inputs[0]], block_of[graph.outputs[0]]}
+    found = set()
+    for index, node in enumerate(graph.nodes):
+        for source in _overwritable(graph, node, reusable[node.name]):
+            old = block_of.get(source)
+            if old is not None and old not in kept and blocks[old].last == index:
+                found.add((old, block_of[node.output]))
+    return frozenset(found)
+
+
+def _overwritable(graph: Graph, node: Node, positions: tuple[int, ...]) -> Iterator[str]:
+    output = graph.tensors[node.output].type
+    for position in positions:
+        source = graph.tensors[node.inputs[position]].type
+        if source.format == output.format and source.packed_bytes == output.packed_bytes:
+            yield node.inputs[position]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _list_output_chains(output: int, takeovers: Takeovers) -> Iterator[frozenset[int]]:
+    """Sets of blocks that can live in the output buffer: each takes over the one before.
+
+    A block outside the arena costs nothing, so only chains that cannot grow are listed.
+    """
+    sources = sorted(old for old, new in takeovers if new == output)
+    if not sources:
+        yield frozenset({output})
+    for source in sources:
+        for chain in _list_output_chains(source, takeovers):
+            yield chain | {output}
+
+
+def _select(layout: Layout, kept: Sequence[int]) -> tuple[list[Block], Takeovers]:
+    """The blocks ``kept`` alone, and their takeovers by their new indexes."""
+    renumbered = {index: position for position, index in enumerate(kept)}
+    pairs = frozenset(
+        (renumbered[old], renumbered[new])
+        for old, new in layout.takeovers
+        if old in renumbered and new in renumbered
+    )
+    return [layout.blocks[index] for index in kept], pairs
+
+
+def _describe(
+    graph: Graph,
+    layout: Layout,
+    places: Mapping[int, tuple[str, int]],
+    arena_bytes: int,
+    lower_bound: int,
+) -> MemoryPlan:
+    place_of = {name: places[index] for name, index in layout.block_of.items()}
+    sharing = _find_sharing(graph, layout, places)
+    taken = {layout.block_of[new] for new in sharing if new not in _view_outputs(graph, layout)}
+    inside = [index for index, (buffer, _) in sorted(places.items()) if buffer == ARENA]
+    blocks = [layout.blocks[index] for index in inside]
+    live = live_bytes(blocks, [inside.index(index) for index in taken if index in inside])
+    live += [0] * (len(graph.nodes) - len(live))
+    return MemoryPlan(
+        arena_bytes=arena_bytes,
+        offsets=MappingProxyType(
+            {name: offset for name, (buffer, offset) in place_of.items() if buffer == ARENA}
+        ),
+        buffers=MappingProxyType({name: buffer for name, (buffer, _) in place_of.items()}),
+        lifetimes=MappingProxyType(dict(layout.lifetimes)),
+        sizes=MappingProxyType(
+            {name: graph.tensors[name].type.packed_bytes for name in layout.block_of}
+        ),
+        views=layout.views,
+        sharing=MappingProxyType(sharing),
+        live_bytes=tuple(live),
+        peak_node=graph.nodes[live.index(max(live))].name,
+        lower_bound=lower_bound,
+        proven=arena_bytes == lower_bound,
+        scratch=MappingProxyType(
+            {
+                name: (places[index][1], layout.blocks[index].size)
+                for name, index in layout.scratch_of.items()
+            }
+        ),
+    )
+
+
+def _view_outputs(graph: Graph, layout: Layout) -> set[str]:
+    return {node.output for node in graph.nodes if node.name in layout.views}
+
+
+def _find_sharing(
+    graph: Graph, layout: Layout, places: Mapping[int, tuple[str, int]]
+) -> dict[str, str]:
+    """Output that took over an input's bytes -> that input."""
+    sharing = {}
+    for node in graph.nodes:
+        if node.name in layout.views:
+            sharing[node.output] = node.inputs[0]
+            continue
+        new = layout.block_of[node.output]
+        for source in _overwritable(graph, node, layout.reusable[node.name]):
+            old = layout.block_of.get(source, new)
+            if (old, new) in layout.takeovers and places[old] == places[new]:
+                sharing[node.output] = source
+    return sharing

@@ -1,0 +1,1 @@
+"""What every stage may use: resources, folders replaced whole, templates, samples, plots."""

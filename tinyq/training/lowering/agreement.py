@@ -1,0 +1,94 @@
+"""Holds what Keras computes against what the reference computes, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tinyq.graph import Graph
+from tinyq.graph.reference import quantize_input, run_batched
+from tinyq.training.base import QuantizedLayer
+from tinyq.training.lowering.emission import identifiers
+from tinyq.training.tracing import walk
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAgreement:
+    """How far one layer's codes differ.
+
+    Attributes:
+        layer: Name of the Keras layer.
+        elements: Codes compared.
+        differing: Codes that differ.
+        largest: Largest absolute difference.
+    """
+
+    layer: str
+    elements: int
+    differing: int
+    largest: int
+
+
+def compare_layers(
+    model: keras.Model, graph: Graph, x: Any, batch_size: int = 64
+) -> tuple[LayerAgreement, ...]:
+    """Codes of every quantized layer: Keras inference against the reference.
+
+    Args:
+        model: Quantized Keras model.
+        graph: Its graph, from ``lower_keras`` (all layers) or ``import_keras`` (the layers that no
+            pass removed or narrowed).
+        x: Real inputs, shape (samples, ...).
+        batch_size: Samples at a time.
+
+    Returns:
+        One entry per layer that is a tensor of the graph, in the graph's order.
+    """
+    steps = walk(model)
+    names_of = identifiers(steps)
+    layers = {
+        names_of[step.name]: step.layer
+        for step in steps
+        if isinstance(step.layer, QuantizedLayer)
+        and _shape(graph, names_of[step.name]) == step.shape
+    }
+    names = [name for name in (*graph.inputs, *(n.output for n in graph.nodes)) if name in layers]
+    probe = keras.Model(model.inputs, [layers[name].output for name in names])
+    counts = {name: [0, 0, 0] for name in names}
+    values = np.asarray(x, np.float32)
+    for start in range(0, len(values), batch_size):
+        part = values[start : start + batch_size]
+        expected = {graph.inputs[0]: quantize_input(part, graph.input.type)}
+        run_batched(graph, expected[graph.inputs[0]], batch_size, expected.__setitem__)
+        # Batches of one size, as Keras compiles a model again for every other size.
+        filled = np.resize(part, (batch_size, *part.shape[1:]))
+        outputs = probe.predict_on_batch(filled)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        for name, output in zip(names, outputs, strict=True):
+            _count(counts[name], _codes(layers[name], output[: len(part)]), expected[name])
+    return tuple(LayerAgreement(layers[name].name, *counts[name]) for name in names)
+
+
+def _shape(graph: Graph, name: str) -> tuple[int, ...] | None:
+    return graph.tensors[name].type.shape if name in graph.tensors else None
+
+
+def _codes(layer: Any, values: np.ndarray) -> np.ndarray:
+    """Codes of a layer's output; a layer without encoding gives integers already."""
+    if type(layer).encoding is QuantizedLayer.encoding:
+        return np.rint(values).astype(np.int64)
+    encoding = layer.encoding()
+    scale = np.float64(ops.convert_to_numpy(encoding.scale))
+    zero_point = int(ops.convert_to_numpy(encoding.zero_point))
+    return np.rint(values.astype(np.float64) / scale).astype(np.int64) + zero_point
+
+
+def _count(counts: list[int], found: np.ndarray, expected: np.ndarray) -> None:
+    difference = np.abs(found - expected.astype(np.int64))
+    counts[0] += difference.size
+    counts[1] += int(np.count_nonzero(difference))
+    counts[2] = max(counts[2], int(difference.max(initial=0)))

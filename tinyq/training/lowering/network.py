@@ -1,0 +1,151 @@
+"""Keras models as integer graphs."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tinyq.errors import ModelError, TinyqError
+from tinyq.graph import Graph
+from tinyq.graph.passes import simplify
+from tinyq.training.lowering import layers as keras_layers
+from tinyq.training.lowering.emission import CONVERTERS, Lowering, Value, identifier, identifiers
+from tinyq.training.patterns import SUPPORTED
+from tinyq.training.quantize import require_finite
+from tinyq.training.tracing import Step, walk
+
+__all__ = ["import_keras", "keras_layers", "load_keras", "lower_keras"]
+
+_LOAD_ERRORS = (
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
+    """The integer graph that a quantized Keras model computes in inference, simplified.
+
+    Args:
+        model: Model from ``tinyq.quantize``, or the path of its ``.keras`` file.
+        name: Name of the graph; that of the file or the model where left out.
+
+    Raises:
+        ModelError: A layer is not supported, not quantized or not trained, a weight is not finite,
+            or the file is damaged.
+    """
+    return simplify(lower_keras(model, name))
+
+
+def lower_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
+    """The integer graph before any pass: one tensor, called after its layer, for every layer.
+
+    Arguments and errors are those of ``import_keras``.
+    """
+    if isinstance(model, str | Path):
+        name = name or Path(model).stem
+        model = load_keras(Path(model))
+    steps = walk(model)
+    lowering = Lowering(identifier(name or model.name), identifiers(steps))
+    for step in steps:
+        _require_convertible(step)
+    require_finite(model)
+    values: dict[str, Value] = {}
+    for step in steps:
+        if type(step.layer).__name__ == "InputLayer":
+            values[step.name] = Value(step.name)
+            continue
+        inputs = tuple(values[source] for source in step.inputs)
+        values[step.name] = _convert(lowering, step, inputs)
+    output = values[steps[-1].name]
+    return lowering.graph.build(output.name)
+
+
+def load_keras(path: str | Path) -> keras.Model:
+    """Read a ``.keras`` file.
+
+    Raises:
+        ModelError: The file is missing, damaged, or holds something unknown.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError("there is no such file", where=str(path))
+    remedy = "save the model again with model.save(...)"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        raise ModelError(
+            f"the .keras file is damaged or cut off ({error})", where=str(path), remedy=remedy
+        ) from None
+    if damaged is not None:
+        raise ModelError(f"{damaged} in the .keras file is damaged", where=str(path), remedy=remedy)
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except TinyqError:
+        raise
+    except _LOAD_ERRORS as error:
+        if (own := _find_own(error)) is not None:
+            raise ModelError(own.message, where=str(path), remedy=own.remedy) from None
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"Keras cannot load the model: {reason[0]}",
+            where=str(path),
+            remedy="import the module that defines its custom layers first, or save it again",
+        ) from None
+
+
+def _find_own(error: BaseException | None) -> TinyqError | None:
+    """The error of tinyq behind one of Keras, which shows the classes it was in the middle of."""
+    while error is not None:
+        if isinstance(error, TinyqError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _convert(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
+    try:
+        return CONVERTERS[type(step.layer).__name__](lowering, step, inputs)
+    except ModelError as error:
+        if error.where == step.name:
+            raise
+        raise ModelError(error.message, where=step.name, remedy=error.remedy) from None
+
+
+def _require_convertible(step: Step) -> None:
+    layer: Any = step.layer
+    kind = type(layer).__name__
+    linear = kind != "Activation" or layer.activation is keras.activations.linear
+    if kind == "InputLayer" or (kind in CONVERTERS and linear):
+        if not getattr(layer, "ready", lambda: True)():
+            raise ModelError(
+                "the range of the output is not known: the layer has seen no data",
+                where=step.name,
+                remedy="train the model with fit, or call tinyq.training.calibrate",
+            )
+        return
+    if kind in SUPPORTED:
+        raise ModelError(
+            f"the {kind} layer is not quantized",
+            where=step.name,
+            remedy="quantize the model with tinyq.quantize first",
+        )
+    raise ModelError(
+        f"layers of class {kind} are not supported",
+        where=step.name,
+        remedy=f"build the model from {', '.join(SUPPORTED)}",
+    )
