@@ -14,7 +14,8 @@
 #include "tq_core.h"
 #include "tq_port.h"
 
-#if TQ_CLOCK_HZ != 16000000 && TQ_CLOCK_HZ != 64000000 /* twin: tinyq/hardware/clock_rules.py */
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 16000000 && TQ_CLOCK_HZ != 64000000
 #error "TQ_CLOCK_HZ: the nRF51 has 16 MHz, the nRF52 64 MHz"
 #endif
 

@@ -13,7 +13,8 @@
 #include "tq_core.h"
 #include "tq_port.h"
 
-#if TQ_CLOCK_HZ != 64000000 && TQ_CLOCK_HZ != 128000000 /* twin: tinyq/hardware/clock_rules.py */
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 64000000 && TQ_CLOCK_HZ != 128000000
 #error "TQ_CLOCK_HZ: the core has 64 or 128 MHz"
 #endif
 

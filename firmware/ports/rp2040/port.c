@@ -12,7 +12,8 @@
 #include "tq_core.h"
 #include "tq_port.h"
 
-/* The PLL's oscillator runs at 750 to 1,600 MHz, the core at up to 133. Twin: tinyq/hardware/clock_rules.py. */
+/* The PLL's oscillator runs at 750 to 1,600 MHz, the core at up to 133.
+ * Twin: tinyq/hardware/clock_rules.py. */
 #if TQ_CLOCK_HZ < 63000000 || TQ_CLOCK_HZ > 133000000 || TQ_CLOCK_HZ % 1000000 != 0
 #error "TQ_CLOCK_HZ: the port reaches 63 to 133 MHz in steps of 1 MHz"
 #endif

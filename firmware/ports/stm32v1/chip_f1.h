@@ -8,7 +8,8 @@
 #ifndef TQ_CHIP_F1_H
 #define TQ_CHIP_F1_H
 
-#if TQ_CLOCK_HZ < 8000000 || TQ_CLOCK_HZ > 72000000 /* RM0008, PLL; twin: tinyq/hardware/clock_rules.py */
+/* RM0008, PLL. Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ < 8000000 || TQ_CLOCK_HZ > 72000000
 #error "TQ_CLOCK_HZ: the port reaches 8 to 72 MHz"
 #endif
 

@@ -14,8 +14,8 @@
 
 #if defined(TQ_STM32_G4) || defined(TQ_STM32_L4) || defined(TQ_STM32_WB)
 
-/* Voltage ranges and wait states by clock, see the tables of the manuals. The L4+ alone is faster than
- * 80 MHz; below, its flash bears more than that of the L4. Twin: tinyq/hardware/clock_rules.py. */
+/* Voltage ranges and wait states by clock, see the tables of the manuals. The L4+ alone is faster
+ * than 80 MHz; below, its flash bears more than that of the L4. Twin: tinyq/hardware/clock_rules.py. */
 #if defined(TQ_STM32_G4)
 #define FASTEST_HZ 170000000
 #define FASTEST_WITHOUT_BOOST_HZ 150000000

@@ -4,7 +4,8 @@
 
 #if defined(TQ_STM32_H7)
 
-#if TQ_CLOCK_HZ != 400000000 /* twin: tinyq/hardware/clock_rules.py */
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 400000000
 #error "TQ_CLOCK_HZ: the port reaches 400 MHz"
 #endif
 

@@ -5,7 +5,8 @@
 
 #if defined(TQ_STM32_U5)
 
-#if TQ_CLOCK_HZ != 160000000 /* twin: tinyq/hardware/clock_rules.py */
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 160000000
 #error "TQ_CLOCK_HZ: the port reaches 160 MHz"
 #endif
 
