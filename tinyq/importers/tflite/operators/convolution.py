@@ -14,6 +14,12 @@ from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.importers.tflite.epilogues import (
+    epilogue,
+    exact_epilogue,
+    exact_wide_epilogue,
+    wide_epilogue,
+)
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View
@@ -91,9 +97,9 @@ def import_fully_connected(layer: Layer) -> None:
     sums = sums_of(weights, 0)
     if layer.twice and x.format.name == "s8":
         widest = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
-        output, constants = layer.exact_stage(layer.result(), gains, bias, sums * widest)
+        output, constants = exact_epilogue(layer, gains, bias, sums * widest)
     elif layer.twice:
-        output, constants = layer.exact_wide_stage(layer.result(), gains, bias, sums << 15)
+        output, constants = exact_wide_epilogue(layer, gains, bias, sums << 15)
     else:
         output, constants = weighted_stage(layer, x, gains, bias, sums)
     name = layer.number("weights", weights, weights_format(layer))
@@ -115,10 +121,10 @@ def weighted_stage(
     wide = layer.type_of(layer.result(), *CODES).format.name
     layer.require(wide == x.format.name, f"{layer.source()} goes to {layer.result()}")
     if wide == "s8":
-        return layer.stage(layer.result(), gains, bias, channels=channels, prefix=prefix)
+        return epilogue(layer, gains, bias, channels=channels, prefix=prefix)
     layer.require(layer.source(1).type == "INT8", "16-bit activations take 8-bit weights")
     reach = sums << 15
-    return layer.wide_stage(layer.result(), gains, bias, reach, channels=channels, prefix=prefix)
+    return wide_epilogue(layer, gains, bias, reach, channels=channels, prefix=prefix)
 
 
 def sums_of(weights: npt.NDArray[Any], axis: int) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ from tinyq.graph.ops.matrix_multiply import MatrixMultiply
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.importers.tflite.epilogues import epilogue, wide_epilogue
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import (
     bias_of,
@@ -75,9 +76,9 @@ def import_batch_matmul(layer: Layer) -> None:
     gain = float(scales[0] * scales[1]) / layer.scale(layer.result())
     columns, depth = views[1].shape[-2:]
     if types[0].format.name == "s16":
-        output, constants = layer.wide_stage(layer.result(), gain, 0, depth << 30, channels=columns)
+        output, constants = wide_epilogue(layer, gain, 0, depth << 30, channels=columns)
     else:
-        output, constants = layer.stage(layer.result(), gain, channels=columns, activation="NONE")
+        output, constants = epilogue(layer, gain, channels=columns, activation="NONE")
     operation = MatrixMultiply(output, types[0].zero_point, types[1].zero_point)
     layer.finish(layer.apply(operation, *names, *constants))
 
