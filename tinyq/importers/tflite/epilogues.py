@@ -39,7 +39,7 @@ def epilogue(
     biases = np.broadcast_to(np.asarray(bias, np.int64), channels)
     layer.require(bool(np.isfinite(gains).all()), "the ratio of two scales is not finite")
     lo, hi = layer.limits(layer.result(), activation)
-    meaning = layer.type_of(layer.result(), "s8", "s16", "u8")
+    meaning = layer.type_of(layer.result(), *CODES)
     fields = (meaning.format.name, float(meaning.scale or 1.0), meaning.zero_point, lo, hi)
     if layer.twice:
         pairs = [quantize_multiplier(float(value)) for value in gains]

@@ -14,9 +14,8 @@ from tinyq.graph.ops.reshape import Reshape
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
 from tinyq.numerics.formats import FORMATS, Codes, Format
 
-_FORMATS = {"INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32", "UINT8": "u8"}
-_DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1"}
-_DTYPES |= {"FLOAT32": "<f4"}
+_FORMATS = {"BOOL": "s8", "INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32"}
+_DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FLOAT32": "<f4"}
 CODES = ("s8", "s16")  # formats of activations that weights and functions take
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 _LIMITS = {"RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
@@ -263,7 +262,7 @@ class Layer:
         if isinstance(kind, int):
             self.require(0 <= kind < len(_ACTIVATIONS), f"unknown fused activation {kind}")
             kind = _ACTIVATIONS[kind]
-        meaning = self.type_of(tensor, "s8", "s16", "u8")
+        meaning = self.type_of(tensor, *CODES)
         lower, upper = _LIMITS.get(kind, (None, None))
         codes = [meaning.format.lo, meaning.format.hi]
         for place, (value, choose) in enumerate(((lower, max), (upper, min))):

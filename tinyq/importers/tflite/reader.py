@@ -46,7 +46,8 @@ class Quantization:
 class FileTensor:
     """One tensor of the file; ``data`` are the bytes of a constant, else None.
 
-    ``open_axes`` are those whose size the file leaves open; ``shape`` has a 1 there.
+    ``open_axes`` are those whose size the file leaves open; ``shape`` has a 1 there. Of a tensor
+    that was ``is_unsigned`` in the file, ``type``, zero points and data are signed.
     """
 
     index: int
@@ -57,6 +58,7 @@ class FileTensor:
     data: bytes | None
     is_state: bool
     open_axes: tuple[int, ...] = ()
+    is_unsigned: bool = False
 
     @property
     def elements(self) -> int:

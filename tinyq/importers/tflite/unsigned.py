@@ -32,4 +32,4 @@ def _relabelled(tensor: FileTensor) -> FileTensor:
     if data is not None:
         data = (np.frombuffer(data, np.uint8) ^ 0x80).tobytes()
     quantization = replace(meaning, zero_points=zeros)
-    return replace(tensor, type="INT8", quantization=quantization, data=data)
+    return replace(tensor, type="INT8", quantization=quantization, data=data, is_unsigned=True)

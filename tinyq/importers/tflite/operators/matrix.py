@@ -15,6 +15,9 @@ from tinyq.importers.tflite.epilogues import epilogue, wide_epilogue
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import (
     bias_of,
+    gains_of,
+    join_parts,
+    split_weights,
     sums_of,
     weighted_stage,
     weights_format,
@@ -40,16 +43,14 @@ def import_transpose_conv(layer: Layer) -> None:
     window = Window(size, stride, (1, 1), border if layer.option("Padding", 0) == 0 else (0,) * 4)
     taps = x.shape[0] * x.shape[1] * weights.size
     layer.require(taps < MAX_TAPS, f"weights {weights.shape} over {x} are too large")
-    meaning = layer.source(1).quantization
-    scales = np.asarray(meaning.scales if meaning else (1.0,), np.float64)
-    layer.require(len(scales) in (1, channels), f"{len(scales)} weight scales")
-    gains = layer.scale(layer.source(2)) * scales / layer.scale(layer.result())
+    gains = gains_of(layer, channels, axis=0, data=2)
     bias = bias_of(layer, channels, position=3)
-    gains = np.broadcast_to(gains, channels)
     output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 0))
-    name = layer.number("weights", weights, weights_format(layer))
+    halves = split_weights(weights)
+    name = layer.number("weights", np.concatenate(halves, axis=3), weights_format(layer))
     operation = TransposeConv2D(output, window, (y.shape[0], y.shape[1]), x.zero_point)
-    layer.finish(layer.apply(operation, layer.activation(2), name, *constants))
+    data = join_parts(layer, [layer.activation(2)] * len(halves), "twice")
+    layer.finish(layer.apply(operation, data, name, *constants))
 
 
 @imports("BATCH_MATMUL")
@@ -110,7 +111,7 @@ def _matrix(layer: Layer, position: int, view: View) -> str:
 def import_arg_max(layer: Layer) -> None:
     """Index of the largest code along an axis."""
     shape = layer.source().shape
-    layer.type_of(layer.source(), "s8", "u8")
+    layer.type_of(layer.source())
     axes = layer.integers(1)
     layer.require(len(axes) == 1, f"axes {axes}")
     axis = layer.axis(axes[0], len(shape))
