@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyq.hardware.boards import find_board
-from tinyq.support.datasets import Dataset
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.measurement.run import Measurement, measure
-from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.hardware.boards import find_board
+from tinyq.measurement.run import Measurement, measure
+from tinyq.numerics.formats import find_format
 from tinyq.project import create_project
+from tinyq.support.datasets import Dataset
 
 BOARD = "mps2-an386"
 SAMPLES = 3

@@ -21,11 +21,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.cores import CORES, NAMES  # noqa: E402
 from tests.mlperf_tiny import DATA, NETWORKS, Network  # noqa: E402
-from tinyq.graph import reference  # noqa: E402
-from tinyq.firmware.build import BuildOptions, build  # noqa: E402
 from tinyq.codegen import emit, plan_kernels, prefer_isas  # noqa: E402
-from tinyq.importers.tflite import import_tflite  # noqa: E402
+from tinyq.firmware.build import BuildOptions, build  # noqa: E402
+from tinyq.graph import reference  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
+from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.targets import open_link  # noqa: E402
 from tinyq.targets.wire import payload_bytes  # noqa: E402
 

@@ -33,11 +33,11 @@ from mlperf_tiny import (  # noqa: E402
 )
 
 from tests.bench_layers import choose_smallest, measure_network  # noqa: E402
-from tinyq.numerics.formats import find_format  # noqa: E402
 from tinyq.graph import Graph, Tensor  # noqa: E402
-from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.graph.epilogues import Requantize  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
+from tinyq.importers.tflite import import_tflite  # noqa: E402
+from tinyq.numerics.formats import find_format  # noqa: E402
 
 ISAS = ("armv7em", "generic")
 # Formats of the weights, and by how many bits a code of 8 bits is coarser.

@@ -23,11 +23,11 @@ from unittest import mock
 from mlperf_tiny import DATA, NETWORKS, RESULTS, load_inputs
 
 from tinyq.graph import passes
-from tinyq.hardware.boards import find_board
-from tinyq.models import load_model
 from tinyq.graph.passes.remove_constant_channels import remove_constant_channels
+from tinyq.hardware.boards import find_board
 from tinyq.measurement.profile import Profile, predict, profile
 from tinyq.measurement.profile.cores import find_constant
+from tinyq.models import load_model
 from tinyq.project import create_project
 
 BOARD = "nucleo-l4r5zi"

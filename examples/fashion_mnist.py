@@ -19,14 +19,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from tinyq.hardware.boards import find_board
 from tinyq.commands.cli import hush_tensorflow
 from tinyq.commands.output import print_table, show_progress
-from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.errors import DataError, TinyqError
 from tinyq.experiment import Experiment, run_experiment
-from tinyq.support.quiet import import_quietly
+from tinyq.hardware.boards import find_board
 from tinyq.measurement.report import Report, write_report
+from tinyq.support.datasets import Dataset, make_dataset
+from tinyq.support.quiet import import_quietly
 
 BOARD = "stm32"
 _ENDS = {"first": "int8", "last": "int8", "input": {"range": [0.0, 1.0]}}

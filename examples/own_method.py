@@ -17,12 +17,12 @@ import typer
 from keras import ops
 
 import tinyq
-from tinyq.hardware.boards import find_board
 from tinyq.commands.cli import hush_tensorflow
 from tinyq.commands.output import print_report, show_progress
 from tinyq.digits import load_digits
 from tinyq.errors import TinyqError
 from tinyq.experiment import Experiment, run_experiment
+from tinyq.hardware.boards import find_board
 
 
 @tinyq.register_weights("quinary", format="s4")

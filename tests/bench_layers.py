@@ -12,21 +12,21 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq.numerics.rounding import fold_affine
-from tinyq.hardware.boards import Board, find_board
-from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.codegen import emit, plan_kernels
 from tinyq.codegen.special import Special
 from tinyq.codegen.variants import list_special, select_variant
-from tinyq.numerics.formats import find_format
-from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS
-from tinyq.graph.epilogues import Accumulating, Requantize, Threshold
-from tinyq.graph.ops.window import Window, same_padding
-from tinyq.memory.planner import find_views
+from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
-from tinyq.targets import open_link
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.epilogues import Accumulating, Requantize, Threshold
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window, same_padding
+from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.trial import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
+from tinyq.memory.planner import find_views
+from tinyq.numerics.formats import find_format
+from tinyq.numerics.rounding import fold_affine
+from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 
 BOARD = "mps2-an386"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.numerics.rounding import fold_affine
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops.dense import Dense
 from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops.dense import Dense
+from tinyq.numerics.formats import find_format
+from tinyq.numerics.rounding import fold_affine
 
 
 def classifier(seed: int = 7) -> Graph:

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests import random_graphs
-from tinyq.numerics.rounding import fold_affine, fold_even
 from tinyq.codegen.kernels import Kernel, list_members, list_widenings
 from tinyq.codegen.special import Special
 from tinyq.codegen.variants import list_special
-from tinyq.numerics.formats import Format, find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.epilogues import (
     Accumulating,
     Output,
@@ -24,7 +21,10 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.numerics.formats import Format, find_format
+from tinyq.numerics.rounding import fold_affine, fold_even
 
 Shape = tuple[int, ...]
 S32 = find_format("s32")

@@ -16,11 +16,10 @@ import numpy as np
 
 from tests.mixed_model import mixed_model
 from tests.random_graphs import draw_graph, draw_inputs
-from tinyq.graph import reference
-from tinyq.hardware.boards import Board, load_boards
-from tinyq.firmware.build import Image
 from tinyq.errors import BudgetError
-from tinyq.graph import Graph
+from tinyq.firmware.build import Image
+from tinyq.graph import Graph, reference
+from tinyq.hardware.boards import Board, load_boards
 from tinyq.project import create_project
 from tinyq.targets import open_link
 

@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.hardware.boards import Board, find_board, load_boards
-from tinyq.firmware.build import Image
 from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.errors import BudgetError, ToolMissing
 from tinyq.exports import export
+from tinyq.firmware.build import Image
+from tinyq.firmware.toolchains import TOOLCHAINS, find_compiler
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
-from tinyq.project import capacities, create_project
 from tinyq.graph.storage import load_graph, save_graph
-from tinyq.firmware.toolchains import TOOLCHAINS, find_compiler
+from tinyq.hardware.boards import Board, find_board, load_boards
+from tinyq.project import capacities, create_project
 
 # What the firmware takes besides the network's own constants and activations.
 CODE_BYTES = 16384
@@ -59,8 +59,8 @@ def draw_demo_graph(seed: int = 0) -> Graph:
     import numpy as np
 
     import tinyq
-    from tinyq.training.lowering.network import import_keras
     from tinyq.training import calibrate
+    from tinyq.training.lowering.network import import_keras
     from tinyq.training.networks import DIGITS_RECIPE, digits_network
 
     keras.utils.set_random_seed(seed)

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.graph import reference
 from tinyq.codegen import SourceTree, emit
-from tinyq.numerics.formats import Codes
-from tinyq.graph import Graph
+from tinyq.graph import Graph, reference
 from tinyq.memory.planner import plan
+from tinyq.numerics.formats import Codes
 
 Packed = npt.NDArray[np.uint8]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.numerics.rounding import softmax_table
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.epilogues import Output, Raw, Requantize, Threshold
+from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import find_format
+from tinyq.numerics.rounding import softmax_table
 
 
 class _Model:

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyq.graph import reference
-from tinyq.graph import Graph
+from tinyq.graph import Graph, reference
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("TINYQ_DATA", ROOT.parent / "shared/data")) / "mlperf_tiny"

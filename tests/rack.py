@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from tinyq.hardware.boards import Board, find_board
-from tinyq.firmware.build import Image
 from tinyq.errors import TinyqError
+from tinyq.firmware.build import Image
+from tinyq.hardware.boards import Board, find_board
 from tinyq.targets.flash import flash
 
 

@@ -10,18 +10,7 @@ import numpy as np
 from hypothesis import strategies
 
 from tests.random_imported import IMPORTED_STEPS, draw_twice, draw_twice_scaling
-from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT, softmax_table
-from tinyq.numerics.packing import Basis, Scales
-from tinyq.numerics.formats import Codes, Format, find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops.add import Add
-from tinyq.graph.ops.argmax import Argmax
-from tinyq.graph.ops.average_pool2d import AveragePool2D
-from tinyq.graph.ops.concatenate import Concatenate
-from tinyq.graph.ops.conv2d import Conv2D
-from tinyq.graph.ops.dense import Dense
-from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
-from tinyq.graph.ops.max_pool2d import MaxPool2D
 from tinyq.graph.epilogues import (
     Output,
     Raw,
@@ -31,12 +20,23 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.ops.add import Add
+from tinyq.graph.ops.argmax import Argmax
+from tinyq.graph.ops.average_pool2d import AveragePool2D
+from tinyq.graph.ops.concatenate import Concatenate
+from tinyq.graph.ops.conv2d import Conv2D
+from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.graph.ops.max_pool2d import MaxPool2D
 from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.graph.ops.softmax import Softmax
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.numerics.formats import Codes, Format, find_format
+from tinyq.numerics.packing import Basis, Scales
+from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT, softmax_table
 
 # Layers with weights take these; the operations without weights take the wider choice.
 WEIGHTED = ("b1", "u2", "u4", "s8")

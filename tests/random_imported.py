@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.numerics.fixed_point import (
-    interpolation_table,
-    quantize_multiplier,
-    sigmoid_table,
-    softmax_exponentials,
-)
 from tinyq.graph import TensorType
+from tinyq.graph.epilogues import RequantizeTwice, RequantizeWide
 from tinyq.graph.ops.interpolate import Interpolate
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.matrix_multiply import MatrixMultiply
 from tinyq.graph.ops.multiply import Multiply
-from tinyq.graph.epilogues import RequantizeTwice, RequantizeWide
 from tinyq.graph.ops.pick_pixels import PickPixels
 from tinyq.graph.ops.prelu import Prelu, TflitePrelu
 from tinyq.graph.ops.rescale import Rescale
@@ -30,6 +24,12 @@ from tinyq.graph.ops.tflite_softmax import TfliteSoftmax
 from tinyq.graph.ops.tflite_wide_softmax import TfliteWideSoftmax
 from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.fixed_point import (
+    interpolation_table,
+    quantize_multiplier,
+    sigmoid_table,
+    softmax_exponentials,
+)
 
 
 def draw_twice(drawing) -> RequantizeTwice:

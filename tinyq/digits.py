@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyq.hardware.boards import Board
-from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.experiment import Experiment, Show, run_experiment
-from tinyq.support.quiet import import_quietly
+from tinyq.hardware.boards import Board
 from tinyq.measurement.report import Report, write_report
+from tinyq.support.datasets import Dataset, make_dataset
+from tinyq.support.quiet import import_quietly
 
 _SEED = 0
 _FLOAT_EPOCHS = 20

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinyq.hardware.boards import Board
-from tinyq.support.datasets import Dataset
+from tinyq.measurement.report import Agreement, Report
 from tinyq.measurement.run import measure
 from tinyq.project import Project, create_project
-from tinyq.measurement.report import Agreement, Report
+from tinyq.support.datasets import Dataset
 
 if TYPE_CHECKING:
     import keras
@@ -59,10 +59,10 @@ def run_experiment(
     Returns:
         The report, and the build folder that it is about.
     """
-    from tinyq.training.lowering.agreement import compare_layers
-    from tinyq.training.lowering.network import import_keras, lower_keras
     from tinyq.training import quantize
     from tinyq.training.fitting import fit, score
+    from tinyq.training.lowering.agreement import compare_layers
+    from tinyq.training.lowering.network import import_keras, lower_keras
 
     quantized = quantize(experiment.model, experiment.recipe)
     with show("training with few bits") as progress:

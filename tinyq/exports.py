@@ -20,9 +20,6 @@ from typing import Any
 import numpy as np
 
 import tinyq
-from tinyq.graph import reference
-from tinyq.hardware.boards import find_board
-from tinyq.firmware.build import BuildOptions, Image, render_settings
 from tinyq.codegen import (
     GENERIC,
     SourceTree,
@@ -32,13 +29,15 @@ from tinyq.codegen import (
 )
 from tinyq.codegen.rendering import make_environment
 from tinyq.errors import TinyqError
-from tinyq.support.folders import check_replaceable, stage
-from tinyq.graph import Graph, Tensor
+from tinyq.firmware.build import BuildOptions, Image, render_settings
+from tinyq.graph import Graph, Tensor, reference
 from tinyq.graph.passes import simplify
+from tinyq.graph.storage import save_graph
+from tinyq.hardware.boards import find_board
 from tinyq.memory.planner import plan
 from tinyq.project import GRAPH, MANIFEST, Setting, describe_project, write_manifest
+from tinyq.support.folders import check_replaceable, stage
 from tinyq.support.resources import FIRMWARE, TEMPLATES
-from tinyq.graph.storage import save_graph
 from tinyq.targets.wire import payload_bytes
 
 EXPORTS = TEMPLATES / "exports"

@@ -19,10 +19,6 @@ from types import MappingProxyType
 from typing import Any
 
 import tinyq
-from tinyq.hardware.boards import Board, find_board
-from tinyq.firmware.build import BuildOptions, Costs, Image, build
-from tinyq.firmware.build_systems import DIRECT
-from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.codegen import (
     Budget,
     Candidates,
@@ -35,11 +31,15 @@ from tinyq.codegen import (
     prefer_isas,
 )
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.support.folders import check_replaceable, stage
+from tinyq.firmware.build import BuildOptions, Costs, Image, build
+from tinyq.firmware.build_systems import DIRECT
+from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
-from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.graph.storage import digest, load_graph, save_graph
+from tinyq.hardware.boards import Board, find_board
+from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.support.folders import check_replaceable, stage
 from tinyq.targets.wire import payload_bytes
 
 MANIFEST = "project.json"

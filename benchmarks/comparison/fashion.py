@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.errors import DataError
+from tinyq.support.datasets import Dataset, make_dataset
 
 Progress = Callable[[int, int], None]
 LAYERS = ((16, 2), (32, 2), (64, 2))

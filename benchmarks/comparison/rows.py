@@ -15,21 +15,20 @@ import numpy as np
 
 from comparison.fashion import BOARD, INPUT, OTHER_SAMPLES, Budget, Progress, build_network
 from comparison.pairs import Case
-from tinyq.graph import reference
+from tinyq.graph import Graph, reference
+from tinyq.graph.storage import load_graph
 from tinyq.hardware.boards import find_board
-from tinyq.support.datasets import Dataset
-from tinyq.graph import Graph
-from tinyq.training.lowering.agreement import compare_layers
-from tinyq.training.lowering.network import import_keras, lower_keras
 from tinyq.importers.tfmot import import_tfmot, load_tfmot
 from tinyq.measurement.run import measure, pack_codes, unpack_codes
 from tinyq.measurement.run import score as score_codes
 from tinyq.project import GRAPH, Project, Selection, build_for_host, create_project, open_project
 from tinyq.quantizers import find_weights
-from tinyq.graph.storage import load_graph
+from tinyq.support.datasets import Dataset
 from tinyq.targets import open_link
 from tinyq.training import quantize
 from tinyq.training.fitting import Schedule, fit, score, seed
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import import_keras, lower_keras
 
 Stage = Callable[[str], Progress]
 DEFAULT = "balanced"

@@ -8,7 +8,8 @@
 
 #include "tq_twice.h"
 
-/* Product of two Q0.15 values, half rounded up, saturated. Twin: tinyq.numerics.gates.multiply_high16 */
+/* Product of two Q0.15 values, half rounded up, saturated.
+ * Twin: tinyq.numerics.gates.multiply_high16 */
 static inline int32_t tq_multiply_high16(int32_t a, int32_t b)
 {
     const int32_t high = (a * b + ((int32_t)1 << 14)) >> 15;

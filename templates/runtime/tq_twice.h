@@ -85,7 +85,8 @@ static inline int32_t tq_shift_left(int32_t x, int32_t bits)
     return shifted < INT32_MIN ? INT32_MIN : (int32_t)shifted;
 }
 
-/* Zero bits above the highest one of a positive number. Twin: tinyq.numerics.fixed_point.leading_zeros */
+/* Zero bits above the highest one of a positive number.
+ * Twin: tinyq.numerics.fixed_point.leading_zeros */
 static inline int32_t tq_leading_zeros(int32_t x)
 {
     int32_t count = 0;

@@ -45,8 +45,10 @@ def test_every_twin_exists():
 
 @pytest.fixture
 def small_tree(tmp_path):
-    (tmp_path / "tinyq").mkdir()
-    (tmp_path / "tinyq/targets/wire.py").write_text("LIMIT = 3\nclass Frame:\n    def pack(self): ...\n")
+    (tmp_path / "tinyq/targets").mkdir(parents=True)
+    (tmp_path / "tinyq/targets/wire.py").write_text(
+        "LIMIT = 3\nclass Frame:\n    def pack(self): ...\n"
+    )
     (tmp_path / "firmware/core").mkdir(parents=True)
     (tmp_path / "firmware/core/wire.c").write_text("int tq_wire_read(void);\n")
     (tmp_path / "templates/kernels").mkdir(parents=True)

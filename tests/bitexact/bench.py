@@ -21,9 +21,9 @@ from tests.harness import STRICT, SanitizerError, compile_c
 from tinyq.codegen.calls import Function
 from tinyq.codegen.emit import list_runtime, make_environment, render_function, render_stage
 from tinyq.codegen.kernels import Kernel, Stage
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Op, TensorType
 from tinyq.graph.epilogues import Accumulating
+from tinyq.numerics.formats import find_format
 
 _MAIN = """
 #include <stdint.h>

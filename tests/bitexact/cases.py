@@ -9,11 +9,8 @@ import numpy as np
 from tests.bitexact.bench import Case, type_of
 from tests.bitexact.cases_imported import IMPORTED_PLAIN, IMPORTED_STAGED, tables_of
 from tests.random_graphs import draw_codes, draw_table
-from tinyq.numerics.rounding import softmax_table
 from tinyq.codegen import Kernel, Stage, load_kernels, load_stages
-from tinyq.numerics.formats import Format, find_format
 from tinyq.graph import Op, TensorType
-from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.epilogues import (
     Accumulating,
     Output,
@@ -25,7 +22,10 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import Format, find_format
+from tinyq.numerics.rounding import softmax_table
 
 # One code, a storage unit of each format less one, whole, and plus one.
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.numerics.fixed_point import interpolation_table, sigmoid_table, softmax_exponentials
-from tinyq.numerics.formats import find_format
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.fixed_point import interpolation_table, sigmoid_table, softmax_exponentials
+from tinyq.numerics.formats import find_format
 
 
 def _twice(draw):

@@ -18,21 +18,21 @@ import pytest
 
 from tests.harness import SANITIZE, STRICT
 from tests.random_graphs import draw_codes
-from tinyq.hardware.boards import find_board
-from tinyq.firmware.build import Image
-from tinyq.firmware.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
 from tinyq.codegen import emit, measure_scratch
 from tinyq.codegen.variants import select_variant
 from tinyq.errors import TinyqError
+from tinyq.firmware.build import Image
+from tinyq.firmware.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window
+from tinyq.graph.reference import run
+from tinyq.hardware.boards import find_board
+from tinyq.memory.planner import plan
 from tinyq.numerics.fixed_point import softmax_exponentials
 from tinyq.numerics.formats import find_format
-from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS
-from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
-from tinyq.graph.ops.window import Window
-from tinyq.memory.planner import plan
 from tinyq.project import create_project
-from tinyq.graph.reference import run
 from tinyq.targets import open_link
 
 DOUBLE = Path(__file__).parents[1] / "cmsis_nn"

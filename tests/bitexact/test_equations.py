@@ -13,11 +13,11 @@ import pytest
 
 from tests.harness import compile_models, pack_rows
 from tinyq.codegen import emit
-from tinyq.numerics.formats import Format, find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.graph.ops.dense import Dense
 from tinyq.graph.epilogues import Raw
+from tinyq.graph.ops.dense import Dense
 from tinyq.memory.planner import plan
+from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers import METHODS
 
 DEPTH, CHANNELS, SAMPLES = 70, 5, 6

@@ -9,9 +9,9 @@ import numpy as np
 from tests.contract.test_layers import make
 from tests.harness import compile_models, pack_rows
 from tinyq.codegen import emit
-from tinyq.training.lowering.network import import_keras
-from tinyq.memory.planner import plan
 from tinyq.graph.reference import dequantize, quantize_input
+from tinyq.memory.planner import plan
+from tinyq.training.lowering.network import import_keras
 
 SAMPLES = 100
 CASES = (

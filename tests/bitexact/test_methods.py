@@ -14,13 +14,13 @@ from tests.contract.test_methods import CHUNKS, SHAPE, chunk, quantized_chain
 from tests.harness import compile_models, pack_rows
 from tests.many_graphs import Case, ask_device
 from tests.small_models import functional, scramble
-from tinyq.hardware.boards import find_board
 from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.graph import Graph
-from tinyq.training.lowering.network import import_keras
-from tinyq.memory.planner import plan
 from tinyq.graph.reference import dequantize, quantize_input
+from tinyq.hardware.boards import find_board
+from tinyq.memory.planner import plan
 from tinyq.training import calibrate
+from tinyq.training.lowering.network import import_keras
 from tinyq.training.schedule import advance
 
 SAMPLES = 100

@@ -8,10 +8,10 @@ import pytest
 from tests.bitexact.litert import run_litert
 from tests.harness import compile_model, differences
 from tests.mlperf_tiny import NETWORKS, needs_data
-from tinyq.graph import reference
 from tinyq.codegen import emit
-from tinyq.importers.tflite import import_tflite
+from tinyq.graph import reference
 from tinyq.graph.passes import simplify
+from tinyq.importers.tflite import import_tflite
 from tinyq.memory.planner import plan
 
 pytestmark = [needs_data, pytest.mark.parametrize("name", NETWORKS)]

@@ -11,12 +11,12 @@ import pytest
 from tests.bitexact.litert import run_litert
 from tests.harness import compile_model, differences
 from tests.requirements import require_module
-from tinyq.numerics import gates
-from tinyq.graph import reference
 from tinyq.codegen import emit
 from tinyq.errors import ModelError
+from tinyq.graph import reference
 from tinyq.importers.tflite import import_tflite
 from tinyq.memory.planner import plan
+from tinyq.numerics import gates
 
 require_module("ai_edge_litert")
 SAMPLES = 20

@@ -10,18 +10,17 @@ import pytest
 
 from tests.bitexact.litert import run_litert
 from tests.harness import check_graph
-from tinyq.graph import reference
 from tinyq.commands.cli import main
-from tinyq.measurement.diff import compare, open_execution
 from tinyq.errors import DataError, ModelError
-from tinyq.numerics.formats import FORMATS
-from tinyq.graph import GraphBuilder, TensorType
+from tinyq.graph import GraphBuilder, TensorType, reference
+from tinyq.graph.epilogues import Raw
+from tinyq.graph.ops.dense import Dense
+from tinyq.graph.passes import simplify
 from tinyq.importers import tfmot as tfmot_importer
 from tinyq.importers.float_models import load_float_model
 from tinyq.importers.tfmot import convert_tfmot, import_tfmot, load_tfmot, store_in_4_bits
-from tinyq.graph.ops.dense import Dense
-from tinyq.graph.epilogues import Raw
-from tinyq.graph.passes import simplify
+from tinyq.measurement.diff import compare, open_execution
+from tinyq.numerics.formats import FORMATS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SAMPLES = 200
@@ -166,7 +165,7 @@ def test_pruned_model_is_stripped_and_calibrated(tools, trained, digits, convers
 
 def test_saved_model_becomes_a_float_model_of_keras_3(trained, digits, tmp_path):
     trained.save(tmp_path / "saved", save_format="tf")
-    model = load_float_model(tmp_path / "saved")
+    model = load_float_model(tmp_path / "saved", trust=True)
     x = digits[1].x[:50]
     expected = trained.predict(x, verbose=0)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-4)

@@ -8,12 +8,12 @@ from pathlib import Path, PurePath
 import pytest
 import yaml
 
-from tinyq.hardware.boards import Board, load_boards
-from tinyq.firmware.build import BuildOptions, build, port_folders
 from tinyq.errors import TinyqError
-from tinyq.targets.flash import FLASHERS
-from tinyq.support.resources import BOARDS, FIRMWARE
+from tinyq.firmware.build import BuildOptions, build, port_folders
 from tinyq.firmware.toolchains import FOREIGN, TOOLCHAINS
+from tinyq.hardware.boards import Board, load_boards
+from tinyq.support.resources import BOARDS, FIRMWARE
+from tinyq.targets.flash import FLASHERS
 
 CATALOGUE = load_boards()
 PORT_FUNCTIONS = set(

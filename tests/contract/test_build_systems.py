@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.mixed_model import mixed_model
-from tinyq.hardware.boards import find_board
+from tinyq.errors import BudgetError, TinyqError
 from tinyq.firmware.build_systems import DIRECT, build_system_names, find_build_system
 from tinyq.firmware.build_systems.platformio import scons_package
-from tinyq.errors import BudgetError, TinyqError
+from tinyq.graph.reference import run
+from tinyq.hardware.boards import find_board
 from tinyq.measurement.profile import profile
 from tinyq.project import Selection, create_project
-from tinyq.graph.reference import run
 from tinyq.targets import open_link
 
 TOOLS = {"cmake": "cmake", "make": "make"}

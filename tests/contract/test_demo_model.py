@@ -18,12 +18,12 @@ from tests.footprint import (
     saved_demo_graph,
     smallest_boards,
 )
-from tinyq.hardware.boards import Board, load_boards
 from tinyq.errors import BudgetError
 from tinyq.exports import export
-from tinyq.graph import Graph
-from tinyq.project import Selection, create_project
 from tinyq.firmware.toolchains import TOOLCHAINS
+from tinyq.graph import Graph
+from tinyq.hardware.boards import Board, load_boards
+from tinyq.project import Selection, create_project
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ import yaml
 
 from tests.mixed_model import _Model, mixed_model
 from tinyq.commands.export import export as command
-from tinyq.support.datasets import Dataset
 from tinyq.errors import TinyqError
 from tinyq.exports import EXPORTS, export, export_kinds
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.measurement.run import measure
 from tinyq.graph.epilogues import Raw, Threshold
+from tinyq.measurement.run import measure
+from tinyq.numerics.formats import find_format
 from tinyq.project import open_project
+from tinyq.support.datasets import Dataset
 
 FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 ANSWER = "as the reference"

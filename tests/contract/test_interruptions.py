@@ -19,17 +19,16 @@ import serial
 from cobs import cobs
 
 from tests.classifier import classifier
-from tinyq.measurement import run as measuring
-from tinyq.targets import wire
-from tinyq.hardware.boards import find_board
-from tinyq.firmware.build import build
-from tinyq.commands.cli import main
 from tinyq.codegen import emit
-from tinyq.support.datasets import Dataset, make_dataset
+from tinyq.commands.cli import main
 from tinyq.errors import LinkError
+from tinyq.firmware.build import build
+from tinyq.hardware.boards import find_board
+from tinyq.measurement import run as measuring
 from tinyq.measurement.run import Measurement, measure
 from tinyq.project import Project, capacities, create_project
-from tinyq.targets import session
+from tinyq.support.datasets import Dataset, make_dataset
+from tinyq.targets import session, wire
 from tinyq.targets.streams import PortStream, StreamEnded
 
 pytestmark = pytest.mark.requires("gcc")

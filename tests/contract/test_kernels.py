@@ -16,10 +16,10 @@ from tinyq.codegen.ctext import COLUMNS
 from tinyq.codegen.emit import make_environment, render_function, render_stage
 from tinyq.codegen.kernels import list_candidates, list_members, select_kernel, select_stage
 from tinyq.errors import TinyqError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.epilogues import Raw, Requantize
+from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.numerics.formats import find_format
 from tinyq.support.resources import ROOT, TEMPLATES
 
 INPUTS = ("b1", "u2", "u4", "s8")

@@ -12,11 +12,11 @@ import tensorflow as tf
 
 import tinyq
 from tests.small_models import L, functional, normed, scramble
-from tinyq.training.lowering.agreement import compare_layers
-from tinyq.training.lowering.network import import_keras, load_keras, lower_keras
 from tinyq.graph.reference import dequantize, quantize_input, run_batched
 from tinyq.graph.storage import digest
 from tinyq.training import Argmax, calibrate
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import import_keras, load_keras, lower_keras
 
 VECTORS = 1000
 L_SLOPES = keras.initializers.RandomUniform(-0.5, 1.5, seed=1)

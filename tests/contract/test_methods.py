@@ -14,14 +14,14 @@ from sklearn.datasets import load_digits
 
 import tinyq
 from tests.small_models import L, functional, normed, scramble
-from tinyq.support.catalogue import load_catalogue
-from tinyq.training.lowering.agreement import compare_layers
-from tinyq.training.lowering.network import load_keras, lower_keras
+from tinyq.graph.storage import digest
 from tinyq.quantizers import METHODS
 from tinyq.quantizers.activation_presets import ACTIVATIONS as ACTIVATION_PRESETS
 from tinyq.quantizers.weight_presets import WEIGHTS as WEIGHT_PRESETS
-from tinyq.graph.storage import digest
+from tinyq.support.catalogue import load_catalogue
 from tinyq.training import calibrate
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import load_keras, lower_keras
 from tinyq.training.schedule import advance
 
 WEIGHTS = [name for name, method in METHODS.items() if method.weights is not None]

@@ -18,11 +18,11 @@ import pytest
 
 from tests.contract.imported_formulas import IMPORTED_FORMULAS, twice, wrap
 from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph, Node, TensorType
-from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.epilogues import Accumulating, Output
+from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.reference import run
+from tinyq.numerics.formats import Codes
 
 SAMPLES = 2
 CASES = 40

@@ -13,10 +13,10 @@ import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.commands.cli import main
 from tinyq.errors import RecipeError, TinyqError
-from tinyq.training.lowering.agreement import compare_layers
-from tinyq.training.lowering.network import load_keras, lower_keras
 from tinyq.quantizers.methods import OWN, find_method
 from tinyq.training import calibrate
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import load_keras, lower_keras
 from tinyq.training.recipe import read_recipe
 
 FILE = '''

@@ -14,11 +14,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from tinyq.targets import wire
-from tinyq.hardware.boards import find_board
-from tinyq.firmware.build import BuildOptions, build
 from tinyq.errors import DataError, LinkError, ToolMissing
-from tinyq.targets import open_link, session, target_names
+from tinyq.firmware.build import BuildOptions, build
+from tinyq.hardware.boards import find_board
+from tinyq.targets import open_link, session, target_names, wire
 from tinyq.targets.session import Session
 from tinyq.targets.streams import ProcessStream, StreamEnded
 from tinyq.targets.symbols import Identity, read_identity

@@ -8,11 +8,10 @@ from pathlib import PurePosixPath
 import numpy as np
 import pytest
 
-from tinyq.targets import wire
-from tinyq.hardware.boards import find_board
-from tinyq.firmware.build import BuildOptions, build
 from tinyq.errors import LinkError, ToolMissing
-from tinyq.targets import counts, open_link
+from tinyq.firmware.build import BuildOptions, build
+from tinyq.hardware.boards import find_board
+from tinyq.targets import counts, open_link, wire
 from tinyq.targets.counts import LayerCount
 
 # The two instructions that call the next mark belong to the layer before it.

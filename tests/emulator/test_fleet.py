@@ -13,9 +13,9 @@ import pytest
 from tests.fleet import emulated_boards, emulator, fitting_graphs, run_graph
 from tests.mixed_model import mixed_model
 from tests.random_graphs import draw_graph
-from tinyq.hardware.boards import Board, find_board
-from tinyq.firmware.build import build
 from tinyq.errors import BudgetError
+from tinyq.firmware.build import build
+from tinyq.hardware.boards import Board, find_board
 from tinyq.targets import open_link
 
 NEEDS = {

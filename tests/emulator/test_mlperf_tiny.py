@@ -12,11 +12,11 @@ import pytest
 
 from tests.cores import CORES
 from tests.mlperf_tiny import NETWORKS, needs_data
-from tinyq.graph import reference
-from tinyq.firmware.build import BuildOptions, build
 from tinyq.codegen import emit, plan_kernels, prefer_isas
-from tinyq.importers.tflite import import_tflite
+from tinyq.firmware.build import BuildOptions, build
+from tinyq.graph import reference
 from tinyq.graph.passes import simplify
+from tinyq.importers.tflite import import_tflite
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tinyq.hardware.boards import Board, load_boards
 from tinyq.firmware.build import BuildOptions, Image, build
+from tinyq.hardware.boards import Board, load_boards
 from tinyq.targets import simavr
 
 APPLICATION = Path(__file__).parent / "application"

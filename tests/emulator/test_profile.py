@@ -13,20 +13,19 @@ import pytest
 from tests.bench_layers import Layer, make_graph
 from tests.emulator.test_fleet import boards
 from tests.mixed_model import mixed_model
-from tinyq.graph import reference
-from tinyq.targets import wire
-from tinyq.hardware.boards import Board, find_board
-from tinyq.firmware.build import BuildOptions, build
-from tinyq.commands.cli import main
 from tinyq.codegen import marked_nodes
-from tinyq.support.datasets import make_dataset
-from tinyq.measurement.run import measure
+from tinyq.commands.cli import main
+from tinyq.firmware.build import BuildOptions, build
+from tinyq.graph import reference
+from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.profile import estimate_layers, predict, profile
 from tinyq.measurement.profile.cores import classify, core_named, find_constant, find_core
 from tinyq.measurement.profile.costs import NOT_TAKEN, TAKEN
 from tinyq.measurement.profile.disassembly import disassemble
+from tinyq.measurement.run import measure
 from tinyq.project import create_project
-from tinyq.targets import open_link, open_profiler, qemu
+from tinyq.support.datasets import make_dataset
+from tinyq.targets import open_link, open_profiler, qemu, wire
 from tinyq.targets.symbols import read_functions
 
 # Beside each instruction: its cycles on a Cortex-M4, what it loads and stores.

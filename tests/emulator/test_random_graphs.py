@@ -9,9 +9,9 @@ import pytest
 
 from tests.many_graphs import Case, ask_device
 from tests.random_graphs import draw_graph, draw_inputs
-from tinyq.hardware.boards import find_board
 from tinyq.codegen import emit, plan_kernels, prefer_isas
 from tinyq.graph.reference import run
+from tinyq.hardware.boards import find_board
 
 GRAPHS = int(os.environ.get("TINYQ_EMULATOR_GRAPHS", "40"))
 # The board's own machine has less memory, and every graph of the image keeps its own arena.

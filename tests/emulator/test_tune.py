@@ -11,16 +11,16 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.unit.test_special import chain
-from tinyq.graph import reference
-from tinyq.measurement import counting as tune
-from tinyq.hardware.boards import find_board
 from tinyq.codegen import gather_candidates, plan_kernels
-from tinyq.support.datasets import Dataset
 from tinyq.errors import LinkError, TinyqError
-from tinyq.measurement.run import measure
+from tinyq.graph import reference
 from tinyq.graph.passes import simplify
-from tinyq.project import Selection, Setting, create_project, open_project
+from tinyq.hardware.boards import find_board
+from tinyq.measurement import counting as tune
+from tinyq.measurement.run import measure
 from tinyq.measurement.trial import Outcome, find_twin, isolate
+from tinyq.project import Selection, Setting, create_project, open_project
+from tinyq.support.datasets import Dataset
 
 FAST = ("armv7em", "generic")
 BOARD = find_board("stm32")

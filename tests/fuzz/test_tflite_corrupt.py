@@ -15,11 +15,10 @@ import pytest
 
 from tests.bitexact.test_tflite_ops import CASES, convert
 from tests.bitexact.test_tflite_recurrent import write_lstm, write_svdf
-from tinyq.graph import reference
 from tinyq.errors import ModelError
-from tinyq.graph import Graph
-from tinyq.importers.tflite import import_tflite
+from tinyq.graph import Graph, reference
 from tinyq.graph.passes import simplify
+from tinyq.importers.tflite import import_tflite
 
 FILES = int(os.environ.get("TINYQ_FUZZ_FILES", 600))
 KEPT = Path(__file__).parents[2] / "build" / "fuzz"

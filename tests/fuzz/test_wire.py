@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from cobs import cobs
 
-from tinyq.targets import wire
 from tinyq.support.resources import FIRMWARE
+from tinyq.targets import wire
 from tinyq.targets.wire import Decoder, Frame
 
 LINES = int(os.environ.get("TINYQ_EXAMPLES", "2000"))

@@ -14,10 +14,10 @@ from tests.conftest import EMULATOR_TOOLS
 from tests.mixed_model import mixed_model
 from tests.rack import Place, bring_up, read_rack
 from tests.random_graphs import draw_graph, draw_inputs
-from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.graph import Graph
 from tinyq.measurement.run import Measurement, measure
 from tinyq.project import create_project
+from tinyq.support.datasets import Dataset, make_dataset
 
 EMULATED = Place("stm32", emulator="qemu")
 SAMPLES = 24

@@ -23,10 +23,10 @@ from tinyq.codegen import SourceTree, emit
 from tinyq.codegen.kernels import load_kernels, load_stages
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph
-from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.epilogues import Accumulating, Raw
-from tinyq.memory.planner import plan
+from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.storage import save_graph
+from tinyq.memory.planner import plan
 
 WANTED = os.environ.get("TINYQ_FUZZ_GRAPHS")
 GRAPHS = int(WANTED or 300)

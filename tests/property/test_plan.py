@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tests.random_graphs import draw_inputs, graphs
 from tinyq.graph import Graph
+from tinyq.graph.reference import run
 from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
 from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
-from tinyq.graph.reference import run
 
 
 @st.composite

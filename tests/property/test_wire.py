@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyq.targets import wire
 from tinyq.support.resources import FIRMWARE
+from tinyq.targets import wire
 from tinyq.targets.wire import Decoder, Frame
 
 CAPACITY = 600

@@ -12,9 +12,9 @@ from keras import ops
 import tinyq
 from tests.small_models import L, functional, normed
 from tinyq.commands.cli import main
+from tinyq.training import CodeFlipRate, advise, calibrate
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import lower_keras
-from tinyq.training import CodeFlipRate, advise, calibrate
 
 SHAPE = (8, 8, 3)
 BINARY = {"weights": "binary", "activations": "binary"}

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from tinyq.errors import TinyqError
 from tinyq.numerics.rounding import (
     BIAS_LIMIT,
     INT32_MAX,
@@ -20,7 +21,6 @@ from tinyq.numerics.rounding import (
     softmax,
     softmax_table,
 )
-from tinyq.errors import TinyqError
 
 
 def i32(*values):

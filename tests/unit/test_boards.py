@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tinyq.hardware.boards import find_board, load_boards
 from tinyq.errors import BoardError
+from tinyq.hardware.boards import find_board, load_boards
 
 FIELDS = """\
     title: A board

@@ -7,10 +7,10 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from tinyq.firmware import build as build_module
-from tinyq.hardware.boards import find_board
-from tinyq.firmware.build import BuildOptions, Image, build, check_budget, find_compiler
 from tinyq.errors import BudgetError, TinyqError, ToolMissing
+from tinyq.firmware import build as build_module
+from tinyq.firmware.build import BuildOptions, Image, build, check_budget, find_compiler
+from tinyq.hardware.boards import find_board
 
 STM32 = find_board("stm32")
 MODEL = {

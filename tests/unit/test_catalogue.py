@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tinyq.commands import cli
-from tinyq.support.catalogue import find_entry, load_catalogue
 from tinyq.errors import TinyqError
+from tinyq.support.catalogue import find_entry, load_catalogue
 from tinyq.support.plot.curves import draw_text
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import tinyq
-from tinyq.hardware import boards as catalogue
 from tinyq.commands import cli
 from tinyq.errors import BoardError
+from tinyq.hardware import boards as catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 

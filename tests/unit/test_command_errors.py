@@ -12,14 +12,14 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.random_graphs import draw_graph
-from tinyq.hardware.boards import find_board
 from tinyq.commands.cli import main
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops.dense import Dense
 from tinyq.graph.epilogues import Raw, Requantize
-from tinyq.project import create_project
+from tinyq.graph.ops.dense import Dense
 from tinyq.graph.storage import save_graph
+from tinyq.hardware.boards import find_board
+from tinyq.numerics.formats import find_format
+from tinyq.project import create_project
 
 pytestmark = pytest.mark.requires("gcc")
 

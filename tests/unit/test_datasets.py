@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyq.support.datasets import load_dataset, make_dataset
 from tinyq.errors import DataError
+from tinyq.support.datasets import load_dataset, make_dataset
 
 
 def test_arrays_come_back(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyq.measurement import diff as subject
-from tinyq.hardware.boards import find_board
 from tinyq.commands.cli import main
 from tinyq.errors import DataError, ModelError, TinyqError
-from tinyq.numerics.formats import FORMATS
 from tinyq.graph import Graph, GraphBuilder, Tensor, TensorType
-from tinyq.graph.ops.dense import Dense
 from tinyq.graph.epilogues import Requantize
-from tinyq.project import create_project
+from tinyq.graph.ops.dense import Dense
 from tinyq.graph.storage import save_graph
+from tinyq.hardware.boards import find_board
+from tinyq.measurement import diff as subject
+from tinyq.numerics.formats import FORMATS
+from tinyq.project import create_project
 
 pytestmark = pytest.mark.requires("gcc")
 LAYERS = ("one", "two", "three")

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinyq.commands import cli
 from tinyq import installation as doctor
+from tinyq.commands import cli
 
 
 def program(folder: Path, name: str, answer: str, code: int = 0) -> Path:

@@ -11,12 +11,12 @@ import pytest
 from tests import fixed_point_layers
 from tests.harness import check_graph
 from tests.small_models import L, functional
-from tinyq.graph import reference
 from tinyq.errors import ModelError, TinyqError
-from tinyq.training.lowering.network import import_keras
+from tinyq.graph import reference
 from tinyq.quantizers import find_activations, find_weights
 from tinyq.quantizers.fixed_point import FixedPoint, read_fixed_point
 from tinyq.training import post_training
+from tinyq.training.lowering.network import import_keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

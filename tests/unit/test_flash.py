@@ -17,13 +17,12 @@ from types import SimpleNamespace
 import pytest
 from serial.tools import list_ports
 
-from tinyq.targets import drives
-from tinyq.targets import flash
-from tinyq.hardware.boards import find_board, load_boards
-from tinyq.firmware.build import Image, build
 from tinyq.errors import LinkError, TinyqError, ToolMissing
-from tinyq.targets.flash import FLASHERS, explain_failure, find_port
+from tinyq.firmware.build import Image, build
 from tinyq.firmware.toolchains import TOOLCHAINS
+from tinyq.hardware.boards import find_board, load_boards
+from tinyq.targets import drives, flash
+from tinyq.targets.flash import FLASHERS, explain_failure, find_port
 
 MODEL = {
     PurePath("tq_model_instance.c"): """\

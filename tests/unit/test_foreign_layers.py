@@ -9,10 +9,10 @@ import pytest
 from tests import foreign_layers
 from tests.harness import check_graph
 from tests.small_models import L, functional, scramble
-from tinyq.graph import reference
 from tinyq.errors import ModelError
-from tinyq.training.lowering.network import import_keras
+from tinyq.graph import reference
 from tinyq.training import post_training
+from tinyq.training.lowering.network import import_keras
 from tinyq.training.unquantize import unquantize
 
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")

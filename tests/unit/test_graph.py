@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, Node, Tensor, TensorType
+from tinyq.graph.epilogues import Raw
 from tinyq.graph.ops.argmax import Argmax
 from tinyq.graph.ops.dense import Dense
-from tinyq.graph.epilogues import Raw
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.numerics.formats import find_format
 
 S8 = find_format("s8")
 S32 = find_format("s32")

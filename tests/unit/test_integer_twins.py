@@ -86,9 +86,7 @@ def test_requantize_even(rng):
         gain = np.where(rng.random(6) < 0.8, 2.0 ** -rng.integers(-1, 4, 6), rng.random(6))
         offset = rng.integers(-99, 99, 6) / 16
         folded, even = rounding.fold_even(gain, offset)
-        expected = rounding.requantize_even(
-            acc, folded.bias, folded.multiplier, folded.shift, even
-        )
+        expected = rounding.requantize_even(acc, folded.bias, folded.multiplier, folded.shift, even)
         tensors = integer.fold_even(*(ops.convert_to_tensor(part) for part in (gain, offset)))
         (found,) = numpy_of(integer.requantize_even(ops.cast(acc, "int64"), *tensors))
         np.testing.assert_array_equal(found, expected)

@@ -10,22 +10,21 @@ import pytest
 
 from tests.classifier import classifier
 from tests.random_graphs import draw_graph
-from tinyq.measurement import run as measuring
-from tinyq.graph import reference
-from tinyq.hardware.boards import find_board
-from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.errors import DataError, LinkError
-from tinyq.numerics.formats import find_format
-from tinyq.graph import GraphBuilder, TensorType
-from tinyq.measurement.run import measure, predict_classes
+from tinyq.graph import GraphBuilder, TensorType, reference
+from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops.argmax import Argmax
 from tinyq.graph.ops.dense import Dense
-from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
-from tinyq.memory.planner import plan
-from tinyq.project import Project, create_project
+from tinyq.hardware.boards import find_board
+from tinyq.measurement import run as measuring
 from tinyq.measurement.report import Agreement, Report, draw_arena, render_html, write_report
+from tinyq.measurement.run import measure, predict_classes
+from tinyq.memory.planner import plan
+from tinyq.numerics.formats import find_format
+from tinyq.project import Project, create_project
+from tinyq.support.datasets import Dataset, make_dataset
 
 pytestmark = pytest.mark.requires("gcc")
 

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
+from tinyq.graph.epilogues import Requantize, Threshold
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.max_pool2d import MaxPool2D
-from tinyq.graph.epilogues import Requantize, Threshold
 from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
@@ -22,6 +21,7 @@ from tinyq.graph.passes.drop_identity import drop_identity
 from tinyq.graph.passes.fold_padding import fold_padding
 from tinyq.graph.passes.merge_reshapes import merge_reshapes
 from tinyq.graph.reference import run
+from tinyq.numerics.formats import find_format
 
 S8, S32 = find_format("s8"), find_format("s32")
 IMAGE = TensorType((5, 4, 3), S8, 0.5, -7)

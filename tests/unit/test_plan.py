@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.epilogues import Requantize, Threshold
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.concatenate import Concatenate
-from tinyq.graph.epilogues import Requantize, Threshold
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.memory.placement import Block, _solve, bound_arena, overlap, place
 from tinyq.memory.planner import plan
+from tinyq.numerics.formats import find_format
 
 S8 = find_format("s8")
 STAGE = Requantize("s8", 1.0, 0, -128, 127)

@@ -12,10 +12,10 @@ import pytest
 from tests.small_models import L, functional, normed, scramble
 from tinyq.commands.cli import main
 from tinyq.errors import DataError, TinyqError
-from tinyq.training.lowering.network import import_keras
 from tinyq.training import PostTraining, post_training
 from tinyq.training.equalization import equalize
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits, observe
+from tinyq.training.lowering.network import import_keras
 from tinyq.training.patterns import find_units
 
 CALIBRATION = 128

@@ -8,17 +8,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinyq.hardware.boards import find_board, load_boards
 from tinyq.commands.cli import main
 from tinyq.errors import BoardError, DataError
-from tinyq.support.plot.bars import draw_bars
+from tinyq.hardware.boards import find_board, load_boards
 from tinyq.measurement.profile import cores, predict
-from tinyq.measurement.profile.cores import classify, core_named, cycles_of, find_constant, find_core
+from tinyq.measurement.profile.cores import (
+    classify,
+    core_named,
+    cycles_of,
+    find_constant,
+    find_core,
+)
 from tinyq.measurement.profile.costs import add_up, price_layers
 from tinyq.measurement.profile.disassembly import Instruction, parse, read_registers
 from tinyq.measurement.profile.loops import find_loops
 from tinyq.measurement.profile.page import read_measured, render_page, write_page
 from tinyq.measurement.profile.result import LayerProfile, Prediction, Profile
+from tinyq.support.plot.bars import draw_bars
 from tinyq.targets.counts import AddressCost
 
 LISTING = """

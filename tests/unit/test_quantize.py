@@ -7,8 +7,8 @@ import pytest
 
 import tinyq
 from tests.small_models import L, functional, normed, scramble
-from tinyq.training.lowering.network import lower_keras
 from tinyq.training import QuantizedActivation, QuantizedConv2D, calibrate
+from tinyq.training.lowering.network import lower_keras
 from tinyq.training.patterns import find_units
 
 SHAPE = (8, 8, 3)

@@ -7,13 +7,13 @@ import pytest
 
 from tests.random_graphs import draw_graph, draw_inputs
 from tinyq.errors import DataError, ModelError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.epilogues import Raw, Requantize
 from tinyq.graph.ops.concatenate import Concatenate
 from tinyq.graph.ops.dense import Dense
-from tinyq.graph.epilogues import Raw, Requantize
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.reference import dequantize, quantize_input, run, run_batched
+from tinyq.numerics.formats import find_format
 
 S8 = TensorType((3,), find_format("s8"), 0.5, -10)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.harness import SANITIZE, STRICT, compile_c
+from tinyq.graph.ops.window import Window
 from tinyq.numerics import rounding
 from tinyq.numerics.formats import find_format
-from tinyq.graph.ops.window import Window
 from tinyq.support.resources import TEMPLATES
 
 pytestmark = pytest.mark.requires("gcc")

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 
 from tests.random_graphs import draw_codes, draw_graph, draw_inputs, draw_table
-from tinyq.graph import reference
-from tinyq.numerics.fixed_point import quantize_multiplier
-from tinyq.numerics.formats import find_format
-from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph import Graph, GraphBuilder, TensorType, reference
+from tinyq.graph.epilogues import Requantize, RequantizeTwice, Steps, Threshold
 from tinyq.graph.ops.concatenate import Concatenate
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.lookup import Lookup
-from tinyq.graph.epilogues import Requantize, RequantizeTwice, Steps, Threshold
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.graph.ops.window import Window
@@ -27,6 +24,8 @@ from tinyq.graph.passes.fold_constants import fold_constants
 from tinyq.graph.passes.fuse_lookups import fuse_lookups
 from tinyq.graph.passes.merge_duplicates import merge_duplicates
 from tinyq.graph.passes.remove_constant_channels import remove_constant_channels
+from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.formats import find_format
 
 GRAPHS = 150
 S8 = find_format("s8")

@@ -11,11 +11,11 @@ from tinyq.codegen.kernel_text import make_once
 from tinyq.codegen.special import Refusal, Special
 from tinyq.codegen.variants import list_special, select_variant
 from tinyq.errors import TinyqError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.epilogues import Output, Raw, Requantize, RoundEven, Steps, Threshold
+from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import find_format
 
 FAST = ("armv7em", "generic")
 S8, S32 = find_format("s8"), find_format("s32")

@@ -8,11 +8,11 @@ import pytest
 
 import tinyq
 from tests.small_models import L, functional
-from tinyq.training.lowering.agreement import compare_layers
-from tinyq.training.lowering.network import lower_keras
 from tinyq.quantizers import METHODS
 from tinyq.quantizers.stepped import fit_integers, lloyd_levels
 from tinyq.training import calibrate
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import lower_keras
 
 
 def array(tensor):

@@ -12,11 +12,11 @@ import pytest
 
 from tests.random_graphs import draw_graph
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.ops.dense import Dense
 from tinyq.graph.epilogues import Raw
+from tinyq.graph.ops.dense import Dense
 from tinyq.graph.storage import describe, digest, load_graph, save_graph
+from tinyq.numerics.formats import find_format
 
 
 def equal(one: Graph, two: Graph) -> bool:
@@ -104,7 +104,8 @@ def test_same_graph_same_bytes(tmp_path):
 def test_the_digest_does_not_depend_on_the_process():
     code = (
         "import numpy; from tests.random_graphs import draw_graph;"
-        "from tinyq.graph.storage import digest; print(digest(draw_graph(numpy.random.default_rng(7))))"
+        "from tinyq.graph.storage import digest;"
+        "print(digest(draw_graph(numpy.random.default_rng(7))))"
     )
     for hash_seed in ("1", "2"):
         done = subprocess.run(

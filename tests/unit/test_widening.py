@@ -9,11 +9,11 @@ from tests.bench_layers import Layer, make_graph
 from tinyq.codegen import choose_kernels, emit, gather_candidates, plan_kernels
 from tinyq.codegen.special import Refusal, Special
 from tinyq.codegen.variants import list_special, select_variant
-from tinyq.numerics.formats import find_format
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import find_format
 
 CORES = ("armv6m", "armv7m", "armv7em", "mve")
 ODD = Layer("Conv2D", (8, 8, 28), 8)

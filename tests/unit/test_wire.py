@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from tinyq.targets import wire
 from tinyq.errors import LinkError
+from tinyq.targets import wire
 from tinyq.targets.wire import Damaged, Decoder, Frame, Kind
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.numerics.formats import Format
 from tinyq.graph import Tensor
+from tinyq.numerics.formats import Format
 
 COLUMNS = 100
 _SHOWN = 16  # codes of a row that a comment decodes

@@ -19,9 +19,9 @@ from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
+from tinyq.graph.storage import digest
 from tinyq.memory.planner import MemoryPlan
 from tinyq.support.resources import TEMPLATES
-from tinyq.graph.storage import digest
 
 _FILES = {
     "{name}.h": "model/model.h.j2",

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tinyq.graph import ops
 from tinyq.errors import TinyqError
-from tinyq.numerics.formats import FORMATS, Format, find_format
-from tinyq.graph import Graph, Node
+from tinyq.graph import Graph, Node, ops
 from tinyq.kernels import base
 from tinyq.kernels.registry import list_kernels
 from tinyq.graph.epilogues import Accumulating
+from tinyq.numerics.formats import FORMATS, Format, find_format
 from tinyq.support.resources import TEMPLATES
 
 SUFFIX = ".c.j2"
@@ -184,7 +183,7 @@ def list_widened(graph: Graph, node: Node) -> tuple[Kernel, ...]:
         index
         for index in node.op.keyed
         if graph.tensors[node.inputs[index]].type.format.name in list_widenings()
-        and not graph.tensors[node.inputs[index]].is_constant
+        and index in node.op.batched
     )
     if not narrow:
         return ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinyq.support import templates
 from tinyq.codegen import ctext
 from tinyq.codegen.kernels import Stage
 from tinyq.kernels import thumb
+from tinyq.support import templates
 from tinyq.support.resources import TEMPLATES
 
 if TYPE_CHECKING:

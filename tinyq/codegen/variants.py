@@ -37,10 +37,10 @@ from tinyq.codegen.kernels import (
 from tinyq.codegen.rendering import list_values, make_environment
 from tinyq.codegen.special import Refusal, Special, is_special, specialize
 from tinyq.errors import TinyqError
-from tinyq.numerics.formats import Codes, Format, find_format
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.kernels.layer import LayerSpec, describe_layer, split_inputs
 from tinyq.memory.planner import MemoryPlan, find_views, plan
+from tinyq.numerics.formats import Codes, Format, find_format
 from tinyq.support.resources import TEMPLATES
 
 GENERIC = ("generic",)

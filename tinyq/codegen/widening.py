@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinyq.codegen.kernels import SUFFIX, WIDE, WIDENINGS
 from tinyq.codegen.rendering import make_environment
-from tinyq.numerics.formats import find_format
 from tinyq.graph import TensorType
+from tinyq.numerics.formats import find_format
 from tinyq.support.resources import TEMPLATES
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def write_widening(
     text: str = _open(f"{_FOLDER}{SUFFIX}").write(
         {
             "f": layer,
-            "activations": [i for i, codes in enumerate(layer.operands) if codes is None],
+            "activations": layer.data,
             "offsets": widening.offsets,
             "tables": [table.name for table in arrangement.tables],
             "staged": arrangement.staged,

@@ -18,9 +18,9 @@ def demo(
     json: JsonOption = False,
 ) -> None:
     """Train, build and measure a small network on handwritten digits."""
-    from tinyq.hardware.boards import find_board
     from tinyq.digits import run_demo
     from tinyq.firmware.toolchains import find_compiler
+    from tinyq.hardware.boards import find_board
 
     chosen = find_board(board)
     find_compiler(chosen)  # before minutes of training

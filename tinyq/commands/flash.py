@@ -20,8 +20,8 @@ def flash(
     json: JsonOption = False,
 ) -> None:
     """Write the firmware to the board, verify and reset it, wait until it answers."""
-    from tinyq.targets.flash import flash as run
     from tinyq.project import open_project
+    from tinyq.targets.flash import flash as run
 
     project = open_project(folder)
     result = run(project.image, port, flasher)

@@ -9,6 +9,7 @@ import typer
 from tinyq.commands.output import (
     JsonOption,
     RoundingOption,
+    TrustOption,
     print_json,
     print_kernels,
     print_table,
@@ -29,16 +30,17 @@ def inspect(
         str, typer.Option(help="What they are chosen for: balanced, speed, size or ram.")
     ] = "balanced",
     rounding: RoundingOption = "half_up",
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it."""
-    from tinyq.graph.summary import summarize
-    from tinyq.models import load_model
     from tinyq.graph.passes import simplify
-    from tinyq.memory.planner import plan
     from tinyq.graph.storage import digest
+    from tinyq.graph.summary import summarize
+    from tinyq.memory.planner import plan
+    from tinyq.models import load_model
 
-    graph = simplify(load_model(model, rounding))
+    graph = simplify(load_model(model, rounding, trust))
     findings = _advise(model)
     layers, memory = summarize(graph), plan(graph)
     weight_bytes = sum(layer.weight_bytes for layer in layers)
@@ -90,8 +92,8 @@ def inspect(
 
 def _choose(graph: Graph, board: str, optimize: str) -> tuple[LayerKernel, ...]:
     """What `tinyq build` would choose, estimated."""
-    from tinyq.hardware.boards import find_board
     from tinyq.codegen import choose_kernels, gather_candidates, prefer_isas
+    from tinyq.hardware.boards import find_board
     from tinyq.project import capacities, find_budget, list_kernels
 
     chosen = find_board(board)
@@ -104,7 +106,7 @@ def _advise(path: Path) -> tuple[Finding, ...]:
     """Advice on a Keras model; other files do not say enough about the training."""
     if path.suffix.lower() != ".keras":
         return ()
-    from tinyq.training.lowering.network import load_keras
     from tinyq.training.advice import advise
+    from tinyq.training.lowering.network import load_keras
 
     return advise(load_keras(path))

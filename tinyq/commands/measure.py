@@ -31,10 +31,10 @@ def measure(
     json: JsonOption = False,
 ) -> None:
     """Stream a data set through the firmware: accuracy, agreement, instructions, memory."""
-    from tinyq.support.datasets import load_dataset
+    from tinyq.measurement.report import Report, write_report
     from tinyq.measurement.run import measure as run
     from tinyq.project import open_project
-    from tinyq.measurement.report import Report, write_report
+    from tinyq.support.datasets import load_dataset
     from tinyq.targets import default_target
 
     project = open_project(folder)
@@ -59,10 +59,10 @@ def measure(
 
 def _measure_own(project: Project, target: str, data: Path, samples: int | None) -> Measurement:
     """Build the same model with tinyq's own kernels and measure it on the same data."""
-    from tinyq.support.datasets import load_dataset
     from tinyq.errors import TinyqError
     from tinyq.measurement.run import measure as run
     from tinyq.project import create_project
+    from tinyq.support.datasets import load_dataset
 
     if target.startswith("serial"):
         raise TinyqError(

@@ -8,8 +8,8 @@ import typer
 from tinyq.commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from tinyq.support.catalogue import Entry
     from tinyq.quantizers.methods import Role
+    from tinyq.support.catalogue import Entry
 
 
 def methods(
@@ -22,8 +22,8 @@ def methods(
     json: JsonOption = False,
 ) -> None:
     """List the methods of quantization and what each can do, or explain one."""
-    from tinyq.support.catalogue import find_entry, load_catalogue
     from tinyq.errors import TinyqError
+    from tinyq.support.catalogue import find_entry, load_catalogue
 
     if name is None:
         if svg is not None:
@@ -162,8 +162,8 @@ def _print_entry(entry: Entry) -> None:
 
 
 def _plot(chosen: list[tuple[str, Role]], svg: Path | None, json: bool) -> None:
-    from tinyq.support.plot.curves import draw_svg, draw_text
     from tinyq.quantizers.curves import trace
+    from tinyq.support.plot.curves import draw_svg, draw_text
 
     for name, role in chosen:
         curve = trace(name, role)

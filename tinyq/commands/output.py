@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from tinyq.measurement.report import Report
     from tinyq.measurement.run import LayerMeasurement, Measurement
     from tinyq.project import LayerKernel
-    from tinyq.measurement.report import Report
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")
@@ -22,6 +22,13 @@ RoundingOption = Annotated[
     str,
     typer.Option(
         help="Of .tflite and tfmot models: half_up rounds once, tflite as TFLite's kernels do."
+    ),
+]
+
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Load a SavedModel although it is a program: its author is trusted."
     ),
 ]
 

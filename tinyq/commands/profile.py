@@ -8,10 +8,10 @@ import typer
 from tinyq.commands.output import JsonOption, print_json, print_table, show_progress
 
 if TYPE_CHECKING:
-    from tinyq.numerics.formats import Codes
     from tinyq.graph import Graph
     from tinyq.measurement.profile import Costs, KernelProfile, LayerProfile, Profile
     from tinyq.measurement.profile.loops import Loop
+    from tinyq.numerics.formats import Codes
 
 _KERNELS = 12  # of the table of functions
 # Of the terminal; the report has all.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
-from tinyq.hardware.boards import Board
+from tinyq.errors import BudgetError, TinyqError, ToolError
 from tinyq.firmware.build_systems import (
     DIRECT,
     Library,
@@ -18,12 +18,12 @@ from tinyq.firmware.build_systems import (
     SourceFiles,
     find_build_system,
 )
-from tinyq.errors import BudgetError, TinyqError, ToolError
+from tinyq.firmware.sections import read_sizes
+from tinyq.firmware.toolchains import TOOLCHAINS, find_compiler
+from tinyq.hardware.boards import Board
 from tinyq.support.folders import stage
 from tinyq.support.resources import FIRMWARE
-from tinyq.firmware.sections import read_sizes
 from tinyq.support.templates import render
-from tinyq.firmware.toolchains import TOOLCHAINS, find_compiler
 
 Costs = Sequence[tuple[str, int]]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from tinyq.firmware.build_systems import Library
 from tinyq.codegen import marked_nodes
 from tinyq.codegen.variants import select_variant
 from tinyq.errors import TinyqError
+from tinyq.firmware.build_systems import Library
 from tinyq.graph import Graph
 
 ISA = "cmsisnn"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.hardware.boards import Board
 from tinyq.errors import TinyqError, ToolMissing
+from tinyq.hardware.boards import Board
 
 
 @dataclass(frozen=True, slots=True)

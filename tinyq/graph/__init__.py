@@ -1,4 +1,4 @@
-"""What a network is: tensors and operations, passes, the reference that computes it, files, summaries.
+"""What a network is: tensors, operations, passes, the reference interpreter, files, summaries.
 
 Takes nothing but integers; gives a verified `Graph`.
 """

@@ -11,11 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq.numerics import rounding
-from tinyq.numerics import fixed_point
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes, find_format
 from tinyq.graph import Op, Shape, TensorType
+from tinyq.numerics import fixed_point, rounding
+from tinyq.numerics.formats import Codes, find_format
 
 WIDE_LIMIT = 2**45
 _MOST_LEVELS = 16

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError, ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph, Node, TensorType
+from tinyq.numerics.formats import Codes
 
 Observer = Callable[[str, Codes], None]
 

@@ -19,11 +19,11 @@ from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes, Format, find_format
 from tinyq.graph import Graph, Node, Op, Tensor, TensorType
-from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.epilogues import Output
+from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import Codes, Format, find_format
 
 Record = TypeVar("Record")
 VERSION = 1

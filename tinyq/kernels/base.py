@@ -122,7 +122,7 @@ class Bound:
         parts: Functions that the text calls, by the names that the template knows them by. They
             are written before it, in this order.
         values: Further values of the template.
-        operands: Names of the parameters of the operands that are no constants; ``x``, or ``x_1``
+        operands: Names of the parameters of the operands of `LayerSpec.data`; ``x``, or ``x_1``
             and so on, where it is empty.
         calls_epilogue: Whether the epilogue's own function finishes the kernel's sums. The kernel
             gets its constants behind the tables.
@@ -144,11 +144,7 @@ class Bound:
     def parameters(self) -> tuple[str, ...]:
         """Parameters of the C function."""
         layer = self.layer
-        types = [
-            entry.format.c_type
-            for entry, codes in zip(layer.inputs, layer.operands, strict=True)
-            if codes is None
-        ]
+        types = [layer.inputs[index].format.c_type for index in layer.data]
         numbered = [f"x_{index + 1}" for index in range(len(types))] if len(types) > 1 else ["x"]
         names = self.operands or tuple(numbered)
         operands = (f"const {kind} *{name}" for kind, name in zip(types, names, strict=True))

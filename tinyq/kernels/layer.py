@@ -21,6 +21,8 @@ class LayerSpec:
         inputs: Types of the operands.
         output: Type of the output.
         operands: Codes of the operands that are constants, None for the others.
+        data: Indexes of the operands that a kernel reads through pointers, be they constants or
+            not: those with a value for each sample (``Op.batched``). The others are weights.
         epilogue: Class of the output stage in lower case, empty without one.
         constants: Codes of the epilogue's constants by their names.
         geometry: Integers of the operation and of the epilogue.
@@ -31,6 +33,7 @@ class LayerSpec:
     inputs: tuple[TensorType, ...]
     output: TensorType
     operands: tuple[Codes | None, ...]
+    data: tuple[int, ...]
     epilogue: str
     constants: Mapping[str, Codes]
     geometry: Mapping[str, int]
@@ -53,6 +56,7 @@ def describe_layer(graph: Graph, node: Node, isas: Sequence[str]) -> LayerSpec:
         inputs=types[: len(operands)],
         output=graph.tensors[node.output].type,
         operands=tuple(graph.tensors[name].codes for name in operands),
+        data=tuple(index for index in node.op.batched if index < len(operands)),
         epilogue=type(output).__name__.lower() if output else "",
         constants=MappingProxyType(
             {key: cast(Codes, graph.tensors[name].codes) for key, name in names}

@@ -18,15 +18,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tinyq.firmware.build import ask_version
 from tinyq.codegen import Candidate, Candidates, emit, plan_kernels
 from tinyq.errors import BudgetError, TinyqError
+from tinyq.firmware.build import ask_version
+from tinyq.firmware.toolchains import find_compiler
 from tinyq.graph import Graph, Node
 from tinyq.measurement.profile.cores import BoardConstant, find_constant
+from tinyq.measurement.trial import Outcome, Trial, find_twin, isolate, run_trials
 from tinyq.project import Setting
 from tinyq.targets.native import cache_folder
-from tinyq.firmware.toolchains import find_compiler
-from tinyq.measurement.trial import Outcome, Trial, find_twin, isolate, run_trials
 
 Progress = Callable[[int, int], None]
 

@@ -19,14 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 import tinyq
-from tinyq.graph import reference
 from tinyq.codegen import marked_nodes
-from tinyq.support.datasets import Dataset
 from tinyq.errors import DataError, LinkError
-from tinyq.numerics.formats import Codes
-from tinyq.graph import Graph, Node
+from tinyq.graph import Graph, Node, reference
 from tinyq.graph.summary import describe_node, zero_weights
+from tinyq.numerics.formats import Codes
 from tinyq.project import LayerKernel, Project, build_for_host, describe_kernel
+from tinyq.support.datasets import Dataset
 from tinyq.targets import EMULATORS, Link, open_link
 from tinyq.targets.counts import InstructionCounts, LayerCount
 

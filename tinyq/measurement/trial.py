@@ -14,14 +14,13 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq.graph import reference
-from tinyq.hardware.boards import Board, load_boards
-from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.codegen import emit, plan_kernels
 from tinyq.errors import BoardError, LinkError, ModelError
-from tinyq.graph import Graph, GraphBuilder, Node
-from tinyq.measurement.profile import estimate_layers
+from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
+from tinyq.graph import Graph, GraphBuilder, Node, reference
+from tinyq.hardware.boards import Board, load_boards
+from tinyq.measurement.profile import estimate_layers
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 

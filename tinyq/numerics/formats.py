@@ -19,6 +19,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from tinyq.errors import TinyqError
 from tinyq.numerics.packing import (
     MOST,
     OUTSIDE,
@@ -31,7 +32,6 @@ from tinyq.numerics.packing import (
     Signs,
     check_integers,
 )
-from tinyq.errors import TinyqError
 
 Codes = npt.NDArray[np.int32]
 

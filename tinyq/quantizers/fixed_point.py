@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyq.support.catalogue import Entry
 from tinyq.quantizers import gradients, levels, scales, thresholds
 from tinyq.quantizers.activation_presets import ActivationParts
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding
 from tinyq.quantizers.weights import WeightParts
+from tinyq.support.catalogue import Entry
 
 MOST_BITS = 8
 _NAME = re.compile(r"(?P<kind>[usbt]?)fixed(?P<bits>[1-8])_(?P<exponent>auto|m?\d{1,2})")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from tinyq.support.catalogue import Entry, load_catalogue
 from tinyq.errors import TinyqError
 from tinyq.quantizers.activation_presets import ACTIVATIONS, ActivationParts
 from tinyq.quantizers.fixed_point import read_fixed_point
 from tinyq.quantizers.weight_presets import WEIGHTS
 from tinyq.quantizers.weights import WeightParts
+from tinyq.support.catalogue import Entry, load_catalogue
 
 Role = Literal["weights", "activations"]
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.support.catalogue import Entry
 from tinyq.errors import TinyqError
 from tinyq.numerics.formats import FORMATS, Format, find_format
 from tinyq.quantizers import gradients
@@ -24,6 +23,7 @@ from tinyq.quantizers.levels import Given
 from tinyq.quantizers.methods import METHODS, OWN, Method, Role, find_method
 from tinyq.quantizers.thresholds import Axes
 from tinyq.quantizers.weights import Procedure, WeightParts
+from tinyq.support.catalogue import Entry
 
 Function = Callable[[Any, Axes], tuple[Any, Any]]
 Decorator = Callable[[Any], Any]

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.hardware.boards import Board
-from tinyq.firmware.build import Image
-from tinyq.targets.drives import copy_to_drive, make_uf2
 from tinyq.errors import LinkError, TinyqError, ToolMissing
+from tinyq.firmware.build import Image
+from tinyq.hardware.boards import Board
 from tinyq.targets import open_link
+from tinyq.targets.drives import copy_to_drive, make_uf2
 from tinyq.targets.wire import DeviceInfo
 
 _PROGRAM_SECONDS = 180.0

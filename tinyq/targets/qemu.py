@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tinyq.hardware.boards import Board
     from tinyq.firmware.build import Image
+    from tinyq.hardware.boards import Board
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tinyq.targets import wire
 from tinyq.errors import DataError, LinkError
+from tinyq.targets import wire
 from tinyq.targets.streams import Stream, StreamEnded
 from tinyq.targets.wire import Damaged, DeviceInfo, Frame, Kind, Refusal
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinyq.support.datasets import Dataset
 from tinyq.errors import DataError
+from tinyq.support.datasets import Dataset
 from tinyq.training.schedule import MethodSchedule
 
 _STAGES = 12

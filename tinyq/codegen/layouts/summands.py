@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyq.numerics import fixed_point
 from tinyq.codegen.layouts import Arrangement, Table
 from tinyq.codegen.layouts.scaling import (
     Int64s,
@@ -23,6 +22,7 @@ from tinyq.codegen.layouts.scaling import (
     refuse_scaling_twice,
     to_words,
 )
+from tinyq.numerics import fixed_point
 
 if TYPE_CHECKING:
     from tinyq.kernels.layer import LayerSpec

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinyq.numerics import fixed_point
 from tinyq.codegen.layouts import Arrangement
 from tinyq.codegen.layouts.scaling import Int64s, fold_scaling_twice, refuse_scaling_twice
+from tinyq.numerics import fixed_point
 
 if TYPE_CHECKING:
     from tinyq.kernels.layer import LayerSpec

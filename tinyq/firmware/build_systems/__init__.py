@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
 
-from tinyq.hardware.boards import Board
 from tinyq.errors import TinyqError, ToolError
+from tinyq.hardware.boards import Board
 from tinyq.support.resources import TEMPLATES
 
 DIRECT = "gcc"

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
-from tinyq.support.templates import render
 from tinyq.firmware.toolchains import find_program
+from tinyq.support.templates import render
 
 _OBJECTS = PurePosixPath("objects")
 

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from tinyq.hardware.boards import Board
-from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
 from tinyq.errors import ToolMissing
+from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
+from tinyq.hardware.boards import Board
 from tinyq.support.templates import render
 
 DOWNLOADS = True

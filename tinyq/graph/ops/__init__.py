@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
-from tinyq.graph import Op
+from tinyq.graph import Op, epilogues
 from tinyq.graph.epilogues import Accumulating, Output, Scaled
 
 
@@ -20,8 +20,8 @@ def _modules() -> Iterator[ModuleType]:
         yield importlib.import_module(f"{__name__}.{entry.name}")
 
 
-def _classes(base: type) -> Iterator[type]:
-    for module in _modules():
+def _classes(base: type, modules: Iterable[ModuleType]) -> Iterator[type]:
+    for module in modules:
         for member in vars(module).values():
             if (
                 inspect.isclass(member)
@@ -33,8 +33,8 @@ def _classes(base: type) -> Iterator[type]:
 
 
 OPERATIONS: Mapping[str, type[Op]] = MappingProxyType(
-    {member.__name__: member for member in _classes(Op)}
+    {member.__name__: member for member in _classes(Op, _modules())}
 )
 STAGES: Mapping[str, type[Output]] = MappingProxyType(
-    {member.__name__: member for member in _classes(Output)}
+    {member.__name__: member for member in _classes(Output, [epilogues])}
 )

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq.numerics.formats import Codes, find_format
 from tinyq.graph import Op, TensorType
+from tinyq.numerics.formats import Codes, find_format
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, require_axis, require_zero
 from tinyq.graph.ops.window import Window, centered
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

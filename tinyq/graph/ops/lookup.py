@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes, find_format
 from tinyq.graph import Op, TensorType
+from tinyq.numerics.formats import Codes, find_format
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Op, TensorType
 from tinyq.graph.ops.window import Window
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

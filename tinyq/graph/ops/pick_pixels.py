@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Op, TensorType
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

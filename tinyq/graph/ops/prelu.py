@@ -8,12 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq.numerics import rounding
-from tinyq.numerics import fixed_point
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes, find_format
 from tinyq.graph import Op, TensorType
 from tinyq.graph.epilogues import require_zero
+from tinyq.numerics import fixed_point, rounding
+from tinyq.numerics.formats import Codes, find_format
 
 
 @dataclass(frozen=True, slots=True)

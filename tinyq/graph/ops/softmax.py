@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinyq.numerics import rounding
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes, find_format
 from tinyq.graph import Op, TensorType
+from tinyq.numerics import rounding
+from tinyq.numerics.formats import Codes, find_format
 
 
 @dataclass(frozen=True, slots=True)

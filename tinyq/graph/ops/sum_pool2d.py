@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow, require_zero
 from tinyq.graph.ops.window import Window, centered
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

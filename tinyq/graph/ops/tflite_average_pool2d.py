@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq.numerics import fixed_point
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Op, TensorType
 from tinyq.graph.ops.window import Window
+from tinyq.numerics import fixed_point
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.numerics import fixed_point
-from tinyq.numerics import gates
 from tinyq.errors import ModelError
+from tinyq.graph import Op, TensorType
+from tinyq.numerics import fixed_point, gates
 from tinyq.numerics.fixed_point import Int64s
 from tinyq.numerics.formats import Codes, find_format
-from tinyq.graph import Op, TensorType
 
 MAX_CELLS = 512  # the cells of a step are on the stack of the kernel
 GATES = ("input", "forget", "update", "output")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Shape
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True)

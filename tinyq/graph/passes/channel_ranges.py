@@ -8,9 +8,8 @@ from functools import singledispatch
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.numerics.rounding import INT32_MAX, INT32_MIN
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph, Node, Op, TensorType
+from tinyq.graph.epilogues import Accumulating, RequantizeTwice
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.concatenate import Concatenate
@@ -20,7 +19,6 @@ from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.max_pool2d import MaxPool2D
 from tinyq.graph.ops.multiply import Multiply
-from tinyq.graph.epilogues import Accumulating, RequantizeTwice
 from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.graph.ops.pick_pixels import PickPixels
 from tinyq.graph.ops.rescale import Rescale
@@ -28,6 +26,8 @@ from tinyq.graph.ops.reshape import Reshape
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
+from tinyq.numerics.formats import Codes
+from tinyq.numerics.rounding import INT32_MAX, INT32_MIN
 
 Int64s = npt.NDArray[np.int64]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph, Node, Tensor
-from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.epilogues import Accumulating, Requantize, RequantizeTwice
+from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.passes.rewrite import readers, with_nodes
+from tinyq.numerics.formats import Codes
 
 
 def fuse_lookups(graph: Graph) -> Graph:

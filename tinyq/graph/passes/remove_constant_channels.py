@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.numerics.rounding import INT32_MAX
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph, Node, Op, Tensor
+from tinyq.graph.epilogues import Accumulating
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.concatenate import Concatenate
@@ -21,7 +20,6 @@ from tinyq.graph.ops.interpolate import Interpolate
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.max_pool2d import MaxPool2D
 from tinyq.graph.ops.multiply import Multiply
-from tinyq.graph.epilogues import Accumulating
 from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.graph.ops.pick_pixels import PickPixels
 from tinyq.graph.ops.rescale import Rescale
@@ -30,6 +28,8 @@ from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
 from tinyq.graph.passes.channel_ranges import Range, channel_ranges
+from tinyq.numerics.formats import Codes
+from tinyq.numerics.rounding import INT32_MAX
 
 Mask = npt.NDArray[np.bool_]
 Indexes = npt.NDArray[np.int64]

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from tinyq.graph import Shape
-from tinyq.importers.tflite.layer import Layer, graph_shape
 from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.importers.tflite.layer import Layer, graph_shape
 
 
 @dataclass(frozen=True, slots=True)

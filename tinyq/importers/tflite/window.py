@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tinyq.graph import Shape
-from tinyq.importers.tflite.layer import Layer
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.importers.tflite.layer import Layer
 
 _SAME, _VALID = 0, 1
 MAX_TAPS = 1 << 34  # taps times outputs of one window operator

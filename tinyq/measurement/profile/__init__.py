@@ -15,19 +15,25 @@ import numpy as np
 import numpy.typing as npt
 
 import tinyq
-from tinyq.firmware import cmsis_nn
-from tinyq.hardware.boards import Board, find_board
-from tinyq.firmware.build import Image, build
 from tinyq.codegen import marked_nodes
 from tinyq.errors import BoardError, DataError, LinkError, TinyqError
-from tinyq.numerics.formats import Codes
+from tinyq.firmware import cmsis_nn
+from tinyq.firmware.build import Image, build
 from tinyq.graph import Graph, Node
 from tinyq.graph.summary import describe_node
-from tinyq.measurement.profile.cores import BoardConstant, Core, core_named, find_constant, find_core
+from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.profile.cores import (
+    BoardConstant,
+    Core,
+    core_named,
+    find_constant,
+    find_core,
+)
 from tinyq.measurement.profile.costs import Costs, Line, add_up, price_layers
 from tinyq.measurement.profile.disassembly import disassemble
 from tinyq.measurement.profile.loops import find_loops
 from tinyq.measurement.profile.result import KernelProfile, LayerProfile, Prediction, Profile
+from tinyq.numerics.formats import Codes
 from tinyq.targets import open_profiler
 
 if TYPE_CHECKING:
@@ -102,7 +108,8 @@ def estimate_layers(
     Args:
         image: Firmware of a board with an emulator.
         packed: One packed input, uint8, shape (input bytes,).
-        core: Whose timings are taken, see `tinyq.measurement.profile.cores.core_named`; the board's when None.
+        core: Whose timings are taken, see `tinyq.measurement.profile.cores.core_named`; the
+            board's when None.
 
     Returns:
         Counts, exact, and cycles, estimated, of one inference, one entry for each layer.

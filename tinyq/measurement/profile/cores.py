@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tinyq.hardware.boards import Board
 from tinyq.errors import BoardError
+from tinyq.hardware.boards import Board
 
 _TABLE = Path(__file__).with_name("cores.yaml")
 _OTHER = "other"

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from tinyq.firmware.build import Image
 from tinyq.errors import ToolError
+from tinyq.firmware.build import Image
 from tinyq.firmware.toolchains import TOOLCHAINS, find_program
 
 # objdump shows vector instructions as those of coprocessors unless it is told the architecture.

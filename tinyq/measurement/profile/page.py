@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyq.errors import DataError
-from tinyq.support.plot.bars import draw_bars
 from tinyq.measurement.profile.result import LayerProfile, Profile
+from tinyq.support.plot.bars import draw_bars
 from tinyq.support.templates import fill_page
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 from keras import ops
 
 from tinyq.graph import Graph
-from tinyq.training.lowering.emission import identifiers
 from tinyq.graph.reference import quantize_input, run_batched
 from tinyq.training.base import QuantizedLayer
+from tinyq.training.lowering.emission import identifiers
 from tinyq.training.tracing import walk
 
 

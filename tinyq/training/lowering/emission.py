@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.numerics import rounding
 from tinyq.errors import ModelError, TinyqError
-from tinyq.numerics.formats import Format, find_format
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
 from tinyq.graph.epilogues import Output, Requantize, RoundEven, Steps, Threshold
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.numerics import rounding
+from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers import Encoding
 from tinyq.training.tracing import Step
 

@@ -7,14 +7,6 @@ from typing import Any
 from keras import ops
 
 from tinyq.errors import ModelError
-from tinyq.training.lowering.emission import (
-    NO_PADDING,
-    Lowering,
-    Value,
-    converts,
-    type_of,
-    zero_of,
-)
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.argmax import Argmax
 from tinyq.graph.ops.average_pool2d import AveragePool2D
@@ -29,6 +21,14 @@ from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.softmax import Softmax
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.training.lowering.emission import (
+    NO_PADDING,
+    Lowering,
+    Value,
+    converts,
+    type_of,
+    zero_of,
+)
 from tinyq.training.tracing import Step
 
 Inputs = tuple[Value, ...]

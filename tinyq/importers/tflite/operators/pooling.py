@@ -6,30 +6,34 @@ import math
 
 import numpy as np
 
-from tinyq.numerics.rounding import fold_affine
-from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.ops.average_pool2d import AveragePool2D
+from tinyq.graph.ops.max_pool2d import MaxPool2D
+from tinyq.graph.ops.sum_pool2d import SumPool2D
+from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
+from tinyq.graph.ops.window import Window
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import clip_codes
 from tinyq.importers.tflite.view import View, copy_view
 from tinyq.importers.tflite.window import window_of
-from tinyq.graph.ops.average_pool2d import AveragePool2D
-from tinyq.graph.ops.max_pool2d import MaxPool2D
-from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
-from tinyq.graph.ops.sum_pool2d import SumPool2D
-from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
-from tinyq.graph.ops.window import Window
+from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.rounding import fold_affine
 
 
 @imports("AVERAGE_POOL_2D")
 def import_average_pool2d(layer: Layer) -> None:
-    """Mean of the codes of each window; 16-bit codes have TFLite's rounding under both rules."""
+    """Mean of the codes of each window; 16-bit codes have TFLite's rounding under both rules.
+
+    TFLite rounds a half away from code 0, which of unsigned codes is half up.
+    """
     x = layer.type_of(layer.source(), *CODES)
     size = (layer.option("FilterHeight", 0), layer.option("FilterWidth", 0))
     window = window_of(layer, x.shape, size)
     lo, hi = layer.limits(layer.result())
     layer.require(math.prod(size) < 1 << 15, f"a window of {size} is too large")
-    if layer.twice or x.format.name == "s16":
+    signed = not layer.source().is_unsigned
+    if (layer.twice and signed) or x.format.name == "s16":
         name = layer.apply(TfliteAveragePool2D(window, lo, hi), layer.activation())
     else:
         name = layer.apply(AveragePool2D(window), layer.activation())

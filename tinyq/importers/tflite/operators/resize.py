@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.importers.tflite.layer import CODES, Layer, round_away
-from tinyq.importers.tflite.registry import imports
 from tinyq.graph.ops.interpolate import Interpolate
 from tinyq.graph.ops.pick_pixels import PickPixels
+from tinyq.importers.tflite.layer import CODES, Layer, round_away
+from tinyq.importers.tflite.registry import imports
 
 MAX_SIDE = 1 << 14
 
@@ -29,6 +29,11 @@ def import_resize_nearest_neighbor(layer: Layer) -> None:
 @imports("RESIZE_BILINEAR")
 def import_resize_bilinear(layer: Layer) -> None:
     """Mean of four pixels with 10-bit weights, made here in integers as TFLite does."""
+    layer.require(
+        not (layer.twice and layer.source().is_unsigned),
+        "TFLite resizes uint8 images in floating point",
+        "import with rounding half_up, which weighs pixels by 10 bits",
+    )
     have, want = _sides(layer)
     tables = [
         layer.number(name, _weights(layer, *pair), "s16")
