@@ -15,12 +15,12 @@ import pytest
 from tinyq import kernels
 from tinyq.codegen.kernel_text import make_once, write_kernel, write_part
 from tinyq.errors import TinyqError
-from tinyq.numerics.formats import find_format
 from tinyq.graph import TensorType
 from tinyq.kernels.base import Bound, Kernel, Part, Refusal
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.record import Record
 from tinyq.kernels.registry import kernel, list_kernels
+from tinyq.numerics.formats import find_format
 from tinyq.support.resources import ROOT, TEMPLATES
 
 FOLDER = TEMPLATES / "kernels"

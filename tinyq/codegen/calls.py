@@ -12,9 +12,9 @@ from tinyq.codegen.special import write_special
 from tinyq.codegen.variants import Function, Variant, select_variant
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
+from tinyq.graph.epilogues import Accumulating, Output
 from tinyq.kernels.layer import split_inputs
 from tinyq.kernels.packing.record import Table
-from tinyq.graph.epilogues import Accumulating, Output
 from tinyq.memory.planner import MemoryPlan, find_views
 
 

@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, ops
+from tinyq.graph.epilogues import Accumulating
 from tinyq.kernels import base
 from tinyq.kernels.registry import list_kernels
-from tinyq.graph.epilogues import Accumulating
 from tinyq.numerics.formats import FORMATS, Format, find_format
 from tinyq.support.resources import TEMPLATES
 

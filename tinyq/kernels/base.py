@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from tinyq.numerics.formats import FORMATS, Format
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.record import Table
+from tinyq.numerics.formats import FORMATS, Format
 
 SUFFIX = ".c.j2"
 INT8 = "i8"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import cast
 
-from tinyq.numerics.formats import Codes
 from tinyq.graph import Graph, Node, TensorType
 from tinyq.graph.epilogues import Accumulating
+from tinyq.numerics.formats import Codes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

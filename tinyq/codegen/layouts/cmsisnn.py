@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinyq.numerics.formats import Codes
 from tinyq.kernels.layer import LayerSpec
+from tinyq.numerics.formats import Codes
 
 # CMSIS-NN multiplies by multiplier * 2**(exponent - 31).
 _FRACTION_BITS = 31

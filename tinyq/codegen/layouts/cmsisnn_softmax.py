@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from tinyq.errors import TinyqError
+from tinyq.kernels.layer import LayerSpec
 from tinyq.numerics.fixed_point import softmax_exponentials
 from tinyq.numerics.formats import Codes
-from tinyq.kernels.layer import LayerSpec
 
 
 def lay_out(layer: LayerSpec) -> Mapping[str, tuple[str, Codes]]:
