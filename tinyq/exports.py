@@ -20,22 +20,17 @@ from typing import Any
 import numpy as np
 
 import tinyq
-from tinyq.codegen import (
-    GENERIC,
-    SourceTree,
-    choose_kernels,
-    emit,
-    gather_candidates,
-)
-from tinyq.codegen.rendering import make_environment
+from tinyq.codegen import SourceTree, emit
 from tinyq.errors import TinyqError
 from tinyq.firmware.build import BuildOptions, Image, render_settings
 from tinyq.graph import Graph, Tensor, reference
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.environment import make_environment
 from tinyq.memory.planner import plan
 from tinyq.project import GRAPH, MANIFEST, Setting, describe_project, write_manifest
+from tinyq.selection import GENERIC, choose_kernels, gather_candidates
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.support.resources import FIRMWARE, TEMPLATES
 from tinyq.targets.wire import payload_bytes

@@ -55,10 +55,10 @@ def build(
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
-    from tinyq.codegen import GENERIC
     from tinyq.hardware.boards import find_board
     from tinyq.models import load_model
     from tinyq.project import Selection, create_project
+    from tinyq.selection import GENERIC
 
     check_kernels(kernels, cmsis_nn)
     chosen = find_board(board)
@@ -90,7 +90,7 @@ def _show_tuning(quiet: bool) -> Iterator[Tuner]:
 
 
 def _describe(project: Project, output: Path) -> dict[str, Any]:
-    from tinyq.codegen import EXPLANATIONS
+    from tinyq.selection import EXPLANATIONS
 
     image, board = project.image, project.image.board
     return {
@@ -114,7 +114,7 @@ def _describe(project: Project, output: Path) -> dict[str, Any]:
 
 
 def _print(project: Project, *, all_candidates: bool) -> None:
-    from tinyq.codegen import EXPLANATIONS
+    from tinyq.selection import EXPLANATIONS
 
     image, board = project.image, project.image.board
     meaning = EXPLANATIONS[project.optimize]

@@ -92,9 +92,9 @@ def inspect(
 
 def _choose(graph: Graph, board: str, optimize: str) -> tuple[LayerKernel, ...]:
     """What `tinyq build` would choose, estimated."""
-    from tinyq.codegen import choose_kernels, gather_candidates, prefer_isas
     from tinyq.hardware.boards import find_board
     from tinyq.project import capacities, find_budget, list_kernels
+    from tinyq.selection import choose_kernels, gather_candidates, prefer_isas
 
     chosen = find_board(board)
     budget = find_budget(chosen, capacities(graph, chosen))

@@ -55,14 +55,15 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 def _kernels(entry: Entry) -> dict[str, list[str]]:
     """Instruction sets that have kernels for convolutions in a format, by operand and format."""
-    from tinyq.codegen.kernels import list_members, load_kernels
+    from tinyq.kernels.base import list_members
+    from tinyq.kernels.registry import list_kernels
 
     found: dict[str, list[str]] = {}
     for place, formats in ((0, entry.activations), (1, entry.weights)):
         for number_format in sorted(set(formats.values())):
             isas = {
                 kernel.isa
-                for kernel in load_kernels()
+                for kernel in list_kernels()
                 if kernel.operation == "conv2d"
                 and number_format in list_members(kernel.formats[place])
             }

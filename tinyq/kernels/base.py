@@ -7,7 +7,11 @@ A kernel is a function in a module of ``tinyq/kernels/<isa>/`` with its text in 
     def bind(layer: LayerSpec) -> Bound | Refusal: ...
 
 It computes everything that depends on the layer once: tables, sizes, scratch memory, cost. The
-template is text with these values.
+template is text with these values. What selection has chosen is a `Bound`; the memory plan, the
+calls and the text are made from it and bind nothing again.
+
+A *shared* kernel has one text for all layers of its formats: sizes come at run time, in structs.
+The generic kernels and those that call CMSIS-NN are shared.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.record import Table
-from tinyq.numerics.formats import FORMATS, Format
+from tinyq.numerics.formats import FORMATS, Codes, Format
 
 SUFFIX = ".c.j2"
 INT8 = "i8"
@@ -66,6 +71,8 @@ class Kernel:
         isa: Instruction set, ``generic`` for C99. It changes the speed and never the result.
         variant: Tells kernels of one instruction set apart, empty for the only one.
         template: Its text, below ``templates``.
+        shared: Whether one text serves all layers of its formats.
+        unpacked: Operands of fewer bits that `tinyq.kernels.unpacking` unpacks before it runs.
         binder: What it answers about a layer.
     """
 
@@ -74,6 +81,8 @@ class Kernel:
     isa: str
     variant: str = ""
     template: str = ""
+    shared: bool = False
+    unpacked: tuple[int, ...] = ()
     binder: Binder = field(default=lambda _: Refusal("there is no such kernel"), compare=False)
 
     @property
@@ -110,12 +119,28 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """A constant as a shared kernel wants it.
+
+    Attributes:
+        label: First part of its name behind that of the node.
+        format: Name of its format.
+        codes: Its codes.
+    """
+
+    label: str
+    format: str
+    codes: Codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Bound:
     """A kernel bound to a layer: all that selection, memory plan, calls and text need.
 
     Attributes:
-        layer: The layer, with operands as the kernel reads them.
-        instructions: Estimate for one inference.
+        layer: The layer.
+        instructions: Of one inference; None where nothing is known. An estimate, until
+            `tinyq.measurement.counting` puts a count in its place.
         tables: Packed constants, in the order of the kernel's parameters.
         scratch_bytes: Bytes of arena while it runs.
         in_place: Operands whose bytes the output may take.
@@ -125,12 +150,22 @@ class Bound:
         operands: Names of the parameters of the operands of `LayerSpec.data`; ``x``, or ``x_1``
             and so on, where it is empty.
         calls_epilogue: Whether the epilogue's own function finishes the kernel's sums. The kernel
-            gets its constants behind the tables.
+            gets its constants behind the tables. A shared kernel always does so.
+        constants: Of a shared kernel: what takes the place of the graph's constants, by ``operand
+            <index>`` or the name of one of the epilogue's.
+        scratch_parameter: Whether the C function takes scratch memory where it needs none.
+        inner: The kernel that runs behind the unpacking, for one with ``Kernel.unpacked``.
+        template: Its text where it is not the kernel's.
         kernel: What is bound; `Kernel.bind` fills it in.
+        table_bytes: Constants and settings of the layer as they lie in flash.
+        code: Bytes of machine code by part; layers that name the same part share it. Selection
+            fills both in.
+        counted: Whether instructions and code were measured; both are estimates otherwise.
+        cycles: Estimated from counts; None without such counts.
     """
 
     layer: LayerSpec
-    instructions: int
+    instructions: int | None
     tables: tuple[Table, ...] = ()
     scratch_bytes: int = 0
     in_place: tuple[int, ...] = ()
@@ -138,7 +173,40 @@ class Bound:
     values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     operands: tuple[str, ...] = ()
     calls_epilogue: bool = False
+    constants: Mapping[str, Constant] = field(default_factory=lambda: MappingProxyType({}))
+    scratch_parameter: bool = False
+    inner: Bound | None = None
+    template: str = ""
     kernel: Kernel = NO_KERNEL
+    table_bytes: int = 0
+    code: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    counted: bool = False
+    cycles: int | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether its text serves all layers of its formats."""
+        return self.kernel.shared
+
+    @property
+    def function(self) -> str:
+        """``tq_<operation>_<formats>[_<epilogue>]_<isa>[_<variant>]``; layers number it."""
+        kernel, layer = self.kernel, self.layer
+        finished = layer.finisher.tag if layer.finisher else ()
+        variant = (kernel.variant,) if kernel.variant else ()
+        unpacked = ("widened",) if kernel.unpacked else ()
+        parts = (kernel.operation, *layer.formats, *finished, kernel.isa, *variant, *unpacked)
+        return "_".join(("tq", *parts))
+
+    @property
+    def finisher(self) -> EpilogueFunction | None:
+        """The function that its text calls for the epilogue; None where it has none or does it."""
+        return self.layer.finisher if self.shared or self.calls_epilogue else None
+
+    @property
+    def flash_bytes(self) -> int:
+        """Tables and all code, shared or not."""
+        return self.table_bytes + sum(self.code.values())
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,7 +10,11 @@ from typing import cast
 
 from tinyq.graph import Graph, Node, TensorType
 from tinyq.graph.epilogues import Accumulating
+from tinyq.kernels.epilogues import EpilogueFunction, find_epilogue
+from tinyq.kernels.estimates import Work
 from tinyq.numerics.formats import Codes
+
+_USUAL_CONSTANTS = 3  # of an epilogue for each channel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +32,9 @@ class LayerSpec:
         constants: Codes of the epilogue's constants by their names.
         geometry: Integers of the operation and of the epilogue.
         isas: Instruction sets whose kernels may be used, best first.
+        operation: ``Op.kernel`` of its operation.
+        formats: Names of the formats that choose its kernel (``Op.keyed``), as the graph has them.
+        work: What it has to do in one inference.
     """
 
     name: str
@@ -38,6 +46,14 @@ class LayerSpec:
     constants: Mapping[str, Codes]
     geometry: Mapping[str, int]
     isas: tuple[str, ...]
+    operation: str = ""
+    formats: tuple[str, ...] = ()
+    work: Work = Work(0, 0, 0)
+
+    @property
+    def finisher(self) -> EpilogueFunction | None:
+        """The epilogue's own function, None without an epilogue or where it has none."""
+        return find_epilogue(self.epilogue, self.output.format.name)
 
     @property
     def weights(self) -> Codes | None:
@@ -63,6 +79,26 @@ def describe_layer(graph: Graph, node: Node, isas: Sequence[str]) -> LayerSpec:
         ),
         geometry=MappingProxyType(dict(node.op.geometry(*types))),
         isas=tuple(isas),
+        operation=node.op.kernel,
+        formats=name_formats(graph, node),
+        work=measure_work(graph, node),
+    )
+
+
+def name_formats(graph: Graph, node: Node) -> tuple[str, ...]:
+    """Names of the formats that choose a node's kernel."""
+    types = graph.types(node)
+    return tuple(types[index].format.name for index in node.op.keyed)
+
+
+def measure_work(graph: Graph, node: Node) -> Work:
+    """What a node has to do in one inference."""
+    elements = math.prod(graph.tensors[node.output].type.shape)
+    height = node.op.geometry(*graph.types(node)).get("kernel_height", 1)
+    shapes = (graph.tensors[name].type.shape for name in split_inputs(node)[1])
+    each = sum(math.prod(shape[:-1]) for shape in shapes)
+    return Work(
+        graph.macs(node), elements, elements * height, elements * max(each - _USUAL_CONSTANTS, 0)
     )
 
 

@@ -17,7 +17,11 @@ _found: dict[str, Kernel] = {}
 
 
 def kernel(
-    operation: str, *formats: str | tuple[str, ...], variant: str = "", text: str = ""
+    operation: str,
+    *formats: str | tuple[str, ...],
+    variant: str = "",
+    text: str = "",
+    shared: bool = False,
 ) -> Callable[[Binder], Binder]:
     """Register a binder: its module's package names the instruction set.
 
@@ -27,6 +31,7 @@ def kernel(
         variant: Tells kernels of one instruction set apart.
         text: Template below ``templates/kernels``, without its suffix; that of the module's own
             name where it is empty.
+        shared: Whether one text serves all layers of its formats.
     """
     choices = [(it,) if isinstance(it, str) else it for it in formats]
 
@@ -34,7 +39,7 @@ def kernel(
         isa, module = binder.__module__.removeprefix(f"{_PACKAGE}.").split(".")
         template = f"kernels/{text or f'{isa}/{module}'}{SUFFIX}"
         for names in itertools.product(*choices):
-            _add(Kernel(operation, names, isa, variant, template, binder))
+            _add(Kernel(operation, names, isa, variant, template, shared, (), binder))
         return binder
 
     return register
@@ -48,6 +53,8 @@ def list_kernels() -> tuple[Kernel, ...]:
             folder = importlib.import_module(f"{_PACKAGE}.{isa.name}")
             for module in pkgutil.iter_modules(folder.__path__):
                 importlib.import_module(f"{folder.__name__}.{module.name}")
+    for old in importlib.import_module(f"{_PACKAGE}.transition").list_old():
+        _found.setdefault(old.name, old)
     return tuple(_found[name] for name in sorted(_found))
 
 
