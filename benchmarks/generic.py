@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench_layers import BOARD, Layer, make_graph, measure_layers  # noqa: E402
-from tinyq.codegen.estimates import TABLE, Work  # noqa: E402
-from tinyq.codegen.variants import measure_work  # noqa: E402
+from tinyq.kernels.estimates import TABLE, Work  # noqa: E402
+from tinyq.kernels.layer import measure_work  # noqa: E402
 
 WINDOWS = (
     Layer("Conv2D", (8, 8, 8), 8),

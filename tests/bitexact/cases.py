@@ -9,7 +9,6 @@ import numpy as np
 from tests.bitexact.bench import Case, type_of
 from tests.bitexact.cases_imported import IMPORTED_PLAIN, IMPORTED_STAGED, tables_of
 from tests.random_graphs import draw_codes, draw_table
-from tinyq.codegen import Kernel, Stage, load_kernels, load_stages
 from tinyq.graph import Op, TensorType
 from tinyq.graph.epilogues import (
     Accumulating,
@@ -24,6 +23,9 @@ from tinyq.graph.epilogues import (
 )
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.kernels.base import Kernel
+from tinyq.kernels.epilogues import EpilogueFunction, list_epilogues
+from tinyq.kernels.registry import list_kernels
 from tinyq.numerics.formats import Format, find_format
 from tinyq.numerics.rounding import softmax_table
 
@@ -79,26 +81,26 @@ class Draw:
         least = (max(1, height - pads[0] - pads[1]), max(1, width - pads[2] - pads[3]))
         return window, (least[0] + self.integer(0, 4), least[1] + self.integer(0, 4))
 
-    def stage(self, stage: Stage) -> Output:
+    def stage(self, stage: EpilogueFunction) -> Output:
         scaling = {
             "requantize": Requantize,
             "roundeven": RoundEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
         }
-        if stage.stage in scaling:
+        if stage.epilogue in scaling:
             output = find_format(stage.format)
             low = self.integer(output.lo, 0) if self.rng.random() < 0.3 else output.lo
             high = self.integer(low, output.hi) if self.rng.random() < 0.3 else output.hi
             zero_point = self.integer(low, high)
-            return scaling[stage.stage](stage.format, 0.5, zero_point, low, high)
-        if stage.stage == "steps":
+            return scaling[stage.epilogue](stage.format, 0.5, zero_point, low, high)
+        if stage.epilogue == "steps":
             output = find_format(stage.format)
             levels = self.rng.integers(output.lo, output.hi + 1, self.integer(2, 16))
             return Steps(
                 stage.format, 0.5, self.zero_point(stage.format), tuple(sorted(levels.tolist()))
             )
-        return {"threshold": Threshold, "raw": Raw}[stage.stage]()
+        return {"threshold": Threshold, "raw": Raw}[stage.epilogue]()
 
     def tables(self, output: Output, acc: np.ndarray) -> list[np.ndarray]:
         """Constants of a stage that spread these accumulators over the output's codes."""
@@ -271,22 +273,22 @@ def draw_cases(kernel: Kernel, rng: np.random.Generator, count: int) -> Iterator
             yield from _finish(draw, kernel, stage, op, operands)
 
 
-def _list_stages(kernel: Kernel) -> tuple[Stage, ...]:
+def _list_stages(kernel: Kernel) -> tuple[EpilogueFunction, ...]:
     """All stages for the kernels of the first formats, every fifth in turn for the many others.
 
     Loops and stages meet in every combination of the former; formats change the product alone.
     """
-    stages = load_stages()
+    stages = list_epilogues()
     if _FIRST.issuperset(kernel.formats):
         return stages
-    place = [entry.path.name for entry in load_kernels()].index(kernel.path.name)
+    place = [entry.name for entry in list_kernels()].index(kernel.name)
     return stages[place % _EACH :: _EACH]
 
 
 def _finish(
     draw: Draw,
     kernel: Kernel,
-    stage: Stage | None,
+    stage: EpilogueFunction | None,
     op: Op,
     operands: list[tuple[tuple[int, ...], str]],
 ) -> Iterator[Case]:
