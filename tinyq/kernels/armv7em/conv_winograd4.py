@@ -43,7 +43,7 @@ from tinyq.kernels.registry import kernel
 PAIR = Record("weights:36*inputs")
 CHANNEL = Record("bias:1", "multiplier:1")
 
-_SOURCE = "armv7em/winograd4.j2"
+_SOURCE = "armv7em/conv_winograd4.j2"
 _ORDER = [0, 2, 1, 3]
 _TILE, _LINES, _AT_ONCE = 4, 6, 4
 _MOST_INPUTS = 64

@@ -15,7 +15,6 @@ from tinyq.kernels.armv7em.rowpairs import (
     Constants,
     fetch_constants,
     filter_rows,
-    filter_strided,
     pack_constants,
     refuse_constants,
     spread_rows,
@@ -26,11 +25,9 @@ from tinyq.kernels.geometry import WindowGeometry, read_window, round_up
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_STRIDED_TEXT = "armv7em/depthwise_strided"
-_MOST_LINE, _MOST_WIDTH = 4092, 500
+MOST_LINE, MOST_WIDTH = 4092, 500
 _CONSTANT_BYTES = 160  # of four channels in RAM
-# Instructions of an output with stride 1 and 2, of unpacking a channel.
-_COST, _STRIDED_COST, _UNPACK_COST = 15, 27, 14
+_COST, _UNPACK_COST = 15, 14  # instructions of an output, of unpacking a channel
 _ALL_BYTES, _BOTH_HALVES = 0x01010101, 0x00010001
 
 
@@ -117,44 +114,23 @@ def bind_packed_rows(layer: LayerSpec) -> Bound | Refusal:
     return _bind_single(layer, packed=True)
 
 
-@kernel("depthwise2d", "s8", INT8, variant="rowpairs2", text=_STRIDED_TEXT)
-def bind_strided(layer: LayerSpec) -> Bound | Refusal:
-    """Stride 2, padding below and to the right."""
-    return _bind_strided(layer, packed=False)
-
-
-@kernel("depthwise2d", "s8", (INT8, "b1"), variant="packedrowpairs2", text=_STRIDED_TEXT)
-def bind_packed_strided(layer: LayerSpec) -> Bound | Refusal:
-    """Stride 2, padding below and to the right; a byte a weight in flash."""
-    return _bind_strided(layer, packed=True)
-
-
 def _bind_single(layer: LayerSpec, *, packed: bool) -> Bound | Refusal:
     g = read_window(layer)
     if reason := _refuse_single(layer, g) or refuse_constants(layer):
         return Refusal(reason)
     constants = pack_constants(layer, packed=packed)
-    parts = _list_parts(g, constants)
+    parts = list_parts(g, constants)
     if g.in_height > 1:
         parts["rows"] = filter_rows(g.in_width, g.in_channels, 2, constants.epilogue)
     if g.in_height % 2:
         parts["row"] = filter_rows(g.in_width, g.in_channels, 1, constants.epilogue)
     # The last four channels overlap others where their number is no multiple of four.
     in_place = () if g.in_channels % 4 else (0,)
-    return _bind(layer, Sizes(g), constants, parts, (_COST, in_place))
+    return bind_sizes(layer, Sizes(g), constants, parts, (_COST, in_place))
 
 
-def _bind_strided(layer: LayerSpec, *, packed: bool) -> Bound | Refusal:
-    g = read_window(layer)
-    if reason := _refuse_strided(layer, g) or refuse_constants(layer):
-        return Refusal(reason)
-    constants = pack_constants(layer, packed=packed)
-    parts = _list_parts(g, constants)
-    parts["row"] = filter_strided(g.out_width, g.in_width, g.in_channels, constants.epilogue)
-    return _bind(layer, Sizes(g), constants, parts, (_STRIDED_COST, ()))
-
-
-def _list_parts(g: WindowGeometry, constants: Constants) -> dict[str, Part]:
+def list_parts(g: WindowGeometry, constants: Constants) -> dict[str, Part]:
+    """Functions that bring constants and codes of four channels to RAM."""
     return {
         "fetch": fetch_constants(constants),
         "fill": fill_words(),
@@ -162,13 +138,14 @@ def _list_parts(g: WindowGeometry, constants: Constants) -> dict[str, Part]:
     }
 
 
-def _bind(
+def bind_sizes(
     layer: LayerSpec,
     sizes: Sizes,
     constants: Constants,
     parts: dict[str, Part],
     rest: tuple[int, tuple[int, ...]],
 ) -> Bound:
+    """What all of them have in common; then instructions of an output and the operands in place."""
     g, (cost, in_place) = sizes.g, rest
     unpacking = g.out_channels * _UNPACK_COST if constants.packed else 0
     return Bound(
@@ -192,37 +169,25 @@ def _bind(
 
 def _refuse_single(layer: LayerSpec, g: WindowGeometry) -> str:
     steps = (g.stride_height, g.stride_width, g.pad_top, g.pad_left)
-    if reason := _refuse_window(layer, g):
+    if reason := refuse_window(layer, g):
         return reason
     if steps != (1, 1, 1, 1) or (g.out_height, g.out_width) != (g.in_height, g.in_width):
         return "the output is not as large as the input"
     if g.in_channels < 4:
         return "there are less than four channels"
-    if g.in_width < 3 or g.in_width * g.in_channels > _MOST_LINE or g.in_width > _MOST_WIDTH:
+    if g.in_width < 3 or g.in_width * g.in_channels > MOST_LINE or g.in_width > MOST_WIDTH:
         return "lines are too short or too long"
-    return _refuse_output(layer)
+    return refuse_output(layer)
 
 
-def _refuse_strided(layer: LayerSpec, g: WindowGeometry) -> str:
-    steps = (g.stride_height, g.stride_width, g.pad_top, g.pad_left)
-    if reason := _refuse_window(layer, g):
-        return reason
-    halves = g.out_height * 2, g.out_width * 2
-    if steps != (2, 2, 0, 0) or halves != (g.in_height, g.in_width):
-        return "the output is not half as large as the input, with padding below and to the right"
-    if g.in_channels < 4:
-        return "there are less than four channels"
-    if g.in_width * g.in_channels > _MOST_LINE or g.in_width > _MOST_WIDTH:
-        return "lines are too long"
-    return _refuse_output(layer)
-
-
-def _refuse_window(layer: LayerSpec, g: WindowGeometry) -> str:
+def refuse_window(layer: LayerSpec, g: WindowGeometry) -> str:
+    """Why it is no window of 3 x 3 of single channels, empty where it is."""
     if layer.geometry["multiplicity"] != 1:
         return "a channel has several outputs"
     sizes = (g.kernel_height, g.kernel_width, g.dilation_height, g.dilation_width)
     return "" if sizes == (3, 3, 1, 1) else "the window is not 3 x 3"
 
 
-def _refuse_output(layer: LayerSpec) -> str:
+def refuse_output(layer: LayerSpec) -> str:
+    """Why outputs are no bytes, empty where they are."""
     return "outputs are no bytes" if layer.output.format.bits != 8 else ""
