@@ -27,6 +27,7 @@ from tinyq.kernels.packing.record import Table
 from tinyq.kernels.registry import kernel
 
 _GROUP = 6  # channels
+VECTOR_COST = 14  # instructions of a vector by a group, and of a group around its vectors
 _SUMS = ("r0", "r2", "r4", "r6", "r8", "r10")
 _WEIGHTS = ("q1", "q2", "q1", "q2", "q1", "q2")
 
@@ -127,7 +128,7 @@ def sum_row(sixes: int, rest: int, blocks: int) -> Part:
 
 def _count(sizes: Sizes) -> int:
     g = sizes.g
-    group = sizes.padded // BLOCK * 14 + 14
+    group = sizes.padded // BLOCK * VECTOR_COST + VECTOR_COST
     return g.rows * (
         divide_up(g.out_channels, _GROUP) * group + divide_up(g.out_channels, LANES) * 9 + 80
     )
