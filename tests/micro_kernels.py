@@ -32,12 +32,12 @@ _INSTANCE = """#include "tq_model.h"
 
 static uint64_t memory[{words}];
 
-{data}
-
 static void *at(int32_t offset)
 {{
     return (uint8_t *)memory + offset;
 }}
+
+{data}
 
 static void run(const void *input, void *output)
 {{
@@ -142,7 +142,12 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
                 )
                 lines.append(f"    memcpy(at({offsets[place]}), {table}, sizeof {table});")
         lines.append(f"    TQ_MARK({2 * index});")
-        lines.append(f"    {name}({', '.join(arguments)});")
+        # Each in a function of its own, so that all pass their arguments alike.
+        data.append(
+            f"static __attribute__((noinline)) void call_{index}(void)\n{{\n"
+            f"    {name}({', '.join(arguments)});\n}}"
+        )
+        lines.append(f"    call_{index}();")
         lines.append(f"    TQ_MARK({2 * index + 1});")
         behind = to
         for place, argument in enumerate(call.arguments):
