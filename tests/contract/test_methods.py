@@ -18,7 +18,7 @@ from tinyq.graph.storage import digest
 from tinyq.quantizers import METHODS
 from tinyq.quantizers.activation_presets import ACTIVATIONS as ACTIVATION_PRESETS
 from tinyq.quantizers.weight_presets import WEIGHTS as WEIGHT_PRESETS
-from tinyq.support.catalogue import load_catalogue
+from tinyq.quantizers.catalogue import load_catalogue
 from tinyq.training import calibrate
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import load_keras, lower_keras

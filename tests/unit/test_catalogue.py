@@ -8,7 +8,7 @@ import pytest
 
 from tinyq.commands import cli
 from tinyq.errors import TinyqError
-from tinyq.support.catalogue import find_entry, load_catalogue
+from tinyq.quantizers.catalogue import find_entry, load_catalogue
 from tinyq.support.plot.curves import draw_text
 
 

@@ -13,7 +13,7 @@ from tests.small_models import L, functional, scramble
 from tinyq.numerics.formats import find_format
 from tinyq.quantizers import METHODS, gradients, levels, penalties, scales, thresholds
 from tinyq.quantizers.activations import ClipQuantizer
-from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
+from tinyq.quantizers.parts.rounding import draw_nearest, draw_sign, draw_ternary
 from tinyq.quantizers.signs import ShiftedSignQuantizer
 
 ALL = (0,)

@@ -10,7 +10,7 @@ from keras import ops
 from tinyq.errors import TinyqError
 from tinyq.quantizers import METHODS, find_method, gradients, levels, scales, thresholds
 from tinyq.quantizers.activations import RangeQuantizer, StepQuantizer
-from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.parts.rounding import round_half_up
 from tinyq.quantizers.signs import SignQuantizer
 
 AXES = (0, 1, 2)

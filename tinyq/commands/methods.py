@@ -9,7 +9,7 @@ from tinyq.commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
     from tinyq.quantizers.methods import Role
-    from tinyq.support.catalogue import Entry
+    from tinyq.quantizers.catalogue import Entry
 
 
 def methods(
@@ -23,7 +23,7 @@ def methods(
 ) -> None:
     """List the methods of quantization and what each can do, or explain one."""
     from tinyq.errors import TinyqError
-    from tinyq.support.catalogue import find_entry, load_catalogue
+    from tinyq.quantizers.catalogue import find_entry, load_catalogue
 
     if name is None:
         if svg is not None:

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import norm
 
-from tinyq.quantizers.methods import METHODS, Role
+from tinyq.quantizers.finding import find_method
+from tinyq.quantizers.method import Role
 from tinyq.quantizers.weights import WeightParts
 
 SAMPLES = 801
@@ -34,21 +35,21 @@ def trace(name: str, role: Role) -> Curve:
     """The curve of a method on values that are distributed normally with deviation 1.
 
     Args:
-        name: Key in ``METHODS``.
+        name: Name that a recipe may say.
         role: ``weights`` or ``activations``.
     """
     x = norm.ppf((np.arange(SAMPLES) + 0.5) / SAMPLES).astype(np.float32)
     tensor = tf.constant(x[:, None])
     quantizer: Any
     if role == "weights":
-        parts = METHODS[name].weights
+        parts = find_method(name, role).weights
         assert parts is not None
         quantizer = parts.build((0,))
         quantizer.build(tensor.shape)
         y = quantizer.quantized(tensor)
         slope = _slope(quantizer, tensor)
     else:
-        activations = METHODS[name].activations
+        activations = find_method(name, role).activations
         assert activations is not None
         quantizer = activations.build(name="quantizer")
         quantizer(tensor, training=True)
@@ -68,10 +69,10 @@ def name_parts(name: str, role: Role) -> dict[str, str]:
     """What a method is made of, by the names of the functions and classes.
 
     Args:
-        name: Key in ``METHODS``.
+        name: Name that a recipe may say.
         role: ``weights`` or ``activations``.
     """
-    method = METHODS[name]
+    method = find_method(name, role)
     if role == "activations":
         assert method.activations is not None
         quantizer = method.activations.build(name="quantizer")
@@ -86,13 +87,13 @@ def name_parts(name: str, role: Role) -> dict[str, str]:
 def _name_weights(parts: WeightParts) -> dict[str, str]:
     found = {
         "levels": _describe_levels(parts),
-        "unit": _name(parts.unit),
+        "step": _name(parts.step),
         "scale": _name(parts.scale),
-        "gradient": "inside" if parts.learned else _name(parts.gradient),
-        "granule": "layer" if parts.shared else "channel",
+        "gradient": _name(parts.gradient),
+        "scales": "per tensor" if parts.per_tensor else "per channel",
     }
-    if parts.learned:
-        found["gradient by step"] = "step_slope"
+    if parts.learned is not None:
+        found["gradient by step"] = _name(parts.learned.slope)
     procedure = parts.procedure
     options = {
         "prepare": parts.prepare,

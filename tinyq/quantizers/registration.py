@@ -16,14 +16,15 @@ from keras import ops
 
 from tinyq.errors import TinyqError
 from tinyq.numerics.formats import FORMATS, Format, find_format
-from tinyq.quantizers import gradients
-from tinyq.quantizers.activation_presets import ActivationParts
 from tinyq.quantizers.activations import ActivationQuantizer
-from tinyq.quantizers.levels import Given
-from tinyq.quantizers.methods import METHODS, OWN, Method, Role, find_method
-from tinyq.quantizers.thresholds import Axes
-from tinyq.quantizers.weights import Procedure, WeightParts
-from tinyq.support.catalogue import Entry
+from tinyq.quantizers.combinations import ActivationParts
+from tinyq.quantizers.finding import METHODS, OWN, Preset, find_method
+from tinyq.quantizers.method import Entry, Role
+from tinyq.quantizers.parts import gradients
+from tinyq.quantizers.parts.levels import Given
+from tinyq.quantizers.parts.steps import Axes
+from tinyq.quantizers.procedure import Procedure
+from tinyq.quantizers.weights import WeightParts
 
 Function = Callable[[Any, Axes], tuple[Any, Any]]
 Decorator = Callable[[Any], Any]
@@ -154,7 +155,7 @@ def load_methods(path: str | Path) -> None:
             sys.modules[key] = before
 
 
-def find_or_load(name: str, role: Role, folder: Path) -> Method:
+def find_or_load(name: str, role: Role, folder: Path) -> Preset:
     """A method by its name, or by ``FILE.py:NAME`` with the file that registers it.
 
     Args:
@@ -235,10 +236,10 @@ def _add(name: str, source: Any, role: Role, parts: Any) -> None:
         )
     summary = (inspect.getdoc(source) or "a user's own method").splitlines()[0]
     entry = Entry(name, name, 0, origin, "-", summary)
-    method = Method(name, entry)
+    made = Preset(name, entry)
     if role == "weights":
         entry = replace(entry, weights={name: parts.format})
-        OWN[name, role] = replace(method, entry=entry, weights=parts)
+        OWN[name, role] = replace(made, entry=entry, make_weights=lambda: parts)
     else:
         entry = replace(entry, activations={name: parts.format})
-        OWN[name, role] = replace(method, entry=entry, activations=parts)
+        OWN[name, role] = replace(made, entry=entry, make_activations=lambda: parts)

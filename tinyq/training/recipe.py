@@ -21,7 +21,7 @@ from pydantic import (
 
 from tinyq.errors import RecipeError, TinyqError
 from tinyq.quantizers.backward import GRADIENTS
-from tinyq.quantizers.methods import Role
+from tinyq.quantizers.method import Role
 from tinyq.quantizers.registration import find_or_load
 
 
