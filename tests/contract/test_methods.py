@@ -16,8 +16,6 @@ import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.graph.storage import digest
 from tinyq.quantizers import METHODS
-from tinyq.quantizers.activation_presets import ACTIVATIONS as ACTIVATION_PRESETS
-from tinyq.quantizers.weight_presets import WEIGHTS as WEIGHT_PRESETS
 from tinyq.quantizers.catalogue import load_catalogue
 from tinyq.training import calibrate
 from tinyq.training.lowering.agreement import compare_layers
@@ -284,10 +282,6 @@ def test_loss_falls_with_quantized_activations(name, digits):
 
     losses = losses_on_digits(digits, lambda kernel: kernel, activate, variables, tf.identity)
     assert np.mean(losses[-3:]) < 0.85 * losses[0]
-
-
-def test_every_preset_is_in_the_catalogue():
-    assert set(WEIGHTS) == set(WEIGHT_PRESETS) and set(ACTIVATIONS) == set(ACTIVATION_PRESETS)
 
 
 def test_the_catalogue_states_the_formats():

@@ -23,6 +23,8 @@ _Class = TypeVar("_Class", bound=type[Method])
 
 _entries: dict[str, Entry] = {}
 _classes: dict[str, type[Method]] = {}
+OWN_ENTRIES: dict[str, Entry] = {}
+"""Rows of the methods that users registered, by name."""
 
 
 def describe(entry: Entry) -> Entry:
@@ -81,6 +83,8 @@ def find_entry(name: str) -> Entry:
     """
     catalogue = load_catalogue()
     stem = name.partition("(")[0]
+    if name in OWN_ENTRIES:
+        return OWN_ENTRIES[name]
     if stem in catalogue:
         return catalogue[stem]
     for owner in load_classes():

@@ -1,34 +1,25 @@
-"""The curve of a quantizer: levels and the slope that training uses, over the real numbers."""
+"""The curve of a quantizer: levels and the slope that training uses, over the real numbers.
+
+`python -m tinyq.quantizers.curves` writes those of all methods into the table of
+tinyq.quantizers.explanations, which is read without Keras.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy.stats import norm
 
-from tinyq.quantizers.finding import find_method
-from tinyq.quantizers.method import Role
+from tinyq.quantizers.explanations import (
+    Curve,
+    Explanation,
+    spread_samples,
+    write_explanations,
+)
+from tinyq.quantizers.finding import METHODS, find_method
+from tinyq.quantizers.method import ROLES, Role
 from tinyq.quantizers.weights import WeightParts
-
-SAMPLES = 801
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A quantizer on sorted values.
-
-    Attributes:
-        x: Real values, float32, shape (n,).
-        y: What the device computes with, the same shape.
-        slope: Derivative of the training's value by x, the same shape.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    slope: np.ndarray
 
 
 def trace(name: str, role: Role) -> Curve:
@@ -38,7 +29,7 @@ def trace(name: str, role: Role) -> Curve:
         name: Name that a recipe may say.
         role: ``weights`` or ``activations``.
     """
-    x = norm.ppf((np.arange(SAMPLES) + 0.5) / SAMPLES).astype(np.float32)
+    x = spread_samples()
     tensor = tf.constant(x[:, None])
     quantizer: Any
     if role == "weights":
@@ -121,3 +112,29 @@ def _describe_levels(parts: WeightParts) -> str:
 
 def _name(part: Any) -> str:
     return str(part.__qualname__.split(".")[0])
+
+
+def explain(name: str, role: Role) -> Explanation:
+    """What a method is made of, how training goes with it, and its curve.
+
+    Args:
+        name: Name that a recipe may say.
+        role: ``weights`` or ``activations``.
+    """
+    parts = find_method(name, role).weights if role == "weights" else None
+    phases = () if parts is None else parts.procedure.phases
+    return Explanation(name_parts(name, role), phases, trace(name, role))
+
+
+def main() -> None:
+    """Write the table of all methods."""
+    found: dict[tuple[str, Role], Explanation] = {}
+    for name, method in METHODS.items():
+        for role in ROLES:
+            if getattr(method, role) is not None:
+                found[name, role] = explain(name, role)
+    write_explanations(found)
+
+
+if __name__ == "__main__":
+    main()

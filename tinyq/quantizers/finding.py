@@ -14,7 +14,7 @@ from tinyq.errors import TinyqError
 from tinyq.quantizers.catalogue import load_classes
 from tinyq.quantizers.combinations import ActivationParts
 from tinyq.quantizers.fixed_point import read_fixed_point
-from tinyq.quantizers.method import Entry, Method, Role, from_name
+from tinyq.quantizers.method import ROLES, Entry, Method, Role, from_name
 from tinyq.quantizers.weights import WeightParts
 
 _CALL = re.compile(r"(?P<name>\w+)\((?P<options>[^()]{0,200})\)")
@@ -60,7 +60,7 @@ class Preset:
 def _make_preset(method: Method, name: str) -> Preset:
     """A method under a name of its row, with the roles that the row gives to the name."""
     entry, made = method.entry, Preset(name, method.entry)
-    roles = [role for role in ("weights", "activations") if name in getattr(entry, role)]
+    roles = [role for role in ROLES if name in getattr(entry, role)]
     return Preset(
         name,
         entry,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinyq.quantizers.weights import WeightParts
 
 Role = Literal["weights", "activations"]
+ROLES: tuple[Role, ...] = ("weights", "activations")
 _OPTION = "option"
 
 

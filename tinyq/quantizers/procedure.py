@@ -60,6 +60,40 @@ class Procedure:
         for fault, remedy in self._faults():
             raise TinyqError(fault, where="Procedure", remedy=remedy)
 
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """How training goes, for people: what it computes with, and what changes on the way."""
+        told = {
+            "quantized": "training computes with quantized weights",
+            "master": "training computes with the real weights; the device with quantized ones",
+            "mixed": "training computes with real and quantized weights, mixed",
+        }
+        lines = [told[self.forward]]
+        if self.schedule is not None:
+            first, middle, last = (self.schedule(progress) for progress in (0.0, 0.5, 1.0))
+            lines.append(
+                f"{self._setting()}: {first:.4g} at the start, {middle:.4g} in the middle, "
+                f"{last:.4g} at the end"
+            )
+        if self.penalty is not None or self.strength:
+            lines.append(f"a penalty of strength {self.strength:g} in the loss")
+        if self.update is not None:
+            lines.append("weights are moved after each step of the optimizer")
+        return tuple(lines)
+
+    def _setting(self) -> str:
+        """What the schedule sets, for people."""
+        meanings = {
+            "freezes": "share of frozen weights",
+            "anneals": "sharpness of the slope",
+            "prunes": "share of zeros",
+            "multiplies": "strength of the constraint",
+        }
+        found = [meaning for name, meaning in meanings.items() if getattr(self, name)]
+        if self.forward == "mixed":
+            found.append("weight of the quantized part")
+        return found[0] if found else "strength of the move"
+
     def _faults(self) -> Iterator[tuple[str, str]]:
         """What is wrong, and what helps."""
         scheduled = ("freezes", "anneals", "prunes", "multiplies")

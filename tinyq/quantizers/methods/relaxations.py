@@ -11,6 +11,8 @@ from tinyq.quantizers.catalogue import catalogued
 from tinyq.quantizers.method import Entry, Method, option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinyq.quantizers.combinations import ActivationParts
     from tinyq.quantizers.weights import WeightParts
 
@@ -98,7 +100,6 @@ class Bcgd(Method):
     share: float = option(
         1e-5,
         "share of the quantized value in the weights after a step",
-        source="section 5 of the paper",
         low=0.0,
         high=1.0,
         open=True,
@@ -109,11 +110,12 @@ class Bcgd(Method):
         combinations = quantizers.combinations
         if self.bits == 8:
             return None
-        parts = {
+        makers: dict[int, Callable[[], WeightParts]] = {
             1: combinations.signs_of_layer,
             2: partial(combinations.ternary, per_tensor=True, exact=True),
             4: partial(combinations.fitted, "s4", 7),
-        }[self.bits]()
+        }
+        parts = makers[self.bits]()
         update = quantizers.updates.blend(self.share)
         return replace(parts, procedure=quantizers.procedure.Procedure(update=update))
 

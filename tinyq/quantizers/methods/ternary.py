@@ -142,7 +142,7 @@ class Ttq(Method):
     threshold: float = option(
         0.05,
         "share of the largest |w| up to which a weight is 0",
-        source="the paper's choice for CIFAR-10, survey eq. 25",
+        source="survey eq. 25",
         low=0.0,
         high=1.0,
         open=True,
