@@ -51,7 +51,8 @@ import contextlib, io, sys
 from tinyq.commands import cli
 from tinyq.quantizers.catalogue import load_catalogue
 with contextlib.redirect_stdout(io.StringIO()) as shown:
-    codes = {cli.main(["methods", name]) for name in (*load_catalogue(),)[::6]} | {cli.main(["methods"])}
+    codes = {cli.main(["methods", name]) for name in [*load_catalogue()][::6]}
+    codes.add(cli.main(["methods"]))
 print(codes, {"keras", "tensorflow"} & set(sys.modules), shown.getvalue().count("s slope in tr"))
 """
     rows = list(load_catalogue().values())[::6]

@@ -121,6 +121,10 @@ TABLE = {
         lambda x: gradients.coarse_slope(x, 15.0),
         [(0, 0), (1, 8), (15, 8), (16, 15)],
     ),
+    "clipped_slope": (
+        lambda x: gradients.clipped_slope(np.clip(np.floor(x + 0.5), -3, 3), x, -3.0, 3.0),
+        [(-4, -3), (-3, 0), (-0.7, 0), (0, 0), (2.2, 0), (3, 0), (3.1, 3)],
+    ),
     "step_slope": (
         lambda x: gradients.step_slope(np.clip(np.floor(x + 0.5), -2, 1), x, -2.0, 1.0),
         [(-3, -2), (-1.25, 0.25), (0.25, -0.25), (0.75, 0.25), (4, 1)],
