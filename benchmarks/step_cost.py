@@ -108,7 +108,8 @@ def _time(step: Step) -> Seconds:
 def plain_cases() -> list[Case]:
     """Pairs of methods that only quantize: no noise, penalty, update or schedule."""
     from tinyq.quantizers import find_weights
-    from tinyq.quantizers.weights import Procedure, WeightParts
+    from tinyq.quantizers.procedure import Procedure
+    from tinyq.quantizers.weights import WeightParts
 
     def is_plain(name: str) -> bool:
         parts = find_weights(name)

@@ -10,7 +10,7 @@ from keras import ops
 
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.quantizers import Encoding
-from tinyq.quantizers.gradients import identity, with_gradient
+from tinyq.quantizers.parts.gradients import identity, with_gradient
 from tinyq.training import integer
 from tinyq.training.base import QuantizedLayer, wide
 from tinyq.training.elementwise import ElementwiseLayer

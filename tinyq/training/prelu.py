@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from tinyq.errors import TinyqError
-from tinyq.quantizers.gradients import identity, with_gradient
-from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.parts.gradients import identity, with_gradient
+from tinyq.quantizers.parts.rounding import round_half_up
 from tinyq.training import integer
 from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -256,7 +257,9 @@ class _Assembly:
                 activation = "linear"
                 self._require_signed(source, source in self.nonnegative)
             layer = QuantizedActivation(
-                activation=activation, output_method=wanted, name=f"{source}_{wanted}"
+                activation=activation,
+                output_method=wanted,
+                name=re.sub(r"[^\w.]+", "_", f"{source}_{wanted}").rstrip("_"),
             )
             self.adapted[key] = layer(self.tensors[source])
         return self.adapted[key]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.quantizers.rounding import round_half_up
-from tinyq.quantizers.sorting import call_numpy
+from tinyq.quantizers.parts.rounding import round_half_up
+from tinyq.quantizers.parts.sorting import call_numpy
 
 
 def sign(values: Any) -> Any:
@@ -33,7 +33,7 @@ def sign(values: Any) -> Any:
 class Uniform:
     """Equally spaced integers.
 
-        code = clip(floor(w / unit + 1/2), lo, hi)
+        code = clip(floor(w / step + 1/2), lo, hi)
 
     Attributes:
         lo: Smallest code.
@@ -50,16 +50,16 @@ class Uniform:
         """All codes, ascending."""
         return tuple(range(self.lo, self.hi + 1))
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` is the real value of one code step."""
-        return ops.clip(round_half_up(weights / unit), self.lo, self.hi)
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` is the real value of one code step."""
+        return ops.clip(round_half_up(weights / step), self.lo, self.hi)
 
 
 @dataclass(frozen=True, slots=True)
 class Ternary:
     """Minus one, zero and one.
 
-        code = sign(w) if |w| > unit else 0
+        code = sign(w) if |w| > step else 0
 
     Reference: survey eq. 4; Li et al. 2016, arXiv:1605.04711.
     """
@@ -68,9 +68,9 @@ class Ternary:
     hi: int = 1
     codes: tuple[int, ...] = (-1, 0, 1)
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` is the threshold."""
-        return ops.where(ops.abs(weights) > unit, sign(weights), ops.zeros_like(weights))
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` is the threshold."""
+        return ops.where(ops.abs(weights) > step, sign(weights), ops.zeros_like(weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ class Binary:
     hi: int = 1
     codes: tuple[int, ...] = (-1, 1)
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` plays no part."""
-        del unit
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` plays no part."""
+        del step
         return sign(weights)
 
 
@@ -96,9 +96,9 @@ class Binary:
 class OddUniform:
     """Equally spaced odd integers: an even number of levels without a zero.
 
-        code = 2 * clip(floor((w / unit + n) / 2 + 1/2), 0, n) - n,  n = 2**bits - 1
+        code = 2 * clip(floor((w / step + n) / 2 + 1/2), 0, n) - n,  n = 2**bits - 1
 
-    With unit = 1 / n and w in -1 .. 1 this is 2 * quantize_k((w + 1) / 2) - 1.
+    With step = 1 / n and w in -1 .. 1 this is 2 * quantize_k((w + 1) / 2) - 1.
 
     Attributes:
         bits: Binary logarithm of the number of levels.
@@ -123,9 +123,9 @@ class OddUniform:
         """All codes, ascending."""
         return tuple(range(self.lo, self.hi + 1, 2))
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` is the real value of code 1."""
-        index = round_half_up((weights * (1.0 / unit) + self.hi) * 0.5)
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` is the real value of code 1."""
+        index = round_half_up((weights * (1.0 / step) + self.hi) * 0.5)
         return 2.0 * ops.clip(index, 0.0, float(self.hi)) - self.hi
 
 
@@ -161,9 +161,9 @@ class Balanced:
         """All codes, ascending."""
         return tuple(range(self.lo, self.hi + 1, 2))
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` plays no part."""
-        del unit
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` plays no part."""
+        del step
         return call_numpy(self._rank, [weights], weights.shape)
 
     def _rank(self, weights: np.ndarray) -> np.ndarray:
@@ -181,7 +181,7 @@ class Balanced:
 class Listed:
     """Any symmetric set of integers with a zero, such as powers of two and their sums.
 
-        code = sign(w) * the magnitude next to |w| / unit
+        code = sign(w) * the magnitude next to |w| / step
 
     Attributes:
         magnitudes: Positive codes, ascending.
@@ -220,9 +220,9 @@ class Listed:
         between = itertools.pairwise(self.magnitudes)
         return (first, *((low * high) ** 0.5 for low, high in between))
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` is the real value of code 1."""
-        positions = ops.abs(weights) * (1.0 / unit)
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` is the real value of code 1."""
+        positions = ops.abs(weights) * (1.0 / step)
         total, below = ops.zeros_like(weights), 0
         for bound, magnitude in zip(self.bounds, self.magnitudes, strict=True):
             total = total + ops.cast(positions >= bound, weights.dtype) * float(magnitude - below)
@@ -286,9 +286,9 @@ class Given:
         """All codes, ascending."""
         return tuple(range(self.lo, self.hi + 1, self.step))
 
-    def encode(self, weights: Any, unit: Any) -> Any:
-        """Codes, in the dtype of ``weights``; ``unit`` is what the function gave, codes first."""
-        codes = ops.cast(ops.broadcast_to(unit[0], weights.shape), weights.dtype)
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` is what the function gave, codes first."""
+        codes = ops.cast(ops.broadcast_to(step[0], weights.shape), weights.dtype)
         return sign(codes) if self.step == 2 else ops.clip(round_half_up(codes), self.lo, self.hi)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from keras import ops
 
-from tinyq.quantizers.gradients import with_gradient
-from tinyq.quantizers.sorting import find_ranked
+from tinyq.quantizers.parts.gradients import with_gradient
+from tinyq.quantizers.parts.sorting import find_ranked
 
 Axes = tuple[int, ...]
 Preparation = Callable[[Any, Axes], Any]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinyq.quantizers.gradients import with_gradient
+from tinyq.quantizers.parts.gradients import with_gradient
 
 SMALLEST_SHARE = 2.0**-10
 

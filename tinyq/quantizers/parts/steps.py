@@ -1,4 +1,4 @@
-"""Units: what a weight is held against before it becomes a code (a step or a threshold)."""
+"""Steps: what a weight is held against before it becomes a code (a step or a threshold)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from tinyq.quantizers.levels import Levels
-from tinyq.quantizers.sorting import call_numpy, find_ranked
+from tinyq.quantizers.parts.levels import Levels
+from tinyq.quantizers.parts.sorting import call_numpy, find_ranked
 
 Axes = tuple[int, ...]
-Unit = Callable[[Any, Axes], Any]
+Step = Callable[[Any, Axes], Any]
 
 # Sums of a million magnitudes on this grid are exact in float64.
 _INTEGERS = 2.0**32
 _SMALLEST_MAGNITUDE = 1e-30
 
 
-def max_abs_step(hi: int) -> Unit:
+def max_abs_step(hi: int) -> Step:
     """Step that puts the largest magnitude on the largest code.
 
         step = max |w| / hi, or 1 where all weights are 0
@@ -59,7 +59,7 @@ def ternary_threshold(weights: Any, axes: Axes) -> Any:
     return 0.7 * ops.mean(ops.abs(weights), axis=axes, keepdims=True)
 
 
-def share_of_max(share: float) -> Unit:
+def share_of_max(share: float) -> Step:
     """Threshold as a share of the largest magnitude.
 
         threshold = share * max |w|
@@ -76,7 +76,7 @@ def share_of_max(share: float) -> Unit:
     return threshold
 
 
-def sparsity(zeros: float) -> Unit:
+def sparsity(zeros: float) -> Step:
     """Threshold below which a given share of the weights lies.
 
         threshold = the magnitude of rank floor(zeros * count)
@@ -97,7 +97,7 @@ def sparsity(zeros: float) -> Unit:
     return threshold
 
 
-def half_mean_and_max(share: float) -> Unit:
+def half_mean_and_max(share: float) -> Step:
     """Half of a scale made of mean and maximum.
 
         threshold = (mean |w| + share * max |w|) / 2
@@ -165,7 +165,7 @@ def _shares(count: int) -> np.ndarray:
     return 1.0 / np.arange(1, count + 1)
 
 
-def fitted_step(levels: Levels, rounds: int = 6) -> Unit:
+def fitted_step(levels: Levels, rounds: int = 6) -> Step:
     """Step with a small squared error, by turns of encoding and fitting.
 
         step = max |w| / hi at first, then sum(w * code) / sum(code**2) of the codes it gives
@@ -179,18 +179,18 @@ def fitted_step(levels: Levels, rounds: int = 6) -> Unit:
     start = max_abs_step(levels.hi)
 
     def step(weights: Any, axes: Axes) -> Any:
-        unit = start(weights, axes)
+        step = start(weights, axes)
         for _ in range(rounds):
-            codes = levels.encode(weights, unit)
+            codes = levels.encode(weights, step)
             power = ops.sum(ops.square(codes), axis=axes, keepdims=True)
             fitting = ops.sum(weights * codes, axis=axes, keepdims=True) / ops.maximum(power, 1.0)
-            unit = ops.where(fitting > 0, fitting, unit)
-        return unit
+            step = ops.where(fitting > 0, fitting, step)
+        return step
 
     return step
 
 
-def fixed_step(step: float) -> Unit:
+def fixed_step(step: float) -> Step:
     """A step that is known beforehand.
 
         step = constant
@@ -205,7 +205,7 @@ def fixed_step(step: float) -> Unit:
     return fixed
 
 
-def smallest_power(count: int, log: bool = False) -> Unit:
+def smallest_power(count: int, log: bool = False) -> Step:
     """Smallest of ``count`` powers of two whose largest is near the largest magnitude.
 
         step = 2**(floor(log2(r * max |w|)) + 1 - count), or 1 where all weights are 0
@@ -228,7 +228,7 @@ def smallest_power(count: int, log: bool = False) -> Unit:
     return step
 
 
-def mean_step(hi: int) -> Unit:
+def mean_step(hi: int) -> Step:
     """Step that learning starts from.
 
         step = 2 * mean |w| / sqrt(hi), or 1 where all weights are 0
@@ -259,6 +259,6 @@ def _keepdims(reduced: Any, values: Any, axes: Axes) -> Any:
     return ops.reshape(reduced, shape)
 
 
-def no_unit(weights: Any, axes: Axes) -> None:
+def no_step(weights: Any, axes: Axes) -> None:
     """Nothing: a sign needs neither step nor threshold."""
     del weights, axes

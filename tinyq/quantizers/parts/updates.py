@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from tinyq.quantizers.levels import sign
+from tinyq.quantizers.parts.levels import sign
 
 Update = Callable[[Any, Any, Any], Any]
 

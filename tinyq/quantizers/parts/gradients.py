@@ -279,6 +279,24 @@ def step_slope(codes: Any, positions: Any, lo: Any, hi: Any) -> Any:
     return codes - positions * inside(positions, lo, hi)
 
 
+def clipped_slope(codes: Any, positions: Any, lo: Any, hi: Any) -> Any:
+    """Derivative of a quantized value by its step, as if rounding had none.
+
+        dy/dstep = hi if v > hi, lo if v < lo, else 0;  v = x / step
+
+    A clipping level a = hi * step has dy/da = 1 above it, -1 below -a where lo = -hi.
+
+    Args:
+        codes: Codes of the values.
+        positions: v.
+        lo: Smallest code.
+        hi: Largest code.
+
+    Reference: survey eq. 47, for both ends; Choi et al. 2018, arXiv:1805.06085.
+    """
+    return codes * (1.0 - inside(positions, lo, hi))
+
+
 def below_level(values: Any, level: Any) -> Any:
     """Straight-through estimator of a value that was clipped to a trained level.
 
