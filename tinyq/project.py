@@ -39,12 +39,12 @@ from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest, load_graph, save_graph
 from tinyq.hardware.boards import Board, find_board
 from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.support.documents import check_schema, write_document
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.targets.wire import payload_bytes
 
 MANIFEST = "project.json"
 GRAPH = "graph.tqg"
-VERSION = 3
 
 # Flash of start-up, port and protocol, about; and what they have in RAM beside their buffers.
 _FIRMWARE_BYTES, _VARIABLE_BYTES = 5120, 128
@@ -390,7 +390,6 @@ def write_manifest(project: Project, path: Path) -> None:
         if field.name not in ("elf", "board")
     }
     manifest = {
-        "tinyq_project": VERSION,
         "tinyq_version": tinyq.__version__,
         "model": project.graph.name,
         "graph_digest": project.graph_digest,
@@ -403,7 +402,7 @@ def write_manifest(project: Project, path: Path) -> None:
         "optimize": project.optimize,
         "layers": [dataclasses.asdict(entry) for entry in project.kernels],
     }
-    path.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
+    write_document(path, "project", manifest)
 
 
 def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
@@ -434,10 +433,4 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise TinyqError("is not a build folder", where=str(folder), remedy=remedy) from None
     except (OSError, ValueError) as error:
         raise TinyqError(f"cannot be read ({error})", where=str(path), remedy=remedy) from None
-    if not isinstance(manifest, Mapping) or manifest.get("tinyq_project") != VERSION:
-        raise TinyqError(
-            "was written by another version of tinyq",
-            where=str(path),
-            remedy="build the model again",
-        )
-    return dict(manifest)
+    return check_schema(manifest, "project", path, "build the model again")

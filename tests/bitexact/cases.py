@@ -49,6 +49,10 @@ class Draw:
     def channels(self) -> int:
         return int(self.rng.choice(CHANNELS))
 
+    def size(self, most: int) -> int:
+        """A number of rows, from 1 on."""
+        return self.integer(1, most)
+
     def codes(self, shape: tuple[int, ...], number_format: Format) -> np.ndarray:
         if number_format.levels or number_format.values:
             return draw_codes(self.rng, number_format, shape)
@@ -174,14 +178,14 @@ def _add(draw: Draw, kernel: Kernel, output: Output) -> Operands:
     a, b = kernel.formats
     factors = [draw.integer(-(2**15), 2**15 - 1) for _ in range(2)]
     op = OPERATIONS["Add"](output, *factors, draw.zero_point(a), draw.zero_point(b))
-    shape = (draw.integer(1, 3), draw.channels())
+    shape = (draw.size(3), draw.channels())
     return op, [(shape, a), (shape, b)]
 
 
 def _rescale(draw: Draw, kernel: Kernel, output: Output) -> Operands:
     (x,) = kernel.formats
     op = OPERATIONS["Rescale"](output, draw.zero_point(x), draw.integer(0, 9))
-    return op, [((draw.integer(1, 3), draw.channels()), x)]
+    return op, [((draw.size(3), draw.channels()), x)]
 
 
 def _sum_pool(draw: Draw, kernel: Kernel, output: Output) -> Operands:
@@ -203,7 +207,7 @@ def _pool(name: str) -> Callable[[Draw, Kernel], Operands]:
 
 
 def _concatenate(draw: Draw, kernel: Kernel) -> Operands:
-    rows, (x,) = draw.integer(1, 3), kernel.formats
+    rows, (x,) = draw.size(3), kernel.formats
     shapes = [((rows, draw.channels()), x) for _ in range(2)]
     return OPERATIONS["Concatenate"](), shapes
 
@@ -212,12 +216,12 @@ def _pad(draw: Draw, kernel: Kernel) -> Operands:
     (x,) = kernel.formats
     padding = tuple(draw.integer(0, 2) for _ in range(4))
     value = int(draw.codes((), find_format(x)))
-    shape = (draw.integer(1, 3), draw.integer(1, 3), draw.channels())
+    shape = (draw.size(3), draw.size(3), draw.channels())
     return OPERATIONS["Pad2D"](padding, value), [(shape, x)]
 
 
 def _reshape(draw: Draw, kernel: Kernel) -> Operands:
-    rows, channels = draw.integer(1, 6), draw.channels()
+    rows, channels = draw.size(6), draw.channels()
     total = rows * channels
     inner = int(draw.rng.choice([n for n in range(1, total + 1) if total % n == 0]))
     op = OPERATIONS["Reshape"]((total // inner, inner))
@@ -226,13 +230,13 @@ def _reshape(draw: Draw, kernel: Kernel) -> Operands:
 
 def _softmax(draw: Draw, kernel: Kernel) -> Operands:
     return OPERATIONS["Softmax"](), [
-        ((draw.integer(1, 3), draw.channels()), kernel.formats[0]),
+        ((draw.size(3), draw.channels()), kernel.formats[0]),
         ((256,), "u16"),
     ]
 
 
 def _argmax(draw: Draw, kernel: Kernel) -> Operands:
-    return OPERATIONS["Argmax"](), [((draw.integer(1, 3), draw.channels()), kernel.formats[0])]
+    return OPERATIONS["Argmax"](), [((draw.size(3), draw.channels()), kernel.formats[0])]
 
 
 STAGED: dict[str, Callable[[Draw, Kernel, Output], Operands]] = {
@@ -262,13 +266,13 @@ def draw_cases(kernel: Kernel, rng: np.random.Generator, count: int) -> Iterator
     if kernel.operation in PLAIN:
         for _ in range(count):
             op, operands = PLAIN[kernel.operation](draw, kernel)
-            yield from _finish(draw, kernel, None, op, operands)
+            yield from finish_case(draw, kernel, None, op, operands)
         return
     for stage in _list_stages(kernel):
         for _ in range(count):
             output = draw.stage(stage)
             op, operands = STAGED[kernel.operation](draw, kernel, output)
-            yield from _finish(draw, kernel, stage, op, operands)
+            yield from finish_case(draw, kernel, stage, op, operands)
 
 
 def _list_stages(kernel: Kernel) -> tuple[Stage, ...]:
@@ -283,13 +287,14 @@ def _list_stages(kernel: Kernel) -> tuple[Stage, ...]:
     return stages[place % _EACH :: _EACH]
 
 
-def _finish(
+def finish_case(
     draw: Draw,
     kernel: Kernel,
     stage: Stage | None,
     op: Op,
     operands: list[tuple[tuple[int, ...], str]],
 ) -> Iterator[Case]:
+    """A case for these operands, and one more for each of them whose buffer y may share."""
     axis = -1 if op.kernel == "depthwise2d" else 0
     types = [TensorType(shape, draw_table(draw.rng, name, shape, axis)) for shape, name in operands]
     codes = [draw.codes(entry.shape, entry.format) for entry in types]

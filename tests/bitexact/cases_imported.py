@@ -16,7 +16,7 @@ def _twice(draw):
 
 
 def _rows(draw):
-    return draw.integer(1, 3), draw.channels()
+    return draw.size(3), draw.channels()
 
 
 def _multiply(draw, kernel, output):
@@ -43,7 +43,7 @@ def _transpose(draw, kernel, output):
     pads = tuple(draw.integer(0, size[axis // 2] - 1) for axis in range(4))
     window = Window(size, stride, (1, 1), pads)
     least = [max(1, size[0] - pads[0] - pads[1]), max(1, size[1] - pads[2] - pads[3])]
-    target = (least[0] + draw.integer(0, 5), least[1] + draw.integer(0, 5))
+    target = (least[0] + draw.size(6) - 1, least[1] + draw.size(6) - 1)
     x, w = kernel.formats
     channels, out_channels = draw.channels(), draw.channels()
     image = (*window.output_size((*target, 1)), channels)
@@ -52,26 +52,26 @@ def _transpose(draw, kernel, output):
 
 
 def _matrices(draw, kernel, output):
-    groups, depth = draw.integer(1, 3), draw.channels()
+    groups, depth = draw.size(3), draw.channels()
     x, y = kernel.formats
     op = OPERATIONS["MatrixMultiply"](output, draw.zero_point(x), draw.zero_point(y))
     return op, [
-        ((groups, draw.integer(1, 4), depth), x),
-        ((groups, draw.integer(1, 5), depth), y),
+        ((groups, draw.size(4), depth), x),
+        ((groups, draw.size(5), depth), y),
     ]
 
 
 def _svdf(draw, kernel, output):
-    units, rank, inputs = draw.integer(1, 5), draw.integer(1, 3), draw.channels()
+    units, rank, inputs = draw.size(5), draw.integer(1, 3), draw.channels()
     op = OPERATIONS["Svdf"](
         output, rank, int(draw.rng.integers(2**30, 2**31)), draw.integer(-9, 1), draw.integer(-9, 9)
     )
-    shapes = (draw.integer(1, 2), inputs), (units * rank, inputs), (units * rank,)
+    shapes = (draw.size(2), inputs), (units * rank, inputs), (units * rank,)
     return op, list(zip(shapes, ("s8", "s8", "s16"), strict=True))
 
 
 def _lstm(draw, kernel):
-    steps, inputs, cells = draw.integer(1, 5), draw.channels(), draw.integer(1, 9)
+    steps, inputs, cells = draw.size(5), draw.channels(), draw.size(9)
     scales = [
         tuple(
             int(draw.rng.integers(2**30, 2**31)) if place % 2 == 0 else draw.integer(-8, 1)
@@ -96,13 +96,13 @@ def _lookup(draw, kernel):
 
 def _strided_copy(draw, kernel):
     (x,) = kernel.formats
-    shape = tuple(draw.integer(1, 4) for _ in range(draw.integer(1, 4)))
+    shape = tuple(draw.size(4) for _ in range(draw.integer(1, 4)))
     order = [int(axis) for axis in draw.rng.permutation(len(shape))]
     strides = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
     target, steps, start = [], [], 0
     for axis in order:
         step = int(draw.rng.choice([-2, -1, 0, 1, 2]))
-        count = draw.integer(1, 4) if step == 0 else draw.integer(1, -(-shape[axis] // abs(step)))
+        count = draw.size(4) if step == 0 else draw.integer(1, -(-shape[axis] // abs(step)))
         reach = abs(step) * (count - 1)
         begin = draw.integer(0, shape[axis] - 1 - reach)
         start += strides[axis] * (begin + (reach if step < 0 else 0))
@@ -149,20 +149,20 @@ def _log_softmax(draw, kernel):
 
 
 def _pick(draw, kernel):
-    shape = draw.integer(1, 4), draw.integer(1, 4), draw.channels()
+    shape = draw.size(4), draw.size(4), draw.channels()
     return OPERATIONS["PickPixels"](), [
         (shape, kernel.formats[0]),
-        ((draw.integer(1, 6),), "u16"),
-        ((draw.integer(1, 6),), "u16"),
+        ((draw.size(6),), "u16"),
+        ((draw.size(6),), "u16"),
     ]
 
 
 def _interpolate(draw, kernel):
-    shape = draw.integer(1, 4), draw.integer(1, 4), draw.channels()
+    shape = draw.size(4), draw.size(4), draw.channels()
     return OPERATIONS["Interpolate"](), [
         (shape, kernel.formats[0]),
-        ((draw.integer(1, 6), 3), "s16"),
-        ((draw.integer(1, 6), 3), "s16"),
+        ((draw.size(6), 3), "s16"),
+        ((draw.size(6), 3), "s16"),
     ]
 
 

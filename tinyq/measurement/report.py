@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tinyq.graph import Graph
 from tinyq.measurement.run import LayerMeasurement, Measurement
 from tinyq.memory.planner import MemoryPlan
+from tinyq.support.documents import write_document
 from tinyq.support.templates import fill_page
 
 
@@ -50,8 +50,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Plain data; the figures that tools ask for first stand at the top level."""
         return {
-            "title": self.title,
             **self.measurement.to_json(),
+            "title": self.title,
             "accuracy": dict(self.accuracy),
             "agreement": [asdict(row) for row in self.agreement],
         }
@@ -60,8 +60,7 @@ class Report:
 def write_report(report: Report, graph: Graph, plan: MemoryPlan, folder: Path) -> Path:
     """Write report.json and report.html into a folder; returns the path of the HTML file."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
-    (folder / "report.json").write_text(text, "utf-8")
+    write_document(folder / "report.json", "measurement", report.to_json())
     page = folder / "report.html"
     page.write_text(render_html(report, graph, plan), "utf-8")
     return page

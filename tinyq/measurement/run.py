@@ -26,6 +26,7 @@ from tinyq.graph.summary import describe_node, zero_weights
 from tinyq.numerics.formats import Codes
 from tinyq.project import LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.support.datasets import Dataset
+from tinyq.support.documents import SCHEMAS, stamp
 from tinyq.targets import EMULATORS, Link, open_link
 from tinyq.targets.counts import InstructionCounts, LayerCount
 
@@ -127,7 +128,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a JSON file."""
-        return asdict(self)
+        return stamp("measurement", asdict(self))
 
 
 def measure(
@@ -337,7 +338,9 @@ class _Journal:
         output_bytes = project.graph.output.type.packed_bytes
         kind, _, _ = target.partition(":")  # a board that is plugged again may have another port
         key = hashlib.sha256(
-            json.dumps([project.image.firmware_digest, kind, codes.shape]).encode()
+            json.dumps(
+                [SCHEMAS["journal"], project.image.firmware_digest, kind, codes.shape]
+            ).encode()
             + np.ascontiguousarray(codes).tobytes()
         ).hexdigest()
         self._output_bytes = output_bytes
