@@ -39,13 +39,14 @@
 #endif
 
 /* A model with functions in assembly says what they need. Not guarded: each model asks anew. */
-#if defined(TQ_NEEDS_ARMV6M) && !defined(__ARM_ARCH_ISA_THUMB)
+#if defined(TQ_NEEDS_ARMV6M) && !defined(__thumb__)
 #error "made for Cortex-M0 and M0+: compile it for one of these, or make it for your core"
 #endif
 #if defined(TQ_NEEDS_ARMV7M) && !defined(__thumb2__)
 #error "made for Cortex-M3: compile it for this core, or make it for yours"
 #endif
-#if (defined(TQ_NEEDS_ARMV7EM) || defined(TQ_NEEDS_ARMV8M)) && !defined(__ARM_FEATURE_DSP)
+#if (defined(TQ_NEEDS_ARMV7EM) || defined(TQ_NEEDS_ARMV8M)) &&                                     \
+    !(defined(__thumb2__) && defined(__ARM_FEATURE_DSP))
 #error "made for Cortex-M4, M7 and M33: compile it for one of these, or make it for your core"
 #endif
 #if defined(TQ_NEEDS_MVE) && !defined(__ARM_FEATURE_MVE)
