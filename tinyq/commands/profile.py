@@ -59,10 +59,10 @@ def profile(
 
 
 def _read_input(data: Path, graph: Graph) -> Codes:
-    from tinyq.graph import reference
+    from tinyq.measurement.inputs import encode_inputs
     from tinyq.support.datasets import load_dataset
 
-    return reference.quantize_input(load_dataset(data).take(1).x, graph.input.type)
+    return encode_inputs(load_dataset(data).take(1).x, graph.input.type).codes
 
 
 def print_profile(found: Profile, measured: dict[str, int] | None = None) -> None:

@@ -26,6 +26,7 @@ from tinyq.graph import Graph, reference
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.inputs import encode_inputs
 from tinyq.measurement.run import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, load_model
 from tinyq.numerics.formats import Codes
@@ -172,7 +173,7 @@ def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Compa
     Raises:
         DataError: The data do not fit, or the executions take different inputs.
     """
-    codes = reference.quantize_input(inputs, first.graph.input.type)
+    codes = encode_inputs(inputs, first.graph.input.type).codes
     if first.graph.input.type != second.graph.input.type:
         raise DataError(
             f"the inputs differ: {first.graph.input.type} and {second.graph.input.type}, or scales",
