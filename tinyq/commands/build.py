@@ -11,6 +11,7 @@ import typer
 from tinyq.commands.output import (
     JsonOption,
     RoundingOption,
+    TrustOption,
     print_json,
     print_kernels,
     print_table,
@@ -50,6 +51,7 @@ def build(
         bool, typer.Option(help="Copy the weights to RAM at start: faster where flash is slow.")
     ] = False,
     rounding: RoundingOption = "half_up",
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
@@ -63,7 +65,7 @@ def build(
     isas = GENERIC if kernels == "generic" else None
     with _show_tuning(json) if tune else nullcontext() as tuner:
         project = create_project(
-            load_model(model, rounding),
+            load_model(model, rounding, trust),
             chosen,
             output,
             build_system,

@@ -9,6 +9,7 @@ import typer
 from tinyq.commands.output import (
     JsonOption,
     RoundingOption,
+    TrustOption,
     print_json,
     print_kernels,
     print_table,
@@ -29,6 +30,7 @@ def inspect(
         str, typer.Option(help="What they are chosen for: balanced, speed, size or ram.")
     ] = "balanced",
     rounding: RoundingOption = "half_up",
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it."""
@@ -38,7 +40,7 @@ def inspect(
     from tinyq.memory.planner import plan
     from tinyq.models import load_model
 
-    graph = simplify(load_model(model, rounding))
+    graph = simplify(load_model(model, rounding, trust))
     findings = _advise(model)
     layers, memory = summarize(graph), plan(graph)
     weight_bytes = sum(layer.weight_bytes for layer in layers)

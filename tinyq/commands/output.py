@@ -25,6 +25,13 @@ RoundingOption = Annotated[
     ),
 ]
 
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Load a SavedModel although it is a program: its author is trusted."
+    ),
+]
+
 _FILE_COLUMNS = 160  # of a table that goes into a file or a pipe
 
 

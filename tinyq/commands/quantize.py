@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, print_json
+from tinyq.commands.output import JsonOption, TrustOption, print_json
 
 
 def quantize(
@@ -32,6 +32,7 @@ def quantize(
         bool, typer.Option(help="Scale channels between neighbouring layers.")
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 512,
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Quantize a float Keras model after training, with a calibration set."""
@@ -56,7 +57,7 @@ def quantize(
         equalization=equalization,
     )
     inputs = load_dataset(data).take(samples).x
-    quantized = post_training(load_float_model(model), inputs, options)
+    quantized = post_training(load_float_model(model, trust), inputs, options)
     graph = import_keras(quantized, output.stem)
     save_model(quantized, output)
     findings = advise(quantized)

@@ -9,24 +9,33 @@ from typing import Any
 
 import keras
 
-from tinyq.errors import ModelError
+from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.tfmot import load_tf_keras
+from tinyq.support.keras_config import (
+    SAVED_MODEL,
+    check_h5_file,
+    class_names,
+    limit_weights,
+    read_h5_config,
+)
+from tinyq.support.limits import describe
 from tinyq.training.lowering.network import load_keras
 
-SAVED_MODEL = "saved_model.pb"
+_WRAPPERS = {"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer", "PruneLowMagnitude"}
 
 
-def load_float_model(path: Path) -> keras.Model:
+def load_float_model(path: Path, trust: bool = False) -> keras.Model:
     """A float model of Keras 3.
 
     Args:
         path: ``.keras``, ``.h5``, or the folder of a SavedModel that tf_keras wrote from layers.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
         ModelError: The file is missing, damaged, of another kind, or holds something unknown.
     """
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return _load_saved_model(path)
+        return _load_saved_model(path, trust)
     if path.suffix.lower() in (".h5", ".hdf5"):
         return _load_h5(path, str(path))
     if path.suffix.lower() == ".keras":
@@ -42,48 +51,28 @@ def trained_with_tfmot(path: Path) -> bool:
     Raises:
         ModelError: The file is missing or damaged.
     """
-    return any(name in _config_of(path) for name in ('"QuantizeWrapper', '"PruneLowMagnitude'))
-
-
-def _config_of(path: Path) -> str:
-    """JSON of the layers in an ``.h5`` file."""
-    import h5py
-
-    if not path.is_file():
-        raise ModelError("there is no such file", where=str(path))
-    try:
-        with h5py.File(path) as file:
-            config = file.attrs.get("model_config", "")
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"the .h5 file is damaged ({reason})", where=str(path)) from None
-    if not config:
-        raise ModelError(
-            "the .h5 file holds weights but no layers",
-            where=str(path),
-            remedy="save the model with model.save(...)",
-        )
-    return config.decode("utf-8") if isinstance(config, bytes) else str(config)
+    return bool(class_names(read_h5_config(path)) & _WRAPPERS)
 
 
 def _load_h5(path: Path, where: str) -> keras.Model:
-    _config_of(path)
+    stored = check_h5_file(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limit_weights(keras.Layer, stored, path):
             warnings.simplefilter("ignore")
             return keras.saving.load_model(path, compile=False)
+    except TinyqError:
+        raise
     except Exception as error:  # Keras raises whatever the layers' constructors raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"Keras cannot load the model: {reason}",
+            f"Keras cannot load the model: {describe(error)}",
             where=where,
-            remedy="import the module that defines its custom layers first, or save it as .keras",
+            remedy="save it as .keras",
         ) from None
 
 
-def _load_saved_model(folder: Path) -> keras.Model:
+def _load_saved_model(folder: Path, trust: bool) -> keras.Model:
     """Keras 3 reads no layers out of a SavedModel; tf_keras does, and writes what Keras 3 reads."""
-    model: Any = load_tf_keras(folder)
+    model: Any = load_tf_keras(folder, trust)
     with tempfile.TemporaryDirectory(prefix="tinyq-saved-model-") as scratch:
         path = Path(scratch) / "model.h5"
         try:

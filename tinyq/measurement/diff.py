@@ -123,7 +123,7 @@ class Comparison:
     output_equal: bool
 
 
-def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
+def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> Execution:
     """Read ``PATH`` or ``PATH@PLACE``.
 
     Without a place, a .tflite file runs in LiteRT, another model in the reference, and a build
@@ -132,6 +132,7 @@ def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
     Args:
         text: What to run where.
         rounding: Rule by which tinyq reads a .tflite file.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
         TinyqError: There is no such model or place, or they do not go together.
@@ -150,7 +151,7 @@ def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
         )
     if place == "litert":
         return _open_litert(path, rounding, is_tflite)
-    graph = load_model(path, rounding if is_tflite else HALF_UP)
+    graph = load_model(path, rounding if is_tflite else HALF_UP, trust)
     name = f"{path}@{place}"
     if place == "reference":
         return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)

@@ -102,7 +102,9 @@ def _explain(
         return error(f"the {kind} needs more memory than there is", where=where)
     if isinstance(fault, OSError) and fault.errno is not None:
         return error(f"cannot be read: {os.strerror(fault.errno)}", where=where)
-    return error(f"the {kind} is damaged ({describe(fault)})", where=where, remedy=remedy)
+    return error(
+        f"the {kind} is damaged or cut off ({describe(fault)})", where=where, remedy=remedy
+    )
 
 
 def describe(fault: BaseException) -> str:
@@ -176,7 +178,7 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     try:
         member = archive.getinfo(name)
     except KeyError:
-        raise ModelError(f"holds no {name}") from None
+        raise ModelError(f"the archive holds no {name}") from None
     if member.file_size > most:
         raise ModelError(f"{name} unpacks to {member.file_size:,} bytes, at most {most:,} are read")
     return archive.read(member)
