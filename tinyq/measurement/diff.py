@@ -27,6 +27,7 @@ from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.places import choose_target
 from tinyq.measurement.run import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, load_model
 from tinyq.numerics.formats import Codes
@@ -39,7 +40,7 @@ from tinyq.project import (
     open_project,
     repeat_kernels,
 )
-from tinyq.targets import default_target, open_link
+from tinyq.targets import open_link
 
 PLACES = ("reference", "c", "litert")
 _BARS = 11
@@ -307,7 +308,7 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
 def _open_project(folder: Path, place: str) -> Execution:
     project = open_project(folder)
     graph, board = project.graph, project.image.board
-    place = place or default_target(board)
+    place = place or choose_target(board)
     name = f"{folder}@{place}"
     if place == "reference":
         return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
