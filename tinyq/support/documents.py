@@ -11,13 +11,13 @@ A version rises where a key goes or changes its meaning; a new key alone leaves 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from tinyq.errors import DataError
+from tinyq.support.files import write_file
 
 SCHEMAS: Mapping[str, int] = MappingProxyType(
     {
@@ -49,6 +49,11 @@ def stamp(document: str, content: Mapping[str, Any]) -> dict[str, Any]:
     return {_KIND: document, _VERSION: SCHEMAS[document], **content}
 
 
+def render_document(document: str, content: Mapping[str, Any], indent: int = 2) -> str:
+    """The text of a JSON file with its kind and version, see `write_document`."""
+    return json.dumps(stamp(document, content), indent=indent, allow_nan=False) + "\n"
+
+
 def write_document(path: Path, document: str, content: Mapping[str, Any], indent: int = 2) -> None:
     """Write a JSON file with its kind and version; an existing one is replaced whole or not at all.
 
@@ -59,12 +64,9 @@ def write_document(path: Path, document: str, content: Mapping[str, Any], indent
         indent: Spaces a level.
 
     Raises:
-        OSError: It cannot be written.
+        FileError: It cannot be written.
     """
-    text = json.dumps(stamp(document, content), indent=indent, allow_nan=False) + "\n"
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    write_file(path, render_document(document, content, indent))
 
 
 def read_document(path: Path, document: str, remedy: str) -> dict[str, Any]:

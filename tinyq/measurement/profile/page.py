@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tinyq.errors import DataError
 from tinyq.measurement.profile.result import LayerProfile, Profile
-from tinyq.support.documents import read_document, write_document
+from tinyq.support.documents import read_document, render_document
+from tinyq.support.files import write_files
 from tinyq.support.plot.bars import draw_bars
 from tinyq.support.templates import fill_page
 
@@ -27,19 +28,11 @@ def write_page(found: Profile, measured: Mapping[str, int] | None, folder: Path)
         folder: Made if it is missing.
 
     Raises:
-        DataError: The folder cannot be written.
+        FileError: The folder cannot be written.
     """
     page = folder / "report.html"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_document(folder / "report.json", "profile", found.to_json(measured))
-        page.write_text(render_page(found, measured), "utf-8")
-    except OSError as error:
-        raise DataError(
-            f"cannot be written: {error.strerror}",
-            where=str(folder),
-            remedy="choose another folder",
-        ) from None
+    text = render_document("profile", found.to_json(measured))
+    write_files({folder / "report.json": text, page: render_page(found, measured)})
     return page
 
 
