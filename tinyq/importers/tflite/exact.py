@@ -16,7 +16,6 @@ import numpy.typing as npt
 from tinyq.errors import ModelError
 from tinyq.numerics.rounding import INT32_MAX, MAX_SHIFT
 
-
 Reaches = Callable[[int, int], bool]
 
 

@@ -116,9 +116,8 @@ def import_mirror_pad(layer: Layer) -> None:
         size = shape[axis]
         layer.require(max(pair) <= size - 1 + offset, f"axis {axis} is too short for {pair}")
         if any(pair):
-            mode = "symmetric" if offset else "reflect"
-            indices = np.pad(np.arange(size), pair, mode=mode)
-            name = _pick(layer, name, tuple(shape), axis, indices.tolist(), f"axis_{axis}")
+            indices = _mirrored(size, *pair, offset)
+            name = _pick(layer, name, tuple(shape), axis, indices, f"axis_{axis}")
             shape[axis] = size + sum(pair)
     layer.finish(name)
 
@@ -142,6 +141,13 @@ def _pick(
         for kind, table in (("rows", _counted(outer)), ("columns", np.asarray(indices)))
     ]
     return layer.apply(PickPixels(), image, *tables, suffix=part)
+
+
+def _mirrored(size: int, before: int, after: int, offset: int) -> list[int]:
+    """Indices of an axis with its mirror images on both sides; offset 1 repeats the outermost."""
+    first = range(before - offset, -offset, -1)
+    last = range(size - 2 + offset, size - 2 + offset - after, -1)
+    return [*first, *range(size), *last]
 
 
 def _counted(count: int) -> npt.NDArray[np.int64]:
