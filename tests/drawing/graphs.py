@@ -14,6 +14,7 @@ from tinyq.graph.epilogues import (
     Raw,
     Requantize,
     RequantizeTwice,
+    RequantizeWide,
     RoundEven,
     Steps,
     Threshold,
@@ -196,6 +197,24 @@ def draw_scaling(drawing: Drawing, reach: Codes, width: int) -> dict[str, Codes]
     return {"bias": draw_bias(drawing, reach), "multiplier": multiplier, "shift": shift}
 
 
+def draw_wide_scaling(drawing: Drawing, reach: Codes, width: int) -> dict[str, Codes]:
+    """Constants of ``RequantizeWide``: biases beyond int32, mantissas of 62 bits."""
+    rng, channels = drawing.rng, len(reach)
+    gain = width * 2.0 ** rng.uniform(-2, 1, size=channels) / np.maximum(reach, 1)
+    fraction, exponent = np.frexp(gain)
+    mantissa = [int(part * 2.0**53) << 9 for part in fraction]
+    bias = np.rint(reach * rng.uniform(-0.5, 0.5, size=channels)).astype(np.int64)
+    bias = np.where(rng.random(channels) < 0.1, rng.integers(-(2**44), 2**44, channels), bias)
+    low = ((bias + 2**31) & (2**32 - 1)) - 2**31
+    return {
+        "bias": low,
+        "bias_high": (bias - low) >> 32,
+        "multiplier": np.asarray([value >> 32 for value in mantissa]),
+        "multiplier_low": np.asarray([(value + 2**31) % 2**32 - 2**31 for value in mantissa]),
+        "shift": np.clip(30 - exponent, 17, 62),
+    }
+
+
 def draw_bias(drawing: Drawing, reach: Codes) -> Codes:
     """Biases with acc + bias inside int32 for every |acc| <= reach, its edges included."""
     rng = drawing.rng
@@ -227,7 +246,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
 
 
 def draw_stage(drawing: Drawing) -> Output:
-    kind = drawing.integer(0, 10)
+    kind = drawing.integer(0, 11)
     if kind < 3:
         return Threshold(0.5)
     if kind < 4:
@@ -236,6 +255,9 @@ def draw_stage(drawing: Drawing) -> Output:
         return draw_twice(drawing)
     if kind < 6:
         return draw_steps(drawing)
+    if kind < 7 and drawing.chance(0.5):
+        plain = draw_requantize(drawing, "s8")
+        return RequantizeWide("s8", 0.25, plain.zero_point, plain.lo, plain.hi)
     return draw_requantize(drawing, draw_format(drawing))
 
 
@@ -262,6 +284,8 @@ def stage_constants(drawing: Drawing, stage: Output, reach: Codes) -> list[str]:
         values = {"bias": draw_bias(drawing, reach)}
     elif isinstance(stage, RequantizeTwice):
         values = draw_twice_scaling(drawing, reach, stage.hi - stage.lo + 1)
+    elif isinstance(stage, RequantizeWide):
+        values = draw_wide_scaling(drawing, reach, stage.hi - stage.lo + 1)
     else:
         assert isinstance(stage, Requantize | RoundEven)
         values = draw_scaling(drawing, reach, stage.hi - stage.lo + 1)
