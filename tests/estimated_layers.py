@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.bitexact.bench import Case
-from tests.bitexact.cases import CHANNELS, PLAIN, STAGED, Draw, finish_case
+from tests.bitexact.cases import finish_case
+from tests.drawing.bench import CHANNELS, Draw
+from tests.operations import REGISTRY
 from tinyq.codegen.estimates import Work, estimate_instructions
 from tinyq.codegen.kernels import Kernel, Stage, load_stages
 from tinyq.codegen.variants import measure_work, split_inputs
@@ -128,7 +130,7 @@ def estimate(sample: Sample) -> int:
 
 def has_stage(kernel: Kernel) -> bool:
     """Whether an output stage finishes the kernel's values."""
-    return kernel.operation in STAGED
+    return kernel.operation in REGISTRY.staged
 
 
 def find_usual_stage(kernel: Kernel) -> Stage:
@@ -152,11 +154,11 @@ def _draw_fitting(draw: Draw, kernel: Kernel, stage: Stage | None) -> Iterator[C
 
 
 def _draw_case(draw: Draw, kernel: Kernel, stage: Stage | None) -> Case:
-    if kernel.operation in PLAIN:
-        op, operands = PLAIN[kernel.operation](draw, kernel)
+    if kernel.operation in REGISTRY.plain:
+        op, operands = REGISTRY.plain[kernel.operation](draw, kernel)
         return next(finish_case(draw, kernel, None, op, operands))
     stage = stage or find_usual_stage(kernel)
-    op, operands = STAGED[kernel.operation](draw, kernel, draw.stage(stage))
+    op, operands = REGISTRY.staged[kernel.operation](draw, kernel, draw.stage(stage))
     return next(finish_case(draw, kernel, stage, op, operands))
 
 
