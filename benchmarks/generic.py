@@ -49,7 +49,7 @@ from tinyq.codegen.kernels import Kernel  # noqa: E402
 from tinyq.firmware.build import ask_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
-from tinyq.support.documents import write_document  # noqa: E402
+from tinyq.support.documents import stamp  # noqa: E402
 from tinyq.support.resources import TEMPLATES  # noqa: E402
 from tinyq.targets.native import cache_folder  # noqa: E402
 
@@ -205,8 +205,19 @@ def write_table(kernels: Mapping[str, Kernel]) -> None:
         "stages": fit_stages(kernels),
         "kernels": entries,
     }
-    write_document(TABLE, "estimates", content, 1)
+    partial = TABLE.with_suffix(".partial")
+    partial.write_text(render(stamp("estimates", content)), "utf-8")
+    partial.replace(TABLE)
     load_table.cache_clear()
+
+
+def render(content: dict) -> str:
+    """The table as JSON with a line for each kernel."""
+    rows = [f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in content["kernels"].items()]
+    head = [
+        f" {json.dumps(key)}: {json.dumps(content[key])}" for key in content if key != "kernels"
+    ]
+    return "{\n" + ",\n".join([*head, ' "kernels": {\n' + ",\n".join(rows) + "\n }\n}\n"])
 
 
 def check_table(kernels: Mapping[str, Kernel]) -> bool:
