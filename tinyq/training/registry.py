@@ -125,7 +125,7 @@ def refuses(*kinds: str, remedy: str) -> None:
 def serializable(cls: type) -> type:
     """Register a class with Keras, so that files that name it load."""
     _CLASSES[cls.__name__] = cls
-    return keras.saving.register_keras_serializable(package="tinyq")(cls)  # type: ignore[no-any-return]
+    return keras.saving.register_keras_serializable(package="tinyq")(cls)
 
 
 def _register(
