@@ -49,7 +49,7 @@ def draw_case(draw, kernel, output):
     pads = tuple(draw.integer(0, size[axis // 2] - 1) for axis in range(4))
     window = Window(size, stride, (1, 1), pads)
     least = [max(1, size[0] - pads[0] - pads[1]), max(1, size[1] - pads[2] - pads[3])]
-    target = (least[0] + draw.integer(0, 5), least[1] + draw.integer(0, 5))
+    target = (least[0] + draw.size(6) - 1, least[1] + draw.size(6) - 1)
     x, w = kernel.formats
     channels, out_channels = draw.channels(), draw.channels()
     image = (*window.output_size((*target, 1)), channels)

@@ -87,6 +87,9 @@ class QuantizedLayer(keras.layers.Layer):
         """Whether the output's encoding rests on data."""
         return True
 
+    def take_weights(self, layer: Any) -> None:
+        """Copy the weights of the float layer that this one stands for; here it has none."""
+
 
 class FinishedLayer(QuantizedLayer):
     """A layer that accumulates integers and ends in an output stage.

@@ -7,19 +7,27 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinyq.errors import TinyqError
+from tinyq.errors import ModelError, TinyqError
+from tinyq.graph.ops.prelu import Prelu
+from tinyq.quantizers import find_activations
 from tinyq.quantizers.parts.gradients import identity, with_gradient
 from tinyq.quantizers.parts.rounding import round_half_up
 from tinyq.training import integer
 from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer
+from tinyq.training.lowering.emission import Lowering, Value, type_of, zero_of
+from tinyq.training.lowering.windows import plain
+from tinyq.training.patterns import Unit
+from tinyq.training.recipe import Rule
+from tinyq.training.registry import lowers, quantizes, rewrites, serializable
+from tinyq.training.rewriting import Application, Rewriting
+from tinyq.training.tracing import Step
 
-FORMAT = "s8"
+METHOD, FORMAT = "int8", "s8"
 LARGEST_SLOPE = 127
-register = keras.saving.register_keras_serializable(package="tinyq")
 
 
-@register
+@serializable
 class QuantizedPReLU(ElementwiseLayer):
     """Slope 1 for positive values, a trained slope for the negative ones of each channel.
 
@@ -52,6 +60,10 @@ class QuantizedPReLU(ElementwiseLayer):
         self.alpha = self.add_weight(name="alpha", shape=(input_shape[-1],), initializer=start)
         super().build(input_shape)
 
+    def take_weights(self, layer: Any) -> None:
+        """Copy the slopes of the float layer."""
+        self.alpha.assign(ops.reshape(layer.alpha, (-1,)))
+
     def slopes(self) -> tuple[Any, Any]:
         """Codes (float32 integers, shape (channels,)) and the real value of one step."""
         alpha = ops.convert_to_tensor(self.alpha)
@@ -81,3 +93,49 @@ class QuantizedPReLU(ElementwiseLayer):
         lo, hi = self.clip_range()
         chosen = chosen + ops.cast(encoding.zero_point, "int64")
         return encoding.real(ops.minimum(ops.maximum(chosen, lo), hi))
+
+
+@quantizes("PReLU", emits=METHOD)
+def build_prelu(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedPReLU:
+    """A PReLU of 8-bit codes."""
+    if find_activations(rule.activations or METHOD).format != FORMAT:
+        raise ModelError(
+            f"a PReLU cannot read {rule.activations!r}", where=unit.name, remedy="let it read int8"
+        )
+    return QuantizedPReLU(**options)
+
+
+@lowers("QuantizedPReLU")
+def lower_prelu(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
+    """A multiplier for positive values, one for negative ones, and the codes of the slopes."""
+    layer = step.layer
+    codes, _ = layer.slopes()
+    slopes = lowering.constant(step, "slopes", ops.convert_to_numpy(codes).astype(int), "s8")
+    (up, up_shift), (down, down_shift) = (
+        (int(ops.convert_to_numpy(half.multiplier)), int(ops.convert_to_numpy(half.shift)))
+        for half in layer.folded()
+    )
+    output = type_of(layer.encoding(), step.shape)
+    zero = zero_of(layer.input_encoding())
+    scale = float(output.scale or 1.0)
+    operation = Prelu(up, up_shift, down, down_shift, 0, zero, output.zero_point, scale)
+    return lowering.apply(step, operation, plain(inputs[0], step), slopes)
+
+
+@rewrites("PReLU")
+def rewrite_prelu(rewriting: Rewriting, use: Application) -> Any:
+    """Itself, where the channels share a slope; with a slope for each position it is flat."""
+    if any(length != 1 for length in use.layer.alpha.shape[:-1]):
+        return _flat(rewriting, use)
+    return rewriting.copy(use)
+
+
+def _flat(rewriting: Rewriting, use: Application) -> Any:
+    """A PReLU of a vector between two reshapes."""
+    slopes = ops.convert_to_numpy(ops.broadcast_to(use.layer.alpha, use.shape)).reshape(-1)
+    flat = keras.layers.Flatten(name=rewriting.name(f"{use.name}_flat"))
+    layer = keras.layers.PReLU(name=use.name)
+    back = keras.layers.Reshape(use.shape, name=rewriting.name(f"{use.name}_shape"))
+    values = rewriting.add(layer, rewriting.add(flat, *use.inputs))
+    layer.alpha.assign(slopes)
+    return rewriting.add(back, values)

@@ -1,4 +1,4 @@
-"""Average pooling."""
+"""Average pooling over windows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from tinyq.errors import ModelError
+from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.window import Window, same_padding
-from tinyq.quantizers import Encoding
+from tinyq.quantizers import Encoding, find_activations
 from tinyq.quantizers.parts.gradients import identity, with_gradient
 from tinyq.training import integer
-from tinyq.training.base import QuantizedLayer, wide
-from tinyq.training.elementwise import ElementwiseLayer
-
-register = keras.saving.register_keras_serializable(package="tinyq")
+from tinyq.training.base import QuantizedLayer
+from tinyq.training.lowering.emission import Lowering, Value
+from tinyq.training.lowering.windows import plain
+from tinyq.training.patterns import Unit
+from tinyq.training.recipe import Rule
+from tinyq.training.registry import INPUT, lowers, quantizes, serializable
+from tinyq.training.tracing import Step
+from tinyq.training.weighted import OWN_OPTIONS
 
 
 class AveragePoolingLayer(QuantizedLayer):
@@ -63,53 +69,38 @@ class AveragePoolingLayer(QuantizedLayer):
         return codes * encoding.scale
 
 
-@register
+@serializable
 class QuantizedAveragePooling2D(AveragePoolingLayer, keras.layers.AveragePooling2D):
     """Average pooling of images; options of AveragePooling2D."""
 
 
-@register
+@serializable
 class QuantizedAveragePooling1D(AveragePoolingLayer, keras.layers.AveragePooling1D):
     """Average pooling over time; options of AveragePooling1D."""
 
 
-@register
-class QuantizedGlobalAveragePooling(ElementwiseLayer):
-    """Mean over all positions, rounded once to an encoding of its own.
+_CLASSES = {
+    "AveragePooling1D": QuantizedAveragePooling1D,
+    "AveragePooling2D": QuantizedAveragePooling2D,
+}
 
-        acc = sum of (code - zero_point), its division is part of the output stage
 
-    Args:
-        keepdims: Whether positions remain as axes of length 1.
-    """
+@quantizes("AveragePooling1D", "AveragePooling2D", emits=INPUT, keeps_sign=True)
+def build_average_pooling(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+    """A pool with the options of the float one."""
+    del rule
+    if find_activations(options["output_method"]).format == "b1":
+        raise ModelError(
+            "the mean of signs is no sign",
+            where=unit.name,
+            remedy="pool before the sign, or use max pooling",
+        )
+    config = {k: v for k, v in unit.layer.get_config().items() if k not in OWN_OPTIONS}
+    return _CLASSES[unit.kind](name=unit.name, **config)
 
-    def __init__(self, keepdims: bool = False, **options: Any) -> None:
-        super().__init__(**options)
-        self.keepdims = keepdims
 
-    def build(self, input_shape: Any) -> None:
-        """Create the state of the output stage."""
-        self.positions = int(np.prod(input_shape[1:-1]))
-        super().build(input_shape)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Channels, and axes of length 1 if kept."""
-        kept = (1,) * (len(input_shape) - 2) if self.keepdims else ()
-        return (input_shape[0], *kept, input_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        """Options of the constructor."""
-        return {**super().get_config(), "keepdims": self.keepdims}
-
-    def accumulator_map(self) -> tuple[Any, Any]:
-        """Scale of the input over the number of positions, no offset; float64."""
-        gain = wide(self.input_encoding().scale) * (1.0 / self.positions)
-        return gain, ops.zeros_like(gain)
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Output values: simulated in training, exact integers in inference."""
-        axes = tuple(range(1, len(inputs.shape) - 1))
-        if training:
-            return self.simulate(ops.mean(inputs, axis=axes, keepdims=self.keepdims))
-        centered = ops.cast(self.input_encoding().centered(inputs), "int64")
-        return self.finish(ops.sum(centered, axis=axes, keepdims=self.keepdims))
+@lowers("QuantizedAveragePooling2D", "QuantizedAveragePooling1D")
+def lower_average_pooling(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
+    """Mean of each window in the encoding of the input."""
+    plain(inputs[0], step)
+    return lowering.on_image(step, inputs[0], AveragePool2D(step.layer.window(step.shapes[0])))
