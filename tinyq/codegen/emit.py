@@ -94,6 +94,7 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "macro": graph.name.upper(),
         "version": __version__,
         "digest": digest(graph),
+        "needs": sorted({it.kernel.isa for it in functions.values() if not it.shared}),
         "runtime": [path.name for path in list_runtime()],
         "graph": graph,
         "plan": plan,

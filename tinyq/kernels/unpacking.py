@@ -178,4 +178,4 @@ def _list_values(
 
 def _point(offset: int) -> str:
     """Bytes behind the start of scratch."""
-    return f"(int8_t *)scratch + {offset}" if offset else "scratch"
+    return f"(void *)((int8_t *)scratch + {offset})" if offset else "scratch"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import importlib.metadata
+import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tinyq.graph import Graph
 from tinyq.measurement.run import LayerMeasurement, Measurement
 from tinyq.memory.planner import MemoryPlan
+from tinyq.support.documents import render_document
+from tinyq.support.files import write_files
 from tinyq.support.templates import fill_page
+
+_PACKAGES = ("numpy", "keras", "tensorflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,21 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How a report came about.
+
+    Attributes:
+        date: When, ISO 8601, UTC.
+        command: The words of the command line; None where there was none.
+        versions: Versions of Python and of the packages that have a part in the figures.
+    """
+
+    date: str
+    command: str | None
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a report is made of.
 
@@ -40,31 +62,42 @@ class Report:
         accuracy: Share of right answers by who answered (float, keras, reference, device), 0 .. 1.
         measurement: The run on the target.
         agreement: Keras against reference per layer; empty where there is no Keras model.
+        origin: How the report came about; None where that was not said.
     """
 
     title: str
     accuracy: Mapping[str, float]
     measurement: Measurement
     agreement: Sequence[Agreement] = ()
+    origin: Origin | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the figures that tools ask for first stand at the top level."""
         return {
-            "title": self.title,
             **self.measurement.to_json(),
+            "title": self.title,
             "accuracy": dict(self.accuracy),
             "agreement": [asdict(row) for row in self.agreement],
+            "origin": None if self.origin is None else asdict(self.origin),
         }
 
 
 def write_report(report: Report, graph: Graph, plan: MemoryPlan, folder: Path) -> Path:
     """Write report.json and report.html into a folder; returns the path of the HTML file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
-    (folder / "report.json").write_text(text, "utf-8")
+    text = render_document("measurement", report.to_json())
     page = folder / "report.html"
-    page.write_text(render_html(report, graph, plan), "utf-8")
+    write_files({folder / "report.json": text, page: render_html(report, graph, plan)})
     return page
+
+
+def describe_origin(command: str | None = None) -> Origin:
+    """The origin of a report that is made now, by a command if it was one."""
+    loaded = {name: importlib.metadata.version(name) for name in _PACKAGES if name in sys.modules}
+    return Origin(
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        command,
+        {"python": platform.python_version(), **loaded},
+    )
 
 
 def render_html(report: Report, graph: Graph, plan: MemoryPlan) -> str:

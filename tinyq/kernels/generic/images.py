@@ -68,7 +68,7 @@ def bind_wide_interpolate(layer: LayerSpec) -> Bound:
         about="Columns are summed in int32, rows in int64: |weight| <= 2^11.",
         mean=(
             "const int64_t total = (int64_t)left * (1024 - across) + (int64_t)right * across;",
-            "const int64_t half = total > 0 ? 1 << 19 : -(1 << 19);",
-            "y[k] = (int16_t)((total + half) / (1 << 20));",
+            "const int32_t one = (int32_t)1 << 20;",
+            "y[k] = (int16_t)((total + (total > 0 ? one / 2 : -one / 2)) / one);",
         ),
     )
