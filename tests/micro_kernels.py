@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from tinyq.codegen.emit import list_runtime
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.hardware.boards import Board
 from tinyq.kernels.base import Part
@@ -23,7 +24,8 @@ from tinyq.targets.wire import payload_bytes
 
 _ALIGNMENT = 16
 
-_INSTANCE = """#include "tq_model.h"
+_INSTANCE = """#include "tq_assembly.h"
+#include "tq_model.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -111,7 +113,8 @@ def run_calls(calls: Sequence[MicroCall], board: Board, folder: Path) -> list[Ou
     sizes = [_round_up(len(call.expected)) for call in calls]
     text = _write_program(calls, sizes)
     request, reply = payload_bytes(4, sum(sizes), 2 * len(calls), 0)
-    files = {PurePath("tq_model_instance.c"): text}
+    files = {PurePath(path.name): path.read_text("utf-8") for path in list_runtime()}
+    files[PurePath("tq_model_instance.c")] = text
     image = build(files, board, folder, BuildOptions(request, reply))
     with closing(open_link(image, "qemu", counting=True)) as link:
         output = link.infer(np.zeros((1, 4), np.uint8)).tobytes()

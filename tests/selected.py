@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from tinyq.codegen import SourceTree
+from tinyq.codegen import SourceTree, emit
 from tinyq.graph import Graph, Node
 from tinyq.kernels.base import Bound, Refusal
-from tinyq.selection import force_kernels, list_bound
+from tinyq.selection import force_kernels, list_bound, plan_kernels
 
 
 def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> list[Bound | Refusal]:
@@ -21,4 +21,4 @@ def emit_for(
 ) -> SourceTree:
     """Sources with the kernels that `select_kernels` takes, or those that are named by node."""
     bounds = force_kernels(graph, isas, names)
-    return emit_for(graph, bounds)
+    return emit(graph, plan_kernels(graph, bounds), bounds)

@@ -1,6 +1,6 @@
 /* add_s8_s8_armv6m: s8[2,13,40], s8[2,13,40] -> u8[2,13,40] by requantize */
 /* 1040 sums. Codes are read before their sum is written: y may be x_1 or x_2. */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_add_s8_s8_u8_armv6m(const int8_t *x_1 __attribute__((unused)), const int8_t *x_2 __attribute__((unused)), uint8_t *y __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv6m-image: s8[5,16,15], s8[15,3,3,15] -> s8[5,16,15] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_240(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -16,7 +16,7 @@ tq_copy_240(const void *from __attribute__((unused)), void *to __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_3_12_552(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -65,7 +65,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

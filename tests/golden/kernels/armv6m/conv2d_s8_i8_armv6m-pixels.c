@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv6m-pixels: s8[7,5,40], p4[40,1,1,40] -> s8[7,5,40] by requantizetwice */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_gather_10(const int8_t *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -33,7 +33,7 @@ tq_gather_10(const int8_t *x __attribute__((unused)), void *panel __attribute__(
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_p4_requantizetwice_s8_armv6m_pixels_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv6m-rows: s8[8,3,17], s8[17,1,1,17] -> s8[8,3,17] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_51_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -38,7 +38,7 @@ tq_copy_51_loose(const void *from __attribute__((unused)), void *to __attribute_
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_1_5_56(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -77,7 +77,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_armv6m_rows_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

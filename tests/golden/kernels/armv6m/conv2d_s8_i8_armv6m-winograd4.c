@@ -87,7 +87,7 @@ static __attribute__((noinline)) void tq_tiles_down_240_24_across(const uint32_t
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_tiles_24(const uint32_t *w __attribute__((unused)), const int32_t *panel __attribute__((unused)), int32_t *m __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* dense_b1_b1_armv6m-slices: b1[3,128], b1[64,128] -> b1[3,64] by threshold */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_expand(const uint32_t *x __attribute__((unused)), uint32_t *masks __attribute__((unused)), int32_t words __attribute__((unused)))
 {
     __asm__ volatile(
@@ -96,7 +96,7 @@ tq_expand(const uint32_t *x __attribute__((unused)), uint32_t *masks __attribute
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_count_9(const uint32_t *w __attribute__((unused)), const uint32_t *masks __attribute__((unused)), uint32_t *state __attribute__((unused)), int32_t blocks __attribute__((unused)))
 {
     __asm__ volatile(

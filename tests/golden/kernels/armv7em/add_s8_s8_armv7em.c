@@ -1,6 +1,6 @@
 /* add_s8_s8_armv7em: s8[12,7,1], s8[12,7,1] -> u8[12,7,1] by requantize */
 /* 84 sums. A word of codes is read before its sums are written: y may be x_1 or x_2. */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_add_s8_s8_u8_armv7em(const int8_t *x_1 __attribute__((unused)), const int8_t *x_2 __attribute__((unused)), uint8_t *y __attribute__((unused)))
 {
     __asm__ volatile(

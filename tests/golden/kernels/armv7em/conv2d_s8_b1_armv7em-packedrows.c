@@ -8,7 +8,7 @@ typedef struct {
     int32_t shift;
 } tq_block;
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_four(const int8_t *const *at __attribute__((unused)), void *panel __attribute__((unused)), const int32_t *sizes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -65,7 +65,7 @@ tq_collect_four(const int8_t *const *at __attribute__((unused)), void *panel __a
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_unpack_2(const void *from __attribute__((unused)), void *to __attribute__((unused)), int32_t words __attribute__((unused)))
 {
     __asm__ volatile(
@@ -94,7 +94,7 @@ tq_unpack_2(const void *from __attribute__((unused)), void *to __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_multiply_s8_twice_r5(const void *weights __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const tq_block *job __attribute__((unused)))
 {
     __asm__ volatile(
@@ -221,7 +221,7 @@ tq_multiply_s8_twice_r5(const void *weights __attribute__((unused)), const void 
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_8(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -236,7 +236,7 @@ tq_copy_8(const void *from __attribute__((unused)), void *to __attribute__((unus
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_32(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(

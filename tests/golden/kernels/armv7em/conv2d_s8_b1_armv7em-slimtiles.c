@@ -1,5 +1,5 @@
 /* conv2d_s8_b1_armv7em-slimtiles: s8[4,8,24], b1[8,3,3,24] -> s8[4,8,8] by requantizetwice */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_downwards_8_24(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *t __attribute__((unused)))
 {
     __asm__ volatile(
@@ -56,7 +56,7 @@ tq_downwards_8_24(const int8_t *a __attribute__((unused)), const int8_t *b __att
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_across_8_24(const void *t __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -161,7 +161,7 @@ typedef struct {
     int32_t shift;
 } tq_tiles;
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_192(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -178,7 +178,7 @@ tq_copy_192(const void *from __attribute__((unused)), void *to __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -292,7 +292,7 @@ tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_loosen_1(const void *from __attribute__((unused)), void *to __attribute__((unused)), int32_t words __attribute__((unused)))
 {
     __asm__ volatile(
@@ -325,7 +325,7 @@ tq_loosen_1(const void *from __attribute__((unused)), void *to __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_multiply_tiles_12_c17_199_twice_r7(const void *weights __attribute__((unused)), const void *panels __attribute__((unused)), void *y __attribute__((unused)), const tq_tiles *job __attribute__((unused)))
 {
     __asm__ volatile(

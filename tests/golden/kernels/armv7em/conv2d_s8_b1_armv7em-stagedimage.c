@@ -1,5 +1,5 @@
 /* conv2d_s8_b1_armv7em-stagedimage: s8[1,13,1], b1[1,1,1,1] -> b1[1,13,1] by threshold */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_13_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -18,7 +18,7 @@ tq_copy_13_loose(const void *from __attribute__((unused)), void *to __attribute_
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_1_1_16(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -51,7 +51,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_sums_2(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), int32_t *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

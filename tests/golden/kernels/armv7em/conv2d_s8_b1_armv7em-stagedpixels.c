@@ -1,5 +1,5 @@
 /* conv2d_s8_b1_armv7em-stagedpixels: s8[5,5,8], b1[8,1,1,8] -> s32[5,5,8] by raw */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_gather_2(const void *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -27,7 +27,7 @@ tq_gather_2(const void *x __attribute__((unused)), void *panel __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_sums_4(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), int32_t *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* conv2d_s8_b1_armv7em-stagedrows: s8[9,13,17], b1[17,1,2,17] -> s8[9,13,17] by steps */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_221_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -39,7 +39,7 @@ tq_copy_221_loose(const void *from __attribute__((unused)), void *to __attribute
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_1_9_240(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -184,7 +184,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_sums_18(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), int32_t *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

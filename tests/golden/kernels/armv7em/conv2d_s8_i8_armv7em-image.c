@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7em-image: s8[1,3,24], c2[40,4,2,24] -> u8[1,3,40] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_72(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -20,7 +20,7 @@ tq_copy_72(const void *from __attribute__((unused)), void *to __attribute__((unu
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_4_12_96(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -141,7 +141,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_c2_u8_armv7em_image_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

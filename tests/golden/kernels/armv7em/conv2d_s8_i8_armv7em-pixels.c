@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7em-pixels: s8[16,7,16], s8[16,1,1,16] -> s8[16,7,16] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_gather_4(const void *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -27,7 +27,7 @@ tq_gather_4(const void *x __attribute__((unused)), void *panel __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_armv7em_pixels_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7em-rows: s8[2,12,40], s8[40,1,1,40] -> s8[2,12,40] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_480(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -16,7 +16,7 @@ tq_copy_480(const void *from __attribute__((unused)), void *to __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_1_10_480(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -175,7 +175,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_armv7em_rows_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

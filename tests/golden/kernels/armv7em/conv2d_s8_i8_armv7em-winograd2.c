@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7em-winograd2: s8[16,8,16], s8[6,3,3,16] -> s8[16,8,6] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_downwards_8_16(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *t __attribute__((unused)))
 {
     __asm__ volatile(
@@ -56,7 +56,7 @@ tq_downwards_8_16(const int8_t *a __attribute__((unused)), const int8_t *b __att
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_across_8_16(const void *t __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -152,7 +152,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

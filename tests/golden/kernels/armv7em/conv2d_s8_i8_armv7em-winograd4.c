@@ -117,7 +117,7 @@ static __attribute__((noinline)) void tq_down_144_8_across(const uint32_t *t, ui
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_product36_4(const uint32_t *w __attribute__((unused)), const uint32_t *panel __attribute__((unused)), int32_t *m __attribute__((unused)))
 {
     __asm__ volatile(

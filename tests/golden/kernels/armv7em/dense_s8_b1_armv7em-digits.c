@@ -8,7 +8,7 @@ typedef struct {
     int32_t sum;
 } tq_digits;
 
-static __attribute__((naked, noinline)) int32_t
+static TQ_NAKED int32_t
 tq_widen_sum_3(const int8_t *x __attribute__((unused)), void *wide __attribute__((unused)))
 {
     __asm__ volatile(
@@ -35,7 +35,7 @@ tq_widen_sum_3(const int8_t *x __attribute__((unused)), void *wide __attribute__
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_digits_2_raw(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), void *y __attribute__((unused)), const tq_digits *job __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* dense_s8_i8_armv7em-lanes: s8[1,3], s8[3,3] -> s8[1,3] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_widen_3(const int8_t *x __attribute__((unused)), void *wide __attribute__((unused)))
 {
     __asm__ volatile(
@@ -20,7 +20,7 @@ tq_widen_3(const int8_t *x __attribute__((unused)), void *wide __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_dense_s8_s8_s8_armv7em_lanes_product(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* depthwise2d_s8_b1_armv7em-packedrowpairs: s8[3,4,4], b1[3,3,4] -> s8[3,4,4] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_unpack_rows_4(const uint32_t *from __attribute__((unused)), uint32_t *to __attribute__((unused)), int32_t addend __attribute__((unused)))
 {
     __asm__ volatile(
@@ -128,7 +128,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_spread_rows_4_4(const int8_t *upper __attribute__((unused)), const int8_t *lower __attribute__((unused)), uint32_t *to __attribute__((unused)), uint32_t *also __attribute__((unused)))
 {
     __asm__ volatile(
@@ -162,7 +162,7 @@ tq_spread_rows_4_4(const int8_t *upper __attribute__((unused)), const int8_t *lo
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_depthwise2d_s8_b1_s8_armv7em_packedrowpairs_rows(const uint32_t *lines __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *constants __attribute__((unused)))
 {
     __asm__ volatile(
@@ -282,7 +282,7 @@ tq_depthwise2d_s8_b1_s8_armv7em_packedrowpairs_rows(const uint32_t *lines __attr
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_depthwise2d_s8_b1_s8_armv7em_packedrowpairs_row(const uint32_t *lines __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *constants __attribute__((unused)))
 {
     __asm__ volatile(

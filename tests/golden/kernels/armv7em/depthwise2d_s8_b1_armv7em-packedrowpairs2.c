@@ -1,5 +1,5 @@
 /* depthwise2d_s8_b1_armv7em-packedrowpairs2: s8[8,10,5], b1[3,3,5] -> u8[4,5,5] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_unpack_rows_0(const uint32_t *from __attribute__((unused)), uint32_t *to __attribute__((unused)), int32_t addend __attribute__((unused)))
 {
     __asm__ volatile(
@@ -92,7 +92,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_spread_rows_10_5(const int8_t *upper __attribute__((unused)), const int8_t *lower __attribute__((unused)), uint32_t *to __attribute__((unused)), uint32_t *also __attribute__((unused)))
 {
     __asm__ volatile(
@@ -126,7 +126,7 @@ tq_spread_rows_10_5(const int8_t *upper __attribute__((unused)), const int8_t *l
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_depthwise2d_s8_b1_u8_armv7em_packedrowpairs2_row(const uint32_t *lines __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *constants __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* depthwise2d_s8_i8_armv7em-rowpairs2: s8[2,8,17], d2[3,3,17] -> u8[1,4,17] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_160(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -23,7 +23,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_spread_rows_8_17(const int8_t *upper __attribute__((unused)), const int8_t *lower __attribute__((unused)), uint32_t *to __attribute__((unused)), uint32_t *also __attribute__((unused)))
 {
     __asm__ volatile(
@@ -57,7 +57,7 @@ tq_spread_rows_8_17(const int8_t *upper __attribute__((unused)), const int8_t *l
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_depthwise2d_s8_d2_u8_armv7em_rowpairs2_row(const uint32_t *lines __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *constants __attribute__((unused)))
 {
     __asm__ volatile(

@@ -14,7 +14,7 @@ static void tq_list_terms(int32_t *to, int32_t zero, int32_t one, int32_t multip
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_tfliteadd_s8_s8_requantizetwice_s8_armv7em_sums(const void *a __attribute__((unused)), const void *b __attribute__((unused)), void *y __attribute__((unused)), const int32_t *terms __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,6 +1,6 @@
 /* add_s8_s8_armv7m: s8[7,7,17], s8[7,7,17] -> s8[7,7,17] by requantize */
 /* 833 sums. Codes are read before their sum is written: y may be x_1 or x_2. */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_add_s8_s8_s8_armv7m(const int8_t *x_1 __attribute__((unused)), const int8_t *x_2 __attribute__((unused)), int8_t *y __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7m-image: s8[2,13,33], s8[3,1,1,33] -> s8[2,13,3] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_429_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -31,7 +31,7 @@ tq_copy_429_loose(const void *from __attribute__((unused)), void *to __attribute
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_1_9_864(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -88,7 +88,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_armv7m_image_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7m-pixels: s8[7,2,4], s3[15,1,1,4] -> u8[7,2,15] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_gather_1(const void *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -44,7 +44,7 @@ tq_gather_1(const void *x __attribute__((unused)), void *panel __attribute__((un
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s3_u8_armv7m_pixels_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

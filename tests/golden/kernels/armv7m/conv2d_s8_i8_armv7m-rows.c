@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_armv7m-rows: s8[9,4,7], s2[7,3,3,7] -> s8[9,4,7] by requantizetwice */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_96(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -16,7 +16,7 @@ tq_copy_96(const void *from __attribute__((unused)), void *to __attribute__((unu
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_28(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
@@ -41,7 +41,7 @@ tq_copy_28(const void *from __attribute__((unused)), void *to __attribute__((unu
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_collect_3_6_48(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
@@ -98,7 +98,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s2_requantizetwice_s8_armv7m_rows_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(

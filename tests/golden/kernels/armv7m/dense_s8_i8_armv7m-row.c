@@ -1,5 +1,5 @@
 /* dense_s8_i8_armv7m-row: s8[1,64], s3[3,64] -> s32[1,3] by raw */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_widen_64(const int8_t *x __attribute__((unused)), void *wide __attribute__((unused)))
 {
     __asm__ volatile(
@@ -22,7 +22,7 @@ tq_widen_64(const int8_t *x __attribute__((unused)), void *wide __attribute__((u
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_dense_s8_s3_s32_armv7m_row_product(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(

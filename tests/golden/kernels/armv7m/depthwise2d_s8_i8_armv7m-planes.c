@@ -6,7 +6,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
     }
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_pick_2_7(const int8_t *x __attribute__((unused)), uint32_t *plane __attribute__((unused)))
 {
     __asm__ volatile(
@@ -20,7 +20,7 @@ tq_pick_2_7(const int8_t *x __attribute__((unused)), uint32_t *plane __attribute
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_depthwise2d_s8_s8_s8_armv7m_planes_channel(const int8_t *plane __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *w __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,6 +1,6 @@
 /* tfliteadd_s8_s8_armv7m: s8[4,1,8], s8[4,1,8] -> s8[4,1,8] by requantizetwice */
 /* 32 sums. Codes are read before their sum is written: y may be x_1 or x_2. */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_tfliteadd_s8_s8_requantizetwice_s8_armv7m(const int8_t *x_1 __attribute__((unused)), const int8_t *x_2 __attribute__((unused)), const uint32_t *x_table __attribute__((unused)), const uint32_t *y_table __attribute__((unused)), int8_t *y __attribute__((unused)))
 {
     __asm__ volatile(

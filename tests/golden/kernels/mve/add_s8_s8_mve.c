@@ -1,6 +1,6 @@
 /* add_s8_s8_mve: s8[5,1,8], s8[5,1,8] -> s8[5,1,8] by requantize */
 /* 40 sums. Four codes are read before their sums are written: y may be x_1 or x_2. */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_add_s8_s8_s8_mve(const int8_t *x_1 __attribute__((unused)), const int8_t *x_2 __attribute__((unused)), int8_t *y __attribute__((unused)))
 {
     __asm__ volatile(

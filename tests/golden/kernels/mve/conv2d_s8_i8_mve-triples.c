@@ -1,5 +1,5 @@
 /* conv2d_s8_i8_mve-triples: s8[7,5,9], s8[9,1,1,9] -> s8[7,5,9] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_vectors(const void *from __attribute__((unused)), void *to __attribute__((unused)), int32_t bytes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -15,7 +15,7 @@ tq_copy_vectors(const void *from __attribute__((unused)), void *to __attribute__
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_fill_vectors(void *to __attribute__((unused)), int32_t value __attribute__((unused)), int32_t bytes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -31,7 +31,7 @@ tq_fill_vectors(void *to __attribute__((unused)), int32_t value __attribute__((u
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_mve_triples_sum(const uint32_t *w __attribute__((unused)), const int8_t *x __attribute__((unused)), int32_t *sums __attribute__((unused)))
 {
     __asm__ volatile(
@@ -72,7 +72,7 @@ tq_conv2d_s8_s8_s8_mve_triples_sum(const uint32_t *w __attribute__((unused)), co
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_conv2d_s8_s8_s8_mve_triples_finish(const int32_t *sums __attribute__((unused)), const uint32_t *scales __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* dense_s8_i8_mve-sextets: s8[2,33], s8[12,33] -> u8[2,12] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_vectors(const void *from __attribute__((unused)), void *to __attribute__((unused)), int32_t bytes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -15,7 +15,7 @@ tq_copy_vectors(const void *from __attribute__((unused)), void *to __attribute__
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_fill_vectors(void *to __attribute__((unused)), int32_t value __attribute__((unused)), int32_t bytes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -31,7 +31,7 @@ tq_fill_vectors(void *to __attribute__((unused)), int32_t value __attribute__((u
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_dense_s8_s8_u8_mve_sextets_sum(const uint32_t *w __attribute__((unused)), const int8_t *x __attribute__((unused)), int32_t *sums __attribute__((unused)))
 {
     __asm__ volatile(
@@ -68,7 +68,7 @@ tq_dense_s8_s8_u8_mve_sextets_sum(const uint32_t *w __attribute__((unused)), con
     );
 }
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_dense_s8_s8_u8_mve_sextets_finish(const int32_t *sums __attribute__((unused)), const uint32_t *scales __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(

@@ -1,5 +1,5 @@
 /* depthwise2d_s8_i8_mve-octets: s8[7,12,4], s8[3,3,4] -> s8[7,12,4] by requantize */
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_copy_vectors(const void *from __attribute__((unused)), void *to __attribute__((unused)), int32_t bytes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -15,7 +15,7 @@ tq_copy_vectors(const void *from __attribute__((unused)), void *to __attribute__
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_fill_vectors(void *to __attribute__((unused)), int32_t value __attribute__((unused)), int32_t bytes __attribute__((unused)))
 {
     __asm__ volatile(
@@ -31,7 +31,7 @@ tq_fill_vectors(void *to __attribute__((unused)), int32_t value __attribute__((u
 }
 
 
-static __attribute__((naked, noinline)) void
+static TQ_NAKED void
 tq_depthwise2d_s8_s8_s8_mve_octets_product(const uint32_t *w __attribute__((unused)), const int8_t *x __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(
