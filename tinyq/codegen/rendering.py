@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyq.codegen import ctext
 from tinyq.codegen.kernels import Stage
-from tinyq.kernels import thumb
+from tinyq.kernels import thumb, thumb1
 from tinyq.support import templates
 from tinyq.support.resources import TEMPLATES
 
@@ -23,7 +23,8 @@ def make_environment() -> jinja2.Environment:
     environment.globals.update(
         load=thumb.load, add=thumb.add, advance=thumb.advance, retreat=thumb.retreat
     )
-    environment.globals.update(offset=thumb.offset)
+    environment.globals.update(offset=thumb.offset, add_constant=thumb.add_constant)
+    environment.globals.update(load_v6m=thumb1.load, advance_v6m=thumb1.advance)
     environment.filters.update(
         assembly=ctext.quote_assembly,
         comment=ctext.comment,
