@@ -41,9 +41,7 @@ from tinyq.kernels.thumb import largest_divisor
 PAIR = Record("bias:2", "weights:words*2", "tail:tail*2")
 
 _SOURCE = "armv6m/triples.j2"
-_FRAME = assembly.lay_frame(
-    "panel", "y", "end", "last", "addend", "multiplier", "shift", "room"
-)
+_FRAME = assembly.lay_frame("panel", "y", "end", "last", "addend", "multiplier", "shift", "room")
 # Where the codes of a group come to lie.
 _ORDERS: Mapping[int, tuple[int, ...]] = MappingProxyType(
     {8: (0, 1, 2, 3), 4: (0, 2, 4, 6, 1, 3, 5, 7)}

@@ -1,7 +1,7 @@
-"""Depthwise convolution 3 x 3 from a padded plane of words in RAM: a word has the codes of some
-channels. All of x that they need is copied before their outputs are written.
+"""Depthwise convolution 3 x 3 from a padded plane of words in RAM.
 
-A channel of the table:
+A word has the codes of some channels. All of x that they need is copied before their outputs are
+written. A channel of the table:
 
 +------+------+---------+
 | bias | tail | weights |

@@ -1,7 +1,7 @@
-"""Binary layers with a threshold: weights of 32 channels in a word, counters of 32 channels in as
-many slices.
+"""Binary layers with a threshold: weights of 32 channels in a word, counters in slices.
 
-A counter counts the places where input and weight differ. For t taps inside the image,
+The counters of 32 channels lie bit by bit in as many words as they have bits. A counter counts the
+places where input and weight differ. For t taps inside the image,
 
     acc = t * in_channels - 2 * count      acc < threshold  <=>  count >= T
     T = floor((t * in_channels - threshold) / 2) + 1, clipped to 0 .. 2^m
@@ -69,8 +69,9 @@ class Slices(ABC):
 
     @abstractmethod
     def count(self, levels: int) -> Part:
-        """``(w, masks, state, blocks)``: adds to the slices ``state`` where masks and weights
-        differ, over blocks of 64 places.
+        """``(w, masks, state, blocks)``: adds to slices where masks and weights differ.
+
+        A block is 64 places; the slices are at ``state``, the lowest first.
         """
 
     def count_word(self, levels: int) -> Part | None:

@@ -1,10 +1,10 @@
-"""Convolution 3 x 3, stride 1, padding 1 by Winograd's F(4 x 4, 3 x 3), exact modulo 2^32, for
-cores without DSP: two tiles at a time.
+"""Convolution 3 x 3 by Winograd's F(4 x 4, 3 x 3) for cores without DSP, two tiles at a time.
 
-36 products instead of 144 for 16 outputs. Six padded lines are transformed downwards, then across.
-Sums of two channels share a word as a + 2^16 * b: additions need no lanes for that. See
-tinyq/kernels/packing/winograd.py for the bounds. Kernels read codes as unsigned, and take the
-factors of the accumulators back before they add the bias. A block of channels:
+Stride 1, padding 1, exact modulo 2^32: 36 products instead of 144 for 16 outputs. Six padded lines
+are transformed downwards, then across. Sums of two channels share a word as a + 2^16 * b: additions
+need no lanes for that. See tinyq/kernels/packing/winograd.py for the bounds. Kernels read codes as
+unsigned, and take the factors of the accumulators back before they add the bias. A block of
+channels:
 
 +-----------------+
 | weights         |
