@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinyq.kernels import ctext, thumb
+from tinyq.kernels import ctext, thumb, thumb1
 from tinyq.support import templates
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def make_environment() -> jinja2.Environment:
     environment.globals.update(
         load=thumb.load, add=thumb.add, advance=thumb.advance, retreat=thumb.retreat
     )
-    environment.globals.update(offset=thumb.offset)
+    environment.globals.update(offset=thumb.offset, add_constant=thumb.add_constant)
+    environment.globals.update(load_v6m=thumb1.load, advance_v6m=thumb1.advance)
     environment.filters.update(
         assembly=ctext.quote_assembly,
         comment=ctext.comment,

@@ -53,8 +53,6 @@ def list_kernels() -> tuple[Kernel, ...]:
             folder = importlib.import_module(f"{_PACKAGE}.{isa.name}")
             for module in pkgutil.iter_modules(folder.__path__):
                 importlib.import_module(f"{folder.__name__}.{module.name}")
-    for old in importlib.import_module(f"{_PACKAGE}.transition").list_old():
-        _found.setdefault(old.name, old)
     return tuple(_found[name] for name in sorted(_found))
 
 

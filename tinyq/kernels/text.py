@@ -31,9 +31,6 @@ def write_kernel(bound: Bound, function: str, once: Once) -> str:
     Raises:
         TinyqError: A template is wrong; the error names its file and line.
     """
-    if "transition" in bound.values:
-        text: str = bound.values["transition"](function, once)
-        return text
     inner = f"{write_kernel(bound.inner, name_inner(function), once)}\n" if bound.inner else ""
     parts = (
         write_part(part, part.name_in(function))

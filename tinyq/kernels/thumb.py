@@ -5,6 +5,7 @@ from __future__ import annotations
 _WORD = 2**32
 _HALF = 2**16
 _IMMEDIATE = 4096  # of ADDW and SUBW
+_BYTE = 256  # any shift of a byte is an immediate too
 
 
 def load(register: str, value: int) -> str:
@@ -33,6 +34,16 @@ def retreat(base: str, value: int, free: str) -> str:
     if value < _IMMEDIATE:
         return f"subw {base}, {base}, #{value}"
     return f"{load(free, value)}\nsub {base}, {base}, {free}"
+
+
+def add_constant(register: str, value: int) -> str:
+    """Register += value, which is 1 + 2 * zero times a power of two for a zero of -128 .. 255."""
+    operation, size = "sub" if value < 0 else "add", abs(value)
+    high = max(size & -size, 1) * _BYTE
+    if size < high:
+        return f"{operation} {register}, {register}, #{size}"
+    first = f"{operation} {register}, {register}, #{high}"
+    return f"{first}\n{operation} {register}, {register}, #{size - high}"
 
 
 def offset(value: int) -> str:

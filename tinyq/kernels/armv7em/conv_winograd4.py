@@ -25,7 +25,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
-from tinyq.kernels.common.memory import fill_words
+from tinyq.kernels.common.memory import copy_fours, fill_words
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import Clip, Epilogue, Scaling, fold_scaling
@@ -159,11 +159,6 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         ),
         values=MappingProxyType({"s": sizes}),
     )
-
-
-def copy_fours() -> Part:
-    """``(to, from, words)``: copies an even number of words."""
-    return Part(_SOURCE, "copy_fours", "tq_copy_fours", shared=True)
 
 
 def transform_six() -> Part:

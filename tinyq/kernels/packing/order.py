@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyq.kernels.packing.words import Int64s
+from tinyq.kernels.packing.words import Int64s, Words, byte_words
 
 
 def by_channel(weights: np.ndarray) -> Int64s:
@@ -27,3 +27,9 @@ def order_places(weights: Int64s, order: tuple[int, ...]) -> Int64s:
     groups = padded.reshape(len(weights), -1, len(order))
     ordered: Int64s = groups[:, :, list(order)].reshape(len(weights), -1)
     return ordered
+
+
+def pair_bytes(weights: Int64s) -> Words:
+    """The bytes of two channels, place by place: one row of words for each pair of channels."""
+    both = weights.reshape(len(weights) // 2, 2, -1).transpose(0, 2, 1)
+    return byte_words(both.reshape(len(both), -1))

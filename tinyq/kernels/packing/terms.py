@@ -44,7 +44,7 @@ def refuse_terms(layer: LayerSpec) -> str:
         return f"the output stage is {layer.epilogue or 'missing'}"
     if any(np.ptp(table) for table in layer.constants.values()):
         return "the channels have different constants"
-    reach = sum(np.abs(_list_terms(layer, operand)).max() for operand in ("x", "y"))
+    reach = sum(np.abs(list_terms(layer, operand)).max() for operand in ("x", "y"))
     bias = np.abs(layer.constants["bias"].astype(np.int64))
     return refuse_scaling_twice(layer, bias + reach)
 
@@ -62,7 +62,8 @@ def fold_terms(layer: LayerSpec) -> TermSum:
     )
 
 
-def _list_terms(layer: LayerSpec, operand: str) -> Int64s:
+def list_terms(layer: LayerSpec, operand: str) -> Int64s:
+    """What every code of an operand, ``x`` or ``y``, adds, from the lowest code on."""
     g = layer.geometry
     codes = np.arange(-128, 128, dtype=np.int64) - g[f"{operand}_zero"]
     scaled = codes << g["left_shift"]

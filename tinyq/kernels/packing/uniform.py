@@ -36,6 +36,16 @@ class UniformSum:
     factors: int
     count: int
 
+    @property
+    def x_factor(self) -> int:
+        """The factor of the first operand."""
+        return _sign(self.factors)
+
+    @property
+    def y_factor(self) -> int:
+        """The factor of the second operand."""
+        return _sign(self.factors >> 16)
+
 
 def refuse_uniform(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
@@ -63,6 +73,11 @@ def fold_uniform(layer: LayerSpec) -> UniformSum:
         (x_factor & 0xFFFF) | (y_factor & 0xFFFF) << 16,
         g["rows"] * g["channels"],
     )
+
+
+def _sign(word: int) -> int:
+    """The low half of a word as int16."""
+    return (word + _INT16) % (2 * _INT16) - _INT16
 
 
 def _factors(layer: LayerSpec) -> tuple[int, int]:
