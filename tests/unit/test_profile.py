@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tinyq.commands.cli import main
-from tinyq.errors import BoardError, DataError
+from tinyq.errors import BoardError, DataError, FileError
 from tinyq.hardware.boards import find_board, load_boards
 from tinyq.measurement.profile import cores, predict
 from tinyq.measurement.profile.cores import (
@@ -265,7 +265,7 @@ def test_the_page_is_whole(found, tmp_path):
     assert json.loads((page.parent / "report.json").read_text("utf-8"))["model"] == "model"
     without = render_page(replace(found, core=core_named("cortex-m55"), prediction=None))
     assert "cycles, measured" not in without
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be used"):
         write_page(found, None, page)
 
 
