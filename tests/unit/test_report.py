@@ -372,7 +372,7 @@ def test_every_cell_of_the_page(project: Project, result: Measurement) -> None:
             *("instructions", "per MAC", "cycles"),
         ],
         [
-            *("first dense s8[4] x s8[3,4] -> s8[3]", "dense _ s8 _ s8 _ x-fast", "12", "48"),
+            *("first dense s8[4] x s8[3,4] -> s8[3]", "dense_ s8_ s8_ x-fast", "12", "48"),
             *("111", "67 %", "75 %", "1,200", "100.00", "3,000"),
         ],
         [
