@@ -28,7 +28,7 @@ from tinyq.errors import ModelError, TinyqError
 
 JSON_BYTES = 2**25
 """Of a description, such as graph.json or config.json."""
-GRAPH_BYTES = 2**27
+GRAPH_BYTES = 2**26
 """Of all constants of a .tqg file, four bytes each."""
 WEIGHTS_BYTES = 2**30
 """Of all float weights of a Keras model."""
@@ -85,9 +85,10 @@ def reading(
     try:
         yield
     except TinyqError as own:
-        if own.where is None:
-            own.where = str(path)
-        raise
+        where = own.where or str(path)
+        raise (type(own) if isinstance(own, error) else error)(
+            own.message, where=where, remedy=own.remedy
+        ) from None
     except DAMAGE as fault:
         raise _explain(fault, path, kind, error, remedy) from None
 
