@@ -17,7 +17,7 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards lint format fuzz bench clean
+.PHONY: help setup packages packages-demo demo test test-boards lint format fuzz bench changelog clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
@@ -28,6 +28,7 @@ help:
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
 	@echo 'make bench           every script in benchmarks/'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
+	@echo 'make changelog       move changelog.d/ into CHANGELOG.md: VERSION=0.2.0'
 	@echo 'make clean           remove build output, keep $(VENV)'
 
 setup: packages $(STAMP)
@@ -70,6 +71,10 @@ fuzz: setup
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+changelog: setup
+	@test -n "$(VERSION)" || { echo 'error: say which version: make changelog VERSION=0.2.0' >&2; exit 1; }
+	$(BIN)/towncrier build --yes --version $(VERSION)
 
 clean:
 	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

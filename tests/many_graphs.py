@@ -16,7 +16,7 @@ from tinyq.codegen import SourceTree
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.graph import Graph
 from tinyq.hardware.boards import Board
-from tinyq.targets import open_link
+from tinyq.targets import default_target, open_link
 from tinyq.targets.wire import payload_bytes
 
 WORD = 4
@@ -74,7 +74,7 @@ def ask_device(cases: Sequence[Case], board: Board, folder: Path) -> list[np.nda
     request, reply = payload_bytes(input_bytes, max(sizes), 8)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
     image = build(_join_sources(cases, input_bytes, max(sizes)), board, folder, options)
-    with closing(open_link(image, "qemu")) as link:
+    with closing(open_link(image, default_target(board))) as link:
         replies = link.infer(requests.reshape(-1, input_bytes))
     replies = replies.reshape(len(cases), samples, max(sizes))
     return [got[:, :size] for got, size in zip(replies, sizes, strict=True)]

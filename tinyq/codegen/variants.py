@@ -86,6 +86,8 @@ class Facts:
         inputs: Types of the operands.
         output: Type of the output.
         operands: Codes of the operands that are constants, None for the others.
+        data: Indexes of the operands that a kernel reads through pointers, be they constants or
+            not: those with a value for each sample (``Op.batched``). The others are weights.
         stage: Class of the output stage in lower case, empty without one.
         tables: Codes of the stage's constants by their names.
         geometry: Integers of the operation and of the stage.
@@ -96,6 +98,7 @@ class Facts:
     inputs: tuple[TensorType, ...]
     output: TensorType
     operands: tuple[Codes | None, ...]
+    data: tuple[int, ...]
     stage: str
     tables: Mapping[str, Codes]
     geometry: Mapping[str, int]
@@ -280,6 +283,7 @@ def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
         inputs=types[: len(operands)],
         output=graph.tensors[node.output].type,
         operands=tuple(graph.tensors[name].codes for name in operands),
+        data=tuple(index for index in node.op.batched if index < len(operands)),
         stage=type(output).__name__.lower() if output else "",
         tables=MappingProxyType(
             {key: cast(Codes, graph.tensors[name].codes) for key, name in tables}

@@ -237,37 +237,37 @@ def softmax_exponentials(scale: float, beta: float) -> tuple[Int32s, int, int, i
 
 
 def interpolation_table(
-    function: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
     least: float,
     most: float,
 ) -> Int32s:
     """A function on [least, most] for ``interpolate16``, in Q0.15.
 
-    Each entry is lowered by half the error that the line to the next one makes in the middle.
+    Each entry is lowered by half the error that the line to the next one makes in the middle,
+    all in float64: float32 gives other entries where a rounding below meets a tie.
 
     Args:
-        function: Values within -1 .. 1, float32 to float32.
+        function: Values within -1 .. 1.
         least: Left end.
         most: Right end, at 511 / 512 of a step behind the last part.
 
     Returns:
         int32 codes of s16, shape (513,).
     """
-    single = np.float32
-    step = single((single(most) - single(least)) / single(512))
-    left = single(least) + np.arange(512, dtype=np.float32) * step
-    unit = single(65536) / single(2.0)
-    value, middle = function(left) * unit, function(left + step / single(2)) * unit
-    after = single(least) + np.arange(1, 513, dtype=np.float32) * step
-    chord = _round_away((function(after) * unit + _round_away(value)) / single(2))
-    excess = _round_away((chord - _round_away(middle)) / single(2))
-    last = _round_away(function(np.asarray([most], np.float32)) * unit)
+    step = (most - least) / 512.0
+    left = least + np.arange(512, dtype=np.float64) * step
+    unit = 32768.0
+    value, middle = function(left) * unit, function(left + step / 2.0) * unit
+    after = least + np.arange(1, 513, dtype=np.float64) * step
+    chord = _round_away((function(after) * unit + _round_away(value)) / 2.0)
+    excess = _round_away((chord - _round_away(middle)) / 2.0)
+    last = _round_away(function(np.asarray([most])) * unit)
     table = np.concatenate([_round_away(value) - excess, last])
     return np.asarray(np.clip(table, -(2**15), 2**15 - 1), np.int32)
 
 
-def _round_away(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    away: npt.NDArray[np.float32] = np.copysign(np.floor(np.abs(x) + np.float32(0.5)), x)
+def _round_away(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    away: npt.NDArray[np.float64] = np.copysign(np.floor(np.abs(x) + 0.5), x)
     return away
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from tinyq.codegen.kernels import select_kernel, select_stage
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
+from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.islands import settle_moves
 from tinyq.importers.tflite.layer import Conversion, Layer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
+from tinyq.importers.tflite.unsigned import relabel_unsigned
 
 ROUNDINGS = ("half_up", "tflite")
 
@@ -38,8 +40,9 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
         raise TinyqError(
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
-    model = read_model(path)
+    model = relabel_unsigned(read_model(path))
     operators, start, end = _without_ends(model)
+    model, operators = fold_constants(model, operators)
     _check_operators(model.path, operators)
     model, operators = settle_moves(model, operators)
     conversion = _begin(model, start, rounding, _identifier(path.stem))

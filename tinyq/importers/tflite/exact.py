@@ -19,7 +19,7 @@ from tinyq.numerics.rounding import INT32_MAX, MAX_SHIFT
 
 def exact_multiplier(
     scale: float, least: int, most: int, reach: int = INT32_MAX
-) -> tuple[int, int]:
+) -> tuple[int, int] | None:
     """Multiplier and shift with the same codes as the float64 product.
 
         clip(floor((a * multiplier + 2**(shift - 1)) / 2**shift), least, most)
@@ -31,8 +31,8 @@ def exact_multiplier(
         most: Largest code, without the zero point.
         reach: Largest absolute value that an accumulator can have.
 
-    Raises:
-        ModelError: No 31-bit multiplier does that.
+    Returns:
+        None where no 31-bit multiplier does that.
     """
     if scale < 2.0**-40:  # no int32 reaches half a code
         return 0, 1
@@ -46,10 +46,7 @@ def exact_multiplier(
         if step > -reach:
             lo, hi = _below(min(step - 1, reach), level, lo, hi)
     if lo > hi:
-        raise ModelError(
-            f"no integer multiplier equals the scale {scale} for every accumulator",
-            remedy="import with rounding half_up",
-        )
+        return None
     nearest = math.floor(math.ldexp(scale, shift) + 0.5)
     return min(max(nearest, lo), hi), shift
 
@@ -58,7 +55,7 @@ WIDE_BITS = 63
 
 
 def exact_wide_multiplier(scale: float, least: int, most: int, reach: int) -> tuple[int, int]:
-    """Like ``exact_multiplier`` with a mantissa of 63 bits, for 16-bit codes.
+    """Like ``exact_multiplier`` with a mantissa of 63 bits, for many codes or long steps.
 
     Args:
         scale: Greater than 0, below 2**14.

@@ -58,7 +58,7 @@ def _moved_tensor(operator: FileOperator, tensors: Sequence[FileTensor]) -> File
     if place >= len(operator.inputs) or operator.inputs[place] < 0:
         return None
     tensor = tensors[operator.inputs[place]]
-    quantized = tensor.type in ("INT8", "INT16", "UINT8") and tensor.quantization is not None
+    quantized = tensor.type in ("INT8", "INT16") and tensor.quantization is not None
     return tensor if quantized and tensor.data is None else None
 
 

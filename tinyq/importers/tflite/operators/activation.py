@@ -70,7 +70,7 @@ def import_wide_softmax(layer: Layer) -> None:
     pair = quantize_multiplier(layer.scale(layer.source()) * beta / (10.0 / 65535.0))
     layer.require(pair[1] <= 14, "softmax of a scale that is too large")
     exponentials = interpolation_table(np.exp, -10.0, 0.0)
-    reciprocals = interpolation_table(lambda x: np.float32(1) / (np.float32(1) + x), 0.0, 1.0)
+    reciprocals = interpolation_table(lambda x: 1.0 / (1.0 + x), 0.0, 1.0)
     names = (
         layer.number("exponentials", exponentials, "s16"),
         layer.number("reciprocals", reciprocals, "s16"),
@@ -92,7 +92,10 @@ def import_relu(layer: Layer) -> None:
 
 @imports("QUANTIZE")
 def import_quantize(layer: Layer) -> None:
-    """Change of scale of an integer tensor."""
+    """Change of scale of an integer tensor; nothing where both tensors mean the same."""
+    if layer.conversion.type_of(layer.source()) == layer.conversion.type_of(layer.result()):
+        layer.finish(layer.activation())
+        return
     if layer.option(FROM_FLOAT, False):
         layer.require(not has_wide_codes(layer), "16-bit codes cross an island of floats")
         look_up(layer, _quantized_again(layer))

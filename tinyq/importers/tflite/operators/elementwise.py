@@ -11,6 +11,7 @@ from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.multiply import Multiply
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.tflite_add import TfliteAdd
+from tinyq.importers.tflite.epilogues import epilogue
 from tinyq.importers.tflite.layer import CODES, Layer, graph_shape
 from tinyq.importers.tflite.registry import imports
 from tinyq.numerics.fixed_point import quantize_multiplier
@@ -30,14 +31,14 @@ def import_add(layer: Layer) -> None:
         largest = 2 * max(scales)
         pairs = [quantize_multiplier(scale / largest) for scale in scales]
         gain = largest / (2.0**bits * layer.scale(layer.result()))
-        output, constants = layer.stage(layer.result(), gain, channels=channels)
+        output, constants = epilogue(layer, gain, channels=channels)
         operation = TfliteAdd(output, *pairs[0], *pairs[1], sign, bits, x.zero_point, y.zero_point)
         layer.finish(layer.apply(operation, *operands, *constants))
         return
     power = 14 - math.frexp(max(scales))[1]
     factors = [math.floor(math.ldexp(scale, power) + 0.5) for scale in scales]
     gain = math.ldexp(1.0, -power) / layer.scale(layer.result())
-    output, constants = layer.stage(layer.result(), gain, channels=channels)
+    output, constants = epilogue(layer, gain, channels=channels)
     total = Add(output, factors[0], sign * factors[1], x.zero_point, y.zero_point)
     layer.finish(layer.apply(total, *operands, *constants))
 
@@ -50,7 +51,7 @@ def import_mul(layer: Layer) -> None:
     gain = float(scales[0] * scales[1] / np.float32(layer.scale(layer.result())))
     operands = broadcast(layer)
     channels = layer.builder.type(operands[0]).shape[-1]
-    output, constants = layer.stage(layer.result(), gain, channels=channels)
+    output, constants = epilogue(layer, gain, channels=channels)
     operation = Multiply(output, x.zero_point, y.zero_point)
     layer.finish(layer.apply(operation, *operands, *constants))
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 from tinyq.graph.ops.pad2d import Pad2D
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import join_parts
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View, copy_view
-
-_DATA = ("s8", "s16", "u8")
 
 
 @imports("TRANSPOSE")
@@ -146,14 +144,14 @@ def import_concatenation(layer: Layer) -> None:
 @imports("PAD", "PADV2")
 def import_pad(layer: Layer) -> None:
     """A border of one code around any axes."""
-    meaning = layer.type_of(layer.source(), *_DATA)
+    meaning = layer.type_of(layer.source(), *CODES)
     shape = layer.source().shape
     amounts = layer.integers(1)
     layer.require(
         len(amounts) == 2 * len(shape) and min(amounts, default=0) >= 0,
         f"padding {amounts} does not fit {layer.source()}",
     )
-    value = _single(layer, 2, *("INT8", "INT16", "UINT8")) if layer.has(2) else meaning.zero_point
+    value = _single(layer, 2, *("INT8", "INT16")) if layer.has(2) else meaning.zero_point
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
     layer.require(layer.result().elements < 1 << 26, "the padded tensor is too large")
     grown = math.prod(size + sum(pair) for size, pair in zip(shape, pairs, strict=True))

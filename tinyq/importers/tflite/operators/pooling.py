@@ -23,13 +23,17 @@ from tinyq.numerics.rounding import fold_affine
 
 @imports("AVERAGE_POOL_2D")
 def import_average_pool2d(layer: Layer) -> None:
-    """Mean of the codes of each window; 16-bit codes have TFLite's rounding under both rules."""
+    """Mean of the codes of each window; 16-bit codes have TFLite's rounding under both rules.
+
+    TFLite rounds a half away from code 0, which of unsigned codes is half up.
+    """
     x = layer.type_of(layer.source(), *CODES)
     size = (layer.option("FilterHeight", 0), layer.option("FilterWidth", 0))
     window = window_of(layer, x.shape, size)
     lo, hi = layer.limits(layer.result())
     layer.require(math.prod(size) < 1 << 15, f"a window of {size} is too large")
-    if layer.twice or x.format.name == "s16":
+    signed = not layer.source().is_unsigned
+    if (layer.twice and signed) or x.format.name == "s16":
         name = layer.apply(TfliteAveragePool2D(window, lo, hi), layer.activation())
     else:
         name = layer.apply(AveragePool2D(window), layer.activation())
