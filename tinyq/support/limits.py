@@ -36,8 +36,8 @@ DATA_BYTES = 2**31
 """Of all arrays of a data set."""
 MEMBERS = 100_000
 """Of an archive, or objects of an HDF5 file."""
-TEXT_BYTES = 2**20
-"""Of a recipe, a project.json or another text that people write."""
+TEXT_BYTES = 2**17
+"""Of a recipe, or another text that people write."""
 
 DAMAGE: tuple[type[Exception], ...] = (
     ArithmeticError,
