@@ -27,7 +27,8 @@ from tinyq.graph import reference  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
-from tinyq.measurement.run import measure, score  # noqa: E402
+from tinyq.measurement.run import measure  # noqa: E402
+from tinyq.measurement.scoring import score  # noqa: E402
 from tinyq.project import Selection, create_project  # noqa: E402
 from tinyq.support.datasets import Dataset  # noqa: E402
 

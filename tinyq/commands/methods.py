@@ -163,6 +163,7 @@ def _print_entry(entry: Entry) -> None:
 
 def _plot(chosen: list[tuple[str, Role]], svg: Path | None, json: bool) -> None:
     from tinyq.quantizers.curves import trace
+    from tinyq.support.files import write_file
     from tinyq.support.plot.curves import draw_svg, draw_text
 
     for name, role in chosen:
@@ -172,5 +173,5 @@ def _plot(chosen: list[tuple[str, Role]], svg: Path | None, json: bool) -> None:
             typer.echo(f"\n{role} {name}: l levels, s slope in training")
             typer.echo(draw_text(curve.x, lines))
         if svg is not None:
-            svg.write_text(draw_svg(f"{role} {name}", curve.x, lines), "utf-8")
+            write_file(svg, draw_svg(f"{role} {name}", curve.x, lines))
             return

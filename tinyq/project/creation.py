@@ -1,24 +1,13 @@
-"""A build folder: the graph, its generated C, the firmware of one board, and what they are.
-
-DIR/graph.tqg        the integer graph
-DIR/project.json     board, sizes, digests, memory plan, the kernel of each layer and its rivals
-DIR/model/           the generated C
-DIR/firmware/        start-up, port, protocol
-DIR/Makefile         builds firmware.elf again without Python (or the files of another build system)
-DIR/firmware.elf     what runs
-"""
+"""A graph becomes a build folder: kernels chosen, C generated, compiled and linked."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-import tinyq
 from tinyq.codegen import (
     Budget,
     Candidates,
@@ -32,19 +21,17 @@ from tinyq.codegen import (
 )
 from tinyq.errors import BudgetError, TinyqError
 from tinyq.firmware.build import BuildOptions, Costs, Image, build
-from tinyq.firmware.build_systems import DIRECT
+from tinyq.firmware.build_systems import DIRECT, find_build_system
 from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
-from tinyq.graph.storage import digest, load_graph, save_graph
+from tinyq.graph.storage import digest, save_graph
 from tinyq.hardware.boards import Board, find_board
 from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.project.manifest import GRAPH, MANIFEST, write_manifest
+from tinyq.project.records import LayerKernel, Project, Selection, Setting
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.targets.wire import payload_bytes
-
-MANIFEST = "project.json"
-GRAPH = "graph.tqg"
-VERSION = 3
 
 # Flash of start-up, port and protocol, about; and what they have in RAM beside their buffers.
 _FIRMWARE_BYTES, _VARIABLE_BYTES = 5120, 128
@@ -53,103 +40,6 @@ _MOST_TRIES = 4
 _PAGED = ("avr",)  # instruction sets that read no constants from flash
 # Compiler flags by objective: where flash comes first, loops in C may be slower for it.
 _CFLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({"size": ("-Os",)})
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What kernels are counted for.
-
-    Attributes:
-        board: What is built for.
-        isas: Instruction sets whose kernels may be used, best first.
-        cflags: Compiler flags after all others.
-    """
-
-    board: Board
-    isas: tuple[str, ...]
-    cflags: tuple[str, ...] = ()
-
-
-Tuner = Callable[[Graph, Candidates, Setting], Candidates]
-"""Puts counts in the place of the candidates' estimates, see `tinyq.measurement.counting`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """How kernels are chosen.
-
-    Attributes:
-        isas: Instruction sets whose kernels may be used, best first; None for those that the
-            board's core runs.
-        optimize: The objective, one of `tinyq.codegen.OBJECTIVES`.
-        tuner: Counts candidates; None to go by estimates.
-        weights_in_ram: Whether start-up code copies the constants of all layers to RAM, whose
-            loads wait for nothing.
-    """
-
-    isas: tuple[str, ...] | None = None
-    optimize: str = "balanced"
-    tuner: Tuner | None = None
-    weights_in_ram: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LayerKernel:
-    """The kernel of a layer, or one that it was chosen from.
-
-    Attributes:
-        layer: Node of the graph.
-        kernel: File name of the template.
-        chosen: Whether it is the one.
-        instructions: Of one inference; None where nothing is known.
-        cycles: Estimated from counts, see `tinyq.measurement.profile`; None without such counts.
-        counted: Whether instructions were counted; an estimate otherwise.
-        table_bytes: Constants of the layer as they lie in flash.
-        code_bytes: Machine code, shared with other layers or not; estimated unless counted.
-        scratch_bytes: RAM while it runs.
-    """
-
-    layer: str
-    kernel: str
-    chosen: bool
-    instructions: int | None
-    cycles: int | None
-    counted: bool
-    table_bytes: int
-    code_bytes: int
-    scratch_bytes: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Project:
-    """A build folder that exists on disk.
-
-    Attributes:
-        folder: Where it is.
-        graph: The integer graph after all passes.
-        plan: Where its tensors live.
-        image: The linked firmware.
-        graph_digest: SHA-256 of the graph, hexadecimal.
-        optimize: Objective by which kernels were chosen.
-        isas: Instruction sets whose kernels might be used, best first.
-        kernels: All kernels that fitted each layer, in execution order.
-        cflags: Compiler flags that the selection of kernels asked for.
-    """
-
-    folder: Path
-    graph: Graph
-    plan: MemoryPlan
-    image: Image
-    graph_digest: str
-    optimize: str
-    isas: tuple[str, ...]
-    kernels: tuple[LayerKernel, ...]
-    cflags: tuple[str, ...]
-
-    @property
-    def chosen(self) -> Mapping[str, LayerKernel]:
-        """The kernel of each layer that has one."""
-        return {entry.layer: entry for entry in self.kernels if entry.chosen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +79,7 @@ def create_project(
         TinyqError: The folder holds something else, or the graph cannot be built.
     """
     selection = kernels or Selection()
-    check_replaceable(folder, MANIFEST, "a build folder")
-    check_objective(selection.optimize)
+    check_request(board, folder, build_system, selection)
     cflags = _list_flags(selection, board)
     simplified = simplify(graph)
     own = selection.isas or prefer_isas(board.isa)
@@ -212,6 +101,18 @@ def create_project(
     return dataclasses.replace(made, folder=folder, image=placed)
 
 
+def check_request(board: Board, folder: Path, build_system: str, kernels: Selection) -> None:
+    """Check all of a build that is known before its graph; arguments as of `create_project`.
+
+    Raises:
+        TinyqError: The folder holds something else, or there is no such build system or objective.
+    """
+    check_replaceable(folder, MANIFEST, "a build folder")
+    find_build_system(build_system)
+    check_objective(kernels.optimize)
+    _list_flags(kernels, board)
+
+
 def _list_flags(selection: Selection, board: Board) -> tuple[str, ...]:
     """Compiler flags that a selection asks for."""
     flags = _CFLAGS.get(selection.optimize, ())
@@ -224,42 +125,6 @@ def _list_flags(selection: Selection, board: Board) -> tuple[str, ...]:
             remedy="build without --weights-in-ram",
         )
     return (*flags, "-DTQ_CONSTANTS_IN_RAM")
-
-
-def open_project(folder: Path) -> Project:
-    """Read a build folder.
-
-    Raises:
-        TinyqError: It is missing, incomplete, or made by another version.
-    """
-    manifest = _read_manifest(folder)
-    graph = load_graph(folder / GRAPH)
-    graph_digest = digest(graph)
-    if graph_digest != manifest["graph_digest"]:
-        raise TinyqError(
-            "the graph file is not the one that the firmware was built from",
-            where=str(folder / GRAPH),
-            remedy="build the model again",
-        )
-    elf = folder / manifest["image"].pop("elf")
-    if not elf.is_file():
-        raise TinyqError("the firmware is missing", where=str(elf), remedy="build the model again")
-    image = Image(elf=elf, board=find_board(manifest["board"]), **manifest["image"])
-    kernels = tuple(LayerKernel(**entry) for entry in manifest["layers"])
-    overrides = {entry.layer: entry.kernel for entry in kernels if entry.chosen}
-    isas = tuple(manifest["kernels"])
-    memory = plan_kernels(graph, isas, overrides)
-    return Project(
-        folder,
-        graph,
-        memory,
-        image,
-        graph_digest,
-        manifest["optimize"],
-        isas,
-        kernels,
-        tuple(manifest["cflags"]),
-    )
 
 
 def repeat_kernels(project: Project) -> Selection:
@@ -381,31 +246,6 @@ def describe_project(
     )
 
 
-def write_manifest(project: Project, path: Path) -> None:
-    """Write project.json, by which `open_project` knows a folder."""
-    image = project.image
-    fields = {
-        field.name: getattr(image, field.name)
-        for field in dataclasses.fields(image)
-        if field.name not in ("elf", "board")
-    }
-    manifest = {
-        "tinyq_project": VERSION,
-        "tinyq_version": tinyq.__version__,
-        "model": project.graph.name,
-        "graph_digest": project.graph_digest,
-        "board": image.board.name,
-        "image": {"elf": image.elf.name, **fields},
-        "arena_bytes": project.plan.arena_bytes,
-        "arena_proven": project.plan.proven,
-        "kernels": list(project.isas),
-        "cflags": list(project.cflags),
-        "optimize": project.optimize,
-        "layers": [dataclasses.asdict(entry) for entry in project.kernels],
-    }
-    path.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-
-
 def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
     """All candidates of all layers, with the chosen ones marked."""
     return tuple(
@@ -423,21 +263,3 @@ def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
         for layer in choice.layers
         for entry in layer.candidates
     )
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    remedy = "name a folder that `tinyq build MODEL -o DIR` has written"
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise TinyqError("is not a build folder", where=str(folder), remedy=remedy) from None
-    except (OSError, ValueError) as error:
-        raise TinyqError(f"cannot be read ({error})", where=str(path), remedy=remedy) from None
-    if not isinstance(manifest, Mapping) or manifest.get("tinyq_project") != VERSION:
-        raise TinyqError(
-            "was written by another version of tinyq",
-            where=str(path),
-            remedy="build the model again",
-        )
-    return dict(manifest)
