@@ -197,17 +197,20 @@ static inline int32_t tq_interpolated_sigmoid(int32_t v, const uint16_t *table, 
     const int32_t bits = hyperbolic ? 8 : 9;
     const int32_t distance = v < 0 ? -v : v;
     const int32_t index = distance >> bits;
-    int32_t curve = hyperbolic ? 65535 << 8 : 32767 << 10;
+    int32_t curve = hyperbolic ? (int32_t)65535 << 8 : (int32_t)32767 << 10;
     if (index < 255) {
-        const int32_t fraction = distance & ((1 << bits) - 1);
-        curve = (table[index] << bits) + fraction * (table[index + 1] - table[index]);
+        const int32_t fraction = distance & (((int32_t)1 << bits) - 1);
+        const int32_t first = table[index];
+        const int32_t slope = (int32_t)table[index + 1] - first;
+        curve = first * ((int32_t)1 << bits) + fraction * slope;
     }
     if (hyperbolic) {
-        const int32_t height = v < 0 ? (1 << 23) - 1 - curve : curve - (1 << 23);
-        return (height + (1 << 7)) >> 8;
+        const int32_t half = (int32_t)1 << 23;
+        const int32_t height = v < 0 ? half - 1 - curve : curve - half;
+        return (height + ((int32_t)1 << 7)) >> 8;
     }
-    const int32_t height = v < 0 ? (1 << 25) - 1 - curve : curve;
-    return (height + (1 << 9)) >> 10;
+    const int32_t height = v < 0 ? ((int32_t)1 << 25) - 1 - curve : curve;
+    return (height + ((int32_t)1 << 9)) >> 10;
 }
 
 #endif

@@ -25,9 +25,10 @@ from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.ops.window import Window
 from tinyq.numerics.formats import Codes, Format, find_format
 from tinyq.support import limits
+from tinyq.support.documents import SCHEMAS
 
 Record = TypeVar("Record")
-VERSION = 1
+VERSION = SCHEMAS["graph"]  # a key of its own, since digests are made of it
 SUFFIX = ".tqg"
 _NO_TABLE: Mapping[str, Any] = {"levels": [], "rows": [], "axis": 0, "group": 0}
 _EPOCH = (1980, 1, 1, 0, 0, 0)

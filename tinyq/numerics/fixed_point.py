@@ -153,6 +153,37 @@ def reciprocal_of_one_plus(raw: Int64s) -> Int64s:
     return shift_left(x, 1)
 
 
+def inverse_square_root(value: int) -> tuple[int, int]:
+    """Reciprocal square root by five Newton-Raphson steps in Q3.28.
+
+        1 / sqrt(value) ~ mantissa / 2**31 * 2**exponent,   1 for values below 2
+
+    Args:
+        value: 0 .. 2**31 - 1.
+
+    Returns:
+        Mantissa below 2**31 and an exponent of at most 0.
+    """
+    if value <= 1:
+        return ONE_Q31, 0
+    shift = 11
+    while value >= 1 << 29:
+        value, shift = value // 4, shift + 1
+    pairs = (31 - value.bit_length()) // 2 - 1
+    shift -= pairs
+    raw = np.asarray(value << (2 * pairs) >> 1, np.int64)
+    half = divide_by_power(raw, 1)
+    x = np.asarray(1 << 28, np.int64)
+    for _ in range(5):
+        cube = shift_left(multiply_high(multiply_high(x, x), x), 6)
+        step = multiply_high(np.asarray(3 << 27, np.int64), x) - multiply_high(half, cube)
+        x = shift_left(step, 3)
+    mantissa = int(multiply_high(x, np.asarray(1518500250, np.int64)))
+    if shift < 0:
+        return mantissa << -shift, 0
+    return mantissa, -shift
+
+
 def leading_zeros(x: Int64s) -> Int64s:
     """Leading zero bits of positive int32 values."""
     return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)

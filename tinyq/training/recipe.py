@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -21,21 +22,30 @@ from pydantic import (
 
 from tinyq.errors import RecipeError, TinyqError
 from tinyq.quantizers.backward import GRADIENTS
-from tinyq.quantizers.methods import Role
+from tinyq.quantizers.method import Method, Role
 from tinyq.quantizers.registration import find_or_load
 from tinyq.support import limits
 from tinyq.support.plain_yaml import YamlError, read_yaml
 
 
-def _known(role: Role) -> AfterValidator:
-    def check(name: str, info: ValidationInfo) -> str:
+def _known(role: Role) -> BeforeValidator:
+    """Check a method's name, or ``{method: ttq, threshold: 0.2}``; the name holds the options."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
         folder = (info.context or {}).get("folder", Path())
+        value = str(value) if isinstance(value, Method) else value
+        name, options = value, {}
+        if isinstance(value, Mapping):
+            options = {str(key): option for key, option in value.items() if key != "method"}
+            name = value.get("method")
+        if not isinstance(name, str):
+            return name  # pydantic's own message
         try:
-            return find_or_load(name, role, folder).name
+            return find_or_load(name, role, folder, options).name
         except TinyqError as error:
             raise ValueError(error) from None  # so that pydantic adds the key
 
-    return AfterValidator(check)
+    return BeforeValidator(check)
 
 
 def _known_gradient(name: str) -> str:
@@ -80,8 +90,9 @@ class Rule(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
-        """A bare name stands for both."""
-        return {"weights": value, "activations": value} if isinstance(value, str) else value
+        """A bare name, or a method with its options, stands for both."""
+        both = isinstance(value, str | Method) or isinstance(value, Mapping) and "method" in value
+        return {"weights": value, "activations": value} if both else value
 
 
 class InputRule(BaseModel):
@@ -107,6 +118,7 @@ class InputRule(BaseModel):
 class Recipe(BaseModel):
     """Which method each layer uses.
 
+    A method is a name, or a mapping with its options: ``{method: ttq, threshold: 0.2}``.
     A later rule overrides an earlier one: default, then ``first`` and ``last`` (of the layers with
     weights), then the patterns of ``layers`` in their order.
 
