@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.drawing.bench import draw_rows
-from tests.drawing.formulas import lookup16, rows
+from tests.drawing.formulas import rows
 from tests.drawing.graphs import is_codes
 from tests.drawing.registry import bench_case, bench_tables, formula, step
 from tests.operations.tflite_wide_softmax import add_wide
@@ -38,4 +38,14 @@ def make_tables(draw, op, codes):
 
 @formula("Curve")
 def compute(op, x, table):
-    return rows(lambda row: [lookup16(code, table) for code in row], x)
+    def point(code):
+        """lut_lookup of int16, whose slope and result are int16."""
+        index, offset = 256 + (code >> 7), code & 0x7F
+        slope = wrap16(table[index + 1] - table[index])
+        return wrap16(table[index] + ((slope * offset + 64) >> 7))
+
+    return rows(lambda row: [point(code) for code in row], x)
+
+
+def wrap16(value):
+    return (value + 2**15) % 2**16 - 2**15

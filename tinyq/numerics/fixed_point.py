@@ -305,7 +305,7 @@ def curve_table(
     x_scale: float,
     y_scale: float,
 ) -> Int32s:
-    """A function of all 16-bit codes for ``interpolate16``, made in float32 as TFLite does.
+    """A function of all 16-bit codes for `tinyq.graph.ops.curve`, made in float32 as TFLite does.
 
     Args:
         function: Of reals; each value is rounded to float32.

@@ -10,7 +10,6 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, TensorType
-from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
 
 
@@ -18,7 +17,8 @@ from tinyq.numerics.formats import Codes, find_format
 class Curve(Op):
     """Element-wise table of 513 points over all codes: exponential, logarithm, reciprocal root.
 
-        y = interpolate16(table, x)
+        y = wrap(table[i] + floor((wrap(table[i + 1] - table[i]) * f + 64) / 128))
+        with 128 * i + f = x + 2**15, wrap to int16 by two's complement as TFLite does
 
     Operands: x s16 (..., channels), table s16 (513).
 
@@ -43,7 +43,11 @@ class Curve(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         x, table = codes
-        return fixed_point.interpolate16(table, x.astype(np.int64)).astype(np.int32)
+        place = x.astype(np.int64) + 2**15
+        base = table[place >> 7].astype(np.int64)
+        slope = (table[(place >> 7) + 1] - base).astype(np.int16).astype(np.int64)
+        line = base + ((slope * (place & 127) + 64) >> 7)
+        return line.astype(np.int16).astype(np.int32)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
