@@ -150,8 +150,7 @@ static inline int32_t tq_inverse_square_root(int32_t value, int32_t *exponent)
     int32_t x = (int32_t)1 << 28;
     for (int32_t step = 0; step < 5; step++) {
         const int32_t cube = tq_shift_left(tq_multiply_high(tq_multiply_high(x, x), x), 6);
-        const int32_t next =
-            tq_multiply_high((int32_t)3 << 27, x) - tq_multiply_high(half, cube);
+        const int32_t next = tq_multiply_high((int32_t)3 << 27, x) - tq_multiply_high(half, cube);
         x = tq_shift_left(next, 3);
     }
     shift -= pairs;

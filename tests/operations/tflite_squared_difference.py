@@ -25,7 +25,7 @@ def draw_step(drawing, source: str) -> str:
     return drawing.apply(operation, source, other, *constants)
 
 
-@bench_case("tflitesquareddifference", staged=True)
+@bench_case("squareddifference", staged=True)
 def draw_case(draw, kernel, output):
     shape = draw_rows(draw)
     scales = [(int(draw.rng.integers(2**30, 2**31)), draw.integer(-9, -1)) for _ in range(2)]

@@ -35,8 +35,7 @@ class TfliteSquaredDifference(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_tflitesquareddifference in
-        templates/kernels/tflitesquareddifference_s8_s8_generic.c.j2.
+    Twin: tq_squareddifference in templates/kernels/squareddifference_s8_s8_generic.c.j2.
     """
 
     x_multiplier: int
@@ -46,7 +45,7 @@ class TfliteSquaredDifference(Accumulating):
     x_zero: int
     y_zero: int
 
-    kernel: ClassVar[str] = "tflitesquareddifference"
+    kernel: ClassVar[str] = "squareddifference"
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2
