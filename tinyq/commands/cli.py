@@ -25,6 +25,7 @@ from tinyq.commands.methods import methods
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
 from tinyq.errors import TinyqError
+from tinyq.support.quiet import hush_imports
 
 COMMANDS = (
     demo,
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def hush_tensorflow() -> None:
     """Keep TensorFlow, which is not loaded yet, from writing about missing GPUs and retracing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hush_imports()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 

@@ -86,7 +86,6 @@ _OPERATIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "ops.HardTanh": ("hard_tanh", ()),
         "ops.LeakyRelu": ("leaky_relu", ("negative_slope",)),
         "ops.LogSigmoid": ("log_sigmoid", ()),
-        "ops.Mish": ("mish", ()),
         "ops.Relu6": ("relu6", ()),
         "ops.Selu": ("selu", ()),
         "ops.Sigmoid": ("sigmoid", ()),
