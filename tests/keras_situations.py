@@ -275,7 +275,9 @@ situation("ops.pad", IMAGE, image(lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1), 
 situation("ops.flip", IMAGE, image(lambda x: ops.flip(x, axis=2)))
 situation("ops.squeeze", VECTOR, vector(lambda x: ops.squeeze(ops.expand_dims(x, 1), 1)))
 situation("ops.swapaxes", IMAGE, image(lambda x: ops.swapaxes(ops.moveaxis(x, 1, 2), 2, 3)))
-situation("ops.divide", VECTOR, vector(lambda x: ops.negative(ops.divide(ops.true_divide(x, 2), 3))))
+situation(
+    "ops.divide", VECTOR, vector(lambda x: ops.negative(ops.divide(ops.true_divide(x, 2), 3)))
+)
 situation("ops.copy", VECTOR, vector(lambda x: ops.stop_gradient(ops.copy(ops.cast(x, "float32")))))
 situation("activations.relu", VECTOR, vector(lambda x: keras.activations.relu(x, max_value=6)))
 situation("ops.clip to 6", VECTOR, vector(lambda x: ops.clip(x, 0, 6)))

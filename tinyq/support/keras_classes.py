@@ -32,7 +32,8 @@ class LazyClasses(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The class of a name, or ``default``."""
-        return self[name] if name in self else default
+        found = self._find(name)
+        return super().get(name, default) if found is None else found
 
     def _find(self, name: object) -> Any:
         if not isinstance(name, str) or not name.startswith(PREFIX):
