@@ -66,7 +66,8 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
 
-    A file with an operator of ``NOT_IN_REFERENCE`` runs with the default kernels without a delegate.
+    A file with an operator of ``NOT_IN_REFERENCE`` runs with the default kernels, without a
+    delegate.
 
     Args:
         path: The file.
