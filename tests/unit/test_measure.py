@@ -19,8 +19,9 @@ from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.hardware.boards import find_board
 from tinyq.measurement import run as measuring
+from tinyq.measurement.arena import draw_arena
 from tinyq.measurement.inputs import encode_inputs
-from tinyq.measurement.report import Agreement, Report, draw_arena, render_html, write_report
+from tinyq.measurement.report import Agreement, Report, render_html, write_report
 from tinyq.measurement.run import measure
 from tinyq.measurement.scoring import measure_errors, predict_classes
 from tinyq.memory.planner import plan

@@ -76,6 +76,7 @@ def _show(board: Board, aliases: dict[str, list[str]], as_json: bool) -> None:
         return
     emulator = board.qemu_machine or board.simavr_mcu
     rows = (
+        ("title", board.title),
         ("also called", ", ".join(aliases.get(board.name, []))),
         ("instruction set", board.isa),
         ("flash", f"{board.flash_bytes:,} bytes" if board.flash_bytes else ""),
@@ -92,7 +93,7 @@ def _show(board: Board, aliases: dict[str, list[str]], as_json: bool) -> None:
         ("port tested on", _name_evidence(board)),
         ("source", board.source or ""),
     )
-    print_table(f"{board.name}: {board.title}", ("what", "value"), [row for row in rows if row[1]])
+    print_table(board.name, ("what", "value"), [row for row in rows if row[1]])
 
 
 def _name_evidence(board: Board) -> str:
