@@ -26,7 +26,7 @@ class Curve(Op):
     Attributes:
         scale: Real value of one output code.
 
-    Twin: tq_curve in templates/kernels/curve_s16_generic.c.j2.
+    Twin: tq_curve in templates/kernels/generic/curve.c.j2.
     """
 
     scale: float | None
