@@ -147,6 +147,12 @@ class MemoryShortage(TinyqError):  # noqa: N818  (as ToolMissing)
     code = "memory"
 
 
+class InternalError(TinyqError):
+    """A fault of tinyq itself, for the message about it; nothing raises it."""
+
+    code = "internal"
+
+
 def explain_system_error(
     error: OSError | MemoryError, where: str | Path | None = None
 ) -> TinyqError:

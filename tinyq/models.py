@@ -20,9 +20,9 @@ def _load_graph(path: Path, rounding: str) -> Graph:
 
 
 def _load_keras(path: Path, rounding: str) -> Graph:
+    _refuse_rounding(path, rounding)
     from tinyq.training.lowering.network import import_keras
 
-    _refuse_rounding(path, rounding)
     return import_keras(path)
 
 

@@ -73,7 +73,7 @@ def test_the_working_folder_keeps_its_inode(
     monkeypatch.chdir(out)
     make(Path(), "new")
     assert out.stat().st_ino == before
-    assert sorted(os.listdir()) == ["stamp", "sub"]
+    assert sorted(path.name for path in Path().iterdir()) == ["stamp", "sub"]
     assert read(out) == {"stamp": "new", "sub/part": "new"}
 
 
@@ -109,7 +109,7 @@ def test_files_and_folders_change_places_when_merged(
 
 @pytest.mark.parametrize("stand_inside", [False, True])
 def test_kills_leave_all_that_is_needed(tmp_path: Path, stand_inside: bool) -> None:
-    """Killed anywhere, the folder is afterwards the old or the new one, and nothing else is left."""
+    """Killed anywhere, the folder is the old or the new one afterwards, nothing else is left."""
     out = tmp_path / "out"
     make(out, "0")
     program = (

@@ -58,11 +58,12 @@ def build(
     from tinyq.codegen import GENERIC
     from tinyq.hardware.boards import find_board
     from tinyq.models import load_model
-    from tinyq.project import Selection, create_project
+    from tinyq.project import Selection, check_request, create_project
 
     check_kernels(kernels, cmsis_nn)
     chosen = find_board(board)
     isas = GENERIC if kernels == "generic" else None
+    check_request(chosen, output, build_system, Selection(isas, optimize, None, weights_in_ram))
     with _show_tuning(json) if tune else nullcontext() as tuner:
         project = create_project(
             load_model(model, rounding, trust),
@@ -119,7 +120,10 @@ def _print(project: Project, *, all_candidates: bool) -> None:
     image, board = project.image, project.image.board
     meaning = EXPLANATIONS[project.optimize]
     print_kernels(
-        f"kernels for {project.optimize}: {meaning}", project.kernels, rivals=all_candidates
+        f"kernels for {project.optimize}: {meaning}",
+        project.kernels,
+        rivals=all_candidates,
+        clock_hz=board.clock_hz,
     )
     print_table(
         f"{project.graph.name} for {board.title}",

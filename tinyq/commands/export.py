@@ -19,12 +19,25 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a model as a library for other build systems."""
+    from tinyq.exports import check_export, describe_kernels, estimate_slowness
     from tinyq.exports import export as run
     from tinyq.models import load_model
 
-    files = run(load_model(model, trust=trust), kind, output)
+    check_export(kind, output)
+    graph = load_model(model, trust=trust)
+    slowness = estimate_slowness(graph)
+    files = run(graph, kind, output, slowness)
     if json:
-        print_json({"kind": kind, "folder": str(output), "files": [str(path) for path in files]})
+        print_json(
+            {
+                "kind": kind,
+                "folder": str(output),
+                "files": [str(path) for path in files],
+                "kernels": "generic",
+                "slower_than_build": slowness,
+            }
+        )
         return
     for path in files:
         typer.echo(output / path)
+    typer.echo(describe_kernels(slowness))

@@ -26,6 +26,8 @@ from tinyq.graph import Graph, reference
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.places import choose_target
 from tinyq.measurement.run import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, load_model
 from tinyq.numerics.formats import Codes
@@ -38,7 +40,7 @@ from tinyq.project import (
     open_project,
     repeat_kernels,
 )
-from tinyq.targets import default_target, open_link
+from tinyq.targets import open_link
 
 PLACES = ("reference", "c", "litert")
 _BARS = 11
@@ -173,7 +175,7 @@ def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Compa
     Raises:
         DataError: The data do not fit, or the executions take different inputs.
     """
-    codes = reference.quantize_input(inputs, first.graph.input.type)
+    codes = encode_inputs(inputs, first.graph.input.type).codes
     if first.graph.input.type != second.graph.input.type:
         raise DataError(
             f"the inputs differ: {first.graph.input.type} and {second.graph.input.type}, or scales",
@@ -306,7 +308,7 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
 def _open_project(folder: Path, place: str) -> Execution:
     project = open_project(folder)
     graph, board = project.graph, project.image.board
-    place = place or default_target(board)
+    place = place or choose_target(board)
     name = f"{folder}@{place}"
     if place == "reference":
         return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)

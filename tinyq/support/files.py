@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tinyq.errors import FileError, TinyqError, explain_system_error
-from tinyq.support.locks import try_lock
+from tinyq.support.locks import open_alone
 
 _PARTIAL = ".partial"
 
@@ -54,7 +54,7 @@ def replace_file(path: Path) -> Iterator[Path]:
             return
     partial = place.with_name(f".{place.stem}{_PARTIAL}{place.suffix}")
     with _explaining(path):
-        descriptor = _open_alone(partial)
+        descriptor = open_alone(partial, _busy(place))
     try:
         with _explaining(path):
             yield partial
@@ -73,21 +73,12 @@ def _refuse_folder(place: Path) -> None:
         raise FileError("is a folder", where=str(place), remedy="choose the name of a file")
 
 
-def _open_alone(partial: Path) -> int:
-    """Make the file, or take over what a killed process has left; holds its lock until closed."""
-    while True:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
-        if not try_lock(descriptor):
-            os.close(descriptor)
-            raise FileError(
-                "is being written by another process",
-                where=str(partial),
-                remedy="wait until that one has ended",
-            )
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), partial.stat()):
-                return descriptor
-        os.close(descriptor)  # its writer has renamed it meanwhile
+def _busy(place: Path) -> FileError:
+    return FileError(
+        "is being written by another process",
+        where=str(place),
+        remedy="wait until that one has ended",
+    )
 
 
 def _settle(partial: Path, place: Path) -> None:

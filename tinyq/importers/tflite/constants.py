@@ -1,7 +1,7 @@
 """Operators on integers that the file or the shapes decide: the arithmetic of an open batch.
 
 The converter writes ``Flatten`` of a batch of unknown size as SHAPE, STRIDED_SLICE, PACK, RESHAPE.
-With shapes fixed, the batch 1, these are constants. An operator is folded where all that it reads
+With shapes known, the batch 1, these are constants. An operator is folded where all that it reads
 is known and carries no scale; the functions are in `folding`.
 """
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tinyq.errors import ModelError
 from tinyq.importers.tflite.folding import FOLDS, Operands
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
+from tinyq.importers.tflite.shapes import infer_shapes
 
 Values = npt.NDArray[np.generic]
 
@@ -28,20 +29,23 @@ MAX_VALUES = 1 << 16  # of one folded tensor
 def fold_constants(
     model: FileModel, operators: Sequence[FileOperator]
 ) -> tuple[FileModel, list[FileOperator]]:
-    """Compute what needs no input.
+    """Compute what needs no input, and the shapes that the file leaves open.
 
     Args:
         model: The file.
         operators: Those to convert, in execution order.
 
     Returns:
-        The file, whose folded tensors have data; the operators that are left.
+        The file, whose folded tensors have data and open ones a shape; the operators that are
+        left.
 
     Raises:
         ModelError: A constant does not fit its shape, or the arithmetic has no result.
     """
     tensors, left = list(model.tensors), []
     for operator in operators:
+        for index, tensor in infer_shapes(operator, tensors).items():
+            tensors[index] = tensor
         operands = _operands(tensors, operator)
         if operands is None:
             left.append(operator)
@@ -99,6 +103,8 @@ def _values(tensor: FileTensor) -> Values | None:
 def _with_data(
     model: FileModel, operator: FileOperator, tensor: FileTensor, values: Values
 ) -> FileTensor:
+    if tensor.open_axes and values.ndim == len(tensor.shape):
+        tensor = replace(tensor, shape=values.shape)
     if values.size != tensor.elements:
         raise ModelError(
             f"computes {list(values.shape)}, the file says {tensor}",

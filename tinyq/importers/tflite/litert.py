@@ -18,6 +18,26 @@ from tinyq.importers.tflite.reader import FileModel, read_model
 from tinyq.importers.tflite.unsigned import OFFSET
 from tinyq.numerics.formats import Codes
 
+# What LiteRT's reference kernels lack (ELU), or compute wrongly: SUM of int8 writes one value.
+NOT_IN_REFERENCE = ("ELU", "SUM")
+# Operators whose versions LiteRT's reference kernels refuse, though they compute them.
+_VERSIONED = ("DEPTH_TO_SPACE", "TILE")
+
+
+def lower_versions(content: bytes) -> bytes:
+    """The file with version 1 of those operators, so that the reference kernels take it."""
+    import tflite
+
+    kinds = [getattr(tflite.BuiltinOperator, name) for name in _VERSIONED]
+    changed, model = bytearray(content), tflite.Model.GetRootAs(content, 0)
+    for index in range(model.OperatorCodesLength()):
+        code = model.OperatorCodes(index)
+        place = code._tab.Offset(8)  # of the field "version"; 0 where it is left out
+        if place and max(code.DeprecatedBuiltinCode(), code.BuiltinCode()) in kinds:
+            start = code._tab.Pos + place
+            changed[start : start + 4] = (1).to_bytes(4, "little")
+    return bytes(changed)
+
 
 def map_layers(path: Path, graph: Graph) -> dict[str, int]:
     """Which tensor of a file a tensor of its graph is.
@@ -45,6 +65,9 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 
 def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
+
+    A file with an operator of ``NOT_IN_REFERENCE`` runs with the default kernels, without a
+    delegate.
 
     Args:
         path: The file.
@@ -108,11 +131,14 @@ def _open(path: Path) -> Any:
         raise ToolMissing(
             "LiteRT is not installed", where=str(path), remedy="pip install ai-edge-litert"
         ) from None
+    resolvers = litert.OpResolverType
+    lacking = any(one.name in NOT_IN_REFERENCE for one in read_model(path).operators)
+    kernels = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if lacking else resolvers.BUILTIN_REF
     with warnings.catch_warnings(), _complaining(path):
         warnings.simplefilter("ignore")
         interpreter = litert.Interpreter(
-            model_path=str(path),
-            experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+            model_content=lower_versions(path.read_bytes()),
+            experimental_op_resolver_type=kernels,
             experimental_preserve_all_tensors=True,
         )
         interpreter.allocate_tensors()

@@ -17,7 +17,7 @@ def import_transpose(layer: Layer) -> None:
     shape = layer.source().shape
     order = [layer.axis(axis, len(shape)) for axis in layer.integers(1)]
     layer.require(sorted(order) == list(range(len(shape))), f"{order} is no order of axes")
-    _finish_view(layer, View.of(shape).transposed(order))
+    finish_view(layer, View.of(shape).transposed(order))
 
 
 @imports("SLICE")
@@ -34,7 +34,7 @@ def import_slice(layer: Layer) -> None:
             f"the slice {begin}, {size} leaves axis {axis} of {layer.source()}",
         )
         view = view.sliced(axis, begin, 1, count)
-    _finish_view(layer, view)
+    finish_view(layer, view)
 
 
 @imports("STRIDED_SLICE")
@@ -62,7 +62,7 @@ def import_strided_slice(layer: Layer) -> None:
         view = view.sliced(axis, chosen.start, chosen.step, len(chosen))
     for axis in reversed(dropped):
         view = view.without(axis)
-    _finish_view(layer, view)
+    finish_view(layer, view)
 
 
 def _sliced_axes(layer: Layer, places: int, rank: int) -> list[tuple[int, int]]:
@@ -171,7 +171,8 @@ def import_pad(layer: Layer) -> None:
     layer.finish(name)
 
 
-def _finish_view(layer: Layer, view: View) -> None:
+def finish_view(layer: Layer, view: View) -> None:
+    """Finish an operator that only moves codes."""
     layer.conversion.type_of(layer.source())
     layer.finish(copy_view(layer, layer.activation(), view))
 
