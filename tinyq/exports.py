@@ -30,7 +30,8 @@ from tinyq.codegen import (
 )
 from tinyq.codegen.rendering import make_environment
 from tinyq.errors import TinyqError
-from tinyq.firmware.build import BuildOptions, Image, render_settings
+from tinyq.firmware.build import BuildOptions, Image
+from tinyq.firmware.settings import render_settings
 from tinyq.graph import Graph, Tensor, reference
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph
