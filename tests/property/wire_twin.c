@@ -81,7 +81,9 @@ int main(void)
         uint8_t count[4];
         tq_wire_put_u32(count, (uint32_t)reply_count);
         fwrite(count, 1, sizeof count, stdout);
-        fwrite(reply, 1, reply_count, stdout);
+        if (reply_count > 0) {
+            fwrite(reply, 1, reply_count, stdout);
+        }
         fflush(stdout);
         free(content);
     }
