@@ -20,9 +20,10 @@ from tinyq.codegen import (
     prefer_isas,
 )
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.firmware.build import BuildOptions, Costs, Image, build
+from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.build_systems import DIRECT, find_build_system
 from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
+from tinyq.firmware.settings import Costs
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest, save_graph
