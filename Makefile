@@ -70,7 +70,7 @@ format: setup
 	$(if $(C_FILES),clang-format -i $(C_FILES))
 
 fuzz: setup
-	TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+	TINYQ_FUZZ_SECONDS=600 TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
 
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }
