@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinyq.support import keras_classes as _keras_classes
+
 __version__ = "0.1.0"
 _LAZY = {
     "quantize": "tinyq.training",
@@ -12,6 +14,9 @@ _LAZY = {
     "register_weights": "tinyq.quantizers",
 }
 __all__ = ["__version__", "load_methods", "quantize", "register_activations", "register_weights"]
+
+
+_keras_classes.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from tinyq.commands.output import (
     print_kernels,
     print_table,
 )
+from tinyq.support.documents import stamp
 
 if TYPE_CHECKING:
     from tinyq.graph import Graph
@@ -52,19 +53,22 @@ def inspect(
     kernels = _choose(graph, chosen, optimize) if chosen else ()
     if json:
         print_json(
-            {
-                "model": graph.name,
-                "graph_digest": digest(graph),
-                "input": str(graph.input.type),
-                "output": str(graph.output.type),
-                "macs": sum(layer.macs for layer in layers),
-                "weight_bytes": weight_bytes,
-                "arena_bytes": memory.arena_bytes,
-                "arena_proven": memory.proven,
-                "layers": [asdict(layer) for layer in layers],
-                "kernels": [asdict(entry) for entry in kernels],
-                "advice": [asdict(finding) for finding in findings],
-            }
+            stamp(
+                "inspection",
+                {
+                    "model": graph.name,
+                    "graph_digest": digest(graph),
+                    "input": str(graph.input.type),
+                    "output": str(graph.output.type),
+                    "macs": sum(layer.macs for layer in layers),
+                    "weight_bytes": weight_bytes,
+                    "arena_bytes": memory.arena_bytes,
+                    "arena_proven": memory.proven,
+                    "layers": [asdict(layer) for layer in layers],
+                    "kernels": [asdict(entry) for entry in kernels],
+                    "advice": [asdict(finding) for finding in findings],
+                },
+            )
         )
         return
     print_table(

@@ -28,7 +28,7 @@ def quantize_input(values: npt.ArrayLike, target: TensorType) -> Codes:
     Raises:
         DataError: The shape differs or a value is not finite.
 
-    Twin: tinyq.training.elementwise.QuantizedInput, equal code for code.
+    Twin: tinyq.training.layers.input.QuantizedInput, equal code for code.
     """
     array = np.asarray(values)
     if array.shape[1:] != target.shape:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import FileError, LinkError, TinyqError, explain_system_error
+from tinyq.support.documents import SCHEMAS
 from tinyq.support.locks import open_alone
 
 Bytes = npt.NDArray[np.uint8]
@@ -61,7 +62,13 @@ class Run:
     @property
     def key(self) -> bytes:
         """SHA-256 over all of it."""
-        fields = [self.firmware_digest, self.graph_digest, self.kind, list(self.shape)]
+        fields = [
+            SCHEMAS["journal"],
+            self.firmware_digest,
+            self.graph_digest,
+            self.kind,
+            list(self.shape),
+        ]
         text = json.dumps([*fields, self.data_digest, self.answer_bytes])
         return hashlib.sha256(text.encode()).digest()
 

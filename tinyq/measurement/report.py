@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from tinyq.graph import Graph
 from tinyq.measurement.arena import draw_arena, place_labels
 from tinyq.measurement.run import LayerMeasurement, Measurement
 from tinyq.memory.planner import MemoryPlan
+from tinyq.support.documents import render_document
 from tinyq.support.files import write_files
 from tinyq.support.templates import fill_page
 
@@ -76,8 +76,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Plain data; the figures that tools ask for first stand at the top level."""
         return {
-            "title": self.title,
             **self.measurement.to_json(),
+            "title": self.title,
             "accuracy": dict(self.accuracy),
             "agreement": [asdict(row) for row in self.agreement],
             "origin": None if self.origin is None else asdict(self.origin),
@@ -86,7 +86,7 @@ class Report:
 
 def write_report(report: Report, graph: Graph, plan: MemoryPlan, folder: Path) -> Path:
     """Write report.json and report.html into a folder; returns the path of the HTML file."""
-    text = json.dumps(report.to_json(), indent=2, allow_nan=False) + "\n"
+    text = render_document("measurement", report.to_json())
     page = folder / "report.html"
     write_files({folder / "report.json": text, page: render_html(report, graph, plan)})
     return page

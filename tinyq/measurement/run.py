@@ -27,6 +27,7 @@ from tinyq.measurement.scoring import Errors, check_answers, score_answers
 from tinyq.numerics.formats import Codes
 from tinyq.project import MANIFEST, LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.support.datasets import Dataset
+from tinyq.support.documents import stamp
 from tinyq.targets import EMULATORS, Link, open_link
 from tinyq.targets.counts import InstructionCounts, LayerCount
 
@@ -143,7 +144,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a JSON file."""
-        return asdict(self)
+        return stamp("measurement", asdict(self))
 
 
 def measure(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +17,12 @@ from tinyq.graph.storage import digest, load_graph
 from tinyq.hardware.boards import find_board
 from tinyq.memory.planner import MemoryPlan
 from tinyq.project.records import LayerKernel, Project
-from tinyq.support.files import write_file
+from tinyq.support.documents import check_schema, write_document
 from tinyq.support.folders import finish_replacing
 from tinyq.support.limits import DAMAGE, JSON_BYTES, describe, read_file, reading
 
 MANIFEST = "project.json"
 GRAPH = "graph.tqg"
-VERSION = 3
 
 # Compiler flags that a selection of kernels may ask for; a file may ask for no other.
 FLAGS = ("-Os", "-DTQ_CONSTANTS_IN_RAM")
@@ -152,10 +150,9 @@ def _read_manifest(folder: Path) -> _Manifest:
         raise TinyqError("is not a build folder", where=str(folder), remedy=_REMEDY)
     text = read_file(path, JSON_BYTES).decode("utf-8")
     content = json.loads(text)
-    if not isinstance(content, Mapping) or content.get("tinyq_project") != VERSION:
-        raise _fault(folder, "was written by another version of tinyq")
+    known = check_schema(content, "project", path, _AGAIN)
     try:
-        return TypeAdapter(_Manifest).validate_json(text, strict=True)
+        return TypeAdapter(_Manifest).validate_json(json.dumps(known), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -171,7 +168,6 @@ def write_manifest(project: Project, path: Path) -> None:
         if field.name not in ("elf", "board")
     }
     manifest = {
-        "tinyq_project": VERSION,
         "tinyq_version": tinyq.__version__,
         "model": project.graph.name,
         "graph_digest": project.graph_digest,
@@ -184,4 +180,4 @@ def write_manifest(project: Project, path: Path) -> None:
         "optimize": project.optimize,
         "layers": [dataclasses.asdict(entry) for entry in project.kernels],
     }
-    write_file(path, json.dumps(manifest, indent=2) + "\n")
+    write_document(path, "project", manifest)

@@ -5,6 +5,8 @@ Importing this package registers the quantized layers with ``keras.saving``, so 
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from tinyq.errors import RecipeError, TinyqError
@@ -17,51 +19,18 @@ if keras.backend.backend() != "tensorflow":
 
 from tinyq.training.advice import Finding, advise
 from tinyq.training.calibrate import calibrate
-from tinyq.training.elementwise import (
-    Argmax,
-    QuantizedActivation,
-    QuantizedAdd,
-    QuantizedConcatenate,
-    QuantizedInput,
-    QuantizedSoftmax,
-)
 from tinyq.training.flips import CodeFlipRate
-from tinyq.training.pooling import (
-    QuantizedAveragePooling1D,
-    QuantizedAveragePooling2D,
-    QuantizedGlobalAveragePooling,
-)
 from tinyq.training.post_training import PostTraining, post_training
-from tinyq.training.prelu import QuantizedPReLU
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, Rule, read_recipe
+from tinyq.training.registry import find_classes
 from tinyq.training.schedule import MethodSchedule
-from tinyq.training.weighted import (
-    QuantizedConv1D,
-    QuantizedConv2D,
-    QuantizedDense,
-    QuantizedDepthwiseConv2D,
-)
 
 __all__ = [
-    "Argmax",
     "CodeFlipRate",
     "Finding",
     "MethodSchedule",
     "PostTraining",
-    "QuantizedActivation",
-    "QuantizedAdd",
-    "QuantizedAveragePooling1D",
-    "QuantizedAveragePooling2D",
-    "QuantizedConcatenate",
-    "QuantizedConv1D",
-    "QuantizedConv2D",
-    "QuantizedDense",
-    "QuantizedDepthwiseConv2D",
-    "QuantizedGlobalAveragePooling",
-    "QuantizedInput",
-    "QuantizedPReLU",
-    "QuantizedSoftmax",
     "Recipe",
     "RecipeError",
     "Rule",
@@ -71,3 +40,11 @@ __all__ = [
     "quantize",
     "read_recipe",
 ]
+__all__ += sorted(find_classes())  # the quantized layers, one file each in tinyq.training.layers
+
+
+def __getattr__(name: str) -> Any:
+    """A quantized layer by its class name."""
+    if name in find_classes():
+        return find_classes()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

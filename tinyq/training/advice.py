@@ -12,9 +12,10 @@ from keras import ops
 from tinyq.numerics.formats import find_format
 from tinyq.quantizers import find_weights, scales
 from tinyq.training.base import FinishedLayer
-from tinyq.training.elementwise import QuantizedAdd
-from tinyq.training.prelu import QuantizedPReLU
-from tinyq.training.tracing import Step, is_preserving, walk
+from tinyq.training.layers.add import QuantizedAdd
+from tinyq.training.layers.prelu import QuantizedPReLU
+from tinyq.training.registry import is_preserving
+from tinyq.training.tracing import Step, walk
 from tinyq.training.weighted import WeightedLayer
 
 END_BITS = 8

@@ -10,6 +10,13 @@ import numpy as np
 from tinyq.training.patterns import Unit
 
 _LEAST, _MOST = 1e-2, 1e2
+_DEPTHWISE = ("DepthwiseConv2D", "DepthwiseConv1D")
+# Units between two layers with weights that leave the channels innermost.
+_KEEP_CHANNELS = (
+    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "Identity", "Flatten"),
+    *("MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
+    *("ZeroPadding1D", "ZeroPadding2D"),
+)
 
 
 def equalize(units: tuple[Unit, ...]) -> int:
@@ -38,16 +45,21 @@ def equalize(units: tuple[Unit, ...]) -> int:
 def _pairs(units: tuple[Unit, ...]) -> list[tuple[Unit, Unit]]:
     found = []
     for first in units:
-        if not first.is_weighted or first.activation == "relu6" or first.softmax:
+        if not _takes_scales(first) or first.activation == "relu6":
             continue
         if first.batch_norm is not None and not first.batch_norm.scale:
             continue  # nothing in the layer can take the factor up
         second = _only_reader(units, first)
-        while second is not None and second.is_preserving and second.kind != "Reshape":
+        while second is not None and second.is_preserving and second.kind in _KEEP_CHANNELS:
             second = _only_reader(units, second)
-        if second is not None and second.is_weighted:
+        if second is not None and _takes_scales(second):
             found.append((first, second))
     return found
+
+
+def _takes_scales(unit: Unit) -> bool:
+    how = unit.quantization
+    return how is not None and how.equalizes and getattr(unit.layer, "groups", 1) == 1
 
 
 def _only_reader(units: tuple[Unit, ...], unit: Unit) -> Unit | None:
@@ -58,8 +70,8 @@ def _only_reader(units: tuple[Unit, ...], unit: Unit) -> Unit | None:
 def _scale(first: Unit, second: Unit) -> None:
     outgoing = _outgoing(first)
     kernel = _array(second.layer.kernel)
-    if second.kind == "DepthwiseConv2D":
-        incoming = np.abs(kernel).max(axis=(0, 1, 3))
+    if second.kind in _DEPTHWISE:
+        incoming = np.abs(kernel).max(axis=(*range(kernel.ndim - 2), kernel.ndim - 1))
     else:
         # After Flatten the channel is the innermost part of the input's index.
         grouped = np.abs(kernel).reshape(-1, kernel.shape[-2], kernel.shape[-1]).max(axis=(0, 2))
@@ -75,8 +87,8 @@ def _scale(first: Unit, second: Unit) -> None:
 def _outgoing(unit: Unit) -> np.ndarray:
     """Largest weight of each output channel, BatchNorm folded in."""
     kernel = np.abs(_array(unit.layer.kernel))
-    if unit.kind == "DepthwiseConv2D":
-        kernel = kernel.reshape(*kernel.shape[:2], -1)
+    if unit.kind in _DEPTHWISE:
+        kernel = kernel.reshape(*kernel.shape[:-2], -1)
     largest = kernel.max(axis=tuple(range(kernel.ndim - 1)))
     norm = unit.batch_norm
     if norm is not None:
@@ -93,7 +105,7 @@ def _divide_outputs(unit: Unit, factor: np.ndarray) -> None:
             norm.beta.assign(_array(norm.beta) / factor)
         return
     kernel = _array(layer.kernel)
-    spread = factor.reshape(kernel.shape[-2:]) if unit.kind == "DepthwiseConv2D" else factor
+    spread = factor.reshape(kernel.shape[-2:]) if unit.kind in _DEPTHWISE else factor
     layer.kernel.assign(kernel / spread)
     if layer.use_bias:
         layer.bias.assign(_array(layer.bias) / factor)

@@ -13,7 +13,8 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.quantizers.fixed_point import MOST_BITS, FixedPoint
 from tinyq.training.origin import Origin
-from tinyq.training.tracing import Step, is_preserving, walk
+from tinyq.training.registry import is_preserving
+from tinyq.training.tracing import Step, walk
 
 _WEIGHTED: Mapping[str, type[keras.Layer]] = MappingProxyType(
     {

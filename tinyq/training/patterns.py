@@ -1,39 +1,20 @@
-"""Groups the layers of a float model into the units that become one quantized layer each."""
+"""Groups the layers of a plain float model into the units that become one quantized layer each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
 from tinyq.errors import ModelError
-from tinyq.training.tracing import Step, is_preserving, walk
+from tinyq.training.registry import Quantization, find_quantizations, is_preserving, kind_of
+from tinyq.training.tracing import Step, walk
 
-WEIGHTED = ("Conv2D", "DepthwiseConv2D", "Conv1D", "Dense")
-FUSING = (*WEIGHTED, "Add", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
 NORMALIZATION = "BatchNormalization"
-SUPPORTED = (
-    *FUSING,
-    NORMALIZATION,
-    "ReLU",
-    "PReLU",
-    "Activation",
-    "Softmax",
-    "Concatenate",
-    "AveragePooling1D",
-    "AveragePooling2D",
-    "MaxPooling1D",
-    "MaxPooling2D",
-    "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D",
-    "ZeroPadding1D",
-    "ZeroPadding2D",
-    "Flatten",
-    "Reshape",
-    "Dropout",
-)
+_RECTIFIERS = ("ReLU", "Activation")
+_RELU6_LIMIT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +25,32 @@ class Unit:
         name: Name of the first layer; recipes and the new model use it.
         layer: The first layer.
         inputs: Names of the units that it reads.
+        end: Name of the last layer.
         batch_norm: The BatchNormalization inside, or None.
         activation: ``linear``, ``relu`` or ``relu6``.
-        softmax: Whether a softmax follows as a part of the same Keras layer.
     """
 
     name: str
     layer: Any
     inputs: tuple[str, ...]
+    end: str
     batch_norm: Any = None
     activation: str = "linear"
-    softmax: bool = False
 
     @property
     def kind(self) -> str:
-        """Class name of the first layer."""
-        return type(self.layer).__name__
+        """Kind of the first layer."""
+        return kind_of(self.layer)
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """How it becomes a quantized layer; None where it hands on values, or is the input."""
+        return None if self.is_preserving else find_quantizations().get(self.kind)
 
     @property
     def is_weighted(self) -> bool:
         """Whether the unit has a kernel."""
-        return self.kind in WEIGHTED
+        return self.quantization is not None and self.quantization.weighted
 
     @property
     def is_preserving(self) -> bool:
@@ -73,94 +59,50 @@ class Unit:
 
 
 def find_units(model: keras.Model) -> tuple[Unit, ...]:
-    """Units of a float model from input to output.
+    """Units of a plain float model (see ``rewriting``) from input to output.
 
     A convolution or Dense, its BatchNormalization and its ReLU are one unit where nothing else
     reads the values between them.
 
     Raises:
-        ModelError: The model or a layer is not supported.
+        ModelError: The model is not plain.
     """
     steps = walk(model)
-    for step in steps:
-        _require_supported(step)
     readers = _readers(steps)
     taken: dict[str, str] = {}
     units: list[Unit] = []
     for step in steps:
         if step.name in taken:
             continue
-        unit, last = _grow(step, readers)
-        for member in last:
+        unit, members = _grow(step, readers)
+        for member in members:
             taken[member] = unit.name
         units.append(unit)
-    return tuple(_rename_inputs(unit, taken) for unit in units)
+    return tuple(replace(unit, inputs=tuple(taken[name] for name in unit.inputs)) for unit in units)
 
 
 def activation_of(layer: Any) -> str:
-    """Name of the activation that a layer applies last: also ``softmax``.
+    """Name of the activation that a plain layer applies last: linear, relu or relu6."""
+    if kind_of(layer) == "ReLU":
+        return "relu" if layer.max_value is None else "relu6"
+    activation = getattr(layer, "activation", None)
+    return "linear" if activation is None else str(activation.__name__)
+
+
+def is_merging_relu(layer: Any) -> bool:
+    """Whether a ReLU layer is one that becomes part of the layer before it."""
+    plain = float(layer.negative_slope) == 0.0 and float(layer.threshold) == 0.0
+    return plain and layer.max_value in (None, _RELU6_LIMIT)
+
+
+def require_last_axis(layer: Any, axis: int, rank: int, what: str) -> None:
+    """Check that a layer works along the channels.
 
     Raises:
-        ModelError: It has no integer form.
+        ModelError: It does not.
     """
-    kind = type(layer).__name__
-    if kind == "ReLU":
-        return _relu_name(layer)
-    if kind == "Softmax":
-        _require_last_axis(layer, "Softmax")
-        return "softmax"
-    activation = getattr(layer, "activation", None)
-    name = "linear" if activation is None else getattr(activation, "__name__", "?")
-    if name not in ("linear", "relu", "relu6", "softmax"):
-        raise ModelError(
-            f"activation {name!r} is not supported",
-            where=layer.name,
-            remedy="use relu, relu6, softmax or none",
-        )
-    return name
-
-
-def _relu_name(layer: Any) -> str:
-    plain = float(layer.negative_slope) == 0.0 and float(layer.threshold) == 0.0
-    names: Mapping[float | None, str] = {None: "relu", 6.0: "relu6"}
-    limit = None if layer.max_value is None else float(layer.max_value)
-    if not plain or limit not in names:
-        raise ModelError(
-            "only the plain ReLU and ReLU6 are supported",
-            where=layer.name,
-            remedy="leave negative_slope and threshold at 0 and max_value at None or 6",
-        )
-    return names[limit]
-
-
-def _require_supported(step: Step) -> None:
-    kind = type(step.layer).__name__
-    if getattr(step.layer, "data_format", None) == "channels_first":
-        raise ModelError(
-            "channels come first", where=step.name, remedy="use data_format='channels_last'"
-        )
-    if kind == "PReLU":
-        _require_slope_per_channel(step)
-    if kind == "InputLayer" or kind in SUPPORTED or is_preserving(step.layer):
-        return
-    if hasattr(step.layer, "encoding"):
-        raise ModelError(
-            "the model is quantized already", where=step.name, remedy="give the float model"
-        )
-    raise ModelError(
-        f"layers of class {kind} are not supported",
-        where=step.name,
-        remedy=f"replace it by {', '.join(SUPPORTED)}",
-    )
-
-
-def _require_slope_per_channel(step: Step) -> None:
-    if any(length != 1 for length in step.layer.alpha.shape[:-1]):
-        raise ModelError(
-            "the PReLU has a slope for each position",
-            where=step.name,
-            remedy="share the slopes over all axes but the channels: PReLU(shared_axes=[1, 2])",
-        )
+    if axis not in (-1, rank - 1):
+        raise ModelError(f"{what} is not over the channels", where=layer.name, remedy="use axis=-1")
 
 
 def _readers(steps: tuple[Step, ...]) -> dict[str, list[Step]]:
@@ -174,51 +116,25 @@ def _readers(steps: tuple[Step, ...]) -> dict[str, list[Step]]:
 def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[Unit, list[str]]:
     """The unit that begins with ``step``, and the names of all its layers."""
     layer = step.layer
-    kind = type(layer).__name__
+    kind = kind_of(layer)
     members = [step.name]
-    activation = activation_of(layer)
-    batch_norm = None
-    if kind == NORMALIZATION:
-        batch_norm = _checked_norm(layer)
-    starts_chain = kind in FUSING or kind == NORMALIZATION
+    quantization = find_quantizations().get(kind)
+    fuses = quantization is not None and quantization.fuses
+    activation = activation_of(layer) if fuses else "linear"
+    batch_norm = layer if kind == NORMALIZATION else None
 
     def following(accepts: Callable[[Step], bool]) -> Step | None:
         found = readers[members[-1]]
         return found[0] if len(found) == 1 and accepts(found[0]) else None
 
-    if starts_chain and activation == "linear" and batch_norm is None:
-        norm = following(lambda reader: type(reader.layer).__name__ == NORMALIZATION)
+    if fuses and activation == "linear" and batch_norm is None:
+        norm = following(lambda reader: kind_of(reader.layer) == NORMALIZATION)
         if norm is not None:
-            batch_norm = _checked_norm(norm.layer)
+            batch_norm = norm.layer
             members.append(norm.name)
-    if starts_chain and activation == "linear":
-        after = following(lambda reader: type(reader.layer).__name__ in ("ReLU", "Activation"))
-        if after is not None and activation_of(after.layer) != "softmax":
+    if fuses and activation == "linear":
+        after = following(lambda reader: kind_of(reader.layer) in _RECTIFIERS)
+        if after is not None:
             activation = activation_of(after.layer)
             members.append(after.name)
-    softmax = activation == "softmax"
-    unit = Unit(
-        step.name,
-        layer,
-        step.inputs,
-        batch_norm,
-        "linear" if softmax else activation,
-        softmax,
-    )
-    return unit, members
-
-
-def _checked_norm(layer: Any) -> Any:
-    _require_last_axis(layer, NORMALIZATION)
-    return layer
-
-
-def _require_last_axis(layer: Any, what: str) -> None:
-    rank = len(layer.output.shape)
-    if layer.axis not in (-1, rank - 1):
-        raise ModelError(f"{what} is not over the channels", where=layer.name, remedy="use axis=-1")
-
-
-def _rename_inputs(unit: Unit, taken: Mapping[str, str]) -> Unit:
-    inputs = tuple(taken[name] for name in unit.inputs)
-    return Unit(unit.name, unit.layer, inputs, unit.batch_norm, unit.activation, unit.softmax)
+    return Unit(step.name, layer, step.inputs, members[-1], batch_norm, activation), members

@@ -13,9 +13,11 @@ from tinyq.errors import DataError, TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
+from tinyq.training.finite import require_finite
 from tinyq.training.histograms import choose_range, choose_weight_limits, observe
-from tinyq.training.patterns import Unit, activation_of, find_units
-from tinyq.training.quantize import quantize, require_finite
+from tinyq.training.patterns import Unit, find_units
+from tinyq.training.quantize import quantize_units
+from tinyq.training.rewriting import rewrite
 from tinyq.training.tracing import walk
 from tinyq.training.unquantize import unquantize
 from tinyq.training.weighted import WeightedLayer
@@ -80,22 +82,20 @@ def post_training(
     options = options or PostTraining()
     _check_options(options)
     known = unquantize(model)
-    model = known.model
-    units = find_units(model)
-    values = _check_data(data, units[0])
-    require_finite(model)
-    twin = keras.models.clone_model(model)
-    twin.set_weights(model.get_weights())
+    twin = rewrite(known.model).model
     units = find_units(twin)
+    values = _check_data(data, units[0])
+    require_finite(known.model)
     if options.equalization and not known.takes_signs:
         equalize(units)
-    quantized = quantize(twin, {**_recipe(options), "layers": known.rules})
+    assembled = quantize_units(units, {**_recipe(options), "layers": known.rules}, model.name)
+    quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
         calibrate(quantized, values, _BATCH)
         return quantized
     if options.clip_weights:
         _clip_weights(quantized, known.rules)
-    _set_ranges(quantized, twin, units, values, options)
+    _set_ranges(assembled.layers, twin, units, values, options)
     if options.bias_correction:
         _correct_biases(quantized, twin, units, values)
     return quantized
@@ -162,61 +162,38 @@ def _clip_weights(model: keras.Model, settled: Container[str]) -> None:
 
 
 def _set_ranges(
-    model: keras.Model,
+    layers: Mapping[str, Any],
     twin: keras.Model,
     units: tuple[Unit, ...],
     values: np.ndarray,
     options: PostTraining,
 ) -> None:
     """Give every range quantizer the range that its unit has in the float model."""
-    ends = _ends(twin, units)
     quantizers: dict[str, RangeQuantizer] = {}
     for unit in units:
-        name = f"{unit.name}_codes" if unit.kind == "InputLayer" else unit.name
-        quantizer = getattr(model.get_layer(name), "output_quantizer", None)
+        quantizer = getattr(layers.get(unit.name), "output_quantizer", None)
         if isinstance(quantizer, RangeQuantizer) and quantizer.fixed is None:
-            quantizers[unit.name] = quantizer
+            quantizers[unit.end] = quantizer
     if not quantizers:
         return
-    names = tuple(quantizers)
-    histograms = observe(_probe(twin, units, [ends[name] for name in names]), values, _BATCH)
-    for name, histogram in zip(names, histograms, strict=True):
+    ends = [twin.get_layer(name).output for name in quantizers]
+    histograms = observe(_probe(twin, ends), values, _BATCH)
+    for quantizer, histogram in zip(quantizers.values(), histograms, strict=True):
         low, high = choose_range(histogram, options.ranges, options.percentile)
-        quantizer = quantizers[name]
         quantizer.low.assign(low)
         quantizer.high.assign(high)
         quantizer.seen.assign(1.0)
 
 
-def _ends(model: keras.Model, units: tuple[Unit, ...]) -> dict[str, Any]:
-    """The tensor that each unit hands on."""
-    steps = {step.name: step for step in walk(model)}
-    found = {}
-    for unit in units:
-        last = unit.batch_norm.name if unit.batch_norm is not None else unit.name
-        if unit.activation != "linear" and activation_of(steps[last].layer) == "linear":
-            last = next(step.name for step in steps.values() if last in step.inputs)
-        found[unit.name] = steps[last].layer.output
-    return found
-
-
 Probe = Callable[[np.ndarray], list[np.ndarray]]
 
 
-def _probe(model: keras.Model, units: tuple[Unit, ...], tensors: list[Any]) -> Probe:
-    """Values of tensors for a batch; of a layer with softmax the logits."""
+def _probe(model: keras.Model, tensors: list[Any]) -> Probe:
+    """Values of tensors for a batch."""
     probe = keras.Model(model.inputs[0], tensors)
-    softmax = [unit.layer for unit in units if unit.softmax and unit.is_weighted]
 
     def run(batch: np.ndarray) -> list[np.ndarray]:
-        kept = [layer.activation for layer in softmax]
-        for layer in softmax:
-            layer.activation = keras.activations.linear
-        try:
-            results = probe(batch, training=False)
-        finally:
-            for layer, activation in zip(softmax, kept, strict=True):
-                layer.activation = activation
+        results = probe(batch, training=False)
         results = results if isinstance(results, list | tuple) else [results]
         return [keras.ops.convert_to_numpy(result) for result in results]
 
@@ -233,11 +210,18 @@ def _correct_biases(
     Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
     """
     layers = _weighted(model)
+    if not layers:
+        return
     sources = [unit.layer.input for unit in units if unit.is_weighted]
-    kernels = {unit.name: unit.layer.kernel for unit in units if unit.is_weighted}
-    wanted = _means_of_sums(_probe(twin, units, sources), layers, values, kernels)
+    own = {layer.name: layer for layer in layers}
+    kernels = {
+        unit.name: own[unit.name].order_kernel(unit.layer.kernel)
+        for unit in units
+        if unit.is_weighted
+    }
+    wanted = _means_of_sums(_probe(twin, sources), layers, values, kernels)
     for layer, target in zip(layers, wanted, strict=True):
-        probe = _probe(model, (), [layer.input])
+        probe = _probe(model, [layer.input])
         weights = {layer.name: layer.weight_quantizer.quantized(layer.kernel)}
         (found,) = _means_of_sums(probe, [layer], values, weights)
         _shift(layer, target - found)

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from tinyq.errors import ModelError
-
-# Layers that hand on values as they are, so that codes keep scale and zero point.
-PRESERVING = frozenset(
-    {
-        "Dropout",
-        "Flatten",
-        "GlobalMaxPooling1D",
-        "GlobalMaxPooling2D",
-        "Identity",
-        "MaxPooling1D",
-        "MaxPooling2D",
-        "Reshape",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "ZeroPadding1D",
-        "ZeroPadding2D",
-    }
-)
+from tinyq.training.registry import is_preserving
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +31,6 @@ class Step:
     shape: tuple[int, ...]
 
 
-def is_preserving(layer: Any) -> bool:
-    """Whether a layer hands on values as they are."""
-    linear = type(layer).__name__ == "Activation" and layer.activation is keras.activations.linear
-    return linear or type(layer).__name__ in PRESERVING
-
-
 def walk(model: keras.Model) -> tuple[Step, ...]:
     """Applications of layers from input to output, each after those that it reads.
 
@@ -61,15 +38,15 @@ def walk(model: keras.Model) -> tuple[Step, ...]:
         ModelError: The model is not functional, has several inputs or outputs, uses a layer
             twice, nests another model, or leaves a size open.
     """
-    _require_single(model)
+    require_functional(model)
     steps: dict[str, Step] = {}
     nodes: dict[str, Any] = {}
-    for tensor in _in_order(model.outputs[0]):
+    for tensor in tensors_in_order(model.outputs):
         layer, node_index, _ = tensor._keras_history
         node = layer._inbound_nodes[node_index]
         if isinstance(layer, keras.Model):
             raise ModelError(
-                "a model inside a model is not supported",
+                "a model is nested in the quantized one",
                 where=layer.name,
                 remedy="build one flat model from the layers",
             )
@@ -78,9 +55,9 @@ def walk(model: keras.Model) -> tuple[Step, ...]:
                 "the layer is used twice", where=layer.name, remedy="make a layer for each use"
             )
         inputs = [source._keras_history.operation.name for source in node.input_tensors]
-        shapes = tuple(_static(source, layer.name) for source in node.input_tensors)
+        shapes = tuple(static_shape(source, layer.name) for source in node.input_tensors)
         steps[layer.name] = Step(
-            layer.name, layer, tuple(inputs), shapes, _static(tensor, layer.name)
+            layer.name, layer, tuple(inputs), shapes, static_shape(tensor, layer.name)
         )
     return tuple(steps.values())
 
@@ -108,7 +85,12 @@ def find_producer(tensor: Any, reader: str) -> Any:
     return layer
 
 
-def _require_single(model: keras.Model) -> None:
+def require_functional(model: keras.Model) -> None:
+    """Check that a model is functional or Sequential, with one input and one output.
+
+    Raises:
+        ModelError: It is not.
+    """
     if not isinstance(model, keras.Model) or not getattr(model, "built", False):
         raise ModelError(
             "the model has no fixed input shape", remedy="give it an Input with a shape"
@@ -130,16 +112,21 @@ def _require_single(model: keras.Model) -> None:
         )
 
 
-def _in_order(output: Any) -> Iterator[Any]:
-    """Tensors on which ``output`` depends, each after its inputs, itself last."""
+def tensors_in_order(outputs: Iterable[Any], known: Container[int] = ()) -> Iterator[Any]:
+    """Tensors on which ``outputs`` depend, each after its inputs.
+
+    Args:
+        outputs: KerasTensors of a functional model.
+        known: Identities of tensors that are not followed any further.
+    """
     seen: set[int] = set()
-    stack = [(output, False)]
+    stack = [(output, False) for output in reversed(list(outputs))]
     while stack:
         tensor, expanded = stack.pop()
         if expanded:
             yield tensor
             continue
-        if id(tensor) in seen:
+        if id(tensor) in seen or id(tensor) in known:
             continue
         seen.add(id(tensor))
         layer, node_index, _ = tensor._keras_history
@@ -148,7 +135,12 @@ def _in_order(output: Any) -> Iterator[Any]:
         stack.extend((source, False) for source in reversed(inputs))
 
 
-def _static(tensor: Any, layer: str) -> tuple[int, ...]:
+def static_shape(tensor: Any, layer: str) -> tuple[int, ...]:
+    """Shape of a tensor without the batch.
+
+    Raises:
+        ModelError: A size is open.
+    """
     shape = tuple(tensor.shape[1:])
     if any(length is None for length in shape):
         raise ModelError(

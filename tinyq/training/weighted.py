@@ -1,28 +1,33 @@
-"""Layers with weights: convolutions and the fully connected layer."""
+"""What layers with weights share: convolutions and the fully connected layer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from tinyq.errors import TinyqError
-from tinyq.numerics.formats import Format
+from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers import find_weights
 from tinyq.quantizers.backward import GRADIENTS, round_gradient
+from tinyq.quantizers.method import Method
 from tinyq.training.base import FinishedLayer, wide
+from tinyq.training.patterns import Unit
+from tinyq.training.recipe import Rule
 
 _FLOAT32_INTEGERS = 2**24
-register = keras.saving.register_keras_serializable(package="tinyq")
+_REGULARIZERS = {"kernel_regularizer", "depthwise_regularizer"}
+_WHOLE_BITS = 8
+OWN_OPTIONS = ("name", "activation", "dtype", "quantization_config")
 
 
 class WeightedLayer(FinishedLayer):
     """A layer with a kernel: quantized weights, bias, BatchNorm, activation, output stage.
 
     Args:
-        weight_method: Name of the method of the weights.
+        weight_method: Method of the weights, or its name.
         gradient_method: Key of ``GRADIENTS`` that rounds the gradient by the sums, or None.
     """
 
@@ -32,28 +37,26 @@ class WeightedLayer(FinishedLayer):
     def __init__(
         self,
         *args: Any,
-        weight_method: str = "int8",
+        weight_method: str | Method = "int8",
         gradient_method: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        self.weight_method = weight_method
+        self.weight_method = str(weight_method)
         self.gradient_method = gradient_method
         if gradient_method is not None:
             self.gradient_noise = keras.random.SeedGenerator(2)
-        parts = find_weights(weight_method)
+        parts = find_weights(self.weight_method)
         self.weight_quantizer = parts.build(self.shared_axes, name="weight_quantizer")
-        if getattr(self, "groups", 1) != 1:
-            raise TinyqError(
-                "grouped convolution is not supported",
-                where=self.name,
-                remedy="use DepthwiseConv2D, or split and concatenate",
-            )
         _ = self.activation_name
 
     def build(self, input_shape: Any) -> None:
         """Create kernel, bias and the state of the output stage."""
         super().build(input_shape)
+        self.finish_build(input_shape)
+
+    def finish_build(self, input_shape: Any) -> None:
+        """Create the state of quantizers and output stage, where the kernel exists."""
         self.weight_quantizer.build(self.kernel.shape)
         if self.weight_quantizer.updates:
             self.kernel.constraint = self.weight_quantizer.updated
@@ -65,6 +68,16 @@ class WeightedLayer(FinishedLayer):
         if self.gradient_method is not None:
             options["gradient_method"] = self.gradient_method
         return {**super().get_config(), **options}
+
+    def take_weights(self, layer: Any) -> None:
+        """Copy kernel and bias of the float layer."""
+        self.kernel.assign(self.order_kernel(layer.kernel))
+        if self.use_bias:
+            self.bias.assign(layer.bias)
+
+    def order_kernel(self, kernel: Any) -> Any:
+        """The float layer's kernel with the axes that this layer's has."""
+        return kernel
 
     def accumulate(self, inputs: Any, kernel: Any) -> Any:
         """Sums of products, without bias, in the dtype of the arguments."""
@@ -111,55 +124,20 @@ class WeightedLayer(FinishedLayer):
         return self.finish(ops.cast(ops.round(acc), "int64"))
 
 
-@register
-class QuantizedConv2D(WeightedLayer, keras.layers.Conv2D):
-    """Convolution with few-bit weights; options of Conv2D, ``WeightedLayer``, ``FinishedLayer``."""
-
-    shared_axes = (0, 1, 2)
-    reduced_axes = (0, 1, 2)
-
-    def accumulate(self, inputs: Any, kernel: Any) -> Any:
-        """Convolution."""
-        return self.convolution_op(inputs, kernel)
+def has_few_bits(rule: Rule) -> bool:
+    """Whether a rule gives weights of fewer than 8 bits."""
+    assert rule.weights is not None
+    return find_format(find_weights(rule.weights).format).bits < _WHOLE_BITS
 
 
-@register
-class QuantizedConv1D(WeightedLayer, keras.layers.Conv1D):
-    """Convolution over time; options of Conv1D, ``WeightedLayer``, ``FinishedLayer``."""
+def build_weighted(quantized: type) -> Callable[[Unit, dict[str, Any], Rule], Any]:
+    """The builder of a quantized layer that has the options of its float layer."""
 
-    shared_axes = (0, 1)
-    reduced_axes = (0, 1)
+    def build(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+        config = {k: v for k, v in unit.layer.get_config().items() if k not in OWN_OPTIONS}
+        if not rule.weight_decay and has_few_bits(rule):
+            config |= dict.fromkeys(_REGULARIZERS & config.keys())
+        methods = {"weight_method": rule.weights, "gradient_method": rule.gradients}
+        return quantized(**config, **options, **methods)
 
-    def accumulate(self, inputs: Any, kernel: Any) -> Any:
-        """Convolution; causal padding is zeros before the start."""
-        padding = self.padding
-        if padding == "causal":
-            inputs = ops.pad(inputs, self._compute_causal_padding())
-            padding = "valid"
-        return ops.conv(inputs, kernel, list(self.strides), padding, None, self.dilation_rate)
-
-
-@register
-class QuantizedDepthwiseConv2D(WeightedLayer, keras.layers.DepthwiseConv2D):
-    """Depthwise convolution; options of its Keras twin, ``WeightedLayer``, ``FinishedLayer``."""
-
-    shared_axes = (0, 1)
-    reduced_axes = (0, 1)
-
-    def accumulate(self, inputs: Any, kernel: Any) -> Any:
-        """Convolution of each channel on its own."""
-        return ops.depthwise_conv(
-            inputs, kernel, self.strides, self.padding, None, self.dilation_rate
-        )
-
-
-@register
-class QuantizedDense(WeightedLayer, keras.layers.Dense):
-    """Fully connected layer; options of Dense, ``WeightedLayer``, ``FinishedLayer``."""
-
-    shared_axes = (0,)
-    reduced_axes = (0,)
-
-    def accumulate(self, inputs: Any, kernel: Any) -> Any:
-        """Matrix product over the last axis."""
-        return ops.matmul(inputs, kernel)
+    return build

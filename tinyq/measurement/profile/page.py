@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyq.errors import DataError
 from tinyq.measurement.profile.result import LayerProfile, Profile
+from tinyq.support.documents import read_document, render_document
 from tinyq.support.files import write_files
 from tinyq.support.plot.bars import draw_bars
 from tinyq.support.templates import fill_page
@@ -31,7 +31,7 @@ def write_page(found: Profile, measured: Mapping[str, int] | None, folder: Path)
         FileError: The folder cannot be written.
     """
     page = folder / "report.html"
-    text = json.dumps(found.to_json(measured), indent=2, allow_nan=False) + "\n"
+    text = render_document("profile", found.to_json(measured))
     write_files({folder / "report.json": text, page: render_page(found, measured)})
     return page
 
@@ -78,13 +78,11 @@ def read_measured(path: Path, project: Project) -> dict[str, int]:
         DataError: It is no such report, is of another model, or holds no cycles.
     """
     remedy = "name the report.json that `tinyq measure DIR --report FOLDER` wrote for a board"
+    content = read_document(path, "measurement", remedy)
     try:
-        content = json.loads(path.read_text("utf-8"))
         cycles = {str(layer["name"]): layer["cycles"] for layer in content["layers"]}
         digest = content["graph_digest"]
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise DataError("is no report of a measurement", where=str(path), remedy=remedy) from None
     if digest != project.graph_digest:
         raise DataError("was measured with another model", where=str(path), remedy=remedy)

@@ -9,6 +9,7 @@ from typing import Any
 from tinyq.measurement.profile.cores import Core
 from tinyq.measurement.profile.costs import Costs
 from tinyq.measurement.profile.loops import Loop
+from tinyq.support.documents import stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class Profile:
             layer |= _split_costs(layer.pop("costs"), layer.pop("predicted_cycles"), own)
         for kernel in [*plain["kernels"], *(it for at in plain["layers"] for it in at["kernels"])]:
             kernel |= _split_costs(kernel.pop("costs"))
-        return plain
+        return stamp("profile", plain)
 
 
 def _split_costs(

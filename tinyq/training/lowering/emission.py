@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,21 +134,6 @@ class Lowering:
             for name, codes in zip(stage.names, constants, strict=True)
         )
         return stage, names
-
-
-Converter = Callable[[Lowering, Step, tuple[Value, ...]], Value]
-CONVERTERS: dict[str, Converter] = {}
-
-
-def converts(*class_names: str) -> Callable[[Converter], Converter]:
-    """Register a converter for Keras layers by the names of their classes."""
-
-    def register(converter: Converter) -> Converter:
-        for class_name in class_names:
-            CONVERTERS[class_name] = converter
-        return converter
-
-    return register
 
 
 def identifier(name: str) -> str:

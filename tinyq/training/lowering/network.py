@@ -12,13 +12,20 @@ from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.support.keras_config import check_keras_file, limit_weights
 from tinyq.support.limits import describe
-from tinyq.training.lowering import layers as keras_layers
-from tinyq.training.lowering.emission import CONVERTERS, Lowering, Value, identifier, identifiers
-from tinyq.training.patterns import SUPPORTED
-from tinyq.training.quantize import require_finite
+from tinyq.training.finite import require_finite
+from tinyq.training.lowering.emission import Lowering, Value, identifier, identifiers
+from tinyq.training.registry import (
+    find_lowerings,
+    find_quantizations,
+    find_refusals,
+    find_rewriters,
+    is_preserving,
+    kind_of,
+    load_layers,
+)
 from tinyq.training.tracing import Step, walk
 
-__all__ = ["import_keras", "keras_layers", "load_keras", "lower_keras"]
+INPUT = "InputLayer"
 
 
 def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
@@ -50,7 +57,7 @@ def lower_keras(model: keras.Model | str | Path, name: str | None = None) -> Gra
     require_finite(model)
     values: dict[str, Value] = {}
     for step in steps:
-        if type(step.layer).__name__ == "InputLayer":
+        if kind_of(step.layer) == INPUT:
             values[step.name] = Value(step.name)
             continue
         inputs = tuple(values[source] for source in step.inputs)
@@ -68,6 +75,7 @@ def load_keras(path: str | Path) -> keras.Model:
     path = Path(path)
     stored = check_keras_file(path)
     try:
+        load_layers()
         with limit_weights(keras.Layer, stored, path):
             return keras.saving.load_model(path, compile=False)
     except TinyqError:
@@ -93,7 +101,7 @@ def _find_own(error: BaseException | None) -> TinyqError | None:
 
 def _convert(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
     try:
-        return CONVERTERS[type(step.layer).__name__](lowering, step, inputs)
+        return find_lowerings()[kind_of(step.layer)].convert(lowering, step, inputs)
     except ModelError as error:
         if error.where == step.name:
             raise
@@ -102,9 +110,8 @@ def _convert(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value
 
 def _require_convertible(step: Step) -> None:
     layer: Any = step.layer
-    kind = type(layer).__name__
-    linear = kind != "Activation" or layer.activation is keras.activations.linear
-    if kind == "InputLayer" or (kind in CONVERTERS and linear):
+    kind = kind_of(layer)
+    if kind == INPUT or hasattr(layer, "encoding") or is_preserving(layer):
         if not getattr(layer, "ready", lambda: True)():
             raise ModelError(
                 "the range of the output is not known: the layer has seen no data",
@@ -112,7 +119,7 @@ def _require_convertible(step: Step) -> None:
                 remedy="train the model with fit, or call tinyq.training.calibrate",
             )
         return
-    if kind in SUPPORTED:
+    if kind in find_quantizations() or kind in find_rewriters():
         raise ModelError(
             f"the {kind} layer is not quantized",
             where=step.name,
@@ -121,5 +128,5 @@ def _require_convertible(step: Step) -> None:
     raise ModelError(
         f"layers of class {kind} are not supported",
         where=step.name,
-        remedy=f"build the model from {', '.join(SUPPORTED)}",
+        remedy=find_refusals().get(kind, "build the model from layers that tinyq.quantize takes"),
     )

@@ -1,0 +1,260 @@
+"""Builds the quantized model unit by unit: who reads and emits which format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from tinyq.errors import ModelError, RecipeError
+from tinyq.quantizers import find_activations
+from tinyq.training.layers.activation import QuantizedActivation
+from tinyq.training.layers.input import QuantizedInput
+from tinyq.training.patterns import Unit
+from tinyq.training.recipe import Recipe, Rule
+from tinyq.training.registry import INPUT, Quantization, find_lowerings, kind_of
+from tinyq.training.rewriting import free_name
+
+DEFAULT = "int8"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A quantized model.
+
+    Attributes:
+        model: The Keras model.
+        layers: The quantized layer of each unit, by the unit's name; units that hand on values
+            have none.
+    """
+
+    model: keras.Model
+    layers: Mapping[str, Any]
+
+
+def assemble(
+    units: tuple[Unit, ...], rules: Mapping[str, Rule], recipe: Recipe, name: str
+) -> Assembled:
+    """The quantized model of all units.
+
+    Raises:
+        ModelError: A layer cannot be quantized as the recipe says.
+        RecipeError: The recipe asks for what the input cannot have.
+    """
+    readers = {
+        unit.name: tuple(reader for reader in units if unit.name in reader.inputs) for unit in units
+    }
+    taken = {member for unit in units for member in (unit.name, unit.end)}
+    assembly = _Assembly(_Plan(rules, readers, recipe.input.range), taken)
+    for unit in units:
+        assembly.add(unit)
+    output = assembly.finished(units[-1].name)
+    return Assembled(keras.Model(assembly.input, output, name=name), assembly.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What each unit reads and emits."""
+
+    rules: Mapping[str, Rule]
+    readers: Mapping[str, tuple[Unit, ...]]
+    input_range: tuple[float, float] | None
+
+    def wanted(self, unit: Unit) -> str:
+        """Activation method of a unit's inputs."""
+        how = _quantization(unit)
+        if how.reads is not None:
+            return how.reads
+        rule = self.rules[unit.name].activations
+        if rule is not None:
+            return rule
+        wishes = self.wishes(unit)
+        joins = how.joins and len(wishes) == 1
+        return wishes.pop() if joins and all(map(_takes_plain_signs, wishes)) else DEFAULT
+
+    def wishes(self, unit: Unit) -> set[str]:
+        """Activation methods that the readers of a unit want."""
+        found: set[str] = set()
+        for reader in self.readers[unit.name]:
+            if not reader.is_preserving:
+                found.add(self.wanted(reader))
+            elif needs_bytes(reader):
+                found.add(DEFAULT)
+            else:
+                found |= self.wishes(reader)
+        return found or {DEFAULT}
+
+    def emitted(self, unit: Unit) -> str:
+        """Activation method of a unit's output; the widest where the readers differ."""
+        wishes = self.wishes(unit)
+        return wishes.pop() if len(wishes) == 1 else DEFAULT
+
+
+@dataclass(slots=True)
+class _Assembly:
+    """The new model under construction."""
+
+    plan: _Plan
+    taken: set[str]
+    input: Any = None
+    tensors: dict[str, Any] = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    postponed: dict[str, str] = field(default_factory=dict)
+    nonnegative: set[str] = field(default_factory=set)
+    adapted: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def add(self, unit: Unit) -> None:
+        """Append one unit."""
+        if unit.is_preserving:
+            self._add_preserving(unit)
+        elif unit.quantization is None:
+            self._add_input(unit)
+        else:
+            self._add_quantized(unit, unit.quantization)
+
+    def finished(self, name: str) -> Any:
+        """The output tensor, an activation that was put off included."""
+        return self._adapt(name, self.methods[name])
+
+    def _name(self, wanted: str) -> str:
+        found = free_name(re.sub(r"[^\w./]+", "_", wanted).rstrip("_"), self.taken)
+        self.taken.add(found)
+        return found
+
+    def _add_input(self, unit: Unit) -> None:
+        method = self.plan.emitted(unit)
+        fixed = self.plan.input_range
+        if fixed is not None and method != DEFAULT:
+            raise RecipeError(
+                f"a range is for {DEFAULT} inputs, and the first layer wants {method}",
+                where="input.range",
+                remedy="leave the range out",
+            )
+        if not find_activations(method).whole:
+            raise RecipeError(
+                f"the model's input cannot have method {method!r}, whose codes are not those of "
+                "its format",
+                where="first.activations",
+                remedy="use int8, uint4 or binary for the first layer's activations",
+            )
+        self.input = keras.Input(tuple(unit.layer.batch_shape[1:]), name=unit.name)
+        name = self._name(f"{unit.name}_codes")
+        layer = QuantizedInput(name=name, output_method=method, output_range=fixed)
+        self._record(unit.name, layer(self.input), method, layer)
+
+    def _add_preserving(self, unit: Unit) -> None:
+        (source,) = unit.inputs
+        layer = type(unit.layer).from_config(unit.layer.get_config())
+        if needs_bytes(unit):
+            tensor, method = self._adapt(source, DEFAULT), DEFAULT
+        else:
+            tensor, method = self.tensors[source], self.methods[source]
+            if source in self.postponed:
+                self.postponed[unit.name] = self.postponed[source]
+        self._record(unit.name, layer(tensor), method)
+        if source in self.nonnegative:
+            self.nonnegative.add(unit.name)
+
+    def _add_quantized(self, unit: Unit, how: Quantization) -> None:
+        wanted = self.plan.wanted(unit)
+        inputs = [self._adapt(source, wanted) for source in unit.inputs]
+        method, activation = self._emission(unit, how, wanted)
+        options = {
+            "name": unit.name,
+            "output_method": method,
+            "activation": activation,
+            "batch_norm": _norm_options(unit.batch_norm),
+        }
+        layer = how.build(unit, options, self.plan.rules[unit.name])
+        output = layer(inputs if len(inputs) > 1 else inputs[0])
+        self._record(unit.name, output, method, layer)
+        layer.take_weights(unit.layer)
+        if unit.batch_norm is not None:
+            layer.batch_norm.set_weights(unit.batch_norm.get_weights())
+            layer.batch_norm.trainable = unit.batch_norm.trainable
+        layer.trainable = unit.layer.trainable
+
+    def _emission(self, unit: Unit, how: Quantization, wanted: str) -> tuple[str, str]:
+        """Method of the output, and the activation that the layer applies itself."""
+        positive = how.nonnegative(unit.layer) or (
+            how.keeps_sign and unit.batch_norm is None and set(unit.inputs) <= self.nonnegative
+        )
+        if how.emits is not None:
+            if positive:
+                self.nonnegative.add(unit.name)
+            return (wanted if how.emits == INPUT else how.emits), "linear"
+        method = self.plan.emitted(unit)
+        activation = unit.activation
+        if activation != "linear" and _replaces_relu(method):
+            activation = "linear"
+        elif activation != "linear" and any(map(_replaces_relu, self.plan.wishes(unit))):
+            self.postponed[unit.name], activation = activation, "linear"
+        if _replaces_relu(method):
+            self._require_signed(unit.name, positive)
+        if activation != "linear" or positive:
+            self.nonnegative.add(unit.name)
+        return method, activation
+
+    def _adapt(self, source: str, wanted: str) -> Any:
+        """The output of a unit in the method that a reader wants."""
+        activation = self.postponed.get(source, "linear")
+        if self.methods[source] == wanted and activation == "linear":
+            return self.tensors[source]
+        key = (source, wanted)
+        if key not in self.adapted:
+            if _replaces_relu(wanted):
+                activation = "linear"
+                self._require_signed(source, source in self.nonnegative)
+            layer = QuantizedActivation(
+                activation=activation, output_method=wanted, name=self._name(f"{source}_{wanted}")
+            )
+            self.adapted[key] = layer(self.tensors[source])
+        return self.adapted[key]
+
+    def _require_signed(self, where: str, nonnegative: bool) -> None:
+        if nonnegative:
+            raise ModelError(
+                "the values are never negative, so their sign says nothing",
+                where=where,
+                remedy="put BatchNormalization between the ReLU and the binary layer",
+            )
+
+    def _record(self, name: str, tensor: Any, method: str, layer: Any = None) -> None:
+        self.tensors[name] = tensor
+        self.methods[name] = method
+        if layer is not None:
+            self.layers[name] = layer
+
+
+def needs_bytes(unit: Unit) -> bool:
+    """Whether a unit that hands on values can move codes of 8 bits alone."""
+    return find_lowerings()[kind_of(unit.layer)].whole_bytes
+
+
+def _quantization(unit: Unit) -> Quantization:
+    assert unit.quantization is not None
+    return unit.quantization
+
+
+def _takes_plain_signs(method: str) -> bool:
+    parts = find_activations(method)
+    return parts.format == "b1" and parts.whole
+
+
+def _replaces_relu(method: str) -> bool:
+    return find_activations(method).replaces_relu
+
+
+def _norm_options(norm: Any) -> dict[str, Any] | None:
+    if norm is None:
+        return None
+    return {
+        "momentum": norm.momentum,
+        "epsilon": norm.epsilon,
+        "center": norm.center,
+        "scale": norm.scale,
+    }

@@ -1,0 +1,1 @@
+"""One file a layer: its class, how ``quantize`` builds it, and what it becomes in the graph."""

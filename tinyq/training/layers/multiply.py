@@ -1,0 +1,83 @@
+"""Products of tensors, element by element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tinyq.graph.ops.multiply import Multiply
+from tinyq.training.base import wide
+from tinyq.training.elementwise import ElementwiseLayer
+from tinyq.training.layers.affine import shift_by
+from tinyq.training.layers.broadcast import broadcast
+from tinyq.training.layers.table import Table
+from tinyq.training.lowering.emission import Lowering, Value, zero_of
+from tinyq.training.lowering.windows import plain
+from tinyq.training.patterns import Unit
+from tinyq.training.recipe import Rule
+from tinyq.training.registry import lowers, quantizes, rewrites, serializable
+from tinyq.training.rewriting import Application, Rewriting, single_constant
+from tinyq.training.tracing import Step
+
+METHOD = "int8"
+
+
+@serializable
+class QuantizedMultiply(ElementwiseLayer):
+    """Product of two tensors of one shape, rounded once.
+
+    acc = (a - a_zero) * (b - b_zero)
+    """
+
+    def accumulator_map(self) -> tuple[Any, Any]:
+        """Product of the scales of the inputs, no offset; float64."""
+        first, second = (wide(self.input_encoding(index).scale) for index in range(2))
+        gain = first * second
+        return gain, ops.zeros_like(gain)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Output values: simulated in training, exact integers in inference."""
+        if training:
+            return self.simulate(inputs[0] * inputs[1])
+        first, second = (
+            ops.cast(self.input_encoding(index).centered(values), "int64")
+            for index, values in enumerate(inputs)
+        )
+        return self.finish(first * second)
+
+
+@quantizes("Multiply", reads=METHOD, fuses=True, keeps_sign=True)
+def build_multiply(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedMultiply:
+    """A product of two tensors."""
+    del unit, rule
+    return QuantizedMultiply(**options)
+
+
+@lowers("QuantizedMultiply")
+def lower_multiply(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
+    """Product of two tensors."""
+    layer = step.layer
+    zeros = [zero_of(layer.input_encoding(index)) for index in range(2)]
+    stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
+    names = [plain(value, step) for value in inputs]
+    return lowering.apply(step, Multiply(stage, *zeros), *names, *constants)
+
+
+@rewrites("Multiply", "ops.Multiply")
+def rewrite_multiply(rewriting: Rewriting, use: Application) -> Any:
+    """Products of two tensors, one after the other; a constant becomes a factor."""
+    if (constant := single_constant(use)) is not None:
+        return shift_by(rewriting, use, constant, 0.0)
+    tensors = broadcast(rewriting, use)
+    product = tensors[0]
+    for number, tensor in enumerate(tensors[1:], start=1):
+        last = number == len(tensors) - 1
+        name = use.name if last else rewriting.name(f"{use.name}_part{number}")
+        layer = keras.layers.Multiply(name=name)
+        if product is tensor:
+            product = rewriting.add(Table("square", name=name), tensor)
+        else:
+            product = rewriting.add(layer, product, tensor)
+    return product

@@ -1,0 +1,33 @@
+"""What helps where a layer has no integer form here."""
+
+from __future__ import annotations
+
+from tinyq.training.registry import refuses
+
+refuses(
+    *("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    remedy="recurrent layers do not train here yet: use Conv1D with causal padding, or convert the "
+    "model to an int8 .tflite file with a fixed batch of 1, which tinyq imports",
+)
+refuses(
+    *("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"),
+    remedy="build attention from Dense, Dot and Softmax layers, or convert the model to an int8 "
+    ".tflite file",
+)
+refuses(
+    *("Lambda",),
+    remedy="a Lambda is a program, whose meaning is not in the model: use layers of Keras",
+)
+refuses(
+    *("Conv3D", "Conv3DTranspose", "MaxPooling3D", "AveragePooling3D", "ZeroPadding3D"),
+    remedy="images of three dimensions are not supported: use Conv2D on slices",
+)
+refuses(
+    *("MelSpectrogram", "STFTSpectrogram", "Discretization", "CategoryEncoding", "StringLookup"),
+    *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization", "Embedding"),
+    remedy="do this step before the model, in the data (with tf.data or NumPy)",
+)
+refuses(
+    *("LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    remedy="use BatchNormalization, which becomes part of the layer before it",
+)
