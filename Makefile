@@ -5,6 +5,8 @@
 VENV    ?= .venv
 PYTHON  ?=
 EXAMPLES ?= 20000
+MUTATIONS ?= 10000
+SECONDS ?= 300
 BENCH   ?=
 
 BIN   := $(VENV)/bin
@@ -17,7 +19,7 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz bench changelog clean
+.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers mutations mutants bench changelog clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
@@ -27,6 +29,9 @@ help:
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
+	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, SECONDS=$(SECONDS) each'
+	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
+	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
 	@echo 'make bench           every script in benchmarks/'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
 	@echo 'make changelog       move changelog.d/ into CHANGELOG.md: VERSION=0.2.0'
@@ -71,6 +76,16 @@ format: setup
 
 fuzz: setup
 	TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+
+fuzz-readers: setup
+	$(BIN)/python -m pip install --quiet '.[fuzz]'
+	@for target in graph data manifest recipe tflite keras; do echo "$$target"; $(BIN)/python -m tests.fuzz.readers $$target -max_total_time=$(SECONDS) || exit 1; done
+
+mutations: setup
+	TINYQ_MUTATIONS=$(MUTATIONS) $(BIN)/python -m pytest tests/fuzz/test_mutations.py --seed=random
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
 
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }
