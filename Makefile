@@ -6,7 +6,7 @@ VENV    ?= .venv
 PYTHON  ?=
 EXAMPLES ?= 20000
 MUTATIONS ?= 10000
-SECONDS ?= 300
+FUZZ_SECONDS ?= 300
 BENCH   ?=
 
 BIN   := $(VENV)/bin
@@ -29,7 +29,7 @@ help:
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
-	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, SECONDS=$(SECONDS) each'
+	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
 	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
 	@echo 'make bench           every script in benchmarks/'
@@ -78,8 +78,8 @@ fuzz: setup
 	TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
 
 fuzz-readers: setup
-	$(BIN)/python -m pip install --quiet '.[fuzz]'
-	@for target in graph data manifest recipe tflite keras; do echo "$$target"; $(BIN)/python -m tests.fuzz.readers $$target -max_total_time=$(SECONDS) || exit 1; done
+	$(BIN)/python -m pip install --quiet 'atheris>=3.0'
+	@for target in graph data manifest recipe tflite keras; do echo "$$target"; $(BIN)/python -m tests.fuzz.readers $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 mutations: setup
 	TINYQ_MUTATIONS=$(MUTATIONS) $(BIN)/python -m pytest tests/fuzz/test_mutations.py --seed=random
