@@ -12,7 +12,7 @@ BENCH   ?=
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.tinyq-installed
 # A file's tests stay together, in order: a worker builds what they share once. A board serves one.
-WORKERS = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WORKERS = -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 C_FILES = $(shell find firmware templates -name '*.[ch]' 2>/dev/null | sort)
 
 export PYTHON

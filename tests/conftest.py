@@ -99,9 +99,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(suite)
         if suite == "emulator":
             item.add_marker(pytest.mark.requires(*EMULATOR_TOOLS))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(
         key=lambda item: ORDER.index(suite) if (suite := suite_of(item.path)) in ORDER else -1
     )
+
+
+def group_of(item: pytest.Item) -> str:
+    """What `--dist loadgroup` keeps on one worker: a file, or one case of a test that is spread."""
+    stem = f"{suite_of(item.path)}/{item.path.stem}"
+    return f"{stem}/{item.name}" if item.get_closest_marker("spread") else stem
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
