@@ -47,7 +47,7 @@ class Curve(Op):
         base = table[place >> 7].astype(np.int64)
         slope = (table[(place >> 7) + 1] - base).astype(np.int16).astype(np.int64)
         line = base + ((slope * (place & 127) + 64) >> 7)
-        return line.astype(np.int16).astype(np.int32)
+        return np.asarray(line.astype(np.int16), np.int32)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -14,6 +14,7 @@ import numpy as np
 from tinyq.errors import ModelError, ToolMissing
 from tinyq.graph import Graph
 from tinyq.graph.reference import dequantize
+from tinyq.importers.tflite.dilations import inner_tensors
 from tinyq.importers.tflite.reader import FileModel, read_model
 from tinyq.importers.tflite.unsigned import OFFSET
 from tinyq.numerics.formats import Codes
@@ -48,10 +49,14 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 
     Returns:
         Indexes of file tensors by names of graph tensors, in execution order; operators with
-        several outputs are left out.
+        several outputs, and the parts of a convolution that is put together, are left out.
     """
     found = {}
-    for operator in read_model(path).operators:
+    model = read_model(path)
+    hidden = inner_tensors(model)
+    for operator in model.operators:
+        if hidden.intersection(operator.outputs):
+            continue
         base = f"{operator.name.lower()}_{operator.index}"
         names = [
             node.output
@@ -66,7 +71,7 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
 
-    A file with an operator of ``NOT_IN_REFERENCE`` runs with the default kernels without a delegate.
+    A file with an operator of ``NOT_IN_REFERENCE`` has the default kernels without a delegate.
 
     Args:
         path: The file.
