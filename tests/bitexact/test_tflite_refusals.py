@@ -154,3 +154,41 @@ def test_an_open_axis_is_named(tmp_path):
     with pytest.raises(ModelError) as caught:
         import_tflite(path)
     assert "axis 1 is open" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("name", ["SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"])
+def test_a_last_function_in_floating_point_is_left_out(name, per_tensor, tmp_path):
+    def change(schema, model):
+        graph = model.subgraphs[0]
+        last = int(graph.outputs[0])
+        for kind in ("DEQUANTIZE", name):
+            code = schema.OperatorCodeT()
+            number = getattr(schema.BuiltinOperator, kind)
+            code.builtinCode = code.deprecatedBuiltinCode = number
+            model.operatorCodes.append(code)
+            tensor = schema.TensorT()
+            tensor.shape, tensor.type = graph.tensors[last].shape, schema.TensorType.FLOAT32
+            tensor.buffer, tensor.name = 0, kind.encode()
+            graph.tensors.append(tensor)
+            operator = schema.OperatorT()
+            operator.opcodeIndex = len(model.operatorCodes) - 1
+            operator.inputs, operator.outputs = [last], [len(graph.tensors) - 1]
+            if kind == "SOFTMAX":
+                operator.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+                operator.builtinOptions = schema.SoftmaxOptionsT()
+                operator.builtinOptions.beta = 1.0
+            graph.operators.append(operator)
+            last = len(graph.tensors) - 1
+        graph.outputs = [last]
+
+    content = rewrite(per_tensor, change)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"the last operator, {name}, is in floating point"):
+        graph = import_tflite(path, "tflite")
+    codes = np.random.default_rng(1).integers(-128, 128, (20, *graph.input.type.shape))
+    found = reference.run(graph, codes)
+    assert (run_layers(path, graph, codes)[graph.outputs[0]] == found).all()
+    order = np.argsort(found, axis=-1, kind="stable")
+    values = np.take_along_axis(run_litert(content, codes)[:, 0], order, -1)
+    assert (np.diff(values, axis=-1) >= 0).all()

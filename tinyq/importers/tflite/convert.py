@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
 
     Returns:
         A verified graph named after the file. A float input or output that the file quantizes
-        first or dequantizes last becomes the quantized tensor.
+        first or dequantizes last becomes the quantized tensor; a last softmax, log-softmax or
+        logistic function in floating point is left out, with a warning.
 
     Raises:
         ModelError: The file is damaged, or holds an operator, type or shape that is not
@@ -58,6 +60,12 @@ def _convert_model(model: FileModel, rounding: str, name: str) -> Graph:
     settled = settle_islands(model, operators)
     model, operators = settled.model, settled.operators
     end = _find_end(settled)
+    if settled.tail is not None:
+        warnings.warn(
+            f"{model.path}: the last operator, {settled.tail.name}, is in floating point and left "
+            "out; the outputs are the codes that it reads, whose order is the same",
+            stacklevel=3,
+        )
     _check_operators(model.path, operators)
     conversion = _begin(model, start, rounding, name)
     importers = find_importers()
