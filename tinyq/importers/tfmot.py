@@ -76,7 +76,18 @@ def import_tfmot(
     with tempfile.TemporaryDirectory(prefix="tinyq-tfmot-") as folder:
         path = Path(folder) / f"{name or model.name}.tflite"
         path.write_bytes(content)
-        return store_in_4_bits(import_tflite(path, rounding))
+        try:
+            graph = import_tflite(path, rounding)
+        except ModelError as error:
+            if "FLOAT32" not in error.message:
+                raise
+            raise ModelError(
+                f"tfmot left a part of the model in floating point: {error.message}",
+                where=error.where,
+                remedy="tfmot quantizes no Dense layer that BatchNormalization follows, and no "
+                "layer that it does not know: take that out, or train with tinyq.quantize",
+            ) from None
+        return store_in_4_bits(graph)
 
 
 def load_tfmot() -> tuple[Any, Any]:
@@ -150,7 +161,8 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
             raise ModelError(
                 "the model has no trained ranges",
                 where=model.name,
-                remedy="give some hundred inputs as data, or train it with tfmot's quantize_model",
+                remedy="quantize it after training, `tinyq quantize FILE --data INPUTS.npz`, "
+                "or train it with tfmot's quantize_model",
             )
         lite = _load("tensorflow").lite
         try:
