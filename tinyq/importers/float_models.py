@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from tinyq.errors import ModelError
-from tinyq.importers.tfmot import load_tf_keras
+from tinyq.importers.old_keras import WRAPPERS, holds_class, load_old_keras, read_config
+from tinyq.support.messages import last_line
 from tinyq.training.lowering.network import load_keras
+from tinyq.training.registry import load_layers
 
 SAVED_MODEL = "saved_model.pb"
+_QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer")
 
 
 def load_float_model(path: Path) -> keras.Model:
-    """A float model of Keras 3.
+    """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
         path: ``.keras``, ``.h5``, or the folder of a SavedModel that tf_keras wrote from layers.
@@ -26,74 +27,74 @@ def load_float_model(path: Path) -> keras.Model:
         ModelError: The file is missing, damaged, of another kind, or holds something unknown.
     """
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return _load_saved_model(path)
+        return load_old_keras(path)
     if path.suffix.lower() in (".h5", ".hdf5"):
-        return _load_h5(path, str(path))
+        return _load_h5(path)
     if path.suffix.lower() == ".keras":
-        return load_keras(path)
+        return _load_v3(path)
     raise ModelError(
         "is no Keras model", where=str(path), remedy="give a .keras or .h5 file, or a SavedModel"
     )
 
 
 def trained_with_tfmot(path: Path) -> bool:
-    """Whether an ``.h5`` file holds layers that tfmot wrapped.
+    """Whether an ``.h5`` file holds layers that tfmot quantized in training.
 
     Raises:
         ModelError: The file is missing or damaged.
     """
-    return any(name in _config_of(path) for name in ('"QuantizeWrapper', '"PruneLowMagnitude'))
+    return holds_class(_config_of(path), _QUANTIZED)
 
 
-def _config_of(path: Path) -> str:
-    """JSON of the layers in an ``.h5`` file."""
-    import h5py
-
+def _config_of(path: Path) -> object:
     if not path.is_file():
         raise ModelError("there is no such file", where=str(path))
+    return read_config(path)
+
+
+def _load_v3(path: Path) -> keras.Model:
     try:
-        with h5py.File(path) as file:
-            config = file.attrs.get("model_config", "")
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"the .h5 file is damaged ({reason})", where=str(path)) from None
-    if not config:
+        return load_keras(path)
+    except ModelError:
+        if path.is_file() and _is_of_keras_2(path):
+            return load_old_keras(path)
+        raise
+
+
+def _is_of_keras_2(path: Path) -> bool:
+    """Whether Keras 2 wrote a ``.keras`` file, by the modules of its classes."""
+    try:
+        config = read_config(path)
+    except ModelError:
+        return False
+    return ".engine." in str(config.get("module")) or _holds_old_options(config)
+
+
+def _holds_old_options(config: object) -> bool:
+    return "batch_input_shape" in str(config)
+
+
+def _load_h5(path: Path) -> keras.Model:
+    config = _config_of(path)
+    if holds_class(config, _QUANTIZED):
         raise ModelError(
-            "the .h5 file holds weights but no layers",
+            "tfmot quantized the model in training",
             where=str(path),
-            remedy="save the model with model.save(...)",
+            remedy="build it as it is: `tinyq build MODEL.h5 --board BOARD`",
         )
-    return config.decode("utf-8") if isinstance(config, bytes) else str(config)
-
-
-def _load_h5(path: Path, where: str) -> keras.Model:
-    _config_of(path)
+    if holds_class(config, WRAPPERS):
+        return load_old_keras(path)
+    load_layers()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the layers' constructors raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"Keras cannot load the model: {reason}",
-            where=where,
-            remedy="import the module that defines its custom layers first, or save it as .keras",
-        ) from None
-
-
-def _load_saved_model(folder: Path) -> keras.Model:
-    """Keras 3 reads no layers out of a SavedModel; tf_keras does, and writes what Keras 3 reads."""
-    model: Any = load_tf_keras(folder)
-    with tempfile.TemporaryDirectory(prefix="tinyq-saved-model-") as scratch:
-        path = Path(scratch) / "model.h5"
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model.save(path)
-        except Exception:  # a bare tf.Module has no save, a model without layers cannot
+            return load_old_keras(path)
+        except ModelError as second:
             raise ModelError(
-                "the SavedModel holds functions but no Keras layers",
-                where=str(folder),
-                remedy="convert it to an int8 .tflite file, or save the model as .keras",
+                f"Keras cannot load the model: {last_line(error)}; with Keras 2: {second.message}",
+                where=second.where or str(path),
+                remedy=second.remedy or "save it as .keras with Keras 3",
             ) from None
-        return _load_h5(path, str(folder))

@@ -12,6 +12,7 @@ import keras
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
+from tinyq.support.messages import last_line
 from tinyq.training.finite import require_finite
 from tinyq.training.lowering.emission import Lowering, Value, identifier, identifiers
 from tinyq.training.registry import (
@@ -108,9 +109,8 @@ def load_keras(path: str | Path) -> keras.Model:
     except _LOAD_ERRORS as error:
         if (own := _find_own(error)) is not None:
             raise ModelError(own.message, where=str(path), remedy=own.remedy) from None
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"Keras cannot load the model: {reason[0]}",
+            f"Keras cannot load the model: {last_line(error)}",
             where=str(path),
             remedy="import the module that defines its custom layers first, or save it again",
         ) from None
