@@ -8,6 +8,8 @@ import typer
 
 from tinyq.commands.output import JsonOption, print_json
 
+BITS = (8, 4, 2)
+
 
 def quantize(
     model: Annotated[
@@ -36,6 +38,21 @@ def quantize(
 ) -> None:
     """Quantize a float Keras model after training, with a calibration set."""
     from tinyq.errors import TinyqError
+
+    if output.suffix != ".keras":
+        raise TinyqError(
+            "is no .keras file", where=str(output), remedy="choose a name ending in .keras with -o"
+        )
+    for option, value in (("--bits", bits), ("--end-bits", end_bits)):
+        if value not in (None, *BITS):
+            raise TinyqError(
+                f"weights of {value} bits", where=option, remedy=f"use {', '.join(map(str, BITS))}"
+            )
+    for path in (model, data):
+        if not path.exists():
+            raise TinyqError("there is no such file", where=str(path))
+
+    # TensorFlow is loaded below; the mistakes above are found at once.
     from tinyq.graph.storage import digest
     from tinyq.importers.float_models import load_float_model
     from tinyq.support.datasets import load_dataset
@@ -43,10 +60,6 @@ def quantize(
     from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training
 
-    if output.suffix != ".keras":
-        raise TinyqError(
-            "is no .keras file", where=str(output), remedy="choose a name ending in .keras with -o"
-        )
     options = PostTraining(
         bits=bits,
         end_bits=end_bits,

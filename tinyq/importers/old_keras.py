@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -64,8 +65,16 @@ def _transpose(a: Any, perm: Any = None, **options: Any) -> Any:
     return ops.transpose(a, perm)
 
 
-def _get_item(x: Any, key: Any) -> Any:
-    return x[key]
+def _get_item(tensor: Any, slice_spec: Any, **options: Any) -> Any:
+    _refuse_options(options)
+    return tensor[tuple(_slice(part) for part in slice_spec)]
+
+
+def _slice(part: Any) -> Any:
+    """A slice, which files hold as a mapping; numbers and the ellipsis as they are."""
+    if isinstance(part, Mapping):
+        return slice(part.get("start"), part.get("stop"), part.get("step"))
+    return part
 
 
 # Functions of TensorFlow by the name that Keras 2 saves for them.
@@ -104,9 +113,23 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 # Options of Keras 2 that Keras 3 has no word for; any other one is kept or refused.
 _LEFT_OUT = (
     *("dtype", "batch_input_shape", "batch_shape", "time_major", "implementation", "dynamic"),
-    *("sparse", "ragged", "fused", "autocast", "build_config", "registered_name", "module"),
+    *(
+        "sparse",
+        "ragged",
+        "fused",
+        "autocast",
+        "build_config",
+        "registered_name",
+        "module",
+        "layer",
+    ),
 )
-_DEPTHWISE_LEFT_OUT = ("groups", "filters", "kernel_initializer", "kernel_regularizer")
+# Options that have another name in Keras 3.
+_RENAMED: Mapping[tuple[str, str], str] = MappingProxyType(
+    {("LeakyReLU", "alpha"): "negative_slope"}
+)
+# Values with which an option says nothing: groups=1, renorm=False.
+_NOTHING: tuple[Any, ...] = (None, False, 0, 1, [], (), {})
 
 
 def _refuse_options(options: Mapping[str, Any]) -> None:
@@ -309,14 +332,21 @@ def _twin(layer: Any) -> Any:
         raise ModelError(
             f"{kind} is no layer of Keras 3", where=layer.name, remedy="replace this layer"
         )
-    config = dict(layer.get_config())
+    config = {_RENAMED.get((kind, key), key): value for key, value in layer.get_config().items()}
     inner = getattr(layer, "layer", None)
-    left_out = _LEFT_OUT + (_DEPTHWISE_LEFT_OUT if kind.startswith("Depthwise") else ())
+    known = _options_of(cls)
     options = {
         key: value
         for key, value in config.items()
-        if key not in left_out and not key.endswith("_initializer")
+        if key in known and key not in _LEFT_OUT and not key.endswith("_initializer")
     }
+    for key in config.keys() - known - set(_LEFT_OUT):
+        if config[key] not in _NOTHING and not key.endswith("_initializer"):
+            raise ModelError(
+                f"{kind} of Keras 2 has the option {key}={config[key]!r}",
+                where=layer.name,
+                remedy=f"leave {key} out, which Keras 3 does not have",
+            )
     options["name"] = _name(layer.name)
     if isinstance(options.get("axis"), list | tuple) and len(options["axis"]) == 1:
         (options["axis"],) = options["axis"]
@@ -330,6 +360,15 @@ def _twin(layer: Any) -> Any:
             where=layer.name,
             remedy="save the model as .keras with Keras 3",
         ) from None
+
+
+def _options_of(cls: type) -> set[str]:
+    """Names that the constructors of a class and its bases take."""
+    found: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            found |= set(inspect.signature(base.__init__).parameters)  # type: ignore[misc]
+    return found
 
 
 def _name(name: str) -> str:

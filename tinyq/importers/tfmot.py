@@ -134,7 +134,8 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
             raise ModelError(
                 "the model has no trained ranges",
                 where=model.name,
-                remedy="give some hundred inputs as data, or train it with tfmot's quantize_model",
+                remedy="run `tinyq quantize MODEL --data DATA.npz -o model.keras` first, or train "
+                "it with tfmot's quantize_model",
             )
         lite = _load("tensorflow").lite
         try:
