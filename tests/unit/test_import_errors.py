@@ -67,7 +67,7 @@ def quantize(model_body, recipe=None, shape=SHAPE):
         (lambda: L.Dense(2, activation=swish, name="odd"), ["odd_swish", "swish", "relu"]),
         (lambda: L.Lambda(lambda x: x, name="odd"), ["odd", "Lambda", "program"]),
         (lambda: L.MultiHeadAttention(1, 2, name="odd"), ["odd", "MultiHeadAttention"]),
-        (lambda: L.LayerNormalization(name="odd"), ["odd", "LayerNormalization"]),
+        (lambda: L.LayerNormalization(axis=1, name="odd"), ["odd", "axis=-1"]),
         (lambda: Dense(2, name="odd"), ["odd", "test_import_errors.Dense", "not known"]),
         (lambda: L.BatchNormalization(axis=1, name="odd"), ["odd", "axis=-1"]),
     ],

@@ -61,10 +61,12 @@ class Rewritten:
     Attributes:
         model: Functional model with the weights of the float model.
         copied: Names of layers that were used more than once: each use has weights of its own now.
+        fixed: Names of layers whose weights became constants.
     """
 
     model: keras.Model
     copied: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
 
 class Rewriting:
@@ -74,6 +76,7 @@ class Rewriting:
         self._reserved = reserved
         self._used: set[str] = set()
         self.copied: dict[str, None] = {}
+        self.fixed: dict[str, None] = {}
 
     def name(self, wanted: str) -> str:
         """A name that no other layer has."""
@@ -147,7 +150,7 @@ def rewrite(model: keras.Model) -> Rewritten:
     rewriting.place(start)
     (output,) = _Walk(rewriting).follow(model, [inputs])
     plain = keras.Model(inputs, output, name=model.name)
-    return Rewritten(plain, tuple(rewriting.copied))
+    return Rewritten(plain, tuple(rewriting.copied), tuple(rewriting.fixed))
 
 
 def name_of(activation: Any) -> str:

@@ -27,7 +27,3 @@ refuses(
     *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization", "Embedding"),
     remedy="do this step before the model, in the data (with tf.data or NumPy)",
 )
-refuses(
-    *("LayerNormalization", "GroupNormalization", "RMSNormalization"),
-    remedy="use BatchNormalization, which becomes part of the layer before it",
-)
