@@ -214,7 +214,7 @@ situation("Identity", VECTOR, vector(L.Identity()))
 situation("RandomFlip", IMAGE, lambda x: image(L.ReLU())(L.RandomFlip("horizontal")(x)))
 for _name, _arguments in {
     **dict.fromkeys(("RandomRotation", "RandomContrast", "RandomZoom", "RandomBrightness"), (0.1,)),
-    **dict.fromkeys(("RandomShear", "RandomPerspective", "RandomErasing", "RandomHue"), (0.1,)),
+    **dict.fromkeys(("RandomPerspective", "RandomErasing", "RandomHue"), (0.1,)),
     **dict.fromkeys(("RandomSaturation", "RandomSharpness", "RandomInvert"), (0.1,)),
     **dict.fromkeys(("RandomColorDegeneration", "RandomPosterization"), (1,)),
     "RandomTranslation": (0.1, 0.1),

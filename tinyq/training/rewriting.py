@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError
+from tinyq.support.messages import last_line
 from tinyq.training.registry import (
     find_quantizations,
     find_refusals,
@@ -107,7 +108,13 @@ class Rewriting:
         apart = name_of(activation) not in MERGED_ACTIVATIONS and kind_of(layer) != "Activation"
         if apart:
             config["activation"] = "linear"
-        twin = type(layer).from_config(config)
+        try:
+            twin = type(layer).from_config(config)
+        except (TypeError, ValueError) as error:
+            raise use.refuse(
+                f"Keras cannot build the layer again: {last_line(error)}",
+                "leave it out, or do this step in the data",
+            ) from None
         output = self.add(twin, *use.inputs)
         twin.set_weights(layer.get_weights())
         if not apart:

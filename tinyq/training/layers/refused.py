@@ -27,3 +27,7 @@ refuses(
     *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization", "Embedding"),
     remedy="do this step before the model, in the data (with tf.data or NumPy)",
 )
+refuses(
+    *("RandomShear", "RandomCrop", "RandAugment", "AugMix", "MixUp", "CutMix"),
+    remedy="do this step in the data, with tf.data",
+)
