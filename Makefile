@@ -17,17 +17,19 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards lint format fuzz bench clean
+.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz bench changelog clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
 	@echo 'make test            every test that this machine can run (BENCH=FILE adds the boards named there)'
 	@echo 'make test-boards     models on every emulated core and the demo on every board, as tables'
+	@echo 'make test-kernels    every generic kernel on the emulated ATmega2560, whose int has 16 bits'
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
 	@echo 'make bench           every script in benchmarks/'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
+	@echo 'make changelog       move changelog.d/ into CHANGELOG.md: VERSION=0.2.0'
 	@echo 'make clean           remove build output, keep $(VENV)'
 
 setup: packages $(STAMP)
@@ -52,6 +54,9 @@ test-boards: setup
 	$(BIN)/python -m tests.fleet
 	$(BIN)/python -m tests.footprint
 
+test-kernels: setup
+	TINYQ_GENERIC_KERNELS=all $(BIN)/python -m pytest tests/emulator/test_generic_kernels.py
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -70,6 +75,10 @@ fuzz: setup
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+changelog: setup
+	@test -n "$(VERSION)" || { echo 'error: say which version: make changelog VERSION=0.2.0' >&2; exit 1; }
+	$(BIN)/towncrier build --yes --version $(VERSION)
 
 clean:
 	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

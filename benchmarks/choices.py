@@ -8,7 +8,6 @@ core, sizes are those of the image for the board. Without the data there is noth
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -36,6 +35,7 @@ from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.measurement.run import measure  # noqa: E402
 from tinyq.project import Project, Selection, create_project  # noqa: E402
 from tinyq.support.datasets import Dataset  # noqa: E402
+from tinyq.support.documents import write_document  # noqa: E402
 
 SAMPLES = 2
 COMMAND = "python benchmarks/choices.py --data ../shared/data/mlperf_tiny"
@@ -141,7 +141,7 @@ def main() -> None:
     content = {"command": COMMAND, "board": BOARD, "emulated": EMULATED}
     content |= {"rows": [asdict(row) for row in rows]}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "choices.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(RESULTS / "choices.json", "benchmark", content, 1)
     (RESULTS / "choices.md").write_text(render_report(rows), "utf-8")
 
 

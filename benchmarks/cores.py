@@ -10,7 +10,6 @@ compared with the reference. Without the data there is nothing to measure, and t
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from tinyq.firmware.build import BuildOptions, build  # noqa: E402
 from tinyq.graph import reference  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
+from tinyq.support.documents import write_document  # noqa: E402
 from tinyq.targets import open_link  # noqa: E402
 from tinyq.targets.wire import payload_bytes  # noqa: E402
 
@@ -124,7 +124,7 @@ def main() -> None:
                 print(rows[-1], flush=True)
     RESULTS.mkdir(exist_ok=True)
     content = {"command": COMMAND, "rows": [asdict(row) for row in rows]}
-    (RESULTS / "cores.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(RESULTS / "cores.json", "benchmark", content, 1)
     (RESULTS / "cores.md").write_text(render_report(rows), "utf-8")
     if any(row.mismatches for row in rows):
         sys.exit("error: not equal to the reference")

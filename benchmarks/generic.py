@@ -1,93 +1,265 @@
-"""Instruction estimates of the generic kernels, fitted to counts on the emulated Cortex-M4.
+"""Instruction estimates of all generic kernels, fitted to counts on the emulated Cortex-M4.
 
-    python benchmarks/generic.py
+    python benchmarks/generic.py            count, fit, write templates/kernels/generic.json
+    python benchmarks/generic.py --check    hold the estimates against layers of other sizes
 
-Writes templates/kernels/generic.json, by which `tinyq build` compares generic kernels with special
-ones where it does not count (`--tune`). Estimates are instructions per multiply-accumulate, per
-line of a window and per value of the output: least squares without negative terms.
+`tinyq build` compares generic kernels with special ones by these figures where it does not count
+(`--tune`). An estimate is a sum of a few terms, see `tinyq.codegen.estimates`; the coefficients are
+such that the largest ratio between estimate and count, either way, is as small as can be.
+
+What was counted is kept in the user's cache folder under a digest of the layer, the templates and
+the compiler, so a run that is killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
+import hashlib
 import json
 import sys
-import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import linprog
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.bench_layers import BOARD, Layer, make_graph, measure_layers  # noqa: E402
-from tinyq.codegen.estimates import TABLE, Work  # noqa: E402
-from tinyq.codegen.variants import measure_work  # noqa: E402
-
-WINDOWS = (
-    Layer("Conv2D", (8, 8, 8), 8),
-    Layer("Conv2D", (8, 8, 32), 16),
-    Layer("Conv2D", (12, 12, 8), 8, (1, 1)),
-    Layer("Conv2D", (6, 6, 64), 16, (1, 1)),
-    Layer("Conv2D", (12, 12, 8), 8, (5, 5), 2),
+from tests.estimated_layers import (  # noqa: E402
+    BOARD,
+    Sample,
+    count_instructions,
+    draw_samples,
+    estimate,
+    find_usual_stage,
+    has_stage,
 )
-DEPTHWISE = (
-    Layer("DepthwiseConv2D", (12, 12, 8)),
-    Layer("DepthwiseConv2D", (6, 6, 64)),
-    Layer("DepthwiseConv2D", (12, 12, 8), 0, (5, 5), 2),
+from tinyq.codegen import load_kernels, load_stages  # noqa: E402
+from tinyq.codegen.estimates import (  # noqa: E402
+    CONSTANT_COST,
+    GENERIC,
+    TABLE,
+    list_terms,
+    load_table,
 )
-DENSE = (Layer("Dense", (32,), 16), Layer("Dense", (256,), 16), Layer("Dense", (64,), 64))
-ADDITIONS = (Layer("Add", (8, 8, 8)), Layer("Add", (16, 16, 16)))
-CASES = {
-    ("s8", "s8"): (WINDOWS, DEPTHWISE, DENSE, ADDITIONS),
-    ("s8", "s4"): (WINDOWS, DEPTHWISE, DENSE),
-    ("s8", "t2"): (WINDOWS, DEPTHWISE, DENSE),
-    ("s8", "b1"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u4", "s8"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u4", "s4"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u4", "t2"): (WINDOWS, DEPTHWISE, DENSE),
-    ("b1", "b1"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u2", "s8"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u2", "s4"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u2", "t2"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u2", "b1"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u2", "s2"): (WINDOWS, DEPTHWISE, DENSE),
-    ("u2", "s3"): (WINDOWS, DEPTHWISE, DENSE),
-}
-ISAS = ("generic",)
+from tinyq.codegen.kernels import Kernel  # noqa: E402
+from tinyq.firmware.build import ask_version  # noqa: E402
+from tinyq.firmware.toolchains import find_compiler  # noqa: E402
+from tinyq.hardware.boards import find_board  # noqa: E402
+from tinyq.support.documents import stamp  # noqa: E402
+from tinyq.support.resources import TEMPLATES  # noqa: E402
+from tinyq.targets.native import cache_folder  # noqa: E402
+
+Bounds = list[tuple[int, int | None]]
+FITTED, CHECKED = "fit", "check"
+SAMPLES, CHECKS = 12, 6
+# Of operations with weights, whose many kernels differ in one product alone.
+PRODUCTS, PRODUCT_SAMPLES = ("conv2d", "dense", "depthwise2d"), 8
+STAGE_KERNEL = "rescale_s8_generic"
+_PRODUCT_TERMS = ("call", "element", "line", "tap", "mac", "shared_element")
+_MOST_FOR_A_CALL = 500  # instructions: what is the same for all sizes is little
+_BATCH = 60  # samples that are counted before any is kept
+_ROOM = 1.05  # how far the largest ratio may grow for estimates nearer to the others
+_STEPS = 24  # of the bisection
 
 
-def fit(layers: tuple[Layer, ...], formats: tuple[str, str], folder: Path) -> tuple[str, dict]:
-    """Name of the kernel that these layers share, and its coefficients."""
-    rows = measure_layers(layers, formats, ISAS, folder)
-    graphs = [make_graph(layer, "layer", *formats) for layer in layers]
-    works = [measure_work(graph, graph.nodes[0]) for graph in graphs]
-    matrix = np.array([_terms(work) for work in works], float)
-    counts = np.array([row.instructions for row in rows], float)
-    # Relative errors count, so that small layers matter as much as large ones.
-    found, _ = nnls(matrix / counts[:, None], np.ones(len(counts)))
-    error = float(np.abs(matrix @ found / counts - 1).max())
-    keys = ("mac", "line", "element")
-    entry = {key: round(float(value), 2) for key, value in zip(keys, found, strict=True)}
-    return rows[0].kernel, {**entry, "largest_error": round(error, 3), "layers": len(rows)}
+def count_samples(samples: Sequence[Sample]) -> list[int]:
+    """Instructions of samples; what was counted before is read."""
+    folder = cache_folder() / "generic"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{_identify(sample)}.json" for sample in samples]
+    missing = [place for place, path in enumerate(paths) if not path.exists()]
+    for start in range(0, len(missing), _BATCH):
+        part = missing[start : start + _BATCH]
+        counts = count_instructions([samples[place] for place in part])
+        for place, count in zip(part, counts, strict=True):
+            partial = paths[place].with_suffix(".partial")
+            partial.write_text(json.dumps({"instructions": count}) + "\n", "utf-8")
+            partial.replace(paths[place])
+        print(f"{start + len(part)} of {len(missing)} counted", flush=True)
+    return [json.loads(path.read_text("utf-8"))["instructions"] for path in paths]
 
 
-def _terms(work: Work) -> tuple[int, int, int]:
-    return work.macs, work.lines, work.elements
+def _identify(sample: Sample) -> str:
+    parts = [_read_texts(), str(sample), *(repr(node.op) for node in sample.graph.nodes)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def main() -> None:
+@functools.cache
+def _read_texts() -> str:
+    """Digest of compiler and templates that the counts depend on."""
+    found = hashlib.sha256(ask_version(find_compiler(find_board(BOARD))).encode())
+    for folder in ("model", "outputs", "runtime", "skeletons"):
+        for path in sorted((TEMPLATES / folder).rglob("*.*")):
+            found.update(path.read_bytes())
+    for kernel in load_kernels():
+        if kernel.isa == GENERIC:
+            found.update(kernel.path.read_bytes())
+    return found.hexdigest()
+
+
+def fit(samples: Sequence[Sample], counts: Sequence[int]) -> tuple[dict[str, float], float]:
+    """Coefficients of the terms, and the largest ratio between estimate and count."""
+    names = _list_names(samples[0])
+    terms = [[list_terms(work) for work in sample.works] for sample in samples]
+    matrix = np.array(
+        [[sum(each[name] for each in found) for name in names] for found in terms], float
+    )
+    relative = matrix / np.array(counts, float)[:, None]
+    bounds = [(0, _MOST_FOR_A_CALL if name == "call" else None) for name in names]
+    found = _solve(relative, _find_ratio(relative, bounds) * _ROOM, bounds)
+    assert found is not None, "the ratio was found to be possible"
+    estimates = relative @ found
+    worst = float(np.maximum(estimates, 1 / estimates).max())
+    pairs = zip(names, found, strict=True)
+    return {name: float(f"{value:.4g}") for name, value in pairs if value > 1e-9}, worst
+
+
+def _list_names(sample: Sample) -> list[str]:
+    """Terms of an operation: few of them where multiply-accumulates are most of the work."""
+    names = list(list_terms(sample.works[0]))
+    product = sample.kernel.operation in PRODUCTS
+    return [name for name in names if name in _PRODUCT_TERMS] if product else names
+
+
+def _find_ratio(relative: np.ndarray, bounds: Bounds) -> float:
+    """The least r such that coefficients exist with ``1 / r <= relative @ x <= r``."""
+    low, high = 0.0, np.log(64.0)
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (
+            (low, middle)
+            if _solve(relative, np.exp(middle), bounds) is not None
+            else (middle, high)
+        )
+    return float(np.exp(high))
+
+
+def _solve(relative: np.ndarray, ratio: float, bounds: Bounds) -> np.ndarray | None:
+    """Coefficients from 0 on with the least sum of relative errors within a ratio, if any."""
+    rows, columns = relative.shape
+    unit = np.eye(rows)
+    sides = np.block(
+        [
+            [relative, -unit],
+            [-relative, -unit],
+            [relative, 0 * unit],
+            [-relative, 0 * unit],
+        ]
+    )
+    one = np.ones(rows)
+    limits = np.concatenate([one, -one, ratio * one, -one / ratio])
+    goal = np.concatenate([np.zeros(columns), one])
+    result = linprog(goal, A_ub=sides, b_ub=limits, bounds=[*bounds, *[(0, None)] * rows])
+    return result.x[:columns] if result.success else None
+
+
+def fit_stages(kernels: Mapping[str, Kernel]) -> dict[str, float]:
+    """Instructions of each output stage for each value of the output, by one kernel's layers."""
+    drawn = {
+        f"{stage.stage}_{stage.format}": draw_samples(kernels[STAGE_KERNEL], FITTED, SAMPLES, stage)
+        for stage in load_stages()
+    }
+    counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
+    costs = {}
+    for name, samples in drawn.items():
+        works = [sample.works for sample in samples]
+        further = [CONSTANT_COST * sum(work.constants for work in found) for found in works]
+        elements = [sum(work.elements for work in found) for found in works]
+        each = [(next(counts) - m) / k for m, k in zip(further, elements, strict=True)]
+        costs[name] = round(median(each), 1)
+    return costs
+
+
+def write_table(kernels: Mapping[str, Kernel]) -> None:
     """Count, fit and write the table."""
-    kernels = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for formats, groups in CASES.items():
-            for index, layers in enumerate(groups):
-                name, entry = fit(layers, formats, Path(folder) / f"{'_'.join(formats)}-{index}")
-                kernels[name] = entry
-                print(name, entry, flush=True)
-    content = {"command": "python benchmarks/generic.py", "machine": BOARD, "kernels": kernels}
-    TABLE.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    drawn = {
+        name: draw_samples(
+            kernel, FITTED, PRODUCT_SAMPLES if kernel.operation in PRODUCTS else SAMPLES
+        )
+        for name, kernel in kernels.items()
+    }
+    counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
+    entries, each = {}, {}
+    for name, samples in drawn.items():
+        found = [next(counts) for _ in samples]
+        terms, worst = fit(samples, found)
+        stage = find_usual_stage(kernels[name]) if has_stage(kernels[name]) else None
+        entries[name] = {
+            "terms": terms,
+            "stage": f"{stage.stage}_{stage.format}" if stage else "",
+            "largest_ratio": round(worst, 2),
+            "samples": len(samples),
+        }
+        elements = [sum(work.elements for work in sample.works) for sample in samples]
+        per_element = median(n / k for n, k in zip(found, elements, strict=True))
+        each.setdefault(kernels[name].operation, []).append(per_element)
+        print(name, entries[name], flush=True)
+    content = {
+        "command": "python benchmarks/generic.py",
+        "machine": BOARD,
+        "median_per_element": round(median(median(found) for found in each.values()), 1),
+        "stages": fit_stages(kernels),
+        "kernels": entries,
+    }
+    partial = TABLE.with_suffix(".partial")
+    partial.write_text(render(stamp("estimates", content)), "utf-8")
+    partial.replace(TABLE)
+    load_table.cache_clear()
+
+
+def render(content: dict) -> str:
+    """The table as JSON with a line for each kernel."""
+    rows = [f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in content["kernels"].items()]
+    head = [
+        f" {json.dumps(key)}: {json.dumps(content[key])}" for key in content if key != "kernels"
+    ]
+    return "{\n" + ",\n".join([*head, ' "kernels": {\n' + ",\n".join(rows) + "\n }\n}\n"])
+
+
+def check_table(kernels: Mapping[str, Kernel]) -> bool:
+    """Whether estimates lie within twice the count and half of it; print those that do not."""
+    samples = [s for kernel in kernels.values() for s in draw_samples(kernel, CHECKED, CHECKS)]
+    stages = [
+        sample
+        for stage in load_stages()
+        for sample in draw_samples(kernels[STAGE_KERNEL], CHECKED, CHECKS, stage)
+    ]
+    samples += stages
+    ratios = [estimate(s) / n for s, n in zip(samples, count_samples(samples), strict=True)]
+    wrong = [(r, s) for r, s in zip(ratios, samples, strict=True) if not 0.5 <= r <= 2]
+    for ratio, sample in wrong:
+        print(f"{ratio:6.2f}  {sample}")
+    low, middle, high = np.quantile(ratios, (0.05, 0.5, 0.95))
+    print(f"{len(samples)} samples, estimate / count: 5 % {low:.2f}, median {middle:.2f}, ", end="")
+    print(f"95 % {high:.2f}; from {min(ratios):.2f} to {max(ratios):.2f}; {len(wrong)} beyond 2x")
+    return not wrong
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, check other layers")
+    parser.add_argument("--only", default="", help="with --check: names of kernels begin so")
+    words = parser.parse_args()
+    kernels = {
+        kernel.path.name.partition(".")[0]: kernel
+        for kernel in load_kernels()
+        if kernel.isa == GENERIC
+    }
+    if words.check:
+        chosen = {
+            name: kernel
+            for name, kernel in kernels.items()
+            if name.startswith(words.only) or name == STAGE_KERNEL
+        }
+        return 0 if check_table(chosen) else 1
+    write_table(kernels)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench_layers import Layer, Row, measure_layers  # noqa: E402
 from tests.cores import CORES, NAMES  # noqa: E402
+from tinyq.support.documents import write_document  # noqa: E402
 
 FIRST = "armv7em"
 CONVOLUTIONS = (
@@ -106,7 +106,7 @@ def _write_json(results: dict[str, list[Row]], core: str, command: str, path: Pa
         "machine": CORES[core].name,
         "rows": {name: [dataclasses.asdict(row) for row in rows] for name, rows in results.items()},
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(path, "benchmark", content, 1)
 
 
 def _write_report(results: dict[str, list[Row]], core: str, command: str) -> str:

@@ -10,7 +10,6 @@ the tables are only written anew.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -27,6 +26,7 @@ from comparison.table import write_report
 
 from tinyq.commands.cli import hush_tensorflow
 from tinyq.errors import TinyqError
+from tinyq.support.documents import read_document, write_document
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("TINYQ_DATA", ROOT.parent / "shared/data")) / "fashion_mnist.npz"
@@ -79,14 +79,16 @@ class Results:
         """Save one row at once."""
         self.runs |= read_runs(self.path)
         self.run["rows"][name] = row
-        staged = self.path.with_suffix(f".{os.getpid()}.partial")
-        staged.write_text(json.dumps(self.runs, indent=1) + "\n", "utf-8")
-        staged.replace(self.path)
+        write_document(self.path, "benchmark", self.runs, 1)
 
 
 def read_runs(path: Path) -> dict[str, Any]:
     """Runs of a file by the digest of their configuration; none if it is missing."""
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+    return (
+        read_document(path, "benchmark", "choose another folder by --output")
+        if path.is_file()
+        else {}
+    )
 
 
 def _machine() -> str:

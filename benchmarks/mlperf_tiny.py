@@ -9,7 +9,6 @@ the data there is nothing to measure, and the script says so.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -27,9 +26,11 @@ from tinyq.graph import reference  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
-from tinyq.measurement.run import measure, score  # noqa: E402
+from tinyq.measurement.run import measure  # noqa: E402
+from tinyq.measurement.scoring import score  # noqa: E402
 from tinyq.project import Selection, create_project  # noqa: E402
 from tinyq.support.datasets import Dataset  # noqa: E402
+from tinyq.support.documents import write_document  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
 BOARD, EMULATED = "nucleo-l4r5zi", "mps2-an386"
@@ -266,7 +267,7 @@ def main() -> None:
     content = {"command": command, "board": BOARD, "emulated": EMULATED}
     published = {name: asdict(entry) for name, entry in PUBLISHED.items()}
     content |= {"rows": [asdict(row) for row in rows], "published": published}
-    (RESULTS / "mlperf_tiny.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(RESULTS / "mlperf_tiny.json", "benchmark", content, 1)
     (RESULTS / "mlperf_tiny.md").write_text(report, "utf-8")
     print(report)
 

@@ -11,7 +11,6 @@ benchmarks/results/packed.json and .md; without the data there is nothing to mea
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -38,6 +37,7 @@ from tinyq.graph.epilogues import Requantize  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.numerics.formats import find_format  # noqa: E402
+from tinyq.support.documents import write_document  # noqa: E402
 
 ISAS = ("armv7em", "generic")
 # Formats of the weights, and by how many bits a code of 8 bits is coarser.
@@ -117,7 +117,7 @@ def main() -> None:
         sys.exit(f"error: not equal to the reference: {wrong}")
     RESULTS.mkdir(exist_ok=True)
     content = {"command": COMMAND, "board": BOARD, "emulated": EMULATED, "rows": rows}
-    (RESULTS / "packed.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(RESULTS / "packed.json", "benchmark", content, 1)
     (RESULTS / "packed.md").write_text(render_report(rows), "utf-8")
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from tinyq.measurement.profile import Profile, predict, profile
 from tinyq.measurement.profile.cores import find_constant
 from tinyq.models import load_model
 from tinyq.project import create_project
+from tinyq.support.documents import read_document, write_document
 
 BOARD = "nucleo-l4r5zi"
 EMULATED = "mps2-an386"
@@ -208,7 +208,7 @@ def _earlier_rows(kernels: str) -> list[Row]:
     """Rows of the committed results, which stay until they are made again."""
     if not (RESULTS / "profiles.json").is_file():
         return []
-    content = json.loads((RESULTS / "profiles.json").read_text("utf-8"))
+    content = read_document(RESULTS / "profiles.json", "benchmark", "remove it: it is made again")
     return [Row(**row) for row in content["rows"] if row["kernels"] == kernels]
 
 
@@ -238,7 +238,7 @@ def main() -> None:
     report = render_report(rows, command)
     content = {"command": command, "board": BOARD, "emulated": EMULATED}
     content |= {"rows": [asdict(row) for row in rows]}
-    (RESULTS / "profiles.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(RESULTS / "profiles.json", "benchmark", content, 1)
     (RESULTS / "profiles.md").write_text(report, "utf-8")
     print(report)
 

@@ -11,7 +11,6 @@ still while others run. Writes step_cost.json and step_cost.md.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -28,6 +27,7 @@ from comparison.pairs import Case, list_cases
 
 from tinyq.commands.cli import hush_tensorflow
 from tinyq.errors import DataError
+from tinyq.support.documents import read_document, write_document
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "python benchmarks/step_cost.py"
@@ -108,7 +108,8 @@ def _time(step: Step) -> Seconds:
 def plain_cases() -> list[Case]:
     """Pairs of methods that only quantize: no noise, penalty, update or schedule."""
     from tinyq.quantizers import find_weights
-    from tinyq.quantizers.weights import Procedure, WeightParts
+    from tinyq.quantizers.procedure import Procedure
+    from tinyq.quantizers.weights import WeightParts
 
     def is_plain(name: str) -> bool:
         parts = find_weights(name)
@@ -194,7 +195,7 @@ def read_costs(path: Path, setting: Setting) -> dict[str, Cost]:
     """
     if not path.is_file():
         return {}
-    content = json.loads(path.read_text("utf-8"))
+    content = read_document(path, "benchmark", "choose another folder by --output")
     if any(content[key] != value for key, value in asdict(setting).items()):
         raise DataError(
             "has rows of another machine, number of rounds or threads",
@@ -230,7 +231,7 @@ def write_report(costs: list[Cost], setting: Setting, threads: int, output: Path
     (output / "step_cost.md").write_text("\n".join(lines) + "\n", "utf-8")
     rows = [asdict(cost) for cost in costs]
     content = {"command": COMMAND, **asdict(setting), "rows": rows}
-    (output / "step_cost.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(output / "step_cost.json", "benchmark", content, 1)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ Cortex-M4; flash is that of the whole image, RAM that of the arena.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.mlperf_tiny import RESULTS, render_table  # noqa: E402
 from tests.bench_layers import BOARD, Layer, make_graph, measure_network  # noqa: E402
 from tinyq.codegen import choose_kernels, gather_candidates, prefer_isas  # noqa: E402
+from tinyq.support.documents import write_document  # noqa: E402
 
 CONV = Layer("Conv2D", (12, 12, 28), 24)
 CASES = (
@@ -71,7 +71,7 @@ def main() -> None:
                 rows.append(count(layer, (formats[0], formats[1]), way, place))
                 print(rows[-1], flush=True)
     content = {"command": COMMAND, "machine": BOARD, "rows": [asdict(row) for row in rows]}
-    (RESULTS / "widened.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_document(RESULTS / "widened.json", "benchmark", content, 1)
     header = ("layer", "formats", "optimize", "kernel", "instructions", "flash", "arena", "exact")
     table = render_table(
         header,

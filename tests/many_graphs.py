@@ -5,10 +5,11 @@ The first word of an input says which graph the rest is for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from tinyq.codegen import SourceTree
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.graph import Graph
 from tinyq.hardware.boards import Board
-from tinyq.targets import open_link
+from tinyq.targets import default_target, open_link
 from tinyq.targets.wire import payload_bytes
 
 WORD = 4
@@ -29,6 +30,7 @@ _INSTANCE = """
 static void run(const void *input, void *output)
 {{
     const uint32_t *words = input;
+    const void *const data = words + 1;
     switch (words[0]) {{
 {cases}
     default:
@@ -52,13 +54,21 @@ class Case:
     answers: np.ndarray
 
 
-def ask_device(cases: Sequence[Case], board: Board, folder: Path) -> list[np.ndarray]:
+def ask_device(
+    cases: Sequence[Case],
+    board: Board,
+    folder: Path,
+    model_cflags: tuple[str, ...] = (),
+    extra: Mapping[PurePath, str] = MappingProxyType({}),
+) -> list[np.ndarray]:
     """Build all graphs into one image and run it.
 
     Args:
         cases: Each with the same number of inputs.
         board: With an emulator.
         folder: Missing; the image is built there.
+        model_cflags: Further flags of the graphs' sources.
+        extra: Further sources.
 
     Returns:
         The packed answers of each case, shape (inputs, bytes of its output).
@@ -72,9 +82,10 @@ def ask_device(cases: Sequence[Case], board: Board, folder: Path) -> list[np.nda
         requests[index, :, :WORD] = np.array([index], "<u4").view(np.uint8)
         requests[index, :, WORD : WORD + case.inputs.shape[1]] = case.inputs
     request, reply = payload_bytes(input_bytes, max(sizes), 8)
-    options = BuildOptions(payload_bytes=request, reply_bytes=reply)
-    image = build(_join_sources(cases, input_bytes, max(sizes)), board, folder, options)
-    with closing(open_link(image, "qemu")) as link:
+    options = BuildOptions(payload_bytes=request, reply_bytes=reply, model_cflags=model_cflags)
+    sources = _join_sources(cases, input_bytes, max(sizes)) | dict(extra)
+    image = build(sources, board, folder, options)
+    with closing(open_link(image, default_target(board))) as link:
         replies = link.infer(requests.reshape(-1, input_bytes))
     replies = replies.reshape(len(cases), samples, max(sizes))
     return [got[:, :size] for got, size in zip(replies, sizes, strict=True)]
@@ -88,7 +99,7 @@ def _join_sources(
     files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
         includes="\n".join(f'#include "{case.graph.name}.h"' for case in cases),
         cases="\n".join(
-            f"    case {index}:\n        {case.graph.name}_run(words + 1, output);\n        break;"
+            f"    case {index}:\n        {case.graph.name}_run(data, output);\n        break;"
             for index, case in enumerate(cases)
         ),
         input_bytes=input_bytes,

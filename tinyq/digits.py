@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tinyq.experiment import Experiment, Show, run_experiment
 from tinyq.hardware.boards import Board
-from tinyq.measurement.report import Report, write_report
+from tinyq.measurement.report import Report, describe_origin, write_report
 from tinyq.support.datasets import Dataset, make_dataset
+from tinyq.support.files import replace_file
 from tinyq.support.quiet import import_quietly
 
 _SEED = 0
@@ -33,7 +35,9 @@ def load_digits() -> tuple[Dataset, Dataset]:
     return make_dataset(x_train, y_train), make_dataset(x_test, y_test)
 
 
-def run_demo(folder: Path, board: Board, target: str, show: Show) -> tuple[Report, Path]:
+def run_demo(
+    folder: Path, board: Board, target: str, show: Show, command: str | None = None
+) -> tuple[Report, Path]:
     """Train on digits, build for a board, measure the whole test split, write the report.
 
     Args:
@@ -41,6 +45,7 @@ def run_demo(folder: Path, board: Board, target: str, show: Show) -> tuple[Repor
         board: What to build for.
         target: Where to measure.
         show: Opens a progress bar with a title.
+        command: What the report says that it was made by.
 
     Returns:
         The report, and the path of its HTML file.
@@ -63,5 +68,7 @@ def run_demo(folder: Path, board: Board, target: str, show: Show) -> tuple[Repor
         schedule=Schedule(_QUANTIZED_EPOCHS),
     )
     report, project = run_experiment(experiment, board, target, folder, show)
-    np.savez_compressed(folder / "test.npz", x=test.x, y=np.asarray(test.y))
+    with replace_file(folder / "test.npz") as partial:
+        np.savez_compressed(partial, x=test.x, y=np.asarray(test.y))
+    report = replace(report, origin=describe_origin(command))
     return report, write_report(report, project.graph, project.plan, folder)

@@ -13,6 +13,7 @@ from tinyq.measurement.report import Agreement, Report
 from tinyq.measurement.run import measure
 from tinyq.project import Project, create_project
 from tinyq.support.datasets import Dataset
+from tinyq.support.files import replace_file
 
 if TYPE_CHECKING:
     import keras
@@ -67,8 +68,8 @@ def run_experiment(
     quantized = quantize(experiment.model, experiment.recipe)
     with show("training with few bits") as progress:
         fit(quantized, experiment.train, experiment.schedule, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    quantized.save(folder / "model.keras")
+    with replace_file(folder / "model.keras") as partial:
+        quantized.save(partial)
     graph = import_keras(quantized)
     project = create_project(graph, board, folder / "firmware")
     with show(f"answering on {target}") as progress:

@@ -26,6 +26,7 @@ from tinyq.codegen import (
     choose_kernels,
     emit,
     gather_candidates,
+    prefer_isas,
 )
 from tinyq.codegen.rendering import make_environment
 from tinyq.errors import TinyqError
@@ -46,6 +47,8 @@ _INSTANCE = PurePath("tq_model_instance.c")
 _STAMP = PurePosixPath(".tinyq-export")
 _BOARD = "arduino"
 _SKETCH = "Measure.ino"
+_FAST_ISA = "armv7em"
+_NOTABLE = 1.2  # of the factor between kernels
 _BATCH_BYTES = 256  # fits any board that holds the model
 Files = Mapping[str, bytes]
 
@@ -55,13 +58,16 @@ def export_kinds() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in EXPORTS.iterdir() if path.is_dir()))
 
 
-def export(graph: Graph, kind: str, folder: Path) -> tuple[PurePosixPath, ...]:
+def export(
+    graph: Graph, kind: str, folder: Path, slowness: float | None = None
+) -> tuple[PurePosixPath, ...]:
     """Write a model as a package.
 
     Args:
         graph: A verified integer graph.
         kind: One of `export_kinds`.
         folder: Missing, empty, or an earlier package. It is replaced as a whole, at the end.
+        slowness: What `estimate_slowness` gives, where that was called before.
 
     Returns:
         The files of the package, relative to the folder, sorted.
@@ -70,6 +76,18 @@ def export(graph: Graph, kind: str, folder: Path) -> tuple[PurePosixPath, ...]:
         TinyqError: There is no such kind, the folder holds something else, or the graph has no
             kernels.
     """
+    check_export(kind, folder)
+    files = render_package(simplify(graph), kind, slowness)
+    _write(files, folder.absolute())
+    return tuple(sorted(files))
+
+
+def check_export(kind: str, folder: Path) -> None:
+    """Check all of an export that is known before its graph; arguments as of `export`.
+
+    Raises:
+        TinyqError: There is no such kind, or the folder holds something else.
+    """
     if kind not in export_kinds():
         raise TinyqError(
             f"there is no package of kind {kind!r}",
@@ -77,22 +95,52 @@ def export(graph: Graph, kind: str, folder: Path) -> tuple[PurePosixPath, ...]:
             remedy=f"choose one of {', '.join(export_kinds())}",
         )
     check_replaceable(folder, str(_STAMP), "an exported package")
-    files = render_package(simplify(graph), kind)
-    _write(files, folder.absolute())
-    return tuple(sorted(files))
 
 
-def render_package(graph: Graph, kind: str) -> Mapping[PurePosixPath, bytes]:
+def estimate_slowness(graph: Graph) -> float | None:
+    """How many times as many instructions the portable kernels take as those of a Cortex-M4.
+
+    Estimates, of what `tinyq build` would choose; None where too little is known.
+    """
+    simplified = simplify(graph)
+    portable, own = (
+        _count_instructions(simplified, isas) for isas in (GENERIC, prefer_isas(_FAST_ISA))
+    )
+    return portable / own if portable and own else None
+
+
+def _count_instructions(graph: Graph, isas: tuple[str, ...]) -> int:
+    """Estimated instructions of the layers of which estimates are known for all kernels."""
+    chosen = choose_kernels(graph, gather_candidates(graph, isas), "speed")
+    return sum(layer.chosen.instructions or 0 for layer in chosen.layers)
+
+
+def describe_kernels(slowness: float | None) -> str:
+    """One sentence about what computes the layers of a package."""
+    if slowness is None or slowness < _NOTABLE:
+        return "The kernels are the portable C ones."
+    return (
+        "The kernels are the portable C ones; on a Cortex-M4 they take about "
+        f"{slowness:.1f} times the instructions (an estimate) of those of `tinyq build` for a "
+        "board, which are in its folder's model/."
+    )
+
+
+def render_package(
+    graph: Graph, kind: str, slowness: float | None = None
+) -> Mapping[PurePosixPath, bytes]:
     """Return the content of every file of a package.
 
     Args:
         graph: A simplified graph.
         kind: One of `export_kinds`.
+        slowness: What `estimate_slowness` gives, where that was called before.
     """
     memory = plan(graph)
     tree = emit(graph, memory)
     environment = make_environment()
     values = _describe(graph, tree, memory.arena_bytes)
+    values["kernels"] = describe_kernels(slowness or estimate_slowness(graph))
     files: dict[PurePosixPath, bytes] = {}
     root = EXPORTS / kind
     for path in sorted(path for path in root.rglob("*") if path.is_file()):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, storage
+from tinyq.support.keras_config import SAVED_MODEL
 
 HALF_UP, TFLITE = ROUNDINGS = ("half_up", "tflite")
-SAVED_MODEL = "saved_model"
 
 Reader = Callable[[Path, str], Graph]
 
@@ -20,9 +20,9 @@ def _load_graph(path: Path, rounding: str) -> Graph:
 
 
 def _load_keras(path: Path, rounding: str) -> Graph:
+    _refuse_rounding(path, rounding)
     from tinyq.training.lowering.network import import_keras
 
-    _refuse_rounding(path, rounding)
     return import_keras(path)
 
 
@@ -38,11 +38,11 @@ def _load_h5(path: Path, rounding: str) -> Graph:
     )
 
 
-def _load_tfmot(path: Path, rounding: str) -> Graph:
+def _load_tfmot(path: Path, rounding: str, trust: bool = False) -> Graph:
     from tinyq.graph.passes import simplify
     from tinyq.importers.tfmot import import_tfmot
 
-    return simplify(import_tfmot(path, rounding=rounding))
+    return simplify(import_tfmot(path, rounding=rounding, trust=trust))
 
 
 def _load_tflite(path: Path, rounding: str) -> Graph:
@@ -60,16 +60,17 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-def load_model(path: Path, rounding: str = HALF_UP) -> Graph:
+def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Graph:
     """Read a model file by its suffix, or the folder of a SavedModel that tfmot trained.
 
     Args:
         path: The file or folder.
         rounding: ``half_up``, or ``tflite`` for the bytes of TFLite's reference kernels; a matter
             of .tflite files and of what passes TensorFlow's converter.
+        trust: Whether the author of a SavedModel, which is a program, is trusted; files are data.
 
     Raises:
-        ModelError: The file is missing, damaged, or of an unknown kind.
+        ModelError: The file is missing, damaged, of an unknown kind, or brings code along.
         TinyqError: There is no such rounding rule, or the file leaves no choice.
     """
     if rounding not in ROUNDINGS:
@@ -78,8 +79,8 @@ def load_model(path: Path, rounding: str = HALF_UP) -> Graph:
             where="--rounding",
             remedy=f"use {' or '.join(ROUNDINGS)}",
         )
-    if path.is_dir() and (path / f"{SAVED_MODEL}.pb").is_file():
-        return _load_tfmot(path, rounding)
+    if path.is_dir() and (path / SAVED_MODEL).is_file():
+        return _load_tfmot(path, rounding, trust)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ModelError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tinyq.support.catalogue import Entry, load_catalogue
+from tinyq.quantizers.catalogue import Entry, load_catalogue
 
 Pair = tuple[str, str]
 

@@ -20,7 +20,7 @@ from tinyq.graph.storage import load_graph
 from tinyq.hardware.boards import find_board
 from tinyq.importers.tfmot import import_tfmot, load_tfmot
 from tinyq.measurement.run import measure, pack_codes, unpack_codes
-from tinyq.measurement.run import score as score_codes
+from tinyq.measurement.scoring import score as score_codes
 from tinyq.project import GRAPH, Project, Selection, build_for_host, create_project, open_project
 from tinyq.quantizers import find_weights
 from tinyq.support.datasets import Dataset

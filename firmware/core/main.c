@@ -271,13 +271,14 @@ static void answer_frame(int32_t frame_bytes)
     }
 }
 
-/* Wait some 300 cycles before the next look at an idle line: less than the time of a byte at 115200 baud
- * and 16 MHz or at 921600 baud and 168 MHz. An emulator reads the line meanwhile; without the pause, the
- * polls keep it from doing so and the line is five times slower.
+/* Wait some 300 to 500 cycles before the next look at an idle line, on a core of 8 bits as of 32: less
+ * than the time of a byte at 115200 baud and 8 MHz or at 921600 baud and 168 MHz. An emulator reads
+ * the line meanwhile; without the pause, the polls keep it from doing so and the line is five times
+ * slower.
  */
 static void pause(void)
 {
-    for (volatile int32_t i = 0; i < 60; i++) {
+    for (volatile uint8_t i = 0; i < 60; i++) {
     }
 }
 

@@ -132,6 +132,7 @@ void tq_wire_send(uint8_t *bytes, int32_t payload_bytes, tq_wire_sink sink)
     const int32_t count = covered + TQ_WIRE_CRC_BYTES;
     tq_wire_put_u32(bytes + covered, tq_wire_crc32(bytes, covered));
 
+    sink(delimiter, 1);
     int32_t at = 0;
     int32_t zero = 1; /* the block before stood for a zero, so another block must follow */
     while (at < count || zero) {

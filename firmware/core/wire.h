@@ -2,8 +2,9 @@
  *
  *   frame  = version u8, kind u8, sequence u16, payload, crc u32        (little endian)
  *   crc    = CRC-32 (ISO-HDLC, the one of zlib) over version .. payload
- *   line   = COBS(frame), 0x00
+ *   line   = 0x00, COBS(frame), 0x00
  *
+ * The first delimiter ends whatever stands on the line before, such as a text that a board prints.
  * The header has four bytes, so a payload is 4-byte aligned when the frame buffer is.
  * The twin in Python is tinyq/targets/wire.py, equal byte for byte.
  * Reference: Cheshire and Baker 1999, "Consistent Overhead Byte Stuffing", IEEE/ACM ToN 7(2).

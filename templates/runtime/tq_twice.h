@@ -127,6 +127,38 @@ static inline int32_t tq_reciprocal(int32_t raw, int32_t integer_bits, int32_t *
     return tq_reciprocal_of_one_plus((int32_t)fraction);
 }
 
+/* Reciprocal square root of an integer: mantissa / 2^31 * 2^exponent, 1 for values below 2.
+ *
+ * value   at least 0
+ *
+ * Twin: tinyq.numerics.fixed_point.inverse_square_root
+ */
+static inline int32_t tq_inverse_square_root(int32_t value, int32_t *exponent)
+{
+    if (value <= 1) {
+        *exponent = 0;
+        return INT32_MAX;
+    }
+    int32_t shift = 11;
+    while (value >= ((int32_t)1 << 29)) {
+        value /= 4;
+        shift++;
+    }
+    const int32_t pairs = (tq_leading_zeros(value) - 1) / 2 - 1;
+    const int32_t raw = (value * ((int32_t)1 << (2 * pairs))) >> 1;
+    const int32_t half = tq_divide_by_power(raw, 1);
+    int32_t x = (int32_t)1 << 28;
+    for (int32_t step = 0; step < 5; step++) {
+        const int32_t cube = tq_shift_left(tq_multiply_high(tq_multiply_high(x, x), x), 6);
+        const int32_t next = tq_multiply_high((int32_t)3 << 27, x) - tq_multiply_high(half, cube);
+        x = tq_shift_left(next, 3);
+    }
+    shift -= pairs;
+    x = tq_multiply_high(x, 1518500250);
+    *exponent = shift < 0 ? 0 : -shift;
+    return shift < 0 ? x * ((int32_t)1 << -shift) : x;
+}
+
 /* Natural logarithm, Q5.26.
  *
  * raw   Q12.19, at least 1
@@ -197,17 +229,20 @@ static inline int32_t tq_interpolated_sigmoid(int32_t v, const uint16_t *table, 
     const int32_t bits = hyperbolic ? 8 : 9;
     const int32_t distance = v < 0 ? -v : v;
     const int32_t index = distance >> bits;
-    int32_t curve = hyperbolic ? 65535 << 8 : 32767 << 10;
+    int32_t curve = hyperbolic ? (int32_t)65535 << 8 : (int32_t)32767 << 10;
     if (index < 255) {
-        const int32_t fraction = distance & ((1 << bits) - 1);
-        curve = (table[index] << bits) + fraction * (table[index + 1] - table[index]);
+        const int32_t fraction = distance & (((int32_t)1 << bits) - 1);
+        const int32_t first = table[index];
+        const int32_t slope = (int32_t)table[index + 1] - first;
+        curve = first * ((int32_t)1 << bits) + fraction * slope;
     }
     if (hyperbolic) {
-        const int32_t height = v < 0 ? (1 << 23) - 1 - curve : curve - (1 << 23);
-        return (height + (1 << 7)) >> 8;
+        const int32_t half = (int32_t)1 << 23;
+        const int32_t height = v < 0 ? half - 1 - curve : curve - half;
+        return (height + ((int32_t)1 << 7)) >> 8;
     }
-    const int32_t height = v < 0 ? (1 << 25) - 1 - curve : curve;
-    return (height + (1 << 9)) >> 10;
+    const int32_t height = v < 0 ? ((int32_t)1 << 25) - 1 - curve : curve;
+    return (height + ((int32_t)1 << 9)) >> 10;
 }
 
 #endif

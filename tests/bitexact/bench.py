@@ -160,7 +160,8 @@ class Case:
         assert self.output.format.contains(result)
         return self.output.format.pack(result).reshape(-1)
 
-    def encode(self, index: int) -> bytes:
+    def encode(self, index: int, alignment: int = 1) -> bytes:
+        """The case for the program: each block behind its size, filled up to ``alignment``."""
         count = self.operand_count
         packed = []
         for entry, codes in zip(self.types[:count], self.codes[:count], strict=True):
@@ -178,7 +179,8 @@ class Case:
         ]
         blocks = [np.array(head, "<i4").tobytes()]
         for block in (*packed, *tables):
-            blocks += [np.array([len(block)], "<i4").tobytes(), block]
+            padding = bytes(-len(block) % alignment)
+            blocks += [np.array([len(block)], "<i4").tobytes(), block, padding]
         return b"".join([*blocks, np.array([*geometry, *finishing], "<i4").tobytes()])
 
 
@@ -207,6 +209,17 @@ def run_cases(cases: Sequence[Case], compiler: str, flags: Sequence[str]) -> lis
 
 
 def _write_program(samples: Sequence[Case]) -> str:
+    return write_program(samples, _MAIN)
+
+
+def write_program(samples: Sequence[Case], skeleton: str) -> str:
+    """Kernels and what calls each with a case, filled into a program.
+
+    Args:
+        samples: One case for each kernel and stage, in the order of their indexes.
+        skeleton: Text with the places ``includes``, ``structs``, ``functions``, ``wrappers`` and
+            ``names``.
+    """
     environment = make_environment()
     structs: dict[str, str] = {}
     stages: dict[str, str] = {}
@@ -224,7 +237,7 @@ def _write_program(samples: Sequence[Case]) -> str:
         functions.append(render_function(environment, function))
         wrappers.append(_write_wrapper(case, geometry))
         names.append(f"wrap_{function.name}")
-    return _MAIN.format(
+    return skeleton.format(
         includes="\n".join(f'#include "{path.name}"' for path in list_runtime()),
         structs="\n\n".join(structs.values()),
         functions="\n\n".join([*stages.values(), *functions]),

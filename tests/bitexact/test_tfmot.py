@@ -165,7 +165,7 @@ def test_pruned_model_is_stripped_and_calibrated(tools, trained, digits, convers
 
 def test_saved_model_becomes_a_float_model_of_keras_3(trained, digits, tmp_path):
     trained.save(tmp_path / "saved", save_format="tf")
-    model = load_float_model(tmp_path / "saved")
+    model = load_float_model(tmp_path / "saved", trust=True)
     x = digits[1].x[:50]
     expected = trained.predict(x, verbose=0)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-4)

@@ -16,9 +16,7 @@ import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.graph.storage import digest
 from tinyq.quantizers import METHODS
-from tinyq.quantizers.activation_presets import ACTIVATIONS as ACTIVATION_PRESETS
-from tinyq.quantizers.weight_presets import WEIGHTS as WEIGHT_PRESETS
-from tinyq.support.catalogue import load_catalogue
+from tinyq.quantizers.catalogue import load_catalogue
 from tinyq.training import calibrate
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import load_keras, lower_keras
@@ -45,8 +43,14 @@ def deployed(codes, kernel):
     return whole.transpose(3, 0, 1, 2) if kernel == "conv" else whole.reshape(*whole.shape[:2], -1)
 
 
+def weights_where(condition):
+    """Parametrization over the methods of weights whose parts meet a condition."""
+    return pytest.mark.parametrize(
+        "name", [name for name in WEIGHTS if condition(METHODS[name].weights)]
+    )
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("name", WEIGHTS)
 class TestWeights:
     def kernels(self, kernel, rng):
         shape, _ = KERNELS[kernel]
@@ -54,6 +58,7 @@ class TestWeights:
         yield (10.0 ** rng.uniform(-6, 3, shape) * rng.choice([-1, 0, 1], shape)).astype(np.float32)
         yield np.zeros(shape, np.float32)
 
+    @pytest.mark.parametrize("name", WEIGHTS)
     def test_codes_lie_in_the_format(self, name, kernel, rng):
         for values in self.kernels(kernel, rng):
             quantizer = weight_quantizer(name, *KERNELS[kernel])
@@ -65,12 +70,11 @@ class TestWeights:
             np.testing.assert_array_equal(array(codes), np.round(array(codes)))
             assert (array(scale) >= 0).all() and np.isfinite(array(scale)).all()
 
+    @weights_where(lambda parts: parts.procedure.forward == "quantized")
     def test_value_is_codes_times_scale(self, name, kernel, rng):
         for values in self.kernels(kernel, rng):
             quantizer = weight_quantizer(name, *KERNELS[kernel])
             procedure = METHODS[name].weights.procedure
-            if procedure.forward != "quantized":
-                pytest.skip("training does not use the quantized kernel")
             trained = array(quantizer(values))
             codes, scale = (array(part) for part in quantizer.split(values))
             if procedure.draw is None:
@@ -82,9 +86,8 @@ class TestWeights:
                 assert level_set.lo <= np.round(drawn).min()
                 assert np.round(drawn).max() <= level_set.hi
 
+    @weights_where(lambda parts: parts.projection)
     def test_quantizing_twice_changes_no_code(self, name, kernel, rng):
-        if not METHODS[name].weights.projection:
-            pytest.skip("no projection")
         values = next(self.kernels(kernel, rng))
         quantizer = weight_quantizer(name, *KERNELS[kernel])
         quantizer(values)
@@ -93,6 +96,7 @@ class TestWeights:
         np.testing.assert_array_equal(array(once), array(twice))
         np.testing.assert_allclose(array(scale), array(again), rtol=1e-5)
 
+    @pytest.mark.parametrize("name", WEIGHTS)
     def test_scale_is_per_channel(self, name, kernel, rng):
         shape, axes = KERNELS[kernel]
         _, scale = weight_quantizer(name, shape, axes).split(next(self.kernels(kernel, rng)))
@@ -284,10 +288,6 @@ def test_loss_falls_with_quantized_activations(name, digits):
 
     losses = losses_on_digits(digits, lambda kernel: kernel, activate, variables, tf.identity)
     assert np.mean(losses[-3:]) < 0.85 * losses[0]
-
-
-def test_every_preset_is_in_the_catalogue():
-    assert set(WEIGHTS) == set(WEIGHT_PRESETS) and set(ACTIVATIONS) == set(ACTIVATION_PRESETS)
 
 
 def test_the_catalogue_states_the_formats():

@@ -1,22 +1,22 @@
 """Every operation keeps the promises of an operation, and computes what its formula says.
 
-The formulas are written a second time here, in plain Python loops over Python's integers. The
-nodes come from random graphs, so they have all formats, windows and edge values.
+The formulas are written a second time in tests/operations, in plain Python loops over Python's
+integers. The nodes come from random graphs, so they have all formats, windows and edge values.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import floor
 
 import numpy as np
 import pytest
 
-from tests.contract.imported_formulas import IMPORTED_FORMULAS, twice, wrap
+from tests.drawing.formulas import HALF, Nested, map_channels, twice, wrap
+from tests.operations import REGISTRY
 from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
 from tinyq.graph import Graph, Node, TensorType
 from tinyq.graph.epilogues import Accumulating, Output
@@ -27,8 +27,6 @@ from tinyq.numerics.formats import Codes
 SAMPLES = 2
 CASES = 40
 MOST_STEPS = 40_000
-Nested = list
-HALF = Fraction(1, 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +81,36 @@ def count_steps(case: Case) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_an_operation_has_its_file(name):
+    """The one test that asks for what a new operation needs beside its own file and its kernel."""
+    module = OPERATIONS[name].__module__.rpartition(".")[2]
+    wanted = {
+        f'@formula("{name}")': ("formula", name),
+        f'@bench_case("{OPERATIONS[name].kernel}")': ("case", OPERATIONS[name].kernel),
+        "@step(...)": ("step", f"tests.operations.{module}"),
+    }
+    missing = [
+        decorator
+        for decorator, key in wanted.items()
+        if REGISTRY.modules.get(key) != f"tests.operations.{module}"
+    ]
+    assert not missing, (
+        f"write tests/operations/{module}.py for {name}, with {', '.join(missing)}; "
+        "tests/operations/__init__.py says what each is, tests/operations/multiply.py is short"
+    )
+
+
+def test_no_file_without_an_operation():
+    modules = {operation.__module__.rpartition(".")[2] for operation in OPERATIONS.values()}
+    for place in REGISTRY.modules.values():
+        assert place.rpartition(".")[2] in modules, f"{place} is for no file of tinyq/graph/ops"
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
 class TestOperation:
     def test_random_graphs_have_it(self, name):
         drawn = bool(cases()[name])
-        assert drawn == (name not in NOT_DRAWN), f"{name}: give it a step, or take it off NOT_DRAWN"
+        assert drawn == (name not in NOT_DRAWN), f"{name}: no random graph has it; see its @step"
 
     def test_it_is_a_frozen_record_of_plain_fields(self, name):
         operation = OPERATIONS[name]
@@ -138,7 +162,6 @@ class TestOperation:
                 assert packed[0].tobytes() == packed[1].tobytes()
 
     def test_it_computes_its_formula(self, name):
-        assert (name in FORMULAS) == (name not in NOT_DRAWN), f"write {name}'s formula here again"
         for case in cases()[name]:
             for index in range(SAMPLES):
                 expected = compute(case.node.op, case.sample(index))
@@ -158,7 +181,7 @@ def test_random_graphs_have_the_stage(name):
 
 def compute(operation, inputs: Sequence[Codes]) -> Nested:
     """The operation on one sample, as nested lists."""
-    formula = FORMULAS[type(operation).__name__]
+    formula = REGISTRY.formulas[type(operation).__name__]
     if not isinstance(operation, Accumulating):
         return formula(operation, *(codes.tolist() for codes in inputs))
     operands = [codes.tolist() for codes in inputs[: operation.operands]]
@@ -203,162 +226,3 @@ def finish(stage: Output, acc: int, *constants: int) -> int:
     bias, multiplier, shift = constants
     code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + stage.zero_point
     return min(max(code, stage.lo), stage.hi)
-
-
-def map_channels(function: Callable[[int, int], int], values: Nested) -> Nested:
-    """Apply to every innermost element with its index on the last axis."""
-    if isinstance(values[0], list):
-        return [map_channels(function, part) for part in values]
-    return [function(value, channel) for channel, value in enumerate(values)]
-
-
-def map_rows(function: Callable[..., Nested], *tensors: Nested) -> Nested:
-    """Apply to every innermost list."""
-    if isinstance(tensors[0][0], list):
-        return [map_rows(function, *parts) for parts in zip(*tensors, strict=True)]
-    return function(*tensors)
-
-
-def windows(window, x: Nested) -> list[list[list[tuple[int, int, int, int]]]]:
-    """For each output pixel the taps inside the image: (tap row, tap column, row, column)."""
-    height, width = len(x), len(x[0])
-    top, bottom, left, right = window.padding
-    reach = [(n - 1) * d + 1 for n, d in zip(window.size, window.dilation, strict=True)]
-    starts = (
-        range(-top, height + bottom - reach[0] + 1, window.stride[0]),
-        range(-left, width + right - reach[1] + 1, window.stride[1]),
-    )
-    return [
-        [
-            [
-                (i, j, first + i * window.dilation[0], second + j * window.dilation[1])
-                for i, j in itertools.product(range(window.size[0]), range(window.size[1]))
-                if 0 <= first + i * window.dilation[0] < height
-                and 0 <= second + j * window.dilation[1] < width
-            ]
-            for second in starts[1]
-        ]
-        for first in starts[0]
-    ]
-
-
-def map_windows(function: Callable[[list], Nested], window, x: Nested) -> Nested:
-    return [[function(taps) for taps in row] for row in windows(window, x)]
-
-
-def conv2d(op, x, w):
-    def pixel(taps):
-        return [
-            sum(
-                weight * (code - op.x_zero)
-                for i, j, r, c in taps
-                for weight, code in zip(kernel[i][j], x[r][c], strict=True)
-            )
-            for kernel in w
-        ]
-
-    return map_windows(pixel, op.window, x)
-
-
-def depthwise(op, x, w):
-    multiplicity = len(w[0][0]) // len(x[0][0])
-
-    def pixel(taps):
-        return [
-            sum(w[i][j][o] * (x[r][c][o // multiplicity] - op.x_zero) for i, j, r, c in taps)
-            for o in range(len(w[0][0]))
-        ]
-
-    return map_windows(pixel, op.window, x)
-
-
-def dense(op, x, w):
-    def row(codes):
-        return [
-            sum(weight * (code - op.x_zero) for weight, code in zip(weights, codes, strict=True))
-            for weights in w
-        ]
-
-    return map_rows(row, x)
-
-
-def sum_pool(op, x):
-    def pixel(taps):
-        return [sum(x[r][c][k] - op.x_zero for _, _, r, c in taps) for k in range(len(x[0][0]))]
-
-    return map_windows(pixel, op.window, x)
-
-
-def average_pool(op, x):
-    def pixel(taps):
-        return [
-            floor(Fraction(sum(x[r][c][k] for _, _, r, c in taps), len(taps)) + HALF)
-            for k in range(len(x[0][0]))
-        ]
-
-    return map_windows(pixel, op.window, x)
-
-
-def max_pool(op, x):
-    def pixel(taps):
-        return [max(x[r][c][k] for _, _, r, c in taps) for k in range(len(x[0][0]))]
-
-    return map_windows(pixel, op.window, x)
-
-
-def add(op, x, y):
-    def row(first, second):
-        return [
-            (a - op.x_zero) * op.x_factor + (b - op.y_zero) * op.y_factor
-            for a, b in zip(first, second, strict=True)
-        ]
-
-    return map_rows(row, x, y)
-
-
-def rescale(op, x):
-    return map_rows(lambda row: [(code - op.x_zero) * 2**op.left_shift for code in row], x)
-
-
-def pad(op, x):
-    top, bottom, left, right = op.padding
-    border = [op.value] * len(x[0][0])
-    width = left + len(x[0]) + right
-    middle = [[border] * left + row + [border] * right for row in x]
-    return [[border] * width] * top + middle + [[border] * width] * bottom
-
-
-def reshape(op, x):
-    flat = x
-    while isinstance(flat[0], list):
-        flat = [value for part in flat for value in part]
-    for size in reversed(op.shape[1:]):
-        flat = [flat[start : start + size] for start in range(0, len(flat), size)]
-    return flat
-
-
-def softmax(op, x, table):
-    def row(codes):
-        powers = [table[max(codes) - code] for code in codes]
-        total = sum(powers)
-        return [min((256 * power + total // 2) // total - 128, 127) for power in powers]
-
-    return map_rows(row, x)
-
-
-FORMULAS: dict[str, Callable[..., Nested]] = {
-    "Add": add,
-    "Argmax": lambda op, x: map_rows(lambda row: [row.index(max(row))], x),
-    "AveragePool2D": average_pool,
-    "Concatenate": lambda op, x, y: map_rows(lambda first, second: first + second, x, y),
-    "Conv2D": conv2d,
-    "Dense": dense,
-    "DepthwiseConv2D": depthwise,
-    "MaxPool2D": max_pool,
-    "Pad2D": pad,
-    "Rescale": rescale,
-    "Reshape": reshape,
-    "Softmax": softmax,
-    "SumPool2D": sum_pool,
-    **IMPORTED_FORMULAS,
-}

@@ -13,7 +13,8 @@ import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.commands.cli import main
 from tinyq.errors import RecipeError, TinyqError
-from tinyq.quantizers.methods import OWN, find_method
+from tinyq.quantizers.catalogue import OWN_ENTRIES
+from tinyq.quantizers.finding import OWN, find_method
 from tinyq.training import calibrate
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import load_keras, lower_keras
@@ -43,12 +44,21 @@ class Steps(StepQuantizer):
 
 @pytest.fixture
 def file(tmp_path):
-    before = dict(OWN)
+    before, rows = dict(OWN), dict(OWN_ENTRIES)
     path = tmp_path / "mine.py"
     path.write_text(FILE, "utf-8")
     yield path
     OWN.clear()
     OWN.update(before)
+    OWN_ENTRIES.clear()
+    OWN_ENTRIES.update(rows)
+
+
+def test_an_own_method_is_explained(file, capsys):
+    assert main(["--methods", str(file), "methods", "sevenths"]) == 0
+    shown = capsys.readouterr().out
+    assert "Fifteen levels up to the largest magnitude" in shown and str(file) in shown
+    assert "weights: sevenths: format s4" in shown and "weights sevenths: l levels" in shown
 
 
 def network(rng):

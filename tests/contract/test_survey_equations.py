@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyq.support.catalogue import load_catalogue
+from tinyq.quantizers.catalogue import load_catalogue
 
 TESTS = Path(__file__).parents[1]
 UNIT, BASES = "unit/test_equations.py", "unit/test_bases.py"

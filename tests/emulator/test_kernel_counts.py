@@ -6,15 +6,14 @@ CHANGELOG.md; so is a fall, or the next rise would hide in it.
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.bench_layers import Layer, measure_layers
 from tests.cores import CORES
+from tinyq.support.documents import read_document
 from tinyq.support.resources import ROOT
 
-BASELINE = json.loads((ROOT / "benchmarks/baseline.json").read_text("utf-8"))
+BASELINE = read_document(ROOT / "benchmarks/baseline.json", "baseline", "take the committed one")
 _FEW = (
     Layer("Conv2D", (8, 8, 64), 64),
     Layer("Conv2D", (16, 16, 32), 64, (1, 1), 2),

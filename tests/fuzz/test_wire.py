@@ -56,7 +56,7 @@ def expected(line: bytes, capacity: int) -> list[str]:
     found = []
     for frame in Decoder().feed(line):
         sound = isinstance(frame, Frame) and len(frame.payload) + wire.OVERHEAD_BYTES <= capacity
-        found.append(cobs.decode(wire.encode(frame)[:-1]).hex() if sound else "damaged")
+        found.append(cobs.decode(wire.encode(frame)[1:-1]).hex() if sound else "damaged")
     return found
 
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 import tinyq
 from tests.small_models import L, functional
 from tinyq.quantizers import METHODS, backward, bases
+from tinyq.quantizers.catalogue import load_catalogue
 from tinyq.quantizers.curves import name_parts
-from tinyq.support.catalogue import load_catalogue
 from tinyq.training.recipe import RecipeError, read_recipe, resolve
 
 ALL = (0,)

@@ -77,6 +77,22 @@ def test_boards_table_names_every_board(capsys):
         assert name in shown
 
 
+@pytest.mark.parametrize("name", ["stm32", "nucleo-f401re", "host", "arduino-uno"])
+def test_one_board(name, capsys):
+    board = catalogue.find_board(name)
+    assert cli.main(["boards", name, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["clock_hz"]) == (board.name, board.clock_hz)
+    assert cli.main(["boards", name]) == 0
+    text = capsys.readouterr().out
+    assert board.title in text
+    if board.clock_hz:
+        assert f"{board.clock_hz / 1e6:g} MHz" in text
+    if name == "nucleo-f401re":
+        assert shown["counted_on"] == "mps2-an386"
+        assert "mps2-an386" in text
+
+
 def fail_with(monkeypatch, error):
     def load_boards():
         raise error
@@ -102,7 +118,7 @@ def test_unexpected_error_says_how_to_report(monkeypatch, capsys):
     fail_with(monkeypatch, ZeroDivisionError("by zero"))
     assert cli.main(["boards", "--json"]) == 3
     shown = capsys.readouterr()
-    assert shown.out == ""
+    assert json.loads(shown.out)["error"]["code"] == "internal"
     assert "ZeroDivisionError: by zero" in shown.err
     assert "--debug" in shown.err
     assert "Traceback" not in shown.err

@@ -11,9 +11,9 @@ import tensorflow as tf
 import tinyq
 from tests.small_models import L, functional, scramble
 from tinyq.numerics.formats import find_format
-from tinyq.quantizers import METHODS, gradients, levels, penalties, scales, thresholds
+from tinyq.quantizers import METHODS, gradients, levels, penalties, scales, steps
 from tinyq.quantizers.activations import ClipQuantizer
-from tinyq.quantizers.rounding import draw_nearest, draw_sign, draw_ternary
+from tinyq.quantizers.parts.rounding import draw_nearest, draw_sign, draw_ternary
 from tinyq.quantizers.signs import ShiftedSignQuantizer
 
 ALL = (0,)
@@ -65,7 +65,7 @@ def test_incremental_powers_round_to_the_next_number(rng):
 @pytest.mark.parametrize("largest", [0.3, 0.74, 0.76, 1.0, 1.49, 1.51, 3.0])
 def test_incremental_window_is_the_papers(largest):
     weights = column([largest, -0.1 * largest, 0.0])
-    smallest = float(array(thresholds.smallest_power(3)(weights, ALL))[0, 0])
+    smallest = float(array(steps.smallest_power(3)(weights, ALL))[0, 0])
     assert smallest == 2.0 ** (np.floor(np.log2(4 * largest / 3)) - 2)
 
 
@@ -88,7 +88,7 @@ def test_eq_17_best_threshold_against_brute_force(seed):
         ]
         for scale in [np.abs(weights[codes != 0]).mean()]
     )
-    unit = array(thresholds.best_ternary_threshold(weights, ALL))
+    unit = array(steps.best_ternary_threshold(weights, ALL))
     codes = array(levels.Ternary().encode(weights, unit))
     scale = array(scales.kept_mean_scale(weights, codes, unit, ALL))
     assert ((weights - scale * codes) ** 2).sum() == pytest.approx(best, rel=1e-5)
@@ -96,19 +96,19 @@ def test_eq_17_best_threshold_against_brute_force(seed):
 
 def test_eq_17_per_channel_is_the_same_as_alone(rng):
     kernel = rng.normal(0, 1, (3, 3, 4, 5)).astype(np.float32)
-    together = array(thresholds.best_ternary_threshold(kernel, (0, 1, 2)))
+    together = array(steps.best_ternary_threshold(kernel, (0, 1, 2)))
     assert together.shape == (1, 1, 1, 5)
     for channel in range(5):
-        alone = thresholds.best_ternary_threshold(column(kernel[..., channel].ravel()), ALL)
+        alone = steps.best_ternary_threshold(column(kernel[..., channel].ravel()), ALL)
         assert together[0, 0, 0, channel] == pytest.approx(float(array(alone)[0, 0]))
 
 
 def test_eq_18_is_near_the_best_threshold(rng):
     for draw, ratio in ((rng.normal(0, 1, 40_000), 0.77), (rng.uniform(-1, 1, 40_000), 0.667)):
         weights = column(draw)
-        best = float(array(thresholds.best_ternary_threshold(weights, ALL))[0, 0])
+        best = float(array(steps.best_ternary_threshold(weights, ALL))[0, 0])
         assert best / np.abs(weights).mean() == pytest.approx(ratio, abs=0.04)
-        rule = float(array(thresholds.ternary_threshold(weights, ALL))[0, 0])
+        rule = float(array(steps.ternary_threshold(weights, ALL))[0, 0])
         assert rule == pytest.approx(0.7 * np.abs(weights).mean(), rel=1e-5)
 
 
@@ -138,10 +138,10 @@ def test_eq_24_scale_gradients_against_differences(rng):
 
 def test_eq_25_and_sparsity(rng):
     weights = column(rng.normal(0, 1, 200))
-    unit = array(thresholds.share_of_max(0.05)(weights, ALL))
+    unit = array(steps.share_of_max(0.05)(weights, ALL))
     assert unit[0, 0] == pytest.approx(0.05 * np.abs(weights).max())
     for zeros in (0.0, 0.5, 0.9):
-        codes = levels.Ternary().encode(weights, thresholds.sparsity(zeros)(weights, ALL))
+        codes = levels.Ternary().encode(weights, steps.sparsity(zeros)(weights, ALL))
         assert (array(codes) == 0).mean() == pytest.approx(zeros, abs=0.01)
 
 
@@ -205,7 +205,7 @@ def test_eq_36_sharpness_ends_at_ten():
 
 
 def test_eq_37_steps_have_the_least_error():
-    from tinyq.quantizers.activation_presets import GAUSSIAN_STEPS
+    from tinyq.quantizers.combinations import GAUSSIAN_STEPS
 
     x = np.linspace(1e-4, 8, 40_000)
     density = np.exp(-(x**2) / 2)

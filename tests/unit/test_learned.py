@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tinyq.quantizers.activations import ClipQuantizer, StepQuantizer
-from tinyq.quantizers.learned import SMALLEST_SHARE, LearnedNumber
+from tinyq.quantizers.parts.learned import SMALLEST_SHARE, LearnedNumber
 
 
 def learned(value, shape=()):

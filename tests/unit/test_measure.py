@@ -19,8 +19,11 @@ from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.hardware.boards import find_board
 from tinyq.measurement import run as measuring
-from tinyq.measurement.report import Agreement, Report, draw_arena, render_html, write_report
-from tinyq.measurement.run import measure, predict_classes
+from tinyq.measurement.arena import draw_arena
+from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.report import Agreement, Report, render_html, write_report
+from tinyq.measurement.run import measure
+from tinyq.measurement.scoring import measure_errors, predict_classes
 from tinyq.memory.planner import plan
 from tinyq.numerics.formats import find_format
 from tinyq.project import Project, create_project
@@ -91,7 +94,7 @@ def test_an_interrupted_run_resumes(
     with pytest.raises(KeyboardInterrupt):
         measure(project, "host", data, stop)
     (partial,) = project.folder.glob("*.partial")
-    kept = partial.stat().st_size // project.graph.output.type.packed_bytes
+    kept = (partial.stat().st_size - 52) // (4 + project.graph.output.type.packed_bytes + 4)
     assert 50 <= kept < 100
     partial.write_bytes(partial.read_bytes() + b"\x01")  # a record that was cut off
     seen: list[int] = []
@@ -115,9 +118,91 @@ def test_unknown_target(project: Project, data: Dataset) -> None:
         measure(project, "jtag", data)
 
 
-def test_saturating_inputs_are_noted(project: Project) -> None:
-    result = measure(project, "host", make_dataset(np.full((8, 12), 255.0)))
-    assert "range" in result.notes[0]
+def test_saturating_inputs(project: Project) -> None:
+    """The range of the input is -13.1 .. 12.4; zeros are background and count for nothing."""
+    inside, zeros = np.linspace(-13, 12, 12), np.zeros(12)
+    with pytest.raises(DataError, match=r"100% of the inputs .* -13.1 .. 12.4"):
+        measure(project, "host", make_dataset(np.full((8, 12), 255.0)))
+    with pytest.raises(DataError, match="100% of the inputs"):
+        measure(project, "host", make_dataset(np.where(np.arange(96).reshape(8, 12) % 12, 0, 255)))
+    mixed = np.stack([inside, *np.full((3, 12), 99.0), zeros])
+    (note,) = measure(project, "host", make_dataset(mixed)).notes
+    assert "range" in note
+    for right in (np.stack([inside, zeros]), np.stack([inside * 1.04, inside])):
+        assert measure(project, "host", make_dataset(right)).notes == ()
+    assert measure(project, "host", make_dataset(np.zeros((3, 12)))).notes == (
+        "all samples are equal",
+    )
+
+
+def test_integers_of_the_inputs_own_type_are_codes(project: Project) -> None:
+    codes = np.random.default_rng(1).integers(-128, 128, (20, 12)).astype(np.int8)
+    real = 0.1 * (codes.astype(np.float64) - 3)
+    as_codes = encode_inputs(codes, project.graph.input.type)
+    assert np.array_equal(as_codes.codes, codes)
+    assert np.array_equal(encode_inputs(real, project.graph.input.type).codes, codes)
+    (note,) = measure(project, "host", make_dataset(codes)).notes
+    assert "x holds int8, so it was taken as codes" in note
+    assert "0.1 * (code - 3)" in note
+    for other in (np.int16, np.int32, np.int64, np.uint8, np.float32):  # real values
+        values = np.arange(12).reshape(1, 12).astype(other)
+        assert encode_inputs(values, project.graph.input.type).codes[0, :2].tolist() == [3, 13]
+
+
+@pytest.mark.parametrize(("form", "dtype"), [("s8", np.int8), ("u8", np.uint8), ("s16", np.int16)])
+def test_codes_by_format(form: str, dtype: type) -> None:
+    target = TensorType((2,), find_format(form), 0.5, 1)
+    assert encode_inputs(np.array([[7, 9]], dtype), target).codes.tolist() == [[7, 9]]
+    assert encode_inputs(np.array([[7, 9]], np.int64), target).codes.tolist() == [[15, 19]]
+    with pytest.raises(DataError, match="the model takes"):
+        encode_inputs(np.array([[7, 9, 1]], dtype), target)
+
+
+def test_small_formats_take_real_values() -> None:
+    target = TensorType((2,), find_format("s4"), 0.5, 1)
+    assert encode_inputs(np.array([[2, 1]], np.int8), target).codes.tolist() == [[5, 3]]
+
+
+def test_labels_are_classes_of_the_model(project: Project) -> None:
+    x = np.random.default_rng(1).normal(0, 4, (6, 12))
+    with pytest.raises(DataError, match=r"label 5, and 1 of 6 in all.*the model has 5"):
+        measure(project, "host", make_dataset(x, [0, 1, 2, 3, 4, 5]))
+    with pytest.raises(DataError, match="label 6"):
+        measure(project, "host", make_dataset(x, np.eye(7)[[6, 0, 0, 0, 0, 0]]))
+    with pytest.raises(DataError, match="2 real numbers for each input, the model answers with 5"):
+        measure(project, "host", make_dataset(x, np.full((6, 2), 0.25)))
+
+
+def test_confusion_and_accuracy_of_each_class(project: Project, data: Dataset) -> None:
+    codes = reference.quantize_input(data.x, project.graph.input.type)
+    answers = predict_classes(project.graph, reference.run(project.graph, codes))
+    labels = np.where(np.arange(100) % 4 == 0, (answers + 1) % 4, answers)
+    result = measure(project, "host", make_dataset(data.x, labels))
+    expected = np.zeros((5, 5), int)
+    for label, answer in zip(labels, answers, strict=True):
+        expected[label, answer] += 1
+    assert result.confusion is not None
+    assert np.array_equal(result.confusion, expected)
+    assert result.class_accuracy == tuple(
+        expected[index, index] / expected[index].sum() if expected[index].sum() else None
+        for index in range(5)
+    )
+    assert result.errors is None
+
+
+def test_errors_of_real_outputs(project: Project, data: Dataset) -> None:
+    codes = reference.quantize_input(data.x, project.graph.input.type)
+    answers = 0.2 * (reference.run(project.graph, codes).astype(float) + 4)
+    targets = answers + np.where(np.arange(5) == 0, 0.25, 0.0)
+    result = measure(project, "host", make_dataset(data.x, targets))
+    assert result.accuracy is result.confusion is result.class_accuracy is None
+    assert result.errors is not None
+    for found in (result.errors["device"], result.errors["reference"]):
+        assert found.mae == pytest.approx(0.05, rel=1e-5)
+        assert found.rmse == pytest.approx(0.25 / 5**0.5, rel=1e-5)
+        snr = 10 * np.log10((targets**2).sum() / (100 * 0.25**2))
+        assert found.snr_db == pytest.approx(snr, rel=1e-5)
+    assert measure_errors([1.0, 2.0], np.array([1.0, 2.0])).snr_db is None
 
 
 def test_classes_of_argmax_and_of_one_value() -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tinyq.commands.cli import main
-from tinyq.errors import BoardError, DataError
+from tinyq.errors import BoardError, DataError, FileError
 from tinyq.hardware.boards import find_board, load_boards
 from tinyq.measurement.profile import cores, predict
 from tinyq.measurement.profile.cores import (
@@ -218,15 +218,35 @@ def found() -> Profile:
     )
     prediction = Prediction("nucleo-l4r5zi", cycles, constant.clock_hz, constant.error, "x")
     return Profile(
-        *("model", "nucleo-l4r5zi", "mps2-an386", core, costs, prediction, (layer,), ()),
+        *(
+            "model",
+            "nucleo-l4r5zi",
+            "mps2-an386",
+            core,
+            costs,
+            prediction,
+            16_000_000,
+            (layer,),
+            (),
+        ),
         *("0" * 64, "1" * 64, "gcc", "0", ("a note",)),
     )
+
+
+def test_milliseconds_of_a_core_and_of_a_board(found):
+    assert found.milliseconds == found.prediction.milliseconds
+    assert replace(found, prediction=None).milliseconds == pytest.approx(33 / 16e3)
+    assert replace(found, prediction=None, clock_hz=0).milliseconds is None
 
 
 def test_counts_estimates_and_measurements_stay_apart(found):
     plain = found.to_json({"a<b": 77})
     assert plain["counted"]["instructions"] == 17
-    assert plain["estimated"] == {"cycles": 33, "board_cycles": 33 + 4.35}
+    assert plain["estimated"] == {
+        "cycles": 33,
+        "board_cycles": 33 + 4.35,
+        "milliseconds": 1e3 * (33 + 4.35) / found.prediction.clock_hz,
+    }
     assert plain["measured"] == {"cycles": 77}
     assert plain["layers"][0]["measured"] == {"cycles": 77}
     assert "cycles" not in plain["counted"]
@@ -245,7 +265,7 @@ def test_the_page_is_whole(found, tmp_path):
     assert json.loads((page.parent / "report.json").read_text("utf-8"))["model"] == "model"
     without = render_page(replace(found, core=core_named("cortex-m55"), prediction=None))
     assert "cycles, measured" not in without
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(FileError, match="cannot be used"):
         write_page(found, None, page)
 
 

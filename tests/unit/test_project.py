@@ -66,12 +66,12 @@ def test_a_board_that_is_just_too_small_gets_smaller_kernels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The linker finds what the estimate did not; the choice is made again."""
-    monkeypatch.setattr("tinyq.project._FIRMWARE_BYTES", 0)
+    monkeypatch.setattr("tinyq.project.creation._FIRMWARE_BYTES", 0)
     layer = make_graph(Layer("Conv2D", (16, 16, 32), 32), "model", "s8", "s8")
     board, fastest = find_board("nucleo-l4r5zi"), Selection(optimize="speed")
     fast = create_project(layer, board, tmp_path / "fast", kernels=fastest)
     smaller = dataclasses.replace(board, flash_bytes=fast.image.flash_bytes - 1)
-    monkeypatch.setattr("tinyq.project.find_board", lambda _: smaller)
+    monkeypatch.setattr("tinyq.project.creation.find_board", lambda _: smaller)
     small = create_project(layer, smaller, tmp_path / "small", kernels=fastest)
     assert small.image.flash_bytes < fast.image.flash_bytes
     assert small.chosen["layer"].instructions > fast.chosen["layer"].instructions

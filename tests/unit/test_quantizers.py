@@ -8,9 +8,9 @@ import tensorflow as tf
 from keras import ops
 
 from tinyq.errors import TinyqError
-from tinyq.quantizers import METHODS, find_method, gradients, levels, scales, thresholds
+from tinyq.quantizers import METHODS, find_method, gradients, levels, scales, steps
 from tinyq.quantizers.activations import RangeQuantizer, StepQuantizer
-from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.parts.rounding import round_half_up
 from tinyq.quantizers.signs import SignQuantizer
 
 AXES = (0, 1, 2)
@@ -44,7 +44,7 @@ def test_uniform_is_nearest_level(kernel):
 
 
 def test_ternary_against_its_formula(kernel):
-    unit = array(thresholds.ternary_threshold(ops.convert_to_tensor(kernel), AXES))
+    unit = array(steps.ternary_threshold(ops.convert_to_tensor(kernel), AXES))
     np.testing.assert_allclose(unit.ravel(), 0.7 * np.abs(kernel).mean(axis=AXES), rtol=1e-5)
     codes = array(levels.Ternary().encode(ops.convert_to_tensor(kernel), unit))
     np.testing.assert_array_equal(codes, np.sign(kernel) * (np.abs(kernel) > unit))
@@ -63,7 +63,7 @@ def test_mean_abs_scale_has_the_least_error(kernel):
 
 def test_max_abs_step_puts_the_largest_on_the_last_code(kernel):
     kernel[..., 2] = 0.0
-    unit = thresholds.max_abs_step(127)(ops.convert_to_tensor(kernel), AXES)
+    unit = steps.max_abs_step(127)(ops.convert_to_tensor(kernel), AXES)
     codes = array(levels.Uniform(-127, 127).encode(ops.convert_to_tensor(kernel), unit))
     assert np.abs(codes).max(axis=AXES).tolist() == [127, 127, 0, 127, 127]
     assert array(unit).ravel()[2] == 1.0
@@ -120,6 +120,10 @@ TABLE = {
     "coarse_slope": (
         lambda x: gradients.coarse_slope(x, 15.0),
         [(0, 0), (1, 8), (15, 8), (16, 15)],
+    ),
+    "clipped_slope": (
+        lambda x: gradients.clipped_slope(np.clip(np.floor(x + 0.5), -3, 3), x, -3.0, 3.0),
+        [(-4, -3), (-3, 0), (-0.7, 0), (0, 0), (2.2, 0), (3, 0), (3.1, 3)],
     ),
     "step_slope": (
         lambda x: gradients.step_slope(np.clip(np.floor(x + 0.5), -2, 1), x, -2.0, 1.0),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinyq.quantizers.sorting import find_ranked
+from tinyq.quantizers.parts.sorting import find_ranked
 
 
 @pytest.mark.parametrize("rank", [0, 7, 19])

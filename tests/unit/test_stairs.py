@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tinyq.quantizers import METHODS
-from tinyq.quantizers.stairs import climb, split_flights
+from tinyq.quantizers.parts.stairs import climb, split_flights
 from tinyq.quantizers.stepped import SteppedQuantizer, log_borders, middle_borders
 
 PLAIN = tuple(range(1, 16))

@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 from tinyq.quantizers import METHODS, clusters, penalties, tables
 from tinyq.quantizers.mixtures import mixture_surprise
-from tinyq.quantizers.preparation import prune
-from tinyq.quantizers.updates import grow_cubically
+from tinyq.quantizers.parts.preparation import prune
+from tinyq.quantizers.parts.updates import grow_cubically
 
 ALL = (0, 1)
 

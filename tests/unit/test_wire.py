@@ -14,9 +14,9 @@ from tinyq.targets.wire import Damaged, Decoder, Frame, Kind
 def test_line_of_a_known_frame():
     # 01 01 34 12 and their CRC-32: no zero among them, so one COBS block of eight bytes, code 9
     line = wire.encode(Frame(Kind.HELLO, 0x1234))
-    assert line[:5] == bytes.fromhex("0901013412")
+    assert line[:6] == bytes.fromhex("000901013412")
     assert line[-1] == 0
-    assert len(line) == 10
+    assert len(line) == 11
 
 
 def test_crc_is_the_published_one():
@@ -24,7 +24,7 @@ def test_crc_is_the_published_one():
     covered = struct.pack("<BBH", 0x31, 0x32, 0x3433) + b"56789"
     line = wire.encode(Frame(0x32, 0x3433, b"56789", version=0x31))
     assert covered == b"123456789"
-    assert line[1:-1].endswith(struct.pack("<I", 0xCBF43926))
+    assert line[2:-1].endswith(struct.pack("<I", 0xCBF43926))
 
 
 @pytest.mark.parametrize("size", [0, 1, 245, 246, 247, 253, 254, 255, 508, 509, 4096])
@@ -47,7 +47,7 @@ def test_damage_costs_one_frame():
     broken = bytearray(wire.encode(Frame(Kind.ECHO, 1, b"broken")))
     broken[4] ^= 0x40
     found = Decoder().feed(bytes(broken) + wire.encode(good))
-    assert found == [Damaged(bytes(broken[:-1])), good]
+    assert found == [Damaged(bytes(broken[1:-1])), good]
 
 
 def test_a_line_beyond_the_limit_is_damaged():
@@ -75,6 +75,18 @@ def test_device_info():
     assert info.batch == 5
     assert info.layers == 5
     assert info.firmware_digest == b"f" * 32
+
+
+def test_a_text_before_a_frame_spoils_it_not():
+    frame = Frame(Kind.HELLO | wire.REPLY, 1, b"greeting")
+    found = Decoder().feed(b"I (31) boot: ESP-IDF v5\r\nready" + wire.encode(frame))
+    assert found == [Damaged(b"I (31) boot: ESP-IDF v5\r\nready"), frame]
+
+
+def test_a_long_greeting_is_none():
+    payload = struct.pack("<8I", *range(1, 9)) + bytes(64) + b"n" * 65
+    with pytest.raises(LinkError, match="161 bytes"):
+        wire.unpack_device_info(Frame(Kind.HELLO | wire.REPLY, 1, payload))
 
 
 def test_a_short_greeting_says_what_to_do():

@@ -147,11 +147,13 @@ def list_calls(
 def _read_constants(graph: Graph, node: Node, variant: Variant) -> tuple[Tensor, ...]:
     """The constants that a call reads, as they are arranged for it, each once."""
     special = variant.function.special
-    finishing = split_inputs(node)[1] if special and special.arrangement.staged else ()
+    read = node.inputs
+    if special:
+        operands, finishing = split_inputs(node)
+        data = tuple(operands[index] for index in special.facts.data)
+        read = (*data, *(finishing if special.arrangement.staged else ()))
     tensors = (
-        variant.constants.get(it.name, it)
-        for it in graph.constants(node)
-        if not special or it.name in finishing
+        variant.constants.get(it.name, it) for it in graph.constants(node) if it.name in read
     )
     return tuple({tensor.name: tensor for tensor in tensors}.values())
 
@@ -191,7 +193,7 @@ def _call_special(
     staged = special.arrangement.staged
     records = _make_stage_records(graph, node, variant.function, names) if staged else ()
     arguments = (
-        *(_locate(plan, name) for name in operands if not graph.tensors[name].is_constant),
+        *(_find_operand(graph, plan, names, operands[index]) for index in special.facts.data),
         *(table.name for table in tables),
         *(f"&{record.name}" for record in records),
         _locate(plan, node.output),
@@ -199,6 +201,11 @@ def _call_special(
     )
     comment = _describe(graph, plan, node)
     return Call(node, index, variant.function, arguments, comment, records=records, tables=tables)
+
+
+def _find_operand(graph: Graph, plan: MemoryPlan, names: Mapping[str, str], name: str) -> str:
+    """C expression for the address of an operand: a constant's name, or an activation's place."""
+    return names[name] if graph.tensors[name].is_constant else _locate(plan, name)
 
 
 def _locate(plan: MemoryPlan, name: str) -> str:

@@ -105,6 +105,7 @@ def _collect(
         "macro": graph.name.upper(),
         "version": __version__,
         "digest": digest(graph),
+        "needs": sorted({it.kernel.isa for it in functions.values() if it.special}),
         "runtime": [path.name for path in list_runtime()],
         "graph": graph,
         "plan": plan,

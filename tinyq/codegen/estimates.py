@@ -7,14 +7,15 @@ counts, see benchmarks/generic.py, which writes the table that is read here.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
+from types import MappingProxyType
 
 from tinyq.codegen.kernels import KERNELS, SUFFIX, Kernel
+from tinyq.support.documents import read_document
 
 TABLE = KERNELS / "generic.json"
 GENERIC = "generic"
@@ -24,7 +25,7 @@ _NARROW = frozenset(("mov", "cmp", "b", "bne", "beq", "bx", "it", "subs", "adds"
 # Mean of the kernels' C parts with gcc -O2 on Cortex-M4.
 _STATEMENT_BYTES = 7
 # Kernels were counted with a stage of three constants; this is what each threshold more costs.
-_CONSTANT_COST = 6
+CONSTANT_COST = 6
 _STATEMENT = re.compile(r"[;{]")
 
 
@@ -33,32 +34,105 @@ class Work:
     """What a node has to do in one inference.
 
     Attributes:
-        macs: Multiply-accumulates.
+        macs: Multiply-accumulates, those with padding left out.
         elements: Values of the output.
-        lines: Lines of windows, elements times the height of a window.
+        lines: Lines of windows inside the image, elements times the height of a window.
         constants: Constants of the output stage that are read beside three for each value.
+        taps: Places of windows inside the image, elements times the area of a window.
+        rows: Rows along the innermost axis of the output, pixels of an image.
+        inputs: Values of the first operand.
+        units: Storage units of the output, each for all taps of its window.
+        stage: Name and format of the output stage, empty without one.
+        shared: Whether other nodes have the same kernel: the compiler then inlines it less, and
+            what is constant for one node is none for all.
     """
 
     macs: int
     elements: int
     lines: int
     constants: int = 0
+    taps: int = 0
+    rows: int = 0
+    inputs: int = 0
+    units: int = 0
+    stage: str = ""
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Fitted figures of a generic kernel.
+
+    Attributes:
+        terms: Instructions for one of each of `list_terms` that counts.
+        stage: Output stage that it was counted with, empty without one.
+    """
+
+    terms: Mapping[str, float]
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All fitted figures.
+
+    Attributes:
+        kernels: By the kernel's name.
+        stages: Instructions of output stages for each value of the output.
+        median_per_element: Instructions for each value of the output; median of all operations.
+    """
+
+    kernels: Mapping[str, Entry]
+    stages: Mapping[str, float]
+    median_per_element: float
+
+    def apply(self, entry: Entry, work: Work) -> float:
+        """Instructions of a kernel for a node, its further constants left out."""
+        terms = list_terms(work)
+        fitted = sum(value * terms[name] for name, value in entry.terms.items())
+        if work.stage in self.stages and entry.stage in self.stages:
+            # Figures of stages are those of the smallest kernel, which does nothing else.
+            least = work.elements * self.stages[work.stage]
+            fitted = max(fitted + least - work.elements * self.stages[entry.stage], least)
+        return fitted
+
+
+def list_terms(work: Work) -> Mapping[str, int]:
+    """What an estimate is a sum of."""
+    return {
+        "call": 1,
+        "row": work.rows,
+        "element": work.elements,
+        "line": work.lines,
+        "tap": work.taps,
+        "mac": work.macs,
+        "input": work.inputs,
+        "unit": work.units,
+        "shared_element": work.elements * work.shared,
+        "shared_tap": work.taps * work.shared,
+        "shared_unit": work.units * work.shared,
+    }
 
 
 def estimate_instructions(kernel: Kernel, work: Work) -> int | None:
     """Instructions of a generic kernel; None for any other, which has to say them itself.
 
-        instructions = macs * a + lines * b + elements * c + constants * 6
+        instructions = sum over terms of coefficient * work
+                     + elements * (stage - the stage that the kernel was fitted with)
+                     + constants * 6
 
-    A kernel that was never counted is as slow as the slowest one of its operation, or of all.
+    A kernel that was never counted is as fast as the median of its operation; without any, it
+    takes for each value of the output what the median of all operations takes.
     """
     if kernel.isa != GENERIC:
         return None
-    table = _load_table(TABLE)
+    table = load_table(TABLE)
     name = kernel.path.name.removesuffix(SUFFIX)
-    rivals = [entry for key, entry in table.items() if key.split("_")[0] == kernel.operation]
-    entries = [table[name]] if name in table else rivals or list(table.values())
-    return round(max(_apply(entry, work) for entry in entries)) + _CONSTANT_COST * work.constants
+    rivals = [entry for key, entry in table.kernels.items() if _operation(key) == kernel.operation]
+    entries = [table.kernels[name]] if name in table.kernels else rivals
+    estimates = [table.apply(entry, work) for entry in entries]
+    found = median(estimates) if estimates else table.median_per_element * work.elements
+    return max(round(found) + CONSTANT_COST * work.constants, 1)
 
 
 def estimate_code(text: str) -> int:
@@ -78,12 +152,19 @@ def estimate_code(text: str) -> int:
     return assembly + _STATEMENT_BYTES * statements
 
 
-def _apply(entry: Mapping[str, float], work: Work) -> float:
-    return entry["mac"] * work.macs + entry["line"] * work.lines + entry["element"] * work.elements
+def _operation(name: str) -> str:
+    return name.partition("_")[0]
 
 
 @functools.cache
-def _load_table(path: Path) -> Mapping[str, Mapping[str, float]]:
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    kernels: Mapping[str, Mapping[str, float]] = content["kernels"]
-    return kernels
+def load_table(path: Path) -> Table:
+    """Read what benchmarks/generic.py wrote."""
+    content = read_document(path, "estimates", "install tinyq again")
+    return Table(
+        {
+            name: Entry(MappingProxyType(entry["terms"]), entry["stage"])
+            for name, entry in content["kernels"].items()
+        },
+        content["stages"],
+        content["median_per_element"],
+    )

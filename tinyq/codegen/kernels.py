@@ -171,7 +171,7 @@ def list_widened(graph: Graph, node: Node) -> tuple[Kernel, ...]:
         index
         for index in node.op.keyed
         if graph.tensors[node.inputs[index]].type.format.name in list_widenings()
-        and not graph.tensors[node.inputs[index]].is_constant
+        and index in node.op.batched
     )
     if not narrow:
         return ()

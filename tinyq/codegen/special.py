@@ -11,9 +11,10 @@ template of a special kernel has macros over the node's `Facts`, here ``f``:
 
 ``n`` holds the integers of the layout, whose module in `tinyq.codegen.layouts` the variable
 ``layout`` names. ``once(name)`` is true at the first use of a name in a program: parts that several
-kernels share are written behind it. The C function takes the operands that are no constants, the
-tables of the layout, the constants of the output stage where its own function finishes the sums
-(`Arrangement.staged`), the output, and the scratch memory if it needs any.
+kernels share are written behind it. The C function takes the operands of `Facts.data` (a constant
+among them by its packed codes), the tables of the layout, the constants of the output stage where
+its own function finishes the sums (`Arrangement.staged`), the output, and the scratch memory if it
+needs any.
 
 A kernel for activations of `WIDE` also serves those of fewer bits: `tinyq.codegen.widening`.
 """

@@ -86,6 +86,8 @@ class Facts:
         inputs: Types of the operands.
         output: Type of the output.
         operands: Codes of the operands that are constants, None for the others.
+        data: Indexes of the operands that a kernel reads through pointers, be they constants or
+            not: those with a value for each sample (``Op.batched``). The others are weights.
         stage: Class of the output stage in lower case, empty without one.
         tables: Codes of the stage's constants by their names.
         geometry: Integers of the operation and of the stage.
@@ -96,6 +98,7 @@ class Facts:
     inputs: tuple[TensorType, ...]
     output: TensorType
     operands: tuple[Codes | None, ...]
+    data: tuple[int, ...]
     stage: str
     tables: Mapping[str, Codes]
     geometry: Mapping[str, int]
@@ -259,14 +262,54 @@ def split_inputs(node: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def measure_work(graph: Graph, node: Node) -> Work:
-    """What a node has to do in one inference."""
-    elements = math.prod(graph.tensors[node.output].type.shape)
-    height = node.op.geometry(*graph.types(node)).get("kernel_height", 1)
+    """What a node has to do in one inference; taps of windows in the padding are no work."""
+    types, stage = graph.types(node), select_stage(graph, node)
+    output = graph.tensors[node.output].type
+    elements = math.prod(output.shape)
+    geometry = node.op.geometry(*types)
+    rows, out_rows, height = _count_taps(geometry, "height")
+    columns, out_columns, width = _count_taps(geometry, "width")
+    taps = elements * rows * columns // (out_rows * out_columns)
     shapes = (graph.tensors[name].type.shape for name in split_inputs(node)[1])
     each = sum(math.prod(shape[:-1]) for shape in shapes)
     return Work(
-        graph.macs(node), elements, elements * height, elements * max(each - _USUAL_CONSTANTS, 0)
+        macs=graph.macs(node) * taps // (elements * height * width),
+        elements=elements,
+        lines=elements * rows // out_rows,
+        constants=elements * max(each - _USUAL_CONSTANTS, 0),
+        taps=taps,
+        rows=output.rows,
+        inputs=math.prod(types[0].shape),
+        units=output.units * taps // elements,
+        stage=f"{stage.stage}_{stage.format}" if stage else "",
+        shared=any(other is not node and _is_alike(graph, node, other) for other in graph.nodes),
     )
+
+
+def _is_alike(graph: Graph, node: Node, other: Node) -> bool:
+    """Whether two nodes have the same operation and formats, and so the same generic kernel."""
+    return node.op.kernel == other.op.kernel and (
+        name_formats(graph, node) == name_formats(graph, other)
+    )
+
+
+def _count_taps(geometry: Mapping[str, int], side: str) -> tuple[int, int, int]:
+    """Along one side: taps inside the image over all windows, windows, taps of a window.
+
+    The windows of a transposed convolution lie on its output: all their taps are looked at.
+    """
+    size, windows = geometry.get(f"kernel_{side}", 1), geometry.get(f"out_{side}", 1)
+    dilation = geometry.get(f"dilation_{side}", 0)
+    if not dilation:
+        return size * windows, windows, size
+    pad = geometry["pad_top" if side == "height" else "pad_left"]
+    starts = (window * geometry[f"stride_{side}"] - pad for window in range(windows))
+    inside = sum(
+        0 <= start + tap * dilation < geometry[f"in_{side}"]
+        for start in starts
+        for tap in range(size)
+    )
+    return inside, windows, size
 
 
 def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
@@ -280,6 +323,7 @@ def gather_facts(graph: Graph, node: Node, isas: Sequence[str]) -> Facts:
         inputs=types[: len(operands)],
         output=graph.tensors[node.output].type,
         operands=tuple(graph.tensors[name].codes for name in operands),
+        data=tuple(index for index in node.op.batched if index < len(operands)),
         stage=type(output).__name__.lower() if output else "",
         tables=MappingProxyType(
             {key: cast(Codes, graph.tensors[name].codes) for key, name in tables}

@@ -96,7 +96,7 @@ def write_widening(
     text: str = _open(f"{_FOLDER}{SUFFIX}").write(
         {
             "f": facts,
-            "activations": [i for i, codes in enumerate(facts.operands) if codes is None],
+            "activations": facts.data,
             "offsets": widening.offsets,
             "tables": [table.name for table in arrangement.tables],
             "staged": arrangement.staged,

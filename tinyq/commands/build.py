@@ -11,6 +11,7 @@ import typer
 from tinyq.commands.output import (
     JsonOption,
     RoundingOption,
+    TrustOption,
     print_json,
     print_kernels,
     print_table,
@@ -50,20 +51,22 @@ def build(
         bool, typer.Option(help="Copy the weights to RAM at start: faster where flash is slow.")
     ] = False,
     rounding: RoundingOption = "half_up",
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
     from tinyq.codegen import GENERIC
     from tinyq.hardware.boards import find_board
     from tinyq.models import load_model
-    from tinyq.project import Selection, create_project
+    from tinyq.project import Selection, check_request, create_project
 
     check_kernels(kernels, cmsis_nn)
     chosen = find_board(board)
     isas = GENERIC if kernels == "generic" else None
+    check_request(chosen, output, build_system, Selection(isas, optimize, None, weights_in_ram))
     with _show_tuning(json) if tune else nullcontext() as tuner:
         project = create_project(
-            load_model(model, rounding),
+            load_model(model, rounding, trust),
             chosen,
             output,
             build_system,
@@ -117,7 +120,10 @@ def _print(project: Project, *, all_candidates: bool) -> None:
     image, board = project.image, project.image.board
     meaning = EXPLANATIONS[project.optimize]
     print_kernels(
-        f"kernels for {project.optimize}: {meaning}", project.kernels, rivals=all_candidates
+        f"kernels for {project.optimize}: {meaning}",
+        project.kernels,
+        rivals=all_candidates,
+        clock_hz=board.clock_hz,
     )
     print_table(
         f"{project.graph.name} for {board.title}",

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -22,10 +23,13 @@ from tinyq.commands.flash import flash
 from tinyq.commands.inspect import inspect
 from tinyq.commands.measure import measure
 from tinyq.commands.methods import methods
+from tinyq.commands.output import naming_command, print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
-from tinyq.errors import TinyqError
+from tinyq.errors import InternalError, TinyqError, explain_system_error
 from tinyq.support.quiet import hush_imports
+
+_INTERRUPTED = 130
 
 COMMANDS = (
     demo,
@@ -92,16 +96,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     hush_tensorflow()
+    with naming_command(words):
+        code = _run(words)
+    return _flush(code)
+
+
+def _run(words: list[str]) -> int:
+    as_json = "--json" in words
     try:
         app(args=words, prog_name="tinyq")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if as_json and code:
+            _print_usage_error(end.__context__, code)
+        return code
     except KeyboardInterrupt:
-        return 130
+        return _say_interrupted(as_json)
     except Exception as error:
         if "--debug" in words:
             raise
-        return _print_error(error)
+        if _was_interrupted(error):
+            return _say_interrupted(as_json)
+        return _print_error(_explain(error, words), as_json)
     return 0
 
 
@@ -112,21 +128,90 @@ def hush_tensorflow() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def _print_error(error: Exception) -> int:
-    """Write one message to stderr and return the exit code."""
+def _explain(error: Exception, words: Sequence[str]) -> TinyqError | Exception:
+    """What the system says of the user's files and memory as a user's error."""
+    if isinstance(error, MemoryError):
+        files = [word for word in words if Path(word).is_file()]
+        return explain_system_error(error, ", ".join(files) or None)
+    return explain_system_error(error) if isinstance(error, OSError) else error
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is what ended an import that then says so in its own words."""
+    before = error.__cause__ or error.__context__
+    if before is None:
+        return False
+    return isinstance(before, KeyboardInterrupt) or _was_interrupted(before)
+
+
+def _print_error(error: Exception, as_json: bool) -> int:
+    """Write one message to stderr, with `--json` an object to stdout, and return the exit code."""
     from rich.console import Console
     from rich.text import Text
 
     if isinstance(error, TinyqError):
-        text, code = Text(error.render()), 2
+        said, code = error, 2
+        text = Text(error.render())
     else:
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        text = Text(
-            f"error: tinyq failed unexpectedly: {reason}\n"
-            "  remedy: this is a fault of tinyq; run `tinyq --debug …` and report the traceback "
-            "with the output of `tinyq doctor`"
+        said, code = (
+            InternalError(
+                f"tinyq failed unexpectedly: {reason}",
+                remedy="this is a fault of tinyq; run `tinyq --debug …` and report the traceback "
+                "with the output of `tinyq doctor`",
+            ),
+            3,
         )
-        code = 3
+        text = Text(said.render())
     text.highlight_regex(r"^error:", "bold red")
     Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+    if as_json:
+        _print_object(said.to_json())
     return code
+
+
+def _print_usage_error(cause: BaseException | None, code: int) -> None:
+    """The object for what Typer has found in the words, or for an interruption."""
+    if code == _INTERRUPTED:
+        _say_interrupted(as_json=True)
+    elif (describe := getattr(cause, "format_message", None)) is not None:
+        _print_object(
+            {
+                "code": "usage",
+                "message": describe(),
+                "where": None,
+                "remedy": "see `tinyq COMMAND --help`",
+            }
+        )
+
+
+def _say_interrupted(as_json: bool) -> int:
+    if as_json:
+        _print_object(
+            {"code": "interrupted", "message": "interrupted", "where": None, "remedy": None}
+        )
+    return _INTERRUPTED
+
+
+def _print_object(error: dict[str, str | None]) -> None:
+    with suppress(OSError):  # what is wrong may be standard output itself
+        print_json({"error": error})
+
+
+def _flush(code: int) -> int:
+    """Let the last lines reach their file, and say where they cannot."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    except (OSError, ValueError) as error:
+        _drop_output()
+        if not code and isinstance(error, OSError):
+            return _print_error(explain_system_error(error, "standard output"), as_json=False)
+    return code
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from failing a second time when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, print_json, print_report, show_progress
+from tinyq.commands.output import (
+    JsonOption,
+    describe_command,
+    print_json,
+    print_report,
+    show_progress,
+)
 
 
 def demo(
@@ -21,10 +27,18 @@ def demo(
     from tinyq.digits import run_demo
     from tinyq.firmware.toolchains import find_compiler
     from tinyq.hardware.boards import find_board
+    from tinyq.measurement.places import check_port, choose_target
+    from tinyq.project import Selection, check_request
 
     chosen = find_board(board)
-    find_compiler(chosen)  # before minutes of training
-    report, page = run_demo(output, chosen, target, partial(show_progress, quiet=json))
+    # All that can be known before minutes of training.
+    choose_target(chosen, target)
+    check_port(target)
+    find_compiler(chosen)
+    check_request(chosen, output / "firmware", "gcc", Selection())
+    report, page = run_demo(
+        output, chosen, target, partial(show_progress, quiet=json), describe_command()
+    )
     if json:
         print_json(report.to_json())
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, print_json, print_table
+from tinyq.commands.output import JsonOption, RoundingOption, TrustOption, print_json, print_table
 
 if TYPE_CHECKING:
     from tinyq.measurement.diff import Comparison, Difference
@@ -26,6 +26,7 @@ def diff(
     data: Annotated[Path, typer.Option(help="An .npz file with inputs in the array x.")],
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 32,
     rounding: RoundingOption = "tflite",
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Find the first layer at which two executions of a model differ."""
@@ -33,7 +34,8 @@ def diff(
     from tinyq.support.datasets import load_dataset
 
     inputs = load_dataset(data).take(samples).x
-    found = compare(open_execution(first, rounding), open_execution(second, rounding), inputs)
+    one, other = (open_execution(text, rounding, trust) for text in (first, second))
+    found = compare(one, other, inputs)
     if json:
         print_json(asdict(found))
     else:

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, print_json, print_report, print_table, show_progress
+from tinyq.commands.output import (
+    JsonOption,
+    describe_command,
+    print_json,
+    print_report,
+    print_table,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from tinyq.measurement.run import Measurement
@@ -31,18 +38,23 @@ def measure(
     json: JsonOption = False,
 ) -> None:
     """Stream a data set through the firmware: accuracy, agreement, instructions, memory."""
-    from tinyq.measurement.report import Report, write_report
+    from tinyq.measurement.places import choose_target
+    from tinyq.measurement.report import Report, describe_origin, write_report
     from tinyq.measurement.run import measure as run
     from tinyq.project import open_project
     from tinyq.support.datasets import load_dataset
-    from tinyq.targets import default_target
 
     project = open_project(folder)
-    target = target or default_target(project.image.board)
+    target = choose_target(project.image.board, target)
     with show_progress(f"measuring on {target}", quiet=json) as progress:
         result = run(project, target, load_dataset(data).take(samples), progress)
     own = _measure_own(project, target, data, samples) if compare_kernels else None
-    found = Report(f"{result.model} on {result.board}", result.accuracy or {}, result)
+    found = Report(
+        f"{result.model} on {result.board}",
+        result.accuracy or {},
+        result,
+        origin=describe_origin(describe_command()),
+    )
     page = write_report(found, project.graph, project.plan, report) if report else None
     if json:
         compared = {"compared": own.to_json()} if own else {}

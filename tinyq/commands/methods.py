@@ -8,8 +8,8 @@ import typer
 from tinyq.commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from tinyq.quantizers.methods import Role
-    from tinyq.support.catalogue import Entry
+    from tinyq.quantizers.explanations import Explanation
+    from tinyq.quantizers.method import Entry, Role
 
 
 def methods(
@@ -23,7 +23,7 @@ def methods(
 ) -> None:
     """List the methods of quantization and what each can do, or explain one."""
     from tinyq.errors import TinyqError
-    from tinyq.support.catalogue import find_entry, load_catalogue
+    from tinyq.quantizers.catalogue import find_entry, load_catalogue
 
     if name is None:
         if svg is not None:
@@ -46,11 +46,47 @@ def _facts(entry: Entry) -> dict[str, Any]:
         "layers": dict(entry.layers),
         "kernels": _kernels(entry),
         "reference": entry.reference,
+        "link": entry.link,
+        "options": _options(entry),
+        "recipe": _recipe(entry),
         "summary": entry.summary,
         "formulas": list(entry.formulas),
         "leaves_out": entry.leaves_out,
         "missing": entry.missing,
     }
+
+
+def _options(entry: Entry) -> dict[str, dict[str, Any]]:
+    """Options by name: default, meaning, source and range."""
+    from tinyq.quantizers.catalogue import load_classes
+    from tinyq.quantizers.method import defaults, list_options
+
+    cls = load_classes().get(entry.id)
+    if cls is None:
+        return {}
+    values = defaults(cls)
+    return {
+        name: {
+            "default": values[name],
+            "meaning": known.meaning,
+            "source": known.source,
+            "range": known.range,
+        }
+        for name, known in list_options(cls).items()
+    }
+
+
+def _recipe(entry: Entry) -> list[str]:
+    """Lines of a recipe to copy: a name for each role, with all options where there are some."""
+    options = {name: known["default"] for name, known in _options(entry).items()}
+    said = "".join(f", {name}: {str(value).lower()}" for name, value in options.items())
+    lines = [f"weights: {next(iter(entry.weights))}"] if entry.weights else []
+    if entry.activations:
+        lines.append(f"activations: {next(iter(entry.activations))}")
+    if options:
+        role = "weights" if entry.weights else "activations"
+        lines.append(f"{role}: {{method: {entry.id}{said}}}")
+    return lines
 
 
 def _kernels(entry: Entry) -> dict[str, list[str]]:
@@ -99,10 +135,11 @@ def _list(entries: list[Entry], json: bool) -> None:
 
 def _explain(name: str, entry: Entry, svg: Path | None, json: bool) -> None:
     chosen = _choose(name, entry)
+    told = _tell(entry)
     if json:
-        print_json({**_facts(entry), "parts": _parts(entry)})
+        print_json({**_facts(entry), **_collect_told(told)})
     else:
-        _print_entry(entry)
+        _print_entry(entry, told)
     if not chosen and svg is not None:
         from tinyq.errors import TinyqError
 
@@ -114,42 +151,64 @@ def _explain(name: str, entry: Entry, svg: Path | None, json: bool) -> None:
 
 def _choose(name: str, entry: Entry) -> list[tuple[str, Role]]:
     """What is plotted: what has this name, or for an id one method of each role."""
-    roles: tuple[tuple[Role, Any], ...] = (
-        ("weights", entry.weights),
-        ("activations", entry.activations),
-    )
+    from tinyq.quantizers.method import ROLES
+
     chosen: list[tuple[str, Role]] = []
-    for role, names in roles:
-        if name in names:
+    for role in ROLES:
+        names = getattr(entry, role)
+        if names and (name in names or "(" in name):
             chosen.append((name, role))
         elif names and name == entry.id:
             chosen.append((next(iter(names)), role))
     return chosen
 
 
-def _parts(entry: Entry) -> dict[str, dict[str, dict[str, str]]]:
-    if not entry.trains:
-        return {}
-    from tinyq.quantizers.curves import name_parts
+def _tell_one(name: str, role: Role) -> Explanation:
+    """What the table tells of a method; what it lacks is computed, with Keras."""
+    from tinyq.quantizers.explanations import find_explanation
 
-    return {
-        "weights": {name: name_parts(name, "weights") for name in entry.weights},
-        "activations": {name: name_parts(name, "activations") for name in entry.activations},
-    }
+    found = find_explanation(name, role)
+    if found is None:
+        from tinyq.quantizers.curves import explain
+
+        found = explain(name, role)
+    return found
 
 
-def _print_entry(entry: Entry) -> None:
+def _tell(entry: Entry) -> dict[tuple[str, Role], Explanation]:
+    """What is told of each name of a row in each role."""
+    from tinyq.quantizers.method import ROLES
+
+    return {(name, role): _tell_one(name, role) for role in ROLES for name in getattr(entry, role)}
+
+
+def _collect_told(told: dict[tuple[str, Role], Explanation]) -> dict[str, Any]:
+    """Parts and phases by role and name."""
+    found: dict[str, Any] = {"parts": {}, "phases": {}}
+    for (name, role), one in told.items():
+        found["parts"].setdefault(role, {})[name] = dict(one.parts)
+        found["phases"].setdefault(role, {})[name] = list(one.phases)
+    return found
+
+
+def _print_entry(entry: Entry, told: dict[tuple[str, Role], Explanation]) -> None:
     lines = [
-        f"{entry.title} ({entry.id}), {entry.year}",
-        entry.reference,
+        f"{entry.title} ({entry.id})" + (f", {entry.year}" if entry.year else ""),
+        " ".join(filter(None, (entry.reference, entry.link))),
         entry.summary,
         *(f"    {formula}" for formula in entry.formulas),
     ]
-    for role, names in _parts(entry).items():
-        formats = getattr(entry, role)
-        for name, parts in names.items():
-            made_of = ", ".join(f"{key} {value}" for key, value in parts.items())
-            lines.append(f"{role}: {name}: format {formats[name]}, {made_of}")
+    for (name, role), one in told.items():
+        made_of = ", ".join(f"{key} {value}" for key, value in one.parts.items())
+        lines.append(f"{role}: {name}: format {getattr(entry, role)[name]}, {made_of}")
+    for phase in dict.fromkeys(phase for one in told.values() for phase in one.phases):
+        having = [name for (name, _), one in told.items() if phase in one.phases]
+        lines.append(f"phase: {phase}" + ("" if len(having) == len(told) else _among(having)))
+    for name, known in _options(entry).items():
+        facts = "; ".join(filter(None, (known["meaning"], known["range"], known["source"])))
+        lines.append(f"option: {name} = {known['default']}: {facts}")
+    for line in _recipe(entry):
+        lines.append(f"recipe: {line}")
     for layer, number_format in entry.layers.items():
         lines.append(f"layer: {layer}: format {number_format}")
     for operand, isas in _kernels(entry).items():
@@ -161,16 +220,20 @@ def _print_entry(entry: Entry) -> None:
     typer.echo("\n".join(lines))
 
 
+def _among(names: list[str]) -> str:
+    return f" ({', '.join(dict.fromkeys(names))})"
+
+
 def _plot(chosen: list[tuple[str, Role]], svg: Path | None, json: bool) -> None:
-    from tinyq.quantizers.curves import trace
+    from tinyq.support.files import write_file
     from tinyq.support.plot.curves import draw_svg, draw_text
 
     for name, role in chosen:
-        curve = trace(name, role)
+        curve = _tell_one(name, role).curve
         lines = {"slope in training": curve.slope, "levels": curve.y}
         if not json:
             typer.echo(f"\n{role} {name}: l levels, s slope in training")
             typer.echo(draw_text(curve.x, lines))
         if svg is not None:
-            svg.write_text(draw_svg(f"{role} {name}", curve.x, lines), "utf-8")
+            write_file(svg, draw_svg(f"{role} {name}", curve.x, lines))
             return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -25,7 +27,32 @@ RoundingOption = Annotated[
     ),
 ]
 
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Load a SavedModel although it is a program: its author is trusted."
+    ),
+]
+
 _FILE_COLUMNS = 160  # of a table that goes into a file or a pipe
+
+
+_COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
+
+
+@contextmanager
+def naming_command(words: Sequence[str]) -> Iterator[None]:
+    """Let reports of the block say by which words they were made."""
+    token = _COMMAND.set(("tinyq", *words))
+    try:
+        yield
+    finally:
+        _COMMAND.reset(token)
+
+
+def describe_command() -> str | None:
+    """The command that is running, as a shell takes it; None outside of one."""
+    return shlex.join(_COMMAND.get()) or None
 
 
 def print_json(data: Any) -> None:
@@ -84,14 +111,34 @@ def show_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int,
         yield update
 
 
-def print_kernels(title: str, kernels: Sequence[LayerKernel], *, rivals: bool = False) -> None:
-    """Print the kernel of each layer, or all that fit it with the chosen ones marked."""
+def print_kernels(
+    title: str, kernels: Sequence[LayerKernel], *, rivals: bool = False, clock_hz: int = 0
+) -> None:
+    """Print the kernel of each layer, or all that fit it with the chosen ones marked.
+
+    Args:
+        title: Of the table.
+        kernels: All candidates.
+        rivals: Whether those that were not chosen are printed, too.
+        clock_hz: Of the board; 0 where it is unknown.
+    """
     numbers = ("instructions", "cycles", "flash B", "code B", "scratch B")
     shown = [entry for entry in kernels if rivals or entry.chosen]
     columns = ("layer", *(("chosen",) if rivals else ()), "kernel", *numbers)
     print_table(title, columns, [_kernel_row(entry, rivals) for entry in shown], right=numbers)
     if any(entry.cycles is not None or not entry.counted for entry in shown):
         typer.echo("~ is an estimate; code that layers share is shown with each of them")
+    cycles = [entry.cycles for entry in kernels if entry.chosen]
+    if cycles and None not in cycles:
+        total = sum(number or 0 for number in cycles)
+        typer.echo(f"about {total:,} cycles an inference{describe_time(total, clock_hz)}")
+
+
+def describe_time(cycles: float, clock_hz: int) -> str:
+    """What estimated cycles take, as the end of a sentence; nothing where no clock is known."""
+    if not clock_hz:
+        return ""
+    return f", {1e3 * cycles / clock_hz:.3f} ms at {clock_hz / 1e6:g} MHz (estimates)"
 
 
 def _kernel_row(entry: LayerKernel, rivals: bool) -> tuple[str, ...]:
@@ -149,6 +196,7 @@ def _facts(report: Report) -> tuple[tuple[str, str | None], ...]:
             for name, title in ANSWERERS.items()
             if name in report.accuracy
         ),
+        *_error_facts(result),
         ("codes that differ, device and reference", f"{result.mismatches:,}"),
         (
             "codes that differ, Keras and reference",
@@ -160,7 +208,7 @@ def _facts(report: Report) -> tuple[tuple[str, str | None], ...]:
         ("  deepest stack seen", _count(result.stack_bytes)),
         ("instructions per inference", _count(result.instructions)),
         ("cycles per inference", _count(result.cycles)),
-        ("milliseconds per inference", _milliseconds(result)),
+        ("milliseconds per inference", _measured_time(result)),
         ("resets of the device", _count(result.resets or None)),
     )
 
@@ -183,7 +231,16 @@ def _count(value: float | None) -> str | None:
     return None if value is None else f"{value:,.0f}"
 
 
-def _milliseconds(result: Measurement) -> str | None:
-    if not result.cycles or not result.clock_hz:
-        return None
-    return f"{1e3 * result.cycles / result.clock_hz:.2f}"
+def _error_facts(result: Measurement) -> tuple[tuple[str, str | None], ...]:
+    errors = (result.errors or {}).get("device")
+    if errors is None:
+        return ()
+    return (
+        ("mean absolute error, device", f"{errors.mae:.6g}"),
+        ("root mean square error, device", f"{errors.rmse:.6g}"),
+        ("signal to noise, device", None if errors.snr_db is None else f"{errors.snr_db:.2f} dB"),
+    )
+
+
+def _measured_time(result: Measurement) -> str | None:
+    return None if result.milliseconds is None else f"{result.milliseconds:.3f}"

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, print_json, print_table, show_progress
+from tinyq.commands.output import (
+    JsonOption,
+    describe_time,
+    print_json,
+    print_table,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from tinyq.graph import Graph
@@ -59,10 +65,10 @@ def profile(
 
 
 def _read_input(data: Path, graph: Graph) -> Codes:
-    from tinyq.graph import reference
+    from tinyq.measurement.inputs import encode_inputs
     from tinyq.support.datasets import load_dataset
 
-    return reference.quantize_input(load_dataset(data).take(1).x, graph.input.type)
+    return encode_inputs(load_dataset(data).take(1).x, graph.input.type).codes
 
 
 def print_profile(found: Profile, measured: dict[str, int] | None = None) -> None:
@@ -79,6 +85,11 @@ def describe_estimate(found: Profile) -> list[str]:
     """What the estimated columns are worth, one sentence each."""
     core, board = found.core, found.prediction
     lines = list(found.notes)
+    if board is None and found.costs.cycles is not None and found.clock_hz:
+        lines.append(
+            f"{found.board}{describe_time(found.costs.cycles, found.clock_hz)}, without what the "
+            "board's flash adds"
+        )
     if core.cycles is not None:
         lines.append(f"cycles are an estimate for {core.title}: {core.source}")
     lines += [

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tinyq.commands.output import JsonOption, print_json
+from tinyq.commands.output import JsonOption, TrustOption, print_json
 
 BITS = (8, 4, 2)
+RANGES = ("min_max", "percentile", "mse")
 
 
 def quantize(
@@ -34,28 +35,16 @@ def quantize(
         bool, typer.Option(help="Scale channels between neighbouring layers.")
     ] = False,
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 512,
+    trust: TrustOption = False,
     json: JsonOption = False,
 ) -> None:
     """Quantize a float Keras model after training, with a calibration set."""
-    from tinyq.errors import TinyqError
+    from tinyq.support.datasets import load_dataset
 
-    if output.suffix != ".keras":
-        raise TinyqError(
-            "is no .keras file", where=str(output), remedy="choose a name ending in .keras with -o"
-        )
-    for option, value in (("--bits", bits), ("--end-bits", end_bits)):
-        if value not in (None, *BITS):
-            raise TinyqError(
-                f"weights of {value} bits", where=option, remedy=f"use {', '.join(map(str, BITS))}"
-            )
-    for path in (model, data):
-        if not path.exists():
-            raise TinyqError("there is no such file", where=str(path))
-
-    # TensorFlow is loaded below; the mistakes above are found at once.
+    check_arguments(model, output, (bits, end_bits or bits), ranges, percentile)
+    inputs = load_dataset(data).take(samples).x
     from tinyq.graph.storage import digest
     from tinyq.importers.float_models import load_float_model
-    from tinyq.support.datasets import load_dataset
     from tinyq.training.advice import advise
     from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training
@@ -63,13 +52,12 @@ def quantize(
     options = PostTraining(
         bits=bits,
         end_bits=end_bits,
-        ranges=ranges,  # type: ignore[arg-type]  # checked by post_training
+        ranges=ranges,  # type: ignore[arg-type]  # checked above
         percentile=percentile,
         bias_correction=bias_correction,
         equalization=equalization,
     )
-    inputs = load_dataset(data).take(samples).x
-    quantized = post_training(load_float_model(model), inputs, options)
+    quantized = post_training(load_float_model(model, trust), inputs, options)
     graph = import_keras(quantized, output.stem)
     save_model(quantized, output)
     findings = advise(quantized)
@@ -92,25 +80,42 @@ def quantize(
             typer.echo(f"advice: {finding.render()}")
 
 
+def check_arguments(
+    model: Path, output: Path, bits: tuple[int, ...], ranges: str, percentile: float
+) -> None:
+    """Check what can be known before TensorFlow loads, as `tinyq.training.post_training` does.
+
+    Raises:
+        TinyqError: A value is not one of its option, the model is missing or cannot be replaced.
+    """
+    from tinyq.errors import ModelError, TinyqError
+
+    faults: dict[str, tuple[set[Any], str]] = {
+        "--bits": (set(bits) - set(BITS), f"choose {', '.join(map(str, BITS))}"),
+        "--ranges": ({ranges} - set(RANGES), f"choose {', '.join(RANGES)}"),
+        "--percentile": (
+            set() if 50.0 < percentile <= 100.0 else {percentile},
+            "give a number above 50, at most 100",
+        ),
+    }
+    for option, (wrong, remedy) in faults.items():
+        for value in wrong:
+            raise TinyqError(f"{value} is not supported", where=option, remedy=remedy)
+    if output.suffix != ".keras" or output.is_dir():
+        raise TinyqError(
+            "is no .keras file", where=str(output), remedy="choose a name ending in .keras with -o"
+        )
+    if not model.exists():
+        raise ModelError("there is no such file", where=str(model))
+
+
 def save_model(model: object, output: Path) -> None:
     """Write a Keras model beside its place, then move it there.
 
     Raises:
         TinyqError: The folder cannot be written to.
     """
-    import tempfile
+    from tinyq.support.files import replace_file
 
-    from tinyq.errors import TinyqError
-
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.stem}-", dir=output.parent) as folder:
-            path = Path(folder) / output.name
-            model.save(path)  # type: ignore[attr-defined]
-            path.replace(output)
-    except OSError as error:
-        raise TinyqError(
-            f"cannot be written: {error.strerror}",
-            where=str(output),
-            remedy="choose another place with -o",
-        ) from None
+    with replace_file(output) as partial:
+        model.save(partial)  # type: ignore[attr-defined]

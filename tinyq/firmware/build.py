@@ -44,7 +44,9 @@ _CFLAGS = (
 )
 # No C library: ports/bare/memory.c has the four functions that GCC may call, and GCC must not
 # make calls of them out of their own loops.
-_BARE_CFLAGS = ("-ffreestanding", "-fno-tree-loop-distribute-patterns")
+# A warning of a cross compiler is an error: a shift that is too wide for a 16-bit int says so there
+# alone.
+_BARE_CFLAGS = ("-ffreestanding", "-fno-tree-loop-distribute-patterns", "-Werror")
 _BARE_LDFLAGS = ("-Wl,--gc-sections", "-Wl,-Map=firmware.map")
 _MODEL_CFLAGS = ("-include", "tq_profile.h")
 
@@ -66,6 +68,7 @@ class BuildOptions:
         payload_bytes: Largest payload of a request that the firmware takes, a multiple of 4.
         reply_bytes: Largest payload of a reply, a multiple of 4; None: as payload_bytes.
         cflags: Flags after all others.
+        model_cflags: Flags of the model's sources alone.
         application: Folder whose C files replace those of firmware/core (its headers stay).
         build_system: What runs the compiler, see `tinyq.firmware.build_systems`.
         library: Headers and archive that the model uses.
@@ -76,6 +79,7 @@ class BuildOptions:
     payload_bytes: int = 1024
     reply_bytes: int | None = None
     cflags: tuple[str, ...] = ()
+    model_cflags: tuple[str, ...] = ()
     application: Path | None = None
     build_system: str = DIRECT
     library: Library | None = None
@@ -239,7 +243,9 @@ def _make_plan(sources: SourceFiles, board: Board, options: BuildOptions) -> _Pl
         files |= {include / path: text for path, text in options.library.headers.items()}
         cflags += (f"-isystem{include}",)
         ldlibs = (str(options.library.place), *ldlibs)
-    files[_BUILD_HEADER], digest = render_settings(files, board, options, (*cflags, *ldflags))
+    files[_BUILD_HEADER], digest = render_settings(
+        files, board, options, (*cflags, *ldflags, *options.model_cflags)
+    )
     return _Plan(
         board=board,
         compiler=compiler,
@@ -378,7 +384,7 @@ def _check_replaceable(out: Path) -> None:
 
 def _make(plan: _Plan, folder: Path, options: BuildOptions) -> Path:
     """Write the files and let the chosen build system make the firmware of them."""
-    system, recipe = find_build_system(options.build_system), _recipe(plan)
+    system, recipe = find_build_system(options.build_system), _recipe(plan, options)
     if plan.address and not system.DOWNLOADS:
         raise TinyqError(
             f"{options.build_system} does not download libraries",
@@ -399,7 +405,7 @@ def _make(plan: _Plan, folder: Path, options: BuildOptions) -> Path:
 def _raise_excess(plan: _Plan, folder: Path, options: BuildOptions) -> None:
     """Link without limits, to say by how much flash or RAM is too small."""
     limitless = replace(plan.board, flash_bytes=_UNLIMITED_BYTES, ram_bytes=_UNLIMITED_BYTES)
-    system, recipe = find_build_system(DIRECT), _recipe(plan)
+    system, recipe = find_build_system(DIRECT), _recipe(plan, options)
     _write_files({**plan.files, _SCRIPT: _render_script(limitless, plan.files)}, folder)
     _copy_library(options.library, folder)
     system.run(recipe, folder)
@@ -411,7 +417,7 @@ def _copy_library(library: Library | None, folder: Path) -> None:
         shutil.copyfile(library.archive, folder / library.place)
 
 
-def _recipe(plan: _Plan) -> Recipe:
+def _recipe(plan: _Plan, options: BuildOptions) -> Recipe:
     toolchain = TOOLCHAINS[plan.board.toolchain]
     return Recipe(
         board=plan.board,
@@ -421,7 +427,7 @@ def _recipe(plan: _Plan) -> Recipe:
         files=plan.files,
         sources=plan.sources,
         cflags=plan.cflags,
-        model_cflags=_MODEL_CFLAGS,
+        model_cflags=(*_MODEL_CFLAGS, *options.model_cflags),
         ldflags=plan.ldflags,
         ldlibs=plan.ldlibs,
         address=plan.address,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt, MinLen
 
 from tinyq.errors import BoardError
+from tinyq.hardware.clock_rules import list_broken
 from tinyq.support.resources import BOARDS
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class Serial:
     Args:
         baud: Line rate in bits per second.
         usb: Vendor and product id ("0483:374b") of the board's own USB bridge, None without one.
+        interface: Which of the bridge's ports is the firmware's, from 0.
     """
 
     baud: Annotated[int, Gt(0)] = 115200
     usb: str | None = None
+    interface: Annotated[int, Ge(0)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Board:
         platformio: The board's id in PlatformIO, None where it has none.
         tested: What has run the board's port: an emulator of this very board or of its chip, or
             nothing yet ("no": written from the documents, compiled and linked only).
-        defines: Macros for the port.
+        defines: Macros for the port, such as the clock needs: see `tinyq.hardware.clock_rules`.
         source: Documents that the numbers come from.
     """
 
@@ -232,7 +235,17 @@ def _read_board(document: _Document, name: str) -> Board:
         raise document.error(
             f"board {name!r}, {'.'.join(keys)}: {fault['msg']}", _origin(document, name, keys)
         ) from error
+    _check_clock(document, board)
     return board
+
+
+def _check_clock(document: _Document, board: Board) -> None:
+    for rule in list_broken(board.port, board.clock_hz, board.defines):
+        raise document.error(
+            f"board {board.name!r}, clock_hz {board.clock_hz}: {rule.reason} ({rule.source})",
+            _origin(document, board.name, ("clock_hz",)),
+            rule.remedy,
+        )
 
 
 def _merge_families(document: _Document, entry: Keys) -> dict[str, Any]:

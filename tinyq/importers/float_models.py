@@ -7,27 +7,35 @@ from pathlib import Path
 
 import keras
 
-from tinyq.errors import ModelError
-from tinyq.importers.old_keras import WRAPPERS, holds_class, load_old_keras, read_config
-from tinyq.support.messages import last_line
+from tinyq.errors import ModelError, TinyqError
+from tinyq.importers.old_keras import load_old_keras
+from tinyq.support.keras_config import (
+    SAVED_MODEL,
+    check_h5_file,
+    class_names,
+    limit_weights,
+    read_h5_config,
+)
+from tinyq.support.limits import describe
 from tinyq.training.lowering.network import load_keras
 from tinyq.training.registry import load_layers
 
-SAVED_MODEL = "saved_model.pb"
-_QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer")
+_QUANTIZED = {"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"}
+_WRAPPED = {"PruneLowMagnitude", "ClusterWeights"}
 
 
-def load_float_model(path: Path) -> keras.Model:
+def load_float_model(path: Path, trust: bool = False) -> keras.Model:
     """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
         path: ``.keras``, ``.h5``, or the folder of a SavedModel that tf_keras wrote from layers.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
         ModelError: The file is missing, damaged, of another kind, or holds something unknown.
     """
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return load_old_keras(path)
+        return load_old_keras(path, trust)
     if path.suffix.lower() in (".h5", ".hdf5"):
         return _load_h5(path)
     if path.suffix.lower() == ".keras":
@@ -43,58 +51,47 @@ def trained_with_tfmot(path: Path) -> bool:
     Raises:
         ModelError: The file is missing or damaged.
     """
-    return holds_class(_config_of(path), _QUANTIZED)
-
-
-def _config_of(path: Path) -> object:
-    if not path.is_file():
-        raise ModelError("there is no such file", where=str(path))
-    return read_config(path)
+    return bool(class_names(read_h5_config(path)) & _QUANTIZED)
 
 
 def _load_v3(path: Path) -> keras.Model:
     try:
         return load_keras(path)
-    except ModelError:
-        if path.is_file() and _is_of_keras_2(path):
-            return load_old_keras(path)
+    except ModelError as error:
+        if error.__cause__ is None and "Keras cannot load" in error.message:
+            return _load_old(path, error)
         raise
 
 
-def _is_of_keras_2(path: Path) -> bool:
-    """Whether Keras 2 wrote a ``.keras`` file, by the modules of its classes."""
-    try:
-        config = read_config(path)
-    except ModelError:
-        return False
-    return ".engine." in str(config.get("module")) or _holds_old_options(config)
-
-
-def _holds_old_options(config: object) -> bool:
-    return "batch_input_shape" in str(config)
-
-
 def _load_h5(path: Path) -> keras.Model:
-    config = _config_of(path)
-    if holds_class(config, _QUANTIZED):
+    names = class_names(read_h5_config(path))
+    if names & _QUANTIZED:
         raise ModelError(
             "tfmot quantized the model in training",
             where=str(path),
             remedy="build it as it is: `tinyq build MODEL.h5 --board BOARD`",
         )
-    if holds_class(config, WRAPPERS):
+    if names & _WRAPPED:
         return load_old_keras(path)
+    stored = check_h5_file(path)
     load_layers()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limit_weights(keras.Layer, stored, path):
             warnings.simplefilter("ignore")
             return keras.saving.load_model(path, compile=False)
+    except TinyqError:
+        raise
     except Exception as error:  # Keras raises whatever the layers' constructors raise
-        try:
-            return load_old_keras(path)
-        except ModelError as second:
-            raise ModelError(
-                f"Keras cannot load the model: {last_line(error)}; with Keras 2: {second.message}",
-                where=second.where or str(path),
-                remedy=second.remedy or "save it as .keras with Keras 3",
-            ) from None
+        return _load_old(path, ModelError(f"Keras cannot load the model: {describe(error)}"))
+
+
+def _load_old(path: Path, first: ModelError) -> keras.Model:
+    """The model by way of Keras 2, where Keras 3 has refused it."""
+    try:
+        return load_old_keras(path)
+    except ModelError as second:
+        raise ModelError(
+            f"{first.message}; with Keras 2: {second.message}",
+            where=second.where or str(path),
+            remedy=second.remedy or "save it as .keras with Keras 3",
+        ) from None

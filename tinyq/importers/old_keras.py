@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import json
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,12 +14,10 @@ from keras import ops
 
 from tinyq.errors import ModelError
 from tinyq.importers.tfmot import load_tf_keras, strip_wrappers
-from tinyq.support.messages import last_line
+from tinyq.support.limits import describe
 
 _OPERATION, _SLICE = "TFOpLambda", "SlicingOpLambda"
-WRAPPERS = ("PruneLowMagnitude", "ClusterWeights")
 _TOLERANCE = 1e-4
-_PROGRAMS = ("Lambda",)
 
 
 def _reshape(x: Any, shape: Any, **options: Any) -> Any:
@@ -140,7 +136,7 @@ def _refuse_options(options: Mapping[str, Any]) -> None:
         )
 
 
-def load_old_keras(path: Path) -> keras.Model:
+def load_old_keras(path: Path, trust: bool = False) -> keras.Model:
     """A model of Keras 3 from a file that Keras 2 wrote.
 
     Wrappers of tfmot's pruning and clustering are taken off. Both models compute the same, which is
@@ -148,13 +144,13 @@ def load_old_keras(path: Path) -> keras.Model:
 
     Args:
         path: ``.h5``, ``.keras``, or the folder of a SavedModel.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
-        ModelError: tf_keras cannot read it, or a layer has no counterpart.
+        ModelError: The file names what tinyq does not know, tf_keras cannot read it, or a layer has
+            no counterpart.
     """
-    if path.is_file():
-        _require_known(read_config(path), path)
-    old = strip_wrappers(load_tf_keras(path))
+    old = strip_wrappers(load_tf_keras(path, trust))
     if not getattr(old, "layers", None) or not hasattr(old, "inputs"):
         raise ModelError(
             "the SavedModel holds functions but no Keras layers",
@@ -172,80 +168,12 @@ def load_old_keras(path: Path) -> keras.Model:
         ) from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"a layer of Keras 2 cannot be built with Keras 3: {last_line(error)}",
+            f"a layer of Keras 2 cannot be built with Keras 3: {describe(error)}",
             where=str(path),
             remedy="save the model as .keras with Keras 3",
         ) from None
     _require_same(old, new, path)
     return new
-
-
-def read_config(path: Path) -> Any:
-    """The configuration of the layers in an ``.h5`` or ``.keras`` file; nothing of it is run.
-
-    Raises:
-        ModelError: The file is damaged, or holds no layers.
-    """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
-        import h5py
-
-        with h5py.File(path) as file:
-            config = file.attrs.get("model_config", "")
-        text = config.decode("utf-8") if isinstance(config, bytes) else str(config)
-    except (OSError, KeyError, UnicodeDecodeError, ValueError) as error:
-        raise ModelError(f"the file is damaged ({last_line(error)})", where=str(path)) from None
-    if not text:
-        raise ModelError(
-            "the file holds weights but no layers",
-            where=str(path),
-            remedy="save the model with model.save(...)",
-        )
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise ModelError("the layers in the file are damaged", where=str(path)) from None
-
-
-def holds_class(config: Any, names: tuple[str, ...]) -> bool:
-    """Whether a class of one of the names is anywhere in a configuration."""
-    return any(entry.get("class_name") in names for entry in _entries(config))
-
-
-def _entries(config: Any) -> Iterator[Mapping[str, Any]]:
-    stack = [config]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, Mapping):
-            if "class_name" in value:
-                yield value
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
-
-
-def _require_known(config: Any, path: Path) -> None:
-    """Check every class and function by name before tf_keras, which runs what it finds, reads."""
-    for entry in _entries(config):
-        name, module = str(entry["class_name"]), str(entry.get("module") or "keras")
-        inner = entry.get("config")
-        own = module.partition(".")[0] not in ("keras", "builtins", "tf_keras")
-        if own or name in _PROGRAMS or entry.get("class_name") == "function":
-            raise ModelError(
-                f"{module}.{name} is a program of its own, which is not run",
-                where=str(path),
-                remedy="build the model from layers of Keras",
-            )
-        if name in (_OPERATION, _SLICE) and isinstance(inner, Mapping):
-            function = inner.get("function")
-            if function not in _FUNCTIONS:
-                raise ModelError(
-                    f"the function {function!r} has no layer here",
-                    where=f"{path}, {inner.get('name')}",
-                    remedy=f"use one of {', '.join(_FUNCTIONS)}",
-                )
 
 
 def _follow(model: Any, inputs: list[Any]) -> list[Any]:
@@ -356,7 +284,7 @@ def _twin(layer: Any) -> Any:
         return cls.from_config(options) if inner is None else cls(**options)
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"{kind} of Keras 2 has options that Keras 3 does not know: {last_line(error)}",
+            f"{kind} of Keras 2 has options that Keras 3 does not know: {describe(error)}",
             where=layer.name,
             remedy="save the model as .keras with Keras 3",
         ) from None

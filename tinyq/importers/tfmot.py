@@ -21,14 +21,20 @@ from typing import Any
 
 import numpy as np
 
-from tinyq.errors import DataError, ModelError, ToolMissing
+from tinyq.errors import DataError, ModelError, TinyqError, ToolMissing
 from tinyq.graph import Graph, Tensor
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.importers.tflite import import_tflite
 from tinyq.numerics.formats import FORMATS
-from tinyq.support.messages import last_line
+from tinyq.support.keras_config import (
+    check_h5_file,
+    check_keras_file,
+    check_saved_model,
+    limit_weights,
+)
+from tinyq.support.limits import describe
 
 _N_BIT = "tensorflow_model_optimization.python.core.quantization.keras.experimental.default_n_bit"
 _N_BIT_MODULES = ("quantize_registry", "quantize_configs", "quantizers", "transforms")
@@ -43,7 +49,11 @@ _ACTIVATION_BITS = 8
 
 
 def import_tfmot(
-    model: Any, data: Any = None, rounding: str = "half_up", name: str | None = None
+    model: Any,
+    data: Any = None,
+    rounding: str = "half_up",
+    name: str | None = None,
+    trust: bool = False,
 ) -> Graph:
     """The integer graph of a tf_keras model, with the ranges that tfmot trained.
 
@@ -56,6 +66,7 @@ def import_tfmot(
         data: Real inputs, shape (samples, ...), for the ranges of a model without trained ones.
         rounding: ``half_up`` or ``tflite``, as for ``import_tflite``.
         name: Name of the graph; that of the file or the model where left out.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Returns:
         A verified graph; weights that need no more are stored in 4 bits.
@@ -67,7 +78,7 @@ def import_tfmot(
     """
     if isinstance(model, str | Path):
         name = name or Path(model).stem
-        model = load_tf_keras(Path(model))
+        model = load_tf_keras(Path(model), trust)
     content = convert_tfmot(model, data)
     with tempfile.TemporaryDirectory(prefix="tinyq-tfmot-") as folder:
         path = Path(folder) / f"{name or model.name}.tflite"
@@ -94,28 +105,43 @@ def load_tfmot() -> tuple[Any, Any]:
                 os.environ[_LEGACY] = wanted
 
 
-def load_tf_keras(path: Path) -> Any:
+def load_tf_keras(path: Path, trust: bool = False) -> Any:
     """Read an ``.h5`` file or a SavedModel with tf_keras and all names of tfmot.
 
+    Args:
+        path: The file or folder.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
+
     Raises:
-        ModelError: It is missing or damaged, or tf_keras cannot read it.
+        ModelError: It is missing or damaged, names what tinyq does not know, is a SavedModel that
+            nobody trusts, or tf_keras cannot read it.
         ToolMissing: tfmot is not installed.
     """
     if not path.exists():
         raise ModelError("there is no such model", where=str(path))
+    if path.is_dir():
+        check_saved_model(path, trust)
+    stored = None
+    if not path.is_dir():
+        stored = check_keras_file(path) if path.suffix == ".keras" else check_h5_file(path)
     with _quiet():
         tf_keras, tfmot = load_tfmot()
         try:
             with (
+                contextlib.nullcontext()
+                if stored is None
+                else limit_weights(tf_keras.layers.Layer, stored, path),
                 tfmot.quantization.keras.quantize_scope(),
                 tfmot.sparsity.keras.prune_scope(),
                 tfmot.clustering.keras.cluster_scope(),
                 tf_keras.utils.custom_object_scope(_n_bit_names()),
             ):
                 return tf_keras.models.load_model(path, compile=False)
+        except TinyqError:
+            raise
         except Exception as error:  # tf_keras raises whatever its file readers raise
             raise ModelError(
-                f"tf_keras cannot load the model: {last_line(error)}",
+                f"tf_keras cannot load the model: {describe(error)}",
                 where=str(path),
                 remedy="save it with model.save('NAME.h5'), or import the module of its own layers",
             ) from None
@@ -150,7 +176,7 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
             raise
         except Exception as error:  # the converter raises classes of its own and of MLIR
             raise ModelError(
-                f"TensorFlow's converter refuses the model: {last_line(error)}",
+                f"TensorFlow's converter refuses the model: {describe(error)}",
                 where=model.name,
                 remedy="convert it yourself and give the .tflite file",
             ) from None
@@ -282,7 +308,7 @@ def _load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ToolMissing(
-            f"{name} cannot be loaded: {last_line(error)}",
+            f"{name} cannot be loaded: {describe(error)}",
             remedy="pip install tensorflow-model-optimization tf_keras",
         ) from None
 

@@ -19,18 +19,19 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyq.codegen import Candidate, Candidates, emit, plan_kernels
-from tinyq.errors import BudgetError, TinyqError
+from tinyq.errors import BudgetError, DataError, TinyqError
 from tinyq.firmware.build import ask_version
 from tinyq.firmware.toolchains import find_compiler
 from tinyq.graph import Graph, Node
 from tinyq.measurement.profile.cores import BoardConstant, find_constant
 from tinyq.measurement.trial import Outcome, Trial, find_twin, isolate, run_trials
 from tinyq.project import Setting
+from tinyq.support.documents import SCHEMAS, read_document, stamp
 from tinyq.targets.native import cache_folder
 
 Progress = Callable[[int, int], None]
 
-_VERSION = 2
+_DOCUMENT = "kernel counts"
 # What differs between layers that cost the same: values of constants, and the digest of the graph.
 _DIGEST = re.compile(r"sha256 [0-9a-f]{64}")
 _DECLARATION = re.compile(r"^static .*", re.MULTILINE)
@@ -77,7 +78,7 @@ def count_candidates(
     twin, cflags = find_twin(setting.board), setting.cflags
     store = _Store(cache or cache_folder() / "kernels")
     identity = json.dumps(
-        [_VERSION, twin.name, twin.cflags, cflags, ask_version(find_compiler(twin))]
+        [SCHEMAS[_DOCUMENT], twin.name, twin.cflags, cflags, ask_version(find_compiler(twin))]
     )
     layers = {
         node.name: _list_entries(graph, node, candidates[node.name], setting.isas, identity)
@@ -214,8 +215,8 @@ class _Store:
     def read(self, key: str) -> Mapping[str, Any] | None:
         """What is known under a key; None where nothing is, or nothing sound."""
         try:
-            content = json.loads(self._path(key).read_text("utf-8"))
-        except (OSError, ValueError):
+            content = read_document(self._path(key), _DOCUMENT, "count again")
+        except DataError:
             return None
         return content if _is_sound(content) else None
 
@@ -225,7 +226,7 @@ class _Store:
             self._folder.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._folder, suffix=".partial")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(json.dumps(content, indent=1) + "\n")
+                file.write(json.dumps(stamp(_DOCUMENT, content), indent=1) + "\n")
             Path(name).replace(self._path(key))
         except OSError:
             return
@@ -234,9 +235,7 @@ class _Store:
         return self._folder / f"{key}.json"
 
 
-def _is_sound(content: Any) -> bool:
-    if not isinstance(content, dict):
-        return False
+def _is_sound(content: Mapping[str, Any]) -> bool:
     count, code = content.get("instructions"), content.get("code")
     numbers = [count, *code.values()] if isinstance(code, dict) else [None]
     timing = [content.get("cycles", ""), content.get("flash_loads", "")]

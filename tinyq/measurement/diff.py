@@ -26,6 +26,8 @@ from tinyq.graph import Graph, reference
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.places import choose_target
 from tinyq.measurement.run import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, load_model
 from tinyq.numerics.formats import Codes
@@ -38,7 +40,7 @@ from tinyq.project import (
     open_project,
     repeat_kernels,
 )
-from tinyq.targets import default_target, open_link
+from tinyq.targets import open_link
 
 PLACES = ("reference", "c", "litert")
 _BARS = 11
@@ -122,7 +124,7 @@ class Comparison:
     output_equal: bool
 
 
-def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
+def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> Execution:
     """Read ``PATH`` or ``PATH@PLACE``.
 
     Without a place, a .tflite file runs in LiteRT, another model in the reference, and a build
@@ -131,6 +133,7 @@ def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
     Args:
         text: What to run where.
         rounding: Rule by which tinyq reads a .tflite file.
+        trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
         TinyqError: There is no such model or place, or they do not go together.
@@ -149,7 +152,7 @@ def open_execution(text: str, rounding: str = HALF_UP) -> Execution:
         )
     if place == "litert":
         return _open_litert(path, rounding, is_tflite)
-    graph = load_model(path, rounding if is_tflite else HALF_UP)
+    graph = load_model(path, rounding if is_tflite else HALF_UP, trust)
     name = f"{path}@{place}"
     if place == "reference":
         return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
@@ -172,7 +175,7 @@ def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Compa
     Raises:
         DataError: The data do not fit, or the executions take different inputs.
     """
-    codes = reference.quantize_input(inputs, first.graph.input.type)
+    codes = encode_inputs(inputs, first.graph.input.type).codes
     if first.graph.input.type != second.graph.input.type:
         raise DataError(
             f"the inputs differ: {first.graph.input.type} and {second.graph.input.type}, or scales",
@@ -305,7 +308,7 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
 def _open_project(folder: Path, place: str) -> Execution:
     project = open_project(folder)
     graph, board = project.graph, project.image.board
-    place = place or default_target(board)
+    place = place or choose_target(board)
     name = f"{folder}@{place}"
     if place == "reference":
         return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)

@@ -7,34 +7,33 @@ stay in fields of their own: docs/decisions/0006-measurement.md.
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import tinyq
 from tinyq.codegen import marked_nodes
-from tinyq.errors import DataError, LinkError
+from tinyq.errors import TinyqError
+from tinyq.firmware.build import Image
 from tinyq.graph import Graph, Node, reference
 from tinyq.graph.summary import describe_node, zero_weights
+from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.journal import Bytes, Journal, Run, open_journal
+from tinyq.measurement.scoring import Errors, check_answers, score_answers
 from tinyq.numerics.formats import Codes
-from tinyq.project import LayerKernel, Project, build_for_host, describe_kernel
+from tinyq.project import MANIFEST, LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.support.datasets import Dataset
+from tinyq.support.documents import stamp
 from tinyq.targets import EMULATORS, Link, open_link
 from tinyq.targets.counts import InstructionCounts, LayerCount
 
 Progress = Callable[[int, int], None]
-Bytes = npt.NDArray[np.uint8]
 
 _CHUNK = 32
-# An input scaled to 0 .. 255 where 0 .. 1 is meant saturates nearly everywhere.
-_SATURATED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,11 @@ class Measurement:
         samples: Inputs answered by the device.
         accuracy: Of the device's own answers, and of the reference on the same inputs, 0 .. 1;
             None without labels.
+        confusion: Samples by label (rows) and the device's answer (columns); None without labels
+            or where there are many classes.
+        class_accuracy: Share of right answers of the device by label, 0 .. 1; None without labels,
+            and for a label that no sample has.
+        errors: Distance from real targets, of the device and of the reference; None without.
         mismatches: Output codes, over all samples, in which device and reference differ.
         flash_bytes: Code and constants of the image.
         ram_bytes: Variables and stack reserve of the image.
@@ -92,6 +96,7 @@ class Measurement:
         instructions: Mean executed instructions per inference; None where not counted.
         cycles: Cycles of one inference by the device's counter; None where it has none.
         clock_hz: Core clock that the device reports; 0 where an emulator has none.
+        milliseconds: Of one inference, cycles over clock; None where one of them is unknown.
         resets: Resets of the device that were noticed; their samples were sent again.
         layers: Per call of the generated code.
         graph_digest: SHA-256 of the integer graph.
@@ -99,6 +104,10 @@ class Measurement:
         toolchain: Compiler that built the image.
         tinyq_version: Version of this package.
         machine: Operating system and processor of the host.
+        data: Where the samples come from; None where that was not said.
+        data_digest: SHA-256 of the input codes.
+        flash_limit_bytes: Flash of the board; 0 where there is no limit.
+        ram_limit_bytes: RAM of the board; 0 where there is no limit.
         notes: What a reader should know, such as inputs that saturate.
     """
 
@@ -107,6 +116,9 @@ class Measurement:
     target: str
     samples: int
     accuracy: dict[str, float] | None
+    confusion: tuple[tuple[int, ...], ...] | None
+    class_accuracy: tuple[float | None, ...] | None
+    errors: dict[str, Errors] | None
     mismatches: int
     flash_bytes: int
     ram_bytes: int
@@ -116,6 +128,7 @@ class Measurement:
     instructions: float | None
     cycles: int | None
     clock_hz: int
+    milliseconds: float | None
     resets: int
     layers: tuple[LayerMeasurement, ...]
     graph_digest: str
@@ -123,11 +136,15 @@ class Measurement:
     toolchain: str
     tinyq_version: str
     machine: str
+    data: str | None
+    data_digest: str
+    flash_limit_bytes: int
+    ram_limit_bytes: int
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a JSON file."""
-        return asdict(self)
+        return stamp("measurement", asdict(self))
 
 
 def measure(
@@ -148,74 +165,138 @@ def measure(
         progress: Called with samples done and samples in all.
 
     Raises:
-        DataError: The data do not fit the model.
+        DataError: The data do not fit the model, or nearly all saturate.
         LinkError: The target cannot be opened, is silent, or runs another firmware.
+        TinyqError: Another run measures the same, or the folder is replaced meanwhile.
     """
-    codes = reference.quantize_input(data.x, project.graph.input.type)
+    check_answers(project.graph, data)
+    inputs = encode_inputs(data.x, project.graph.input.type, strict=True)
+    watch = _Watch(project)
     image = build_for_host(project) if target == "host" else project.image
-    journal = _Journal(project, target, codes)
-    packed = pack_codes(project.graph, codes)
-    counting = target in EMULATORS
-    with journal.explaining(), closing(open_link(image, target, counting=counting)) as link:
-        answers = _stream(link, packed, journal, progress)
-        stack_bytes = link.stack_used()
-        cycles = link.profile(packed[0])
-        info = link.hello()
-        counts = link.instruction_counts()
-    outputs = unpack_codes(project.graph, answers)
-    zeros = _Zeros(project.graph)
-    zeros.count(project.graph.inputs[0], codes)
-    expected = reference.run_batched(project.graph, codes, observe=zeros.count)
-    journal.remove()
+    run = _describe_run(project, image, target, inputs.codes)
+    packed = pack_codes(project.graph, inputs.codes)
+    with open_journal(project.folder, run) as journal:
+        with closing(open_link(image, target, counting=target in EMULATORS)) as link:
+            answers = _stream(link, packed, journal, _both(watch.check, progress))
+            device = _ask_device(link, image, packed, answers)
+        watch.check()
+        result = _describe(project, target, data, inputs.codes, device)
+        journal.remove()
+    return replace(result, data_digest=run.data_digest, notes=inputs.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """What runs, what it has answered, and what it or the emulator says after the last answer."""
+
+    image: Image
+    answers: Bytes
+    stack_bytes: int | None
+    cycles: tuple[int, ...] | None
+    clock_hz: int
+    counts: InstructionCounts | None
+    resets: int
+
+
+def _ask_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _Device:
+    stack_bytes = link.stack_used()
+    cycles = link.profile(packed[0])
+    clock_hz = link.hello().clock_hz
+    counts = link.instruction_counts()
+    return _Device(image, answers, stack_bytes, cycles, clock_hz, counts, link.resets)
+
+
+def _describe_run(project: Project, image: Image, target: str, codes: Codes) -> Run:
+    return Run(
+        firmware_digest=image.firmware_digest,
+        graph_digest=project.graph_digest,
+        kind=target.partition(":")[0],
+        shape=codes.shape,
+        data_digest=hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest(),
+        answer_bytes=project.graph.output.type.packed_bytes,
+    )
+
+
+class _Watch:
+    """Notices that the build folder is replaced while it is measured."""
+
+    def __init__(self, project: Project) -> None:
+        self._path = project.folder / MANIFEST
+        self._first = self._look()
+
+    def check(self) -> None:
+        """Raise a TinyqError if the folder is another one than at first."""
+        if self._look() != self._first:
+            raise TinyqError(
+                "the build folder was replaced while it was measured",
+                where=str(self._path.parent),
+                remedy="measure again when the build has ended",
+            )
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _both(check: Callable[[], None], progress: Progress | None) -> Progress:
+    def step(done: int, total: int) -> None:
+        check()
+        if progress is not None:
+            progress(done, total)
+
+    return step
+
+
+def _describe(
+    project: Project,
+    target: str,
+    data: Dataset,
+    codes: Codes,
+    device: _Device,
+) -> Measurement:
+    graph, image, counts, cycles = project.graph, device.image, device.counts, device.cycles
+    outputs = unpack_codes(graph, device.answers)
+    zeros = _Zeros(graph)
+    zeros.count(graph.inputs[0], codes)
+    expected = reference.run_batched(graph, codes, observe=zeros.count)
+    found = score_answers(graph, data, device=outputs, reference=expected)
     return Measurement(
-        model=project.graph.name,
+        model=graph.name,
         board=image.board.name,
         target=target,
         samples=len(codes),
-        accuracy=_accuracies(project.graph, data.y, device=outputs, reference=expected),
+        accuracy=found.accuracy,
+        confusion=found.confusion,
+        class_accuracy=found.class_accuracy,
+        errors=found.errors,
         mismatches=int((outputs != expected).sum()),
         flash_bytes=image.flash_bytes,
         ram_bytes=image.ram_bytes,
         arena_bytes=project.plan.arena_bytes,
         arena_proven=project.plan.proven,
-        stack_bytes=stack_bytes,
+        stack_bytes=device.stack_bytes,
         instructions=None
         if counts is None
         else sum(row.total for row in counts.layers) / counts.runs,
         cycles=None if cycles is None else sum(cycles),
-        clock_hz=info.clock_hz,
-        resets=link.resets,
+        clock_hz=device.clock_hz,
+        milliseconds=1e3 * sum(cycles) / device.clock_hz if cycles and device.clock_hz else None,
+        resets=device.resets,
         layers=_layers(project, target, counts, cycles, zeros),
         graph_digest=project.graph_digest,
         firmware_digest=image.firmware_digest,
         toolchain=image.toolchain,
         tinyq_version=tinyq.__version__,
         machine=f"{platform.system()} {platform.machine()}",
-        notes=_notes(project.graph, codes),
+        data=data.name,
+        data_digest="",
+        flash_limit_bytes=image.board.flash_bytes,
+        ram_limit_bytes=image.board.ram_bytes,
+        notes=(),
     )
-
-
-def predict_classes(graph: Graph, outputs: Codes) -> npt.NDArray[np.int64]:
-    """Class of each output: the largest code, what argmax gave, or the sign of one value."""
-    flat = outputs.reshape(len(outputs), -1)
-    if flat.shape[1] > 1:
-        return np.asarray(flat.argmax(axis=1), np.int64)
-    if graph.output.type.scale is None:
-        return flat[:, 0].astype(np.int64)
-    return (flat[:, 0] > graph.output.type.zero_point).astype(np.int64)
-
-
-def score(graph: Graph, outputs: Codes, labels: npt.NDArray[np.int64]) -> float:
-    """Share of samples whose class is the label's, 0 .. 1."""
-    return float((predict_classes(graph, outputs) == labels).mean())
-
-
-def _accuracies(
-    graph: Graph, labels: npt.NDArray[np.int64] | None, **outputs: Codes
-) -> dict[str, float] | None:
-    if labels is None:
-        return None
-    return {name: score(graph, codes, labels) for name, codes in outputs.items()}
 
 
 def pack_codes(graph: Graph, codes: Codes) -> Bytes:
@@ -231,7 +312,7 @@ def unpack_codes(graph: Graph, packed: Bytes) -> Codes:
     return output.format.unpack(rows, output.shape[-1])
 
 
-def _stream(link: Link, packed: Bytes, journal: _Journal, progress: Progress | None) -> Bytes:
+def _stream(link: Link, packed: Bytes, journal: Journal, progress: Progress) -> Bytes:
     # At least one answer comes from this run: counts and stack belong to inferences.
     answers = journal.read()[: len(packed) - 1]
     while len(answers) < len(packed):
@@ -239,8 +320,7 @@ def _stream(link: Link, packed: Bytes, journal: _Journal, progress: Progress | N
         part = link.infer(packed[start : start + _CHUNK])
         journal.write(start, part)
         answers = np.concatenate([answers, part])
-        if progress is not None:
-            progress(len(answers), len(packed))
+        progress(len(answers), len(packed))
     return answers
 
 
@@ -309,71 +389,3 @@ def _layer(
         zero_weights=zero_weights(graph, node),
         zero_inputs=zero_inputs,
     )
-
-
-def _notes(graph: Graph, codes: Codes) -> tuple[str, ...]:
-    number_format = graph.input.type.format
-    ends = (codes == number_format.lo) | (codes == number_format.hi)
-    share = float(ends.mean())
-    if (
-        number_format.bits >= 4
-        and share > _SATURATED
-        and float((codes == codes.max()).mean()) > share / 2
-    ):
-        return (
-            f"{share:.0%} of the input codes are at the end of the range: is the data scaled as in "
-            "training?",
-        )
-    return ()
-
-
-class _Journal:
-    """Answers of an unfinished run, one file per firmware, kind of target and data.
-
-    The answer to sample i stands at i times its size, so that none is there twice.
-    """
-
-    def __init__(self, project: Project, target: str, codes: Codes) -> None:
-        output_bytes = project.graph.output.type.packed_bytes
-        kind, _, _ = target.partition(":")  # a board that is plugged again may have another port
-        key = hashlib.sha256(
-            json.dumps([project.image.firmware_digest, kind, codes.shape]).encode()
-            + np.ascontiguousarray(codes).tobytes()
-        ).hexdigest()
-        self._output_bytes = output_bytes
-        self._limit = len(codes)
-        self._path: Path = project.folder / f"measure-{key[:16]}.partial"
-
-    def read(self) -> Bytes:
-        """Complete answers so far, uint8, shape (n, output_bytes)."""
-        content = self._path.read_bytes() if self._path.is_file() else b""
-        whole = min(len(content) // self._output_bytes, self._limit)
-        kept = content[: whole * self._output_bytes]
-        return np.frombuffer(kept, np.uint8).reshape(whole, self._output_bytes)
-
-    def write(self, start: int, answers: Bytes) -> None:
-        """Put answers in the place of samples `start` and following, and forget what was behind."""
-        try:
-            with self._path.open("r+b" if self._path.is_file() else "w+b") as file:
-                file.seek(start * self._output_bytes)
-                file.write(np.ascontiguousarray(answers).tobytes())
-                file.truncate()
-        except OSError as error:
-            raise DataError(f"cannot be written: {error.strerror}", where=str(self._path)) from None
-
-    @contextmanager
-    def explaining(self) -> Iterator[None]:
-        """Let a link's error say how many answers are kept for the next run."""
-        try:
-            yield
-        except LinkError as error:
-            kept = len(self.read())
-            if not kept:
-                raise
-            note = f"the answers to {kept} of {self._limit} samples are kept, the next run goes on"
-            remedy = f"{error.remedy}; {note}" if error.remedy else note
-            raise LinkError(error.message, where=error.where, remedy=remedy) from None
-
-    def remove(self) -> None:
-        """Forget the run: it is complete."""
-        self._path.unlink(missing_ok=True)

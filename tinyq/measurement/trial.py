@@ -7,6 +7,7 @@ must give the same hash. A program's instructions are those between two marks of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from tinyq.targets.wire import payload_bytes
 MULTIPLIER, INCREMENT = 1664525, 1013904223
 PRIME, OFFSET = 16777619, 2166136261
 
+_MARK = re.compile(r"^( *)TQ_MARK\((\d+)\);\n", re.MULTILINE)
 _INSTANCE = """#include "tq_model.h"
 
 {includes}
@@ -68,7 +70,7 @@ class Trial:
     """A program to run.
 
     Attributes:
-        graph: One layer.
+        graph: One layer, or several that are counted together.
         isas: Instruction sets whose kernels may be used, best first.
         overrides: File name of the kernel by node.
     """
@@ -159,7 +161,8 @@ def run_trials(
     files: dict[PurePath, str] = {}
     for index, trial in enumerate(named):
         memory = plan_kernels(trial.graph, trial.isas, trial.overrides)
-        files |= _number_marks(emit(trial.graph, memory, trial.isas, trial.overrides).files, index)
+        text = emit(trial.graph, memory, trial.isas, trial.overrides).files
+        files |= _number_marks(text, 2 * index, len(trial.graph.nodes))
     graphs = [trial.graph for trial in named]
     files[PurePath("tq_model_instance.c")] = _write_instance(graphs)
     marks, output_bytes = 2 * len(graphs), 4 * len(graphs)
@@ -213,14 +216,15 @@ def _core(board: Board) -> str:
     return next((flag for flag in board.cflags if flag.startswith("-mcpu")), "")
 
 
-def _number_marks(files: Mapping[PurePath, str], index: int) -> dict[PurePath, str]:
-    """A program's own two marks, in an inference of all programs."""
-    return {
-        path: text.replace("TQ_MARK(1)", f"TQ_MARK({2 * index + 1})").replace(
-            "TQ_MARK(0)", f"TQ_MARK({2 * index})"
-        )
-        for path, text in files.items()
-    }
+def _number_marks(files: Mapping[PurePath, str], first: int, layers: int) -> dict[PurePath, str]:
+    """A program's own two marks, in an inference of all programs; those between layers go."""
+    kept = {0: first, layers: first + 1}
+
+    def number(found: re.Match[str]) -> str:
+        place = int(found[2])
+        return f"{found[1]}TQ_MARK({kept[place]});\n" if place in kept else ""
+
+    return {path: _MARK.sub(number, text) for path, text in files.items()}
 
 
 def _list_code(sizes: Mapping[str, Mapping[str, int]], name: str) -> dict[str, int]:

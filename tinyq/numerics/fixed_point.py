@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -153,6 +154,39 @@ def reciprocal_of_one_plus(raw: Int64s) -> Int64s:
     return shift_left(x, 1)
 
 
+def inverse_square_root(value: int) -> tuple[int, int]:
+    """Reciprocal square root by five Newton-Raphson steps in Q3.28.
+
+        1 / sqrt(value) ~ mantissa / 2**31 * 2**exponent,   1 for values below 2
+
+    Args:
+        value: 0 .. 2**31 - 1.
+
+    Returns:
+        Mantissa below 2**31 and an exponent of at most 0.
+
+    Twin: tq_inverse_square_root in templates/runtime/tq_twice.h.
+    """
+    if value <= 1:
+        return ONE_Q31, 0
+    shift = 11
+    while value >= 1 << 29:
+        value, shift = value // 4, shift + 1
+    pairs = (31 - value.bit_length()) // 2 - 1
+    shift -= pairs
+    raw = np.asarray(value << (2 * pairs) >> 1, np.int64)
+    half = divide_by_power(raw, 1)
+    x = np.asarray(1 << 28, np.int64)
+    for _ in range(5):
+        cube = shift_left(multiply_high(multiply_high(x, x), x), 6)
+        step = multiply_high(np.asarray(3 << 27, np.int64), x) - multiply_high(half, cube)
+        x = shift_left(step, 3)
+    mantissa = int(multiply_high(x, np.asarray(1518500250, np.int64)))
+    if shift < 0:
+        return mantissa << -shift, 0
+    return mantissa, -shift
+
+
 def leading_zeros(x: Int64s) -> Int64s:
     """Leading zero bits of positive int32 values."""
     return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
@@ -237,37 +271,75 @@ def softmax_exponentials(scale: float, beta: float) -> tuple[Int32s, int, int, i
 
 
 def interpolation_table(
-    function: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
     least: float,
     most: float,
 ) -> Int32s:
     """A function on [least, most] for ``interpolate16``, in Q0.15.
 
-    Each entry is lowered by half the error that the line to the next one makes in the middle.
+    Each entry is lowered by half the error that the line to the next one makes in the middle,
+    all in float64: float32 gives other entries where a rounding below meets a tie.
 
     Args:
-        function: Values within -1 .. 1, float32 to float32.
+        function: Values within -1 .. 1.
         least: Left end.
         most: Right end, at 511 / 512 of a step behind the last part.
 
     Returns:
         int32 codes of s16, shape (513,).
     """
-    single = np.float32
-    step = single((single(most) - single(least)) / single(512))
-    left = single(least) + np.arange(512, dtype=np.float32) * step
-    unit = single(65536) / single(2.0)
-    value, middle = function(left) * unit, function(left + step / single(2)) * unit
-    after = single(least) + np.arange(1, 513, dtype=np.float32) * step
-    chord = _round_away((function(after) * unit + _round_away(value)) / single(2))
-    excess = _round_away((chord - _round_away(middle)) / single(2))
-    last = _round_away(function(np.asarray([most], np.float32)) * unit)
+    step = (most - least) / 512.0
+    left = least + np.arange(512, dtype=np.float64) * step
+    unit = 32768.0
+    value, middle = function(left) * unit, function(left + step / 2.0) * unit
+    after = least + np.arange(1, 513, dtype=np.float64) * step
+    chord = _round_away((function(after) * unit + _round_away(value)) / 2.0)
+    excess = _round_away((chord - _round_away(middle)) / 2.0)
+    last = _round_away(function(np.asarray([most])) * unit)
     table = np.concatenate([_round_away(value) - excess, last])
     return np.asarray(np.clip(table, -(2**15), 2**15 - 1), np.int32)
 
 
-def _round_away(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    away: npt.NDArray[np.float32] = np.copysign(np.floor(np.abs(x) + np.float32(0.5)), x)
+def curve_table(
+    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    x_scale: float,
+    y_scale: float,
+) -> Int32s:
+    """A function of all 16-bit codes for `tinyq.graph.ops.curve`, made in float32 as TFLite does.
+
+    Args:
+        function: Of reals; each value is rounded to float32.
+        x_scale: Real value of one input code.
+        y_scale: Real value of one output code.
+
+    Returns:
+        int32 codes of s16, shape (513,).
+    """
+    single = np.float32
+    least, most = single(x_scale) * single(-(2**15)), single(x_scale) * single(2**15 - 1)
+    span = single(y_scale) * single(2**15 - 1) - single(y_scale) * single(-(2**15))
+    step, unit = (most - least) / single(512), single(65536) / span
+
+    def scaled(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        values: npt.NDArray[np.float32] = function(x.astype(np.float64)).astype(single) * unit
+        return values
+
+    index = np.arange(512, dtype=single)
+    with np.errstate(all="ignore"):
+        value, after = scaled(least + index * step), scaled(least + (index + single(1)) * step)
+        middle = _round_away(scaled(least + index * step + step / single(2)))
+        chord = _round_away((after + _round_away(value)) / single(2))
+        excess = _round_away((chord - middle) / single(2))
+        last = _round_away(scaled(np.asarray([most], single)))
+    table = np.concatenate([_round_away(value) - excess, last])
+    return np.asarray(np.clip(np.nan_to_num(table), -(2**15), 2**15 - 1), np.int32)
+
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+
+def _round_away(x: npt.NDArray[Real]) -> npt.NDArray[Real]:
+    away: npt.NDArray[Real] = np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
     return away
 
 

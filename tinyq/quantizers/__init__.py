@@ -3,28 +3,128 @@
 "Survey" is Rokh, Azarpeyvand, Khanteymoori: A Comprehensive Survey on Model Quantization for Deep
 Neural Networks in Image Classification; its equations are meant as the tests correct them.
 
-Level sets, scales, thresholds, rounding and gradient estimators are pure functions, each written
-once; `METHODS` names the combinations that the literature proposes.
+Level sets, steps, scales, rounding and gradient estimators are pure functions, each written once,
+in ``parts``; the files of ``methods`` hold what the literature proposes, a family each.
 """
 
 from __future__ import annotations
 
-from tinyq.quantizers.activations import ActivationQuantizer, Encoding
-from tinyq.quantizers.methods import METHODS, Method, find_activations, find_method, find_weights
-from tinyq.quantizers.registration import load_methods, register_activations, register_weights
-from tinyq.quantizers.weights import WeightParts, WeightQuantizer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from tinyq.quantizers import (
+        activations,
+        bases,
+        combinations,
+        groups,
+        mixtures,
+        procedure,
+        tables,
+        weights,
+    )
+    from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+    from tinyq.quantizers.finding import (
+        METHODS,
+        Preset,
+        find_activations,
+        find_method,
+        find_weights,
+    )
+    from tinyq.quantizers.parts import (
+        clusters,
+        gradients,
+        levels,
+        penalties,
+        preparation,
+        rounding,
+        scales,
+        steps,
+        updates,
+    )
+    from tinyq.quantizers.registration import load_methods, register_activations, register_weights
+    from tinyq.quantizers.weights import WeightParts, WeightQuantizer
+
+_MODULES = {
+    **dict.fromkeys(
+        (
+            "activations",
+            "bases",
+            "combinations",
+            "groups",
+            "mixtures",
+            "procedure",
+            "tables",
+            "weights",
+        ),
+        "tinyq.quantizers",
+    ),
+    **dict.fromkeys(
+        (
+            "clusters",
+            "gradients",
+            "levels",
+            "penalties",
+            "preparation",
+            "rounding",
+            "scales",
+            "steps",
+            "updates",
+        ),
+        "tinyq.quantizers.parts",
+    ),
+}
+_NAMES = {
+    "ActivationQuantizer": "activations",
+    "Encoding": "activations",
+    "METHODS": "finding",
+    "Preset": "finding",
+    "find_activations": "finding",
+    "find_method": "finding",
+    "find_weights": "finding",
+    "load_methods": "registration",
+    "register_activations": "registration",
+    "register_weights": "registration",
+    "WeightParts": "weights",
+    "WeightQuantizer": "weights",
+}
 __all__ = [
     "METHODS",
     "ActivationQuantizer",
     "Encoding",
-    "Method",
+    "Preset",
     "WeightParts",
     "WeightQuantizer",
+    "activations",
+    "bases",
+    "clusters",
+    "combinations",
     "find_activations",
     "find_method",
     "find_weights",
+    "gradients",
+    "groups",
+    "levels",
     "load_methods",
+    "mixtures",
+    "penalties",
+    "preparation",
+    "procedure",
     "register_activations",
     "register_weights",
+    "rounding",
+    "scales",
+    "steps",
+    "tables",
+    "updates",
+    "weights",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a module or a name of one on first use: the catalogue must be readable without Keras."""
+    if name in _MODULES:
+        return import_module(f"{_MODULES[name]}.{name}")
+    if name in _NAMES:
+        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

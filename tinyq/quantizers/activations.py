@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from tinyq.numerics.formats import Format, find_format
-from tinyq.quantizers.gradients import (
+from tinyq.quantizers.parts.gradients import (
     Derivative,
     below_level,
     clip_slope,
@@ -20,10 +20,10 @@ from tinyq.quantizers.gradients import (
     with_gradient,
     with_learned_step,
 )
-from tinyq.quantizers.learned import LearnedNumber
-from tinyq.quantizers.levels import sign
-from tinyq.quantizers.rounding import round_half_up
-from tinyq.quantizers.stairs import climb
+from tinyq.quantizers.parts.learned import LearnedNumber
+from tinyq.quantizers.parts.levels import sign
+from tinyq.quantizers.parts.rounding import round_half_up
+from tinyq.quantizers.parts.stairs import climb
 
 SMALLEST_RANGE = 1e-6
 _DECAY = 2e-4
@@ -238,7 +238,7 @@ class UnsignedQuantizer(ActivationQuantizer):
     def __init__(self, bits: int, planes: bool = False, **options: Any) -> None:
         narrow = "u2" if planes and bits <= 2 else "u4"
         super().__init__(narrow if bits <= 4 else "s8", **options)
-        self.levels = 2**bits - 1
+        self.max_code = 2**bits - 1
 
     def scale(self) -> Any:
         """Real value of one code step, float32 tensor without axes."""
@@ -250,10 +250,10 @@ class UnsignedQuantizer(ActivationQuantizer):
 
     def _encoding(self, scale: Any) -> Encoding:
         lowest = self.format.lo
-        return Encoding(self.format, scale, ops.ones_like(scale) * lowest, lowest + self.levels)
+        return Encoding(self.format, scale, ops.ones_like(scale) * lowest, lowest + self.max_code)
 
     def _codes(self, values: Any, scale: Any) -> Any:
-        return ops.clip(round_half_up(values * (1.0 / scale)), 0.0, float(self.levels))
+        return ops.clip(round_half_up(values * (1.0 / scale)), 0.0, float(self.max_code))
 
     def _quantized(self, values: Any, scale: Any) -> Any:
         return self._codes(values, scale) * scale
@@ -314,7 +314,7 @@ class StepQuantizer(LearnedQuantizer):
         count = 1
         for length in input_shape[1:]:
             count *= length
-        self.gradient_scale = 1.0 / (count * self.levels) ** 0.5
+        self.gradient_scale = 1.0 / (count * self.max_code) ** 0.5
         super().build(input_shape)
 
     def scale(self) -> Any:
@@ -323,7 +323,7 @@ class StepQuantizer(LearnedQuantizer):
 
     def fitting(self, values: Any) -> Any:
         """Step that suits the first batch."""
-        return ops.mean(ops.relu(values)) * (2.0 / float(self.levels) ** 0.5)
+        return ops.mean(ops.relu(values)) * (2.0 / float(self.max_code) ** 0.5)
 
     def estimators(self) -> dict[str, Derivative]:
         """Gradient estimators."""
@@ -332,7 +332,7 @@ class StepQuantizer(LearnedQuantizer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
         step = self._observed(inputs) if training else self.scale()
-        step, highest = damp(step, self.gradient_scale), float(self.levels)
+        step, highest = damp(step, self.gradient_scale), float(self.max_code)
         slope = self.slope
         if slope is None:
             return with_learned_step(self._codes, 0.0, highest)(inputs, step)
@@ -360,7 +360,7 @@ class ClipQuantizer(LearnedQuantizer):
 
     def scale(self) -> Any:
         """Level over number of steps."""
-        return self.learned.value() * (1.0 / self.levels)
+        return self.learned.value() * (1.0 / self.max_code)
 
     def fitting(self, values: Any) -> Any:
         """Largest value of the first batch."""
@@ -376,7 +376,7 @@ class ClipQuantizer(LearnedQuantizer):
         self.add_loss(_DECAY * ops.square(level))
 
         def forward(x: Any, a: Any) -> Any:
-            return self._quantized(x, a * (1.0 / self.levels))
+            return self._quantized(x, a * (1.0 / self.max_code))
 
         return with_gradient(forward, below_level, clip_slope)(inputs, level)
 
@@ -417,7 +417,7 @@ class FixedQuantizer(UnsignedQuantizer):
         """Fake-quantized values."""
         del training
         step = ops.convert_to_tensor(self.step)
-        highest = self.first_step * self.levels
+        highest = self.first_step * self.max_code
         return with_gradient(
             lambda x: self._quantized(x, step), lambda x: self.derivative(x, highest)
         )(inputs)

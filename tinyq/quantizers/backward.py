@@ -11,8 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinyq.quantizers.levels import sign
-from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.parts.levels import sign
+from tinyq.quantizers.parts.rounding import round_half_up
 
 Backward = Callable[[Any, Any], Any]
 SMALLEST = 1e-30

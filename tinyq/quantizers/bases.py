@@ -12,12 +12,12 @@ import numpy as np
 from keras import ops
 
 from tinyq.numerics.formats import Format, find_format
-from tinyq.quantizers.clusters import MOST
-from tinyq.quantizers.gradients import with_gradient
-from tinyq.quantizers.levels import sign
-from tinyq.quantizers.rounding import round_half_up
-from tinyq.quantizers.sorting import call_numpy
-from tinyq.quantizers.thresholds import Axes
+from tinyq.quantizers.parts.clusters import MOST
+from tinyq.quantizers.parts.gradients import with_gradient
+from tinyq.quantizers.parts.levels import sign
+from tinyq.quantizers.parts.rounding import round_half_up
+from tinyq.quantizers.parts.sorting import call_numpy
+from tinyq.quantizers.parts.steps import Axes
 from tinyq.quantizers.weights import WeightParts, WeightQuantizer
 
 Signs = Callable[[Any, Any, Axes], Any]

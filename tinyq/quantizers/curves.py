@@ -1,54 +1,46 @@
-"""The curve of a quantizer: levels and the slope that training uses, over the real numbers."""
+"""The curve of a quantizer: levels and the slope that training uses, over the real numbers.
+
+`python -m tinyq.quantizers.curves` writes those of all methods into the table of
+tinyq.quantizers.explanations, which is read without Keras.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from scipy.stats import norm
 
-from tinyq.quantizers.methods import METHODS, Role
+from tinyq.quantizers.explanations import (
+    Curve,
+    Explanation,
+    spread_samples,
+    write_explanations,
+)
+from tinyq.quantizers.finding import METHODS, find_method
+from tinyq.quantizers.method import ROLES, Role
 from tinyq.quantizers.weights import WeightParts
-
-SAMPLES = 801
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A quantizer on sorted values.
-
-    Attributes:
-        x: Real values, float32, shape (n,).
-        y: What the device computes with, the same shape.
-        slope: Derivative of the training's value by x, the same shape.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    slope: np.ndarray
 
 
 def trace(name: str, role: Role) -> Curve:
     """The curve of a method on values that are distributed normally with deviation 1.
 
     Args:
-        name: Key in ``METHODS``.
+        name: Name that a recipe may say.
         role: ``weights`` or ``activations``.
     """
-    x = norm.ppf((np.arange(SAMPLES) + 0.5) / SAMPLES).astype(np.float32)
+    x = spread_samples()
     tensor = tf.constant(x[:, None])
     quantizer: Any
     if role == "weights":
-        parts = METHODS[name].weights
+        parts = find_method(name, role).weights
         assert parts is not None
         quantizer = parts.build((0,))
         quantizer.build(tensor.shape)
         y = quantizer.quantized(tensor)
         slope = _slope(quantizer, tensor)
     else:
-        activations = METHODS[name].activations
+        activations = find_method(name, role).activations
         assert activations is not None
         quantizer = activations.build(name="quantizer")
         quantizer(tensor, training=True)
@@ -68,10 +60,10 @@ def name_parts(name: str, role: Role) -> dict[str, str]:
     """What a method is made of, by the names of the functions and classes.
 
     Args:
-        name: Key in ``METHODS``.
+        name: Name that a recipe may say.
         role: ``weights`` or ``activations``.
     """
-    method = METHODS[name]
+    method = find_method(name, role)
     if role == "activations":
         assert method.activations is not None
         quantizer = method.activations.build(name="quantizer")
@@ -86,13 +78,13 @@ def name_parts(name: str, role: Role) -> dict[str, str]:
 def _name_weights(parts: WeightParts) -> dict[str, str]:
     found = {
         "levels": _describe_levels(parts),
-        "unit": _name(parts.unit),
+        "step": _name(parts.step),
         "scale": _name(parts.scale),
-        "gradient": "inside" if parts.learned else _name(parts.gradient),
-        "granule": "layer" if parts.shared else "channel",
+        "gradient": _name(parts.gradient),
+        "scales": "per tensor" if parts.per_tensor else "per channel",
     }
-    if parts.learned:
-        found["gradient by step"] = "step_slope"
+    if parts.learned is not None:
+        found["gradient by step"] = _name(parts.learned.slope)
     procedure = parts.procedure
     options = {
         "prepare": parts.prepare,
@@ -120,3 +112,29 @@ def _describe_levels(parts: WeightParts) -> str:
 
 def _name(part: Any) -> str:
     return str(part.__qualname__.split(".")[0])
+
+
+def explain(name: str, role: Role) -> Explanation:
+    """What a method is made of, how training goes with it, and its curve.
+
+    Args:
+        name: Name that a recipe may say.
+        role: ``weights`` or ``activations``.
+    """
+    parts = find_method(name, role).weights if role == "weights" else None
+    phases = () if parts is None else parts.procedure.phases
+    return Explanation(name_parts(name, role), phases, trace(name, role))
+
+
+def main() -> None:
+    """Write the table of all methods."""
+    found: dict[tuple[str, Role], Explanation] = {}
+    for name, method in METHODS.items():
+        for role in ROLES:
+            if getattr(method, role) is not None:
+                found[name, role] = explain(name, role)
+    write_explanations(found)
+
+
+if __name__ == "__main__":
+    main()

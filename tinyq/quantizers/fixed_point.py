@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyq.quantizers import gradients, levels, scales, thresholds
-from tinyq.quantizers.activation_presets import ActivationParts
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+from tinyq.quantizers.combinations import ActivationParts
+from tinyq.quantizers.method import Entry
+from tinyq.quantizers.parts import gradients, levels, scales, steps
 from tinyq.quantizers.weights import WeightParts
-from tinyq.support.catalogue import Entry
 
 MOST_BITS = 8
 _NAME = re.compile(r"(?P<kind>[usbt]?)fixed(?P<bits>[1-8])_(?P<exponent>auto|m?\d{1,2})")
@@ -96,10 +96,10 @@ class FixedPoint:
         return WeightParts(
             self.weight_format,
             level_set,
-            thresholds.fixed_step(self.step) if one_step else power_of_two_step(self.hi),
+            steps.fixed_step(self.step) if one_step else power_of_two_step(self.hi),
             scales.step_scale,
             gradients.identity,
-            shared=one_step,
+            per_tensor=one_step,
         )
 
     def activations(self) -> ActivationParts:
@@ -125,7 +125,7 @@ def read_fixed_point(name: str) -> FixedPoint | None:
     return FixedPoint(match["kind"], int(match["bits"]), steps)
 
 
-def power_of_two_step(hi: int) -> thresholds.Unit:
+def power_of_two_step(hi: int) -> steps.Step:
     """Smallest power of two with which the largest magnitude has a code.
 
         step = min 2**e with 2**e * hi >= max |w|, or 1 where all weights are 0
@@ -137,7 +137,7 @@ def power_of_two_step(hi: int) -> thresholds.Unit:
         A function of weights and the axes over which one step is shared; keeps dimensions.
     """
 
-    def step(weights: Any, axes: thresholds.Axes) -> Any:
+    def step(weights: Any, axes: steps.Axes) -> Any:
         # Counting powers is exact; two libraries' logarithms need not agree.
         powers = ops.convert_to_tensor(_POWERS)
         largest = ops.max(ops.abs(weights), axis=axes, keepdims=True)

@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from tinyq.numerics.formats import Format, find_format
-from tinyq.quantizers.clusters import MOST
-from tinyq.quantizers.gradients import with_gradient
-from tinyq.quantizers.levels import Ternary
-from tinyq.quantizers.rounding import round_half_up
-from tinyq.quantizers.scales import kept_mean_scale
-from tinyq.quantizers.thresholds import Axes, best_ternary_threshold
+from tinyq.quantizers.parts.clusters import MOST
+from tinyq.quantizers.parts.gradients import with_gradient
+from tinyq.quantizers.parts.levels import Ternary
+from tinyq.quantizers.parts.rounding import round_half_up
+from tinyq.quantizers.parts.scales import kept_mean_scale
+from tinyq.quantizers.parts.steps import Axes, best_ternary_threshold
 from tinyq.quantizers.weights import WeightParts, WeightQuantizer
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from keras import ops
 
+from tinyq.quantizers.parts.steps import Axes
 from tinyq.quantizers.tables import TableParts, TableQuantizer
-from tinyq.quantizers.thresholds import Axes
 from tinyq.quantizers.weights import WeightQuantizer
 
 
@@ -46,6 +46,10 @@ class MixtureParts(TableParts):
     def build(self, axes: Axes, **options: Any) -> WeightQuantizer:
         """The quantizer."""
         return MixtureQuantizer(self, axes, **options)
+
+    def _penalizes(self) -> bool:
+        """True: how little the mixture expects the weights."""
+        return True
 
 
 class MixtureQuantizer(TableQuantizer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,16 @@ from keras import ops
 
 from tinyq.errors import TinyqError
 from tinyq.numerics.formats import FORMATS, Format, find_format
-from tinyq.quantizers import gradients
-from tinyq.quantizers.activation_presets import ActivationParts
 from tinyq.quantizers.activations import ActivationQuantizer
-from tinyq.quantizers.levels import Given
-from tinyq.quantizers.methods import METHODS, OWN, Method, Role, find_method
-from tinyq.quantizers.thresholds import Axes
-from tinyq.quantizers.weights import Procedure, WeightParts
-from tinyq.support.catalogue import Entry
+from tinyq.quantizers.catalogue import OWN_ENTRIES
+from tinyq.quantizers.combinations import ActivationParts
+from tinyq.quantizers.finding import METHODS, OWN, Preset, find_method
+from tinyq.quantizers.method import Entry, Role
+from tinyq.quantizers.parts import gradients
+from tinyq.quantizers.parts.levels import Given
+from tinyq.quantizers.parts.steps import Axes
+from tinyq.quantizers.procedure import Procedure
+from tinyq.quantizers.weights import WeightParts
 
 Function = Callable[[Any, Axes], tuple[Any, Any]]
 Decorator = Callable[[Any], Any]
@@ -154,20 +156,29 @@ def load_methods(path: str | Path) -> None:
             sys.modules[key] = before
 
 
-def find_or_load(name: str, role: Role, folder: Path) -> Method:
+def find_or_load(
+    name: str, role: Role, folder: Path, options: Mapping[str, Any] | None = None
+) -> Preset:
     """A method by its name, or by ``FILE.py:NAME`` with the file that registers it.
 
     Args:
         name: What a recipe says.
         role: ``weights`` or ``activations``.
         folder: Where a relative path begins.
+        options: Options of the method, for the literature's alone.
 
     Raises:
         TinyqError: There is no such method or file.
     """
     stem, separator, own = name.rpartition(_SEPARATOR)
     if not separator:
-        return find_method(name, role)
+        return find_method(name, role, options)
+    if options:
+        raise TinyqError(
+            "a method of your own has no options",
+            where=name,
+            remedy="register another one, or write the value in the file",
+        )
     path = folder / f"{stem}.py"
     load_methods(path)
     if (own, role) not in OWN:
@@ -235,10 +246,8 @@ def _add(name: str, source: Any, role: Role, parts: Any) -> None:
         )
     summary = (inspect.getdoc(source) or "a user's own method").splitlines()[0]
     entry = Entry(name, name, 0, origin, "-", summary)
-    method = Method(name, entry)
-    if role == "weights":
-        entry = replace(entry, weights={name: parts.format})
-        OWN[name, role] = replace(method, entry=entry, weights=parts)
-    else:
-        entry = replace(entry, activations={name: parts.format})
-        OWN[name, role] = replace(method, entry=entry, activations=parts)
+    row = OWN_ENTRIES.get(name, entry)
+    formats: dict[str, Any] = {role: {**getattr(row, role), name: parts.format}}
+    OWN_ENTRIES[name] = replace(row, **formats)
+    made: dict[str, Any] = {f"make_{role}": lambda: parts}
+    OWN[name, role] = Preset(name, replace(entry, **formats), **made)

@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding
-from tinyq.quantizers.gradients import Derivative, clipped_identity, with_gradient
-from tinyq.quantizers.levels import sign
+from tinyq.quantizers.parts.gradients import Derivative, clipped_identity, with_gradient
+from tinyq.quantizers.parts.levels import sign
 
 
 class SignQuantizer(ActivationQuantizer):

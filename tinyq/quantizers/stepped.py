@@ -11,8 +11,8 @@ from keras import ops
 from scipy.stats import norm
 
 from tinyq.quantizers.activations import ActivationQuantizer, Encoding
-from tinyq.quantizers.gradients import Derivative, with_gradient
-from tinyq.quantizers.stairs import climb
+from tinyq.quantizers.parts.gradients import Derivative, with_gradient
+from tinyq.quantizers.parts.stairs import climb
 
 POSITIVE = 2.0**-100  # what any positive activation reaches, and zero does not
 _MOST_U2, _MOST_U4 = 3, 15

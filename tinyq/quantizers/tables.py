@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tinyq.quantizers.clusters import MOST, Fit
-from tinyq.quantizers.gradients import with_sums
-from tinyq.quantizers.rounding import round_half_up
-from tinyq.quantizers.thresholds import Axes
+from tinyq.quantizers.parts.clusters import MOST, Fit
+from tinyq.quantizers.parts.gradients import with_sums
+from tinyq.quantizers.parts.rounding import round_half_up
+from tinyq.quantizers.parts.steps import Axes
 from tinyq.quantizers.weights import WeightParts, WeightQuantizer
 
 Choice = Callable[[Any, Any, Any], Any]
@@ -21,7 +21,7 @@ Partition = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _HASH = 2654435761  # 2**32 over the golden ratio: neighbours fall into distant buckets
 
 
-def choose_nearest(weights: Any, levels: Any, unit: Any) -> Any:
+def choose_nearest(weights: Any, levels: Any, step: Any) -> Any:
     """Index of the level next to each weight.
 
     index = number of middles between neighbouring levels that w reaches
@@ -29,33 +29,33 @@ def choose_nearest(weights: Any, levels: Any, unit: Any) -> Any:
     Args:
         weights: Real weights.
         levels: Ascending, shape (count,).
-        unit: Not used.
+        step: Not used.
     """
-    del unit
+    del step
     middles = 0.5 * (levels[1:] + levels[:-1])
     flat = ops.searchsorted(middles, ops.reshape(weights, (-1,)), side="right")
     return ops.reshape(ops.cast(flat, "int32"), weights.shape)
 
 
-def choose_by_threshold(weights: Any, levels: Any, unit: Any) -> Any:
+def choose_by_threshold(weights: Any, levels: Any, step: Any) -> Any:
     """Index of the negative level, of zero or of the positive one.
 
-        index = 0 for w < -unit, 1 for |w| <= unit, 2 for w > unit
+        index = 0 for w < -step, 1 for |w| <= step, 2 for w > step
 
     Reference: survey eq. 22.
     """
     del levels
-    return ops.cast(weights >= -unit, "int32") + ops.cast(weights > unit, "int32")
+    return ops.cast(weights >= -step, "int32") + ops.cast(weights > step, "int32")
 
 
-def choose_by_hash(weights: Any, levels: Any, unit: Any) -> Any:
+def choose_by_hash(weights: Any, levels: Any, step: Any) -> Any:
     """Index by the position of a weight, whatever its value.
 
         index = (position * 2654435761 mod 2**32) >> (32 - log2 count)
 
     Reference: Chen et al. 2015, arXiv:1504.04788, with a multiplicative hash.
     """
-    del unit
+    del step
     bits = int(levels.shape[0]).bit_length() - 1
     positions = np.arange(np.prod(weights.shape), dtype=np.uint64)
     buckets = (positions * np.uint64(_HASH) % np.uint64(2**32)) >> np.uint64(32 - bits)
@@ -160,15 +160,15 @@ class Table:
 class TableParts(WeightParts):
     """What a weight quantizer with a table is made of.
 
-        v     = prepare(w) / unit, or prepare(w) where the unit is a threshold
+        v     = prepare(w) / step, or prepare(w) where the step is a threshold
         index = choose(v, levels)
         codes = floor(levels / grain + 1/2)[index]
-        scale = scale(prepare(w), codes, grain * unit)
+        scale = scale(prepare(w), codes, grain * step)
         w_q   = codes * scale
 
     Attributes:
         table: Its levels.
-        normal: Whether weights are divided by the unit before levels are fitted and chosen.
+        normal: Whether weights are divided by the step before levels are fitted and chosen.
     """
 
     table: Table = field(kw_only=True)
@@ -177,6 +177,10 @@ class TableParts(WeightParts):
     def build(self, axes: Axes, **options: Any) -> WeightQuantizer:
         """The quantizer."""
         return TableQuantizer(self, axes, **options)
+
+    def _fits_levels(self) -> bool:
+        """True: the table gives the step."""
+        return True
 
 
 class TableQuantizer(WeightQuantizer):
@@ -238,8 +242,8 @@ class TableQuantizer(WeightQuantizer):
 
     def _coded(self, weights: Any, levels: Any, grain: Any, index: Any) -> tuple[Any, Any]:
         codes = ops.take(_to_codes(levels, grain), index)
-        unit = grain * self._unit(weights) if self.parts.normal else grain
-        scale = self.parts.scale(weights, codes, unit, self.granule)
+        step = grain * self._step(weights) if self.parts.normal else grain
+        scale = self.parts.scale(weights, codes, step, self.granule)
         return codes, scale * ops.ones_like(ops.max(weights, axis=self.axes, keepdims=True))
 
     def _prepared(self, kernel: Any) -> Any:
@@ -250,7 +254,7 @@ class TableQuantizer(WeightQuantizer):
         return ops.cond(self.seen.value > 0, lambda: kernel, lambda: prepare(kernel))
 
     def _normalized(self, weights: Any) -> Any:
-        return weights * (1.0 / self._unit(weights)) if self.parts.normal else weights
+        return weights * (1.0 / self._step(weights)) if self.parts.normal else weights
 
     def _positions(self, kernel: Any) -> Any:
         return self._normalized(self._prepared(ops.convert_to_tensor(kernel)))
@@ -282,9 +286,9 @@ class TableQuantizer(WeightQuantizer):
 
     def _choose(self, positions: Any, levels: Any, grain: Any) -> Any:
         def choose() -> Any:
-            unit = None if self.parts.normal else self._unit(positions)
+            step = None if self.parts.normal else self._step(positions)
             stored = _to_codes(levels, grain) * grain
-            return self.parts.table.choose(ops.stop_gradient(positions), stored, unit)
+            return self.parts.table.choose(ops.stop_gradient(positions), stored, step)
 
         if not self.parts.table.keeps:
             return choose()

@@ -3,63 +3,58 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
 
+from tinyq.errors import TinyqError
 from tinyq.numerics.formats import Format, find_format
-from tinyq.quantizers.gradients import Derivative, damp, with_gradient, with_learned_step
-from tinyq.quantizers.learned import LearnedNumber
-from tinyq.quantizers.levels import Levels
-from tinyq.quantizers.penalties import Penalty
-from tinyq.quantizers.preparation import Preparation, prune
-from tinyq.quantizers.scales import Scale
-from tinyq.quantizers.thresholds import Axes, Unit
-from tinyq.quantizers.updates import Update
+from tinyq.quantizers.parts.gradients import (
+    Derivative,
+    damp,
+    inside,
+    step_slope,
+    with_gradient,
+    with_learned_step,
+)
+from tinyq.quantizers.parts.learned import LearnedNumber
+from tinyq.quantizers.parts.levels import Levels
+from tinyq.quantizers.parts.preparation import Preparation, prune
+from tinyq.quantizers.parts.scales import Scale, step_scale
+from tinyq.quantizers.parts.steps import Axes, Step, no_step
+from tinyq.quantizers.procedure import Procedure
 
-Noise = Callable[[Any, Any], Any]
+
+def by_count_and_range(count: int, hi: float) -> float:
+    """Factor of a learned step's gradient.
+
+        g = 1 / sqrt(count * hi)
+
+    Args:
+        count: Weights that share the step.
+        hi: Largest code.
+
+    Reference: Esser et al. 2020, arXiv:1902.08153.
+    """
+    return 1.0 / float(count * hi) ** 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Procedure:
-    """How training differs from quantizing the kernel in every step.
+class LearnedStep:
+    """How a step is trained.
+
+        dL/dstep = factor(count, hi) * sum(dL/dw_q * slope(codes, v / step, lo, hi))
 
     Attributes:
-        draw: Random codes of training from ``w / unit`` and uniform noise; inference draws none.
-        forward: Kernel that training uses: quantized, the master weights as they are, or
-            ``(setting * w_q + w) / (setting + 1)``.
-        penalty: Term of the loss, of master weights, quantized weights and unit.
-        strength: Factor of the penalty.
-        update: New master weights after a step.
-        schedule: Setting at a share of the training, for the gradient, the forward pass, the
-            update, or as the share of frozen weights.
-        freezes: Whether the setting is the share of weights, largest first, that are fixed.
-        anneals: Whether the gradient takes the setting as its second argument.
-        prunes: Whether the setting is the share of weights, smallest first, that become 0.
-        multiplies: Whether the setting is the strength of an augmented Lagrangian: the master
-            weights train freely, drawn to a target that each epoch projects anew.
-        trains_unit: Whether the penalty's gradient reaches the learned unit.
+        slope: Derivative of ``w_q`` by the step: ``step_slope`` of LSQ, ``clipped_slope`` of PACT.
+        factor: Factor of that gradient, of the weights that share a step and the largest code.
     """
 
-    draw: Noise | None = None
-    forward: Literal["quantized", "master", "mixed"] = "quantized"
-    penalty: Penalty | None = None
-    strength: float = 0.0
-    update: Update | None = None
-    schedule: Callable[[float], float] | None = None
-    freezes: bool = False
-    anneals: bool = False
-    prunes: bool = False
-    multiplies: bool = False
-    trains_unit: bool = False
-
-    @property
-    def updates(self) -> bool:
-        """Whether something is done to the master weights after a step of the optimizer."""
-        return self.update is not None or self.freezes
+    slope: Derivative = step_slope
+    factor: Callable[[int, float], float] = by_count_and_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +62,79 @@ class WeightParts:
     """What a weight quantizer is made of.
 
         v     = prepare(w)
-        unit  = unit(v)
-        codes = levels.encode(v, unit)
-        scale = scale(v, codes, unit)
+        step  = step(v)
+        codes = levels.encode(v, step)
+        scale = scale(v, codes, step)
         w_q   = codes * scale
 
     Attributes:
         format: Number format of the codes.
         levels: Level set.
-        unit: Step or threshold; the first value of a learned one.
+        step: Step or threshold; the first value of a learned one.
         scale: Real value of one code step.
-        gradient: Derivative of ``w_q`` by ``v`` that training uses.
+        gradient: Derivative of ``w_q`` by ``v`` that training uses; of v alone, or of v / step, lo
+            and hi where the step is learned.
         projection: Whether quantizing twice changes neither codes nor scales.
-        shared: Whether all channels share unit and scale.
+        per_tensor: Whether all channels share step and scale.
         prepare: What comes before the quantizer.
-        learned: Whether the unit is a variable, trained by the gradient of the learned step.
+        learned: How the step is trained, where it is a variable; the step then is its first value.
         procedure: What training does besides.
     """
 
     format: str
     levels: Levels
-    unit: Unit
+    step: Step
     scale: Scale
     gradient: Derivative
     projection: bool = True
-    shared: bool = False
+    per_tensor: bool = False
     prepare: Preparation | None = None
-    learned: bool = False
+    learned: LearnedStep | None = None
     procedure: Procedure = field(default_factory=Procedure)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that would have no effect on each other.
+
+        Raises:
+            TinyqError: A part needs another one that is missing, or excludes one that is there.
+        """
+        for fault, remedy in (*self._find_faults(), *self._find_faults_of_learning()):
+            raise TinyqError(fault, where=type(self).__name__, remedy=remedy)
+
+    def _find_faults(self) -> Iterator[tuple[str, str]]:
+        """What is wrong, and what helps."""
+        procedure, number_format = self.procedure, find_format(self.format)
+        if not (number_format.table or number_format.levels):
+            lo, hi = self.levels.codes[0], self.levels.codes[-1]
+            if lo < number_format.lo or hi > number_format.hi:
+                yield f"format {self.format} holds no codes {lo} .. {hi}", "give a wider format"
+        if self._penalizes() != bool(procedure.strength):
+            yield "a penalty and its strength go together", "give both or none"
+        if procedure.trains_step and self.learned is None:
+            yield "a penalty cannot train a step that is not learned", "give learned="
+        if self.scale is step_scale and self.step is no_step and not self._fits_levels():
+            yield "the scale is the step, and there is none", "give another step or scale"
+
+    def _find_faults_of_learning(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with a learned step, and what helps."""
+        if self.learned is None:
+            return
+        procedure = self.procedure
+        if self.step is no_step:
+            yield "there is no step to learn", "give a step that fits the first weights"
+        excluded = {"draw": procedure.draw, "freezes": procedure.freezes}
+        excluded["anneals"] = procedure.anneals
+        for name, value in excluded.items():
+            if value:
+                yield f"{name} and a learned step exclude each other", f"leave {name} out"
+
+    def _penalizes(self) -> bool:
+        """Whether a term of the loss has a strength."""
+        return self.procedure.penalty is not None
+
+    def _fits_levels(self) -> bool:
+        """Whether the quantizer finds levels, and with them the step, from the weights."""
+        return False
 
     def build(self, axes: Axes, **options: Any) -> WeightQuantizer:
         """The quantizer.
@@ -125,20 +165,21 @@ class WeightQuantizer(keras.layers.Layer):
     def build(self, shape: Any) -> None:
         """Create the variables that the method needs for a kernel of ``shape``."""
         procedure = self.parts.procedure
-        self.granule = tuple(range(len(shape))) if self.parts.shared else self.axes
+        self.granule = tuple(range(len(shape))) if self.parts.per_tensor else self.axes
         self.channels = math.prod(n for axis, n in enumerate(shape) if axis not in self.axes)
         # A filter of a depthwise convolution has one input channel.
         self.mixes = len(shape) - 2 in self.axes
-        units = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
-        if self.parts.learned:
+        steps = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
+        if self.parts.learned is not None:
+            # Its name is that of saved models.
             self.unit = LearnedNumber(name="unit")
-            self.unit.build(units)
+            self.unit.build(steps)
         if procedure.schedule is not None:
             self.setting = self._state("setting", (), procedure.schedule(0.0))
         if procedure.freezes:
             self.frozen = self._state("frozen", shape)
             self.pinned = self._state("pinned", shape)
-            self.anchor = self._state("anchor", units)
+            self.anchor = self._state("anchor", steps)
         if procedure.multiplies:
             self.target = self._state("target", shape)
             self.multiplier = self._state("multiplier", shape)
@@ -183,7 +224,7 @@ class WeightQuantizer(keras.layers.Layer):
     def split(self, kernel: Any) -> tuple[Any, Any]:
         """Codes (float32 integers, shape of the kernel) and scales (dimensions kept)."""
         weights = self._prepared(ops.convert_to_tensor(kernel))
-        codes, scale = self._encode(weights, self._unit(weights))
+        codes, scale = self._encode(weights, self._step(weights))
         channels = ops.ones_like(ops.max(weights, axis=self.axes, keepdims=True))
         return codes, scale * channels
 
@@ -194,7 +235,7 @@ class WeightQuantizer(keras.layers.Layer):
 
     def call(self, kernel: Any) -> Any:
         """Kernel that training computes with, and the method's gradient."""
-        # A copy, because a unit may be the kernel itself, and functions with a gradient of their
+        # A copy, because a step may be the kernel itself, and functions with a gradient of their
         # own must not reach for variables.
         weights = self._prepared(ops.copy(kernel))
         procedure = self.parts.procedure
@@ -211,16 +252,17 @@ class WeightQuantizer(keras.layers.Layer):
 
     def _trained(self, weights: Any) -> Any:
         """Quantized weights with their gradient."""
-        return self._learned(weights) if self.parts.learned else self._estimated(weights)
+        learned = self.parts.learned
+        return self._estimated(weights) if learned is None else self._learned(weights, learned)
 
     def _penalize(self, weights: Any, value: Any) -> None:
         """Add the method's terms to the loss."""
         procedure = self.parts.procedure
         if procedure.penalty is not None:
-            unit = self._unit(weights)
-            if unit is not None and not procedure.trains_unit:
-                unit = ops.stop_gradient(unit)
-            self.add_loss(procedure.strength * procedure.penalty(weights, value, unit))
+            step = self._step(weights)
+            if step is not None and not procedure.trains_step:
+                step = ops.stop_gradient(step)
+            self.add_loss(procedure.strength * procedure.penalty(weights, value, step))
         if procedure.multiplies:
             offset = weights - self.target - self.multiplier * (1.0 / self.setting)
             self.add_loss(0.5 * self.setting * self.aimed * ops.sum(ops.square(offset)))
@@ -270,7 +312,7 @@ class WeightQuantizer(keras.layers.Layer):
     def _freeze(self, kernel: Any, share: float) -> None:
         count = int(share * math.prod(kernel.shape))
         if count:
-            self.anchor.assign(self._unit(self._prepared(ops.convert_to_tensor(kernel))))
+            self.anchor.assign(self._step(self._prepared(ops.convert_to_tensor(kernel))))
         frozen = ops.where(self.frozen > 0, float("inf"), ops.abs(kernel))
         ranks = ops.argsort(ops.argsort(-ops.reshape(frozen, (-1,))))
         chosen = ops.reshape(ranks < count, kernel.shape)
@@ -284,31 +326,31 @@ class WeightQuantizer(keras.layers.Layer):
         kernel = kernel if prepare is None else prepare(kernel, self.granule)
         return prune(kernel, self.setting) if self.parts.procedure.prunes else kernel
 
-    def _unit(self, weights: Any) -> Any:
-        fitting = self.parts.unit(weights, self.granule)
+    def _step(self, weights: Any) -> Any:
+        fitting = self.parts.step(weights, self.granule)
         if self.parts.procedure.freezes and fitting is not None:
-            # What is frozen has the unit of the first ones, or codes would change afterwards.
+            # What is frozen has the step of the first ones, or codes would change afterwards.
             return ops.where(self.anchor > 0, self.anchor, fitting)
-        if not self.parts.learned:
+        if self.parts.learned is None:
             return fitting
         return ops.where(self.unit.known(), self.unit.value(), ops.stop_gradient(fitting))
 
-    def _encode(self, weights: Any, unit: Any) -> tuple[Any, Any]:
-        codes = self.parts.levels.encode(weights, unit)
-        return codes, self.parts.scale(weights, codes, unit, self.granule)
+    def _encode(self, weights: Any, step: Any) -> tuple[Any, Any]:
+        codes = self.parts.levels.encode(weights, step)
+        return codes, self.parts.scale(weights, codes, step, self.granule)
 
     def _estimated(self, weights: Any) -> Any:
         """Quantized weights with the derivative of the method."""
-        procedure, unit = self.parts.procedure, self._unit(weights)
+        procedure, step = self.parts.procedure, self._step(weights)
         noise = None
         if procedure.draw is not None:
             noise = keras.random.uniform(weights.shape, seed=self.noise)
 
         def forward(values: Any) -> Any:
-            codes = self.parts.levels.encode(values, unit)
+            codes = self.parts.levels.encode(values, step)
             if procedure.draw is not None:
-                codes = self._drawn(values, unit, noise)
-            return codes * self.parts.scale(values, codes, unit, self.granule)
+                codes = self._drawn(values, step, noise)
+            return codes * self.parts.scale(values, codes, step, self.granule)
 
         if not procedure.anneals:
             return with_gradient(forward, self.parts.gradient)(weights)
@@ -318,23 +360,34 @@ class WeightQuantizer(keras.layers.Layer):
             lambda values, setting: ops.zeros_like(values),
         )(weights, self.setting)
 
-    def _drawn(self, values: Any, unit: Any, noise: Any) -> Any:
+    def _drawn(self, values: Any, step: Any, noise: Any) -> Any:
         draw, levels = self.parts.procedure.draw, self.parts.levels
         assert draw is not None
-        positions = values if unit is None else values * (1.0 / unit)
+        positions = values if step is None else values * (1.0 / step)
         return ops.clip(draw(positions, noise), levels.lo, levels.hi)
 
-    def _learned(self, weights: Any) -> Any:
-        """Quantized weights with derivatives by weights and unit; the first call fits the unit."""
-        levels = self.parts.levels
-        shared = 1
-        for axis in self.granule:
-            shared *= weights.shape[axis]
-        factor = 1.0 / (shared * levels.hi) ** 0.5
-        unit = self.unit.observe(lambda: self.parts.unit(weights, self.granule))
+    def _learned(self, weights: Any, learned: LearnedStep) -> Any:
+        """Quantized weights with derivatives by weights and step; the first call fits the step."""
+        parts, levels = self.parts, self.parts.levels
+        count = math.prod(weights.shape[axis] for axis in self.granule)
+        step = self.unit.observe(lambda: parts.step(weights, self.granule))
+        step = damp(step, learned.factor(count, levels.hi))
+        if (parts.gradient, learned.slope, parts.scale) == (inside, step_slope, step_scale):
+            # The same, with less to compute.
+            return with_learned_step(levels.encode, levels.lo, levels.hi)(weights, step)
 
-        trained = with_learned_step(levels.encode, levels.lo, levels.hi)
-        return trained(weights, damp(unit, factor))
+        def forward(values: Any, step: Any) -> Any:
+            codes, scale = self._encode(values, step)
+            return codes * scale
+
+        def by_weights(values: Any, step: Any) -> Any:
+            return parts.gradient(values * (1.0 / step), levels.lo, levels.hi)
+
+        def by_step(values: Any, step: Any) -> Any:
+            codes = levels.encode(values, step)
+            return learned.slope(codes, values * (1.0 / step), levels.lo, levels.hi)
+
+        return with_gradient(forward, by_weights, by_step)(weights, step)
 
 
 def _room(number_format: Format) -> int:

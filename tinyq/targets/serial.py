@@ -68,6 +68,8 @@ def _explain(address: str, error: Exception) -> LinkError:
     elif number in {errno.EBUSY, errno.EAGAIN} or "lock" in text or "denied" in text:
         message = "the serial port is busy"
         remedy = "close the other program (monitor, modem manager) that holds it"
+    elif number in {errno.ENOTTY, errno.EISDIR} or "inappropriate ioctl" in text:
+        message, remedy = "this is no serial port", _advise(address, list_ports())
     else:
         message, remedy = f"the serial port cannot be opened: {error}", "check the name"
     return LinkError(message, where=address, remedy=remedy)

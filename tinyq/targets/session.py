@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING
 
 from tinyq.errors import DataError, LinkError
 from tinyq.targets import wire
+from tinyq.targets.greeting import (
+    check_greeting,
+    check_stack,
+    explain_restarts,
+    explain_silence,
+)
 from tinyq.targets.streams import Stream, StreamEnded
 from tinyq.targets.wire import Damaged, DeviceInfo, Frame, Kind, Refusal
 
@@ -72,6 +78,7 @@ class Session:
         self._arrived: deque[Frame | Damaged] = deque()
         self._decoder = wire.Decoder()
         self._heard = b""  # since the last request
+        self._boots = 0  # so often has it started since then
         self._may_return = False  # a port that goes away: once greeted, until closed
         self._stream = connect()
         try:
@@ -142,7 +149,7 @@ class Session:
         Returns:
             Bytes, or `None` where the device cannot tell.
         """
-        return wire.unpack_word(self._call(Kind.STACK)) or None
+        return check_stack(wire.unpack_word(self._call(Kind.STACK)), self._where) or None
 
     def paint_stack(self) -> None:
         """Fill the unused stack, so that `stack_used` counts from here."""
@@ -205,11 +212,7 @@ class Session:
             except _ResetNoticed:
                 self.resets += 1
                 self._info = self._greet()
-        raise LinkError(
-            f"the device resets whenever it gets {kind.name}",
-            where=self._where,
-            remedy="look for a stack overflow, a watchdog or a weak power supply",
-        )
+        raise explain_restarts(f"gets {kind.name}", self._where)
 
     def _await_boot(self) -> None:
         """Wait for the boot frame of a device that is starting; before it, its receiver is off."""
@@ -229,34 +232,18 @@ class Session:
             except _ResetNoticed:
                 continue
         else:
-            raise LinkError("the device resets whenever it is greeted", where=self._where)
+            raise explain_restarts("is greeted", self._where)
         info = wire.unpack_device_info(reply)
-        self._check_identity(info)
+        check_greeting(info, self._identity, self._where)
         return info
-
-    def _check_identity(self, info: DeviceInfo) -> None:
-        if self._identity is None:
-            return
-        identity = self._identity
-        for part, found, wanted in (
-            ("model", info.model_digest, identity.model_digest),
-            ("firmware", info.firmware_digest, identity.firmware_digest),
-        ):
-            if found != wanted:
-                raise LinkError(
-                    f"the device runs another {part} (model {info.name!r}, {part} digest "
-                    f"{found.hex()[:12]}) than the image ({wanted.hex()[:12]})",
-                    where=self._where,
-                    remedy="flash the image and measure again",
-                )
 
     def _request(self, kind: Kind, payload: bytes, seconds: float) -> Frame:
         """Send a request until its reply has come."""
         self._sequence = (self._sequence + 1) % 2**16
-        # The first delimiter ends whatever noise or half frame the device has before.
-        line = b"\0" + wire.encode(Frame(kind, self._sequence, payload))
+        line = wire.encode(Frame(kind, self._sequence, payload))
         size = len(line) + self._reply_limit(kind, payload)
         self._heard = b""
+        self._boots = 0
         for _ in range(_ATTEMPTS):
             sent = time.monotonic()
             self._send(line)
@@ -265,22 +252,10 @@ class Session:
             if reply is not None:
                 self._reply_seconds = time.monotonic() - sent  # of this attempt, not of lost ones
                 return reply
-        raise self._explain_silence(kind)
-
-    def _explain_silence(self, kind: Kind) -> LinkError:
-        failure = f"no sound reply to {kind.name} in {_ATTEMPTS} attempts"
-        if not self._heard:
-            return LinkError(
-                f"the device is silent: {failure}",
-                where=self._where,
-                remedy="check cable, baud rate and power, and that the image is flashed",
-            )
-        return LinkError(
-            f"{failure}, but other bytes came: {self._heard[:_SHOWN_BYTES]!r}",
-            where=self._where,
-            remedy="check that this is the port of the board, its baud rate and its cable, "
-            "and that the image is flashed",
-        )
+        if self._boots > 1:
+            raise explain_restarts("is greeted", self._where)
+        cabled = self._stream.cabled
+        raise explain_silence(kind, _ATTEMPTS, self._heard, self._where, cabled=cabled)
 
     def _reply_limit(self, kind: Kind, payload: bytes) -> int:
         """Return the most bytes that a reply can have."""
@@ -290,16 +265,19 @@ class Session:
 
     def _await_reply(self, kind: Kind, limit: float) -> Frame | None:
         """Return the reply, or `None` when the request has to be sent again."""
-        while True:
-            frame = self._next_frame(limit)
-            if frame is None:
-                return None
-            if isinstance(frame, Damaged) or frame.kind == Kind.NAK:
+        while frame := self._next_frame(limit):
+            if isinstance(frame, Damaged):
+                # Perhaps a text that the board has printed, and the reply follows it.
+                if not self._hear_more(limit):
+                    return None
+                continue
+            if frame.kind == Kind.NAK:
                 self._wait_for_quiet()
                 return None
             self._check_version(frame)
             if frame.kind == Kind.BOOT:
                 if kind == Kind.HELLO:
+                    self._boots += 1
                     return None
                 raise _ResetNoticed
             if frame.sequence != self._sequence:
@@ -308,6 +286,19 @@ class Session:
                 self._refuse(kind, frame)
             if frame.kind == kind | wire.REPLY:
                 return frame
+        return None
+
+    def _hear_more(self, limit: float) -> bool:
+        """Whether another frame arrives before the line falls quiet."""
+        while not self._arrived and time.monotonic() < limit:
+            try:
+                received = self._read(_QUIET_SECONDS)
+            except StreamEnded as ended:
+                self._reconnect(ended)
+            if not received:
+                return False
+            self._arrived.extend(self._decoder.feed(received))
+        return bool(self._arrived)
 
     def _check_version(self, frame: Frame) -> None:
         if frame.version != wire.VERSION:
@@ -368,7 +359,7 @@ class Session:
         else:
             self._may_return = False
             raise LinkError(
-                _describe_end(ended),
+                ended.describe(),
                 where=self._where,
                 remedy=None if ended.status is not None else "plug it in and try again",
             ) from None
@@ -381,25 +372,20 @@ class Session:
         # An open file would keep the system from giving the port its old name.
         self._stream.close()
         limit = time.monotonic() + _RETURN_SECONDS
+        remedy = "plug the board in"
         while time.monotonic() < limit:
-            with contextlib.suppress(LinkError):
+            try:
                 return self._connect()
+            except LinkError as error:
+                remedy = error.remedy or remedy
             time.sleep(_RETRY_SECONDS)
         self._may_return = False
         raise LinkError(
-            f"{_describe_end(ended)}; the port has not come back in {_RETURN_SECONDS:.0f} seconds",
+            f"{ended.describe()}; the port has not come back in {_RETURN_SECONDS:.0f} seconds",
             where=self._where,
-            remedy="plug the board in and run the same command again",
+            remedy=f"{remedy}, then run the same command again (a name under /dev/serial/by-id "
+            "stays the same)",
         ) from None
-
-
-def _describe_end(ended: StreamEnded) -> str:
-    said = f": {ended.log.splitlines()[-1]}" if ended.log else ""
-    if ended.status is None:
-        return f"the connection has ended{said}"
-    if ended.status > 128:
-        return f"the program was ended by signal {ended.status - 128}{said}"
-    return f"the program has ended with status {ended.status}{said}"
 
 
 def _pad(inputs: NDArray[np.uint8]) -> bytes:

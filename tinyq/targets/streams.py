@@ -44,6 +44,15 @@ class StreamEnded(Exception):  # noqa: N818  (an event of the line, never shown 
         self.status = status
         self.log = log
 
+    def describe(self) -> str:
+        """What has ended, and the last line that it said."""
+        said = f": {self.log.splitlines()[-1]}" if self.log else ""
+        if self.status is None:
+            return f"the connection has ended{said}"
+        if self.status > 128:
+            return f"the program was ended by signal {self.status - 128}{said}"
+        return f"the program has ended with status {self.status}{said}"
+
 
 class Stream(Protocol):
     """A line of bytes in both directions.
@@ -51,10 +60,12 @@ class Stream(Protocol):
     Attributes:
         seconds_per_byte: Longest time that one byte takes.
         boots: Whether the device is starting and its boot frame has not been waited for.
+        cabled: Whether a cable leads to the device; a program has none.
     """
 
     seconds_per_byte: float
     boots: bool
+    cabled: bool
 
     def read(self, timeout: float) -> bytes:
         """Return what has arrived, waiting up to `timeout` seconds; empty when nothing came.
@@ -109,6 +120,7 @@ class ProcessStream:
     def __init__(self, command: Sequence[str]) -> None:
         self.seconds_per_byte = _EMULATED_SECONDS_PER_BYTE
         self.boots = True
+        self.cabled = False
         self._child = _start(command)
         self._finalizer = weakref.finalize(self, self._child.end)
 
@@ -186,6 +198,7 @@ class PortStream:
 
     def __init__(self, port: serial.SerialBase) -> None:
         self.boots = False
+        self.cabled = True
         self._port = port
         self.seconds_per_byte = 2 * 10 / port.baudrate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 _DIGEST_BYTES = 32
-_LAYERS_OFFSET = _DIGEST_BYTES + 3 * 4
+# Of tq_model, behind the digest: bytes of input, output and arena, and the layers.
+_SIZES = struct.Struct("<4I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,17 @@ class Identity:
         model_digest: SHA-256 of the integer graph, 32 bytes.
         firmware_digest: SHA-256 of the sources and flags, 32 bytes.
         layers: Layers of the model.
+        input_bytes: Packed bytes of one input.
+        output_bytes: Packed bytes of one output.
+        arena_bytes: Bytes of all intermediate tensors together.
     """
 
     model_digest: bytes
     firmware_digest: bytes
     layers: int
+    input_bytes: int = 0
+    output_bytes: int = 0
+    arena_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +127,10 @@ def read_identity(elf: Path) -> Identity | None:
         image = ELFFile(file)
         pointer_bytes = 2 if image["e_machine"] == "EM_AVR" else image.elfclass // 8
         model = _read(image, "tq_model_instance", elf)[pointer_bytes:]
-        layers = int.from_bytes(model[_LAYERS_OFFSET : _LAYERS_OFFSET + 4], "little")
+        sizes = _SIZES.unpack_from(model, _DIGEST_BYTES)
         firmware = _read(image, "tq_firmware_digest", elf)
-    return Identity(model[:_DIGEST_BYTES], firmware, layers)
+    input_bytes, output_bytes, arena_bytes, layers = sizes
+    return Identity(model[:_DIGEST_BYTES], firmware, layers, input_bytes, output_bytes, arena_bytes)
 
 
 def _symbols(image: ELFFile) -> list[Any]:

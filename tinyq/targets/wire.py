@@ -2,7 +2,10 @@
 
     frame = version u8, kind u8, sequence u16, payload, crc u32        (little endian)
     crc   = CRC-32 (ISO-HDLC, the one of zlib) over version .. payload
-    line  = COBS(frame), 0x00
+    line  = 0x00, COBS(frame), 0x00
+
+The first delimiter ends whatever stands on the line before: noise, half a frame, a text that a
+board prints.
 
 Twin: firmware/core/wire.h, equal byte for byte.
 Reference: Cheshire and Baker 1999, "Consistent Overhead Byte Stuffing", IEEE/ACM ToN 7(2).
@@ -188,12 +191,12 @@ def payload_bytes(
 
 
 def encode(frame: Frame) -> bytes:
-    """Return the bytes of a frame on the line, delimiter included.
+    """Return the bytes of a frame on the line, between two delimiters.
 
     Twin: tq_wire_send in firmware/core/wire.c, equal byte for byte.
     """
     covered = _HEADER.pack(frame.version, frame.kind, frame.sequence) + frame.payload
-    return bytes(cobs.encode(covered + _CRC.pack(zlib.crc32(covered)))) + b"\0"
+    return b"\0" + bytes(cobs.encode(covered + _CRC.pack(zlib.crc32(covered)))) + b"\0"
 
 
 def decode(line: bytes) -> Frame | Damaged:
@@ -256,13 +259,14 @@ def unpack_device_info(frame: Frame) -> DeviceInfo:
     """Return what a HELLO reply says.
 
     Raises:
-        LinkError: If the reply is shorter than the protocol says.
+        LinkError: If the reply is shorter or longer than the protocol says.
 
     Twin: answer_hello in firmware/core/main.c.
     """
-    if len(frame.payload) < _DEVICE.size:
+    if not _DEVICE.size <= len(frame.payload) <= GREETING_BYTES:
         raise LinkError(
-            f"the device's greeting has {len(frame.payload)} bytes instead of {_DEVICE.size}",
+            f"the device's greeting has {len(frame.payload)} bytes, not {_DEVICE.size} to "
+            f"{GREETING_BYTES}",
             remedy="flash the image that this version of tinyq built",
         )
     numbers = _DEVICE.unpack_from(frame.payload)

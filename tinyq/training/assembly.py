@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,7 +121,7 @@ class _Assembly:
         return self._adapt(name, self.methods[name])
 
     def _name(self, wanted: str) -> str:
-        found = free_name(wanted, self.taken)
+        found = free_name(re.sub(r"[^\w./]+", "_", wanted).rstrip("_"), self.taken)
         self.taken.add(found)
         return found
 

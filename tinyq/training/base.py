@@ -10,6 +10,7 @@ from keras import ops
 
 from tinyq.errors import TinyqError
 from tinyq.quantizers import Encoding, find_activations
+from tinyq.quantizers.method import Method
 from tinyq.training import integer
 from tinyq.training.tracing import find_producer
 
@@ -100,7 +101,7 @@ class FinishedLayer(QuantizedLayer):
     the integers of the deployed path.
 
     Args:
-        output_method: Name of the activation method of the output.
+        output_method: Activation method of the output, or its name.
         batch_norm: Options of the BatchNormalization inside, or None.
         output_range: Fixed range of the output instead of the observed one.
     """
@@ -108,17 +109,17 @@ class FinishedLayer(QuantizedLayer):
     def __init__(
         self,
         *args: Any,
-        output_method: str = "int8",
+        output_method: str | Method = "int8",
         batch_norm: dict[str, Any] | None = None,
         output_range: tuple[float, float] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        self.output_method = output_method
+        self.output_method = str(output_method)
         fixed: dict[str, Any] = {} if output_range is None else {"fixed": tuple(output_range)}
         self.output_range = fixed.get("fixed")
         self.batch_norm_options = None if batch_norm is None else dict(batch_norm)
-        parts = find_activations(output_method)
+        parts = find_activations(self.output_method)
         self.output_quantizer = parts.build(name="output_quantizer", **fixed)
         self.batch_norm = None
         if batch_norm is not None:

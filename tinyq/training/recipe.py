@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -21,19 +22,30 @@ from pydantic import (
 
 from tinyq.errors import RecipeError, TinyqError
 from tinyq.quantizers.backward import GRADIENTS
-from tinyq.quantizers.methods import Role
+from tinyq.quantizers.method import Method, Role
 from tinyq.quantizers.registration import find_or_load
+from tinyq.support import limits
+from tinyq.support.plain_yaml import YamlError, read_yaml
 
 
-def _known(role: Role) -> AfterValidator:
-    def check(name: str, info: ValidationInfo) -> str:
+def _known(role: Role) -> BeforeValidator:
+    """Check a method's name, or ``{method: ttq, threshold: 0.2}``; the name holds the options."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
         folder = (info.context or {}).get("folder", Path())
+        value = str(value) if isinstance(value, Method) else value
+        name, options = value, {}
+        if isinstance(value, Mapping):
+            options = {str(key): option for key, option in value.items() if key != "method"}
+            name = value.get("method")
+        if not isinstance(name, str):
+            return name  # pydantic's own message
         try:
-            return find_or_load(name, role, folder).name
+            return find_or_load(name, role, folder, options).name
         except TinyqError as error:
             raise ValueError(error) from None  # so that pydantic adds the key
 
-    return AfterValidator(check)
+    return BeforeValidator(check)
 
 
 def _known_gradient(name: str) -> str:
@@ -46,8 +58,15 @@ def _known_gradient(name: str) -> str:
     return name
 
 
+def _known_pattern(pattern: str) -> str:
+    if "[" in pattern and "]" not in pattern.partition("[")[2]:
+        raise ValueError(f"pattern {pattern!r} opens a bracket that it does not close")
+    return pattern
+
+
 Weights = Annotated[str, _known("weights")]
 Activations = Annotated[str, _known("activations")]
+Pattern = Annotated[str, AfterValidator(_known_pattern)]
 Gradients = Annotated[str, AfterValidator(_known_gradient)]
 
 
@@ -71,8 +90,9 @@ class Rule(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
-        """A bare name stands for both."""
-        return {"weights": value, "activations": value} if isinstance(value, str) else value
+        """A bare name, or a method with its options, stands for both."""
+        both = isinstance(value, str | Method) or isinstance(value, Mapping) and "method" in value
+        return {"weights": value, "activations": value} if both else value
 
 
 class InputRule(BaseModel):
@@ -88,6 +108,8 @@ class InputRule(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> InputRule:
+        if self.range is not None and not all(math.isfinite(end) for end in self.range):
+            raise ValueError(f"range {list(self.range)} has no end")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"range {list(self.range)} is empty")
         return self
@@ -96,6 +118,7 @@ class InputRule(BaseModel):
 class Recipe(BaseModel):
     """Which method each layer uses.
 
+    A method is a name, or a mapping with its options: ``{method: ttq, threshold: 0.2}``.
     A later rule overrides an earlier one: default, then ``first`` and ``last`` (of the layers with
     weights), then the patterns of ``layers`` in their order.
 
@@ -119,7 +142,7 @@ class Recipe(BaseModel):
     weight_decay: bool = False
     first: Rule | None = Rule(weights="int8", activations="int8")
     last: Rule | None = Rule(weights="int8", activations="int8")
-    layers: dict[str, Rule] = Field(default_factory=dict)
+    layers: dict[Pattern, Rule] = Field(default_factory=dict)
     input: InputRule = InputRule()
 
 
@@ -207,19 +230,17 @@ def _no_match(pattern: str, names: tuple[str, ...]) -> RecipeError:
 
 
 def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise RecipeError(
             "there is no such recipe file", where=str(path), remedy="give a dict or a YAML file"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot be read: {error}", where=str(path)) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RecipeError(problem, where=f"{path}{line}", remedy="correct the YAML") from None
+        )
+    with limits.reading(path, "recipe", RecipeError, "write it as UTF-8"):
+        text = limits.read_file(path, limits.TEXT_BYTES).decode("utf-8")
+        try:
+            return read_yaml(text)
+        except YamlError as error:
+            where = f"{path}:{error.line}" if error.line else str(path)
+            raise RecipeError(error.message, where=where, remedy=error.remedy) from None
 
 
 def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.support.messages import last_line
+from tinyq.support.limits import describe
 from tinyq.training.registry import (
     find_quantizations,
     find_refusals,
@@ -112,7 +112,7 @@ class Rewriting:
             twin = type(layer).from_config(config)
         except (TypeError, ValueError) as error:
             raise use.refuse(
-                f"Keras cannot build the layer again: {last_line(error)}",
+                f"Keras cannot build the layer again: {describe(error)}",
                 "leave it out, or do this step in the data",
             ) from None
         output = self.add(twin, *use.inputs)

@@ -12,6 +12,7 @@ from keras import ops
 from tinyq.numerics.formats import Format, find_format
 from tinyq.quantizers import find_weights
 from tinyq.quantizers.backward import GRADIENTS, round_gradient
+from tinyq.quantizers.method import Method
 from tinyq.training.base import FinishedLayer, wide
 from tinyq.training.patterns import Unit
 from tinyq.training.recipe import Rule
@@ -26,7 +27,7 @@ class WeightedLayer(FinishedLayer):
     """A layer with a kernel: quantized weights, bias, BatchNorm, activation, output stage.
 
     Args:
-        weight_method: Name of the method of the weights.
+        weight_method: Method of the weights, or its name.
         gradient_method: Key of ``GRADIENTS`` that rounds the gradient by the sums, or None.
     """
 
@@ -36,16 +37,16 @@ class WeightedLayer(FinishedLayer):
     def __init__(
         self,
         *args: Any,
-        weight_method: str = "int8",
+        weight_method: str | Method = "int8",
         gradient_method: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        self.weight_method = weight_method
+        self.weight_method = str(weight_method)
         self.gradient_method = gradient_method
         if gradient_method is not None:
             self.gradient_noise = keras.random.SeedGenerator(2)
-        parts = find_weights(weight_method)
+        parts = find_weights(self.weight_method)
         self.weight_quantizer = parts.build(self.shared_axes, name="weight_quantizer")
         _ = self.activation_name
 

@@ -14,6 +14,11 @@
 #include "tq_core.h"
 #include "tq_port.h"
 
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 16000000 && TQ_CLOCK_HZ != 64000000
+#error "TQ_CLOCK_HZ: the nRF51 has 16 MHz, the nRF52 64 MHz"
+#endif
+
 #define CLOCK_HFCLKSTART TQ_REGISTER(0x40000000u)
 #define CLOCK_HFCLKSTARTED TQ_REGISTER(0x40000100u)
 #define NVMC_ICACHECNF TQ_REGISTER(0x4001E540u)

@@ -13,6 +13,11 @@
 #include "tq_core.h"
 #include "tq_port.h"
 
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 64000000 && TQ_CLOCK_HZ != 128000000
+#error "TQ_CLOCK_HZ: the core has 64 or 128 MHz"
+#endif
+
 #define CACHE_ENABLE TQ_REGISTER(0x50001500u)
 
 #define CLOCK_HFCLKSTART TQ_REGISTER(0x50005000u)

@@ -2,7 +2,7 @@
  *
  * From the board (tq_build.h):
  *
- *   TQ_CLOCK_HZ    125 MHz: the crystal of 12 MHz * 125 / 12
+ *   TQ_CLOCK_HZ    125 MHz: the crystal of 12 MHz * 125 / 12; any whole number from 63 to 133 MHz
  *   TQ_BAUD        line rate
  *   TQ_TX, TQ_RX   pins of UART 0: 0 and 1, 12 and 13, 16 and 17
  *
@@ -11,6 +11,12 @@
 #include "tq_build.h"
 #include "tq_core.h"
 #include "tq_port.h"
+
+/* The PLL's oscillator runs at 750 to 1,600 MHz, the core at up to 133.
+ * Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ < 63000000 || TQ_CLOCK_HZ > 133000000 || TQ_CLOCK_HZ % 1000000 != 0
+#error "TQ_CLOCK_HZ: the port reaches 63 to 133 MHz in steps of 1 MHz"
+#endif
 
 #define CLEAR_BITS 0x3000u /* alias of each register that clears the bits written as 1 */
 #define SET_BITS 0x2000u

@@ -8,6 +8,11 @@
 #ifndef TQ_CHIP_F1_H
 #define TQ_CHIP_F1_H
 
+/* RM0008, PLL. Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ < 8000000 || TQ_CLOCK_HZ > 72000000
+#error "TQ_CLOCK_HZ: the port reaches 8 to 72 MHz"
+#endif
+
 #define FLASH_ACR TQ_REGISTER(0x40022000u)
 #define RCC_CR TQ_REGISTER(0x40021000u)
 #define RCC_CFGR TQ_REGISTER(0x40021004u)

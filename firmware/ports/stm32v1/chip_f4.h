@@ -3,7 +3,8 @@
  * From the board, beside what port.c takes:
  *
  *   TQ_CLOCK_HZ             84 .. 180 MHz, an even number of MHz
- *   TQ_VOS                  regulator scale to select (PWR_CR.VOS), 0 to leave the reset value
+ *   TQ_VOS                  regulator scale to select (PWR_CR.VOS), 0 to leave the reset value:
+ *                           enough up to 84 MHz, on chips of more than 100 MHz up to 168 MHz
  *   TQ_OVERDRIVE            1 for the over-drive that 180 MHz needs on STM32F42x and STM32F446
  *
  * The internal oscillator has 16 MHz.
@@ -12,6 +13,25 @@
  * chapters on PWR, RCC and GPIO. */
 #ifndef TQ_CHIP_F4_H
 #define TQ_CHIP_F4_H
+
+/* RM0090, RM0383, RM0390: chapter on PWR, voltage scaling and over-drive. Chips of up to 100 MHz
+ * start with scale 2, which bears 84 MHz, the faster ones with scale 1; the same bits mean other
+ * scales there. Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ < 84000000 || TQ_CLOCK_HZ > 180000000
+#error "TQ_CLOCK_HZ: the port reaches 84 to 180 MHz"
+#elif TQ_CLOCK_HZ > 168000000 && TQ_OVERDRIVE != 1
+#error "TQ_OVERDRIVE: the regulator needs over-drive above 168 MHz"
+#elif TQ_VOS < 0 || TQ_VOS > 3
+#error "TQ_VOS: the regulator has four settings"
+#elif TQ_CLOCK_HZ > 84000000 && TQ_CLOCK_HZ <= 100000000 && TQ_VOS != 3
+#error "TQ_VOS: chips of up to 100 MHz need scale 1 (3) above 84 MHz"
+#elif TQ_CLOCK_HZ <= 84000000 && TQ_VOS == 1
+#error "TQ_VOS: scale 3 bears up to 64 MHz on chips of up to 100 MHz"
+#elif TQ_CLOCK_HZ > 120000000 && TQ_VOS == 1
+#error "TQ_VOS: scale 3 bears up to 120 MHz"
+#elif TQ_CLOCK_HZ > 144000000 && TQ_VOS == 2
+#error "TQ_VOS: scale 2 bears up to 144 MHz"
+#endif
 
 #define PWR_CR TQ_REGISTER(0x40007000u)
 #define PWR_CSR TQ_REGISTER(0x40007004u)

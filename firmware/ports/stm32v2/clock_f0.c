@@ -3,6 +3,11 @@
 
 #if defined(TQ_STM32_F0)
 
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ < 8000000 || TQ_CLOCK_HZ > 48000000 || TQ_CLOCK_HZ % 4000000 != 0
+#error "TQ_CLOCK_HZ: the port reaches 8 to 48 MHz in steps of 4 MHz"
+#endif
+
 #define FLASH_ACR TQ_REGISTER(0x40022000u)
 #define RCC_CR TQ_REGISTER(0x40021000u)
 #define RCC_CFGR TQ_REGISTER(0x40021004u)

@@ -4,6 +4,11 @@
 
 #if defined(TQ_STM32_F7)
 
+/* The PLL's oscillator runs at 100 to 432 MHz. Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ < 50000000 || TQ_CLOCK_HZ > 216000000 || TQ_CLOCK_HZ % 1000000 != 0
+#error "TQ_CLOCK_HZ: the port reaches 50 to 216 MHz in steps of 1 MHz"
+#endif
+
 #define PWR_CR1 TQ_REGISTER(0x40007000u)
 #define PWR_CSR1 TQ_REGISTER(0x40007004u)
 #define FLASH_ACR TQ_REGISTER(0x40023C00u)

@@ -14,6 +14,31 @@
 
 #if defined(TQ_STM32_G4) || defined(TQ_STM32_L4) || defined(TQ_STM32_WB)
 
+/* Voltage ranges and wait states by clock, see the tables of the manuals. The L4+ alone is faster
+ * than 80 MHz; below, its flash bears more than that of the L4. Twin: tinyq/hardware/clock_rules.py. */
+#if defined(TQ_STM32_G4)
+#define FASTEST_HZ 170000000
+#define FASTEST_WITHOUT_BOOST_HZ 150000000
+#define HZ_PER_WAIT_STATE (TQ_CLOCK_HZ > 150000000 ? 34000000 : 30000000)
+#elif defined(TQ_STM32_L4)
+#define FASTEST_HZ 120000000
+#define FASTEST_WITHOUT_BOOST_HZ 80000000
+#define HZ_PER_WAIT_STATE (TQ_CLOCK_HZ > 80000000 ? 20000000 : 16000000)
+#else
+#define FASTEST_HZ 64000000
+#define FASTEST_WITHOUT_BOOST_HZ FASTEST_HZ
+#define HZ_PER_WAIT_STATE 18000000
+#endif
+#if TQ_CLOCK_HZ < 8000000 || TQ_CLOCK_HZ > FASTEST_HZ
+#error "TQ_CLOCK_HZ: the chip does not reach this clock"
+#elif TQ_CLOCK_HZ > FASTEST_WITHOUT_BOOST_HZ && TQ_BOOST != 1
+#error "TQ_BOOST: the regulator needs its boost mode for this clock"
+#elif TQ_WAIT_STATES < (TQ_CLOCK_HZ - 1) / HZ_PER_WAIT_STATE || TQ_WAIT_STATES > 15
+#error "TQ_WAIT_STATES: the flash needs one for each 16 (L4), 18 (WB), 20 (L4+), 30 or 34 MHz (G4)"
+#elif TQ_CLOCK_HZ / 1000000 * TQ_PLL_M != 8 * TQ_PLL_N || TQ_CLOCK_HZ % 1000000 != 0
+#error "TQ_PLL_M, TQ_PLL_N: 16 MHz / M * N / 2 is not TQ_CLOCK_HZ"
+#endif
+
 #if defined(TQ_STM32_WB)
 #define RCC 0x58000000u
 #define FLASH_ACR TQ_REGISTER(0x58004000u)

@@ -4,6 +4,11 @@
 
 #if defined(TQ_STM32_H7)
 
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 400000000
+#error "TQ_CLOCK_HZ: the port reaches 400 MHz"
+#endif
+
 #define PWR_CSR1 TQ_REGISTER(0x58024804u)
 #define PWR_CR3 TQ_REGISTER(0x5802480Cu)
 #define PWR_D3CR TQ_REGISTER(0x58024818u)

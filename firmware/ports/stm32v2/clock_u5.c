@@ -5,6 +5,11 @@
 
 #if defined(TQ_STM32_U5)
 
+/* Twin: tinyq/hardware/clock_rules.py. */
+#if TQ_CLOCK_HZ != 160000000
+#error "TQ_CLOCK_HZ: the port reaches 160 MHz"
+#endif
+
 #define ICACHE_CR TQ_REGISTER(0x40030400u)
 #define FLASH_ACR TQ_REGISTER(0x40022000u)
 #define PWR_VOSR TQ_REGISTER(0x4602080Cu)

@@ -2,6 +2,10 @@
  *
  * graph   sha256 be09352a0d917426d0318571834ed632e0d16666382a2ca7ff4dc2fcdde00695
  */
+#ifdef __cplusplus
+#error "this source is C99: compile it as C; its header serves C++ as well"
+#endif
+
 #include "mixed.h"
 
 #include "mixed_kernels.h"

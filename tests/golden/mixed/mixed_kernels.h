@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "tq_arith.h"
+#include "tq_assembly.h"
 #include "tq_dot.h"
 #include "tq_dot_groups.h"
 #include "tq_dot_levels.h"

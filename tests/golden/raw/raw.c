@@ -2,6 +2,10 @@
  *
  * graph   sha256 8449adb73f7f5f34bdc924e52a527c358ac992638727462e67dc120c7b3687cb
  */
+#ifdef __cplusplus
+#error "this source is C99: compile it as C; its header serves C++ as well"
+#endif
+
 #include "raw.h"
 
 #include "raw_kernels.h"

@@ -101,6 +101,8 @@ def _narrow(
     output = drop[node.output]
     for name, own, theirs in ties:
         if name not in drop:
+            if output[own].all():
+                output[own[0]] = False  # a constant has at least one channel, too
             continue
         goes = drop[name].copy()
         np.logical_and.at(goes, theirs, output[own])

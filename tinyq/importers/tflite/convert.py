@@ -9,10 +9,13 @@ from pathlib import Path
 from tinyq.codegen.kernels import select_kernel, select_stage
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
-from tinyq.importers.tflite.islands import settle_moves
+from tinyq.importers.tflite.constants import fold_constants
+from tinyq.importers.tflite.dilations import fold_dilations
+from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
 from tinyq.importers.tflite.layer import Conversion, Layer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
+from tinyq.importers.tflite.unsigned import relabel_unsigned
 
 ROUNDINGS = ("half_up", "tflite")
 
@@ -38,10 +41,14 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
         raise TinyqError(
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
-    model = read_model(path)
-    operators, start, end = _without_ends(model)
+    model = relabel_unsigned(read_model(path))
+    operators, start = _without_start(model)
+    model, operators = fold_constants(model, operators)
+    model, operators = fold_dilations(model, operators)
+    settled = settle_islands(model, operators)
+    model, operators = settled.model, settled.operators
+    end = _find_end(settled)
     _check_operators(model.path, operators)
-    model, operators = settle_moves(model, operators)
     conversion = _begin(model, start, rounding, _identifier(path.stem))
     importers = find_importers()
     for operator in operators:
@@ -85,27 +92,40 @@ def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:
         )
 
 
-def _without_ends(model: FileModel) -> tuple[list[FileOperator], int, int]:
-    """Operators without a first QUANTIZE and a last DEQUANTIZE of float, and the integer ends."""
+def _without_start(model: FileModel) -> tuple[list[FileOperator], int]:
+    """Operators without a first QUANTIZE of float, and the integer input."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelError(
             f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
             where=model.path,
             remedy="give the model one input and one output",
         )
-    operators = list(model.operators)
-    start, end = model.inputs[0], model.outputs[0]
+    operators, start = list(model.operators), model.inputs[0]
     if model.tensors[start].type == "FLOAT32":
         readers = [operator for operator in operators if start in operator.inputs]
         if len(readers) == 1 and readers[0].name == "QUANTIZE" and readers[0].outputs:
             operators.remove(readers[0])
             start = readers[0].outputs[0]
-    if model.tensors[end].type == "FLOAT32":
-        writers = [operator for operator in operators if end in operator.outputs]
-        if len(writers) == 1 and writers[0].name == "DEQUANTIZE" and writers[0].inputs:
-            operators.remove(writers[0])
-            end = max(writers[0].inputs[0], 0)
-    return operators, start, end
+    return operators, start
+
+
+def _find_end(settled: Settled) -> int:
+    """The tensor whose codes are the answer: the output, or what a last DEQUANTIZE reads.
+
+    Raises:
+        ModelError: The answer is computed in floating point.
+    """
+    end = settled.model.outputs[0]
+    curve = settled.curves.get(end)
+    if curve is None:
+        return end
+    if not curve.is_plain:
+        raise ModelError(
+            "the last operator computes in floating point",
+            where=f"{settled.model.path}, output {settled.model.tensors[end]}",
+            remedy=REMEDY,
+        )
+    return curve.carrier
 
 
 def _begin(model: FileModel, start: int, rounding: str, name: str) -> Conversion:

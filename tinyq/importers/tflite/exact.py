@@ -8,7 +8,7 @@ code to the next at the same accumulator. Each step bounds the multiplier from b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,16 @@ import numpy.typing as npt
 from tinyq.errors import ModelError
 from tinyq.numerics.rounding import INT32_MAX, MAX_SHIFT
 
+Reaches = Callable[[int, int], bool]
+
 
 def exact_multiplier(
-    scale: float, least: int, most: int, reach: int = INT32_MAX
-) -> tuple[int, int]:
+    scale: float,
+    least: int,
+    most: int,
+    reach: int = INT32_MAX,
+    reaches: Reaches | None = None,
+) -> tuple[int, int] | None:
     """Multiplier and shift with the same codes as the float64 product.
 
         clip(floor((a * multiplier + 2**(shift - 1)) / 2**shift), least, most)
@@ -30,26 +36,25 @@ def exact_multiplier(
         least: Smallest code, without the zero point.
         most: Largest code, without the zero point.
         reach: Largest absolute value that an accumulator can have.
+        reaches: Whether an accumulator has at least a code, in the place of the float64 product:
+            a step for each code, close to the product's.
 
-    Raises:
-        ModelError: No 31-bit multiplier does that.
+    Returns:
+        None where no 31-bit multiplier does that.
     """
     if scale < 2.0**-40:  # no int32 reaches half a code
         return 0, 1
     shift = min(max(31 - math.frexp(scale)[1], 1), MAX_SHIFT)
     lo, hi = 0, INT32_MAX
     for code in range(least + 1, most + 1):
-        step = _first(code, scale)
+        step = _first(code, scale, reaches or _product_reaches(scale))
         level = (2 * code - 1) << (shift - 1)
         if step <= reach:
             lo, hi = _at_least(max(step, -reach), level, lo, hi)
         if step > -reach:
             lo, hi = _below(min(step - 1, reach), level, lo, hi)
     if lo > hi:
-        raise ModelError(
-            f"no integer multiplier equals the scale {scale} for every accumulator",
-            remedy="import with rounding half_up",
-        )
+        return None
     nearest = math.floor(math.ldexp(scale, shift) + 0.5)
     return min(max(nearest, lo), hi), shift
 
@@ -58,7 +63,7 @@ WIDE_BITS = 63
 
 
 def exact_wide_multiplier(scale: float, least: int, most: int, reach: int) -> tuple[int, int]:
-    """Like ``exact_multiplier`` with a mantissa of 63 bits, for 16-bit codes.
+    """Like ``exact_multiplier`` with a mantissa of 63 bits, for many codes or long steps.
 
     Args:
         scale: Greater than 0, below 2**14.
@@ -131,19 +136,22 @@ def _extremes(
         yield int(codes[place]), int(acc[place]), below
 
 
-def _first(code: int, scale: float) -> int:
-    """Smallest integer whose product rounds to at least ``code``."""
+def _first(code: int, scale: float, reaches: Reaches) -> int:
+    """Smallest integer that reaches ``code``."""
     guess = math.ceil((code - 0.5) / scale)
-    while _reaches(guess, scale, code):
+    while reaches(guess, code):
         guess -= 1
-    while not _reaches(guess, scale, code):
+    while not reaches(guess, code):
         guess += 1
     return guess
 
 
-def _reaches(acc: int, scale: float, code: int) -> bool:
-    product = float(acc) * scale
-    return math.copysign(math.floor(abs(product) + 0.5), product) >= code
+def _product_reaches(scale: float) -> Reaches:
+    def reaches(acc: int, code: int) -> bool:
+        product = float(acc) * scale
+        return math.copysign(math.floor(abs(product) + 0.5), product) >= code
+
+    return reaches
 
 
 def _at_least(acc: int, level: int, lo: int, hi: int) -> tuple[int, int]:

@@ -10,17 +10,12 @@ import numpy.typing as npt
 
 from tinyq.errors import ModelError
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
-from tinyq.graph.epilogues import WIDE_LIMIT, Output, Requantize, RequantizeTwice, RequantizeWide
 from tinyq.graph.ops.reshape import Reshape
-from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
-from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import FORMATS, Codes, Format
-from tinyq.numerics.rounding import INT32_MAX, fold_affine
 
-_FORMATS = {"INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32", "UINT8": "u8"}
-_DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1"}
-_DTYPES |= {"FLOAT32": "<f4"}
+_FORMATS = {"BOOL": "s8", "INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32"}
+_DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FLOAT32": "<f4"}
 CODES = ("s8", "s16")  # formats of activations that weights and functions take
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 _LIMITS = {"RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
@@ -267,7 +262,7 @@ class Layer:
         if isinstance(kind, int):
             self.require(0 <= kind < len(_ACTIVATIONS), f"unknown fused activation {kind}")
             kind = _ACTIVATIONS[kind]
-        meaning = self.type_of(tensor, "s8", "s16", "u8")
+        meaning = self.type_of(tensor, *CODES)
         lower, upper = _LIMITS.get(kind, (None, None))
         codes = [meaning.format.lo, meaning.format.hi]
         for place, (value, choose) in enumerate(((lower, max), (upper, min))):
@@ -278,169 +273,6 @@ class Layer:
                 codes[place] = choose(codes[place], code)
         self.require(codes[0] <= codes[1], f"the activation of {tensor} leaves no code")
         return codes[0], codes[1]
-
-    def stage(
-        self,
-        tensor: FileTensor,
-        gain: npt.ArrayLike,
-        bias: npt.ArrayLike = 0,
-        *,
-        channels: int,
-        activation: int | str | None = None,
-        prefix: str = "",
-    ) -> tuple[Output, tuple[str, ...]]:
-        """Output stage under the graph's rounding rule, and the names of its constants.
-
-        Args:
-            tensor: Output tensor of the file.
-            gain: Output codes per accumulator unit, scalar or one per channel.
-            bias: In accumulator units, scalar or one per channel.
-            channels: Length of the output's last axis.
-            activation: Fused activation; the operator's own if None.
-            prefix: Tells the constants of several stages of one operator apart.
-        """
-        gains = np.broadcast_to(np.asarray(gain, np.float64), channels)
-        biases = np.broadcast_to(np.asarray(bias, np.int64), channels)
-        self.require(bool(np.isfinite(gains).all()), "the ratio of two scales is not finite")
-        lo, hi = self.limits(tensor, activation)
-        meaning = self.type_of(tensor, "s8", "s16", "u8")
-        fields = (meaning.format.name, float(meaning.scale or 1.0), meaning.zero_point, lo, hi)
-        if self.twice:
-            pairs = [quantize_multiplier(float(value)) for value in gains]
-            self.require(max(power for _, power in pairs) <= 30, "a scale ratio is too large")
-            constants: tuple[npt.ArrayLike, ...] = (
-                biases,
-                [mantissa for mantissa, _ in pairs],
-                [power for _, power in pairs],
-            )
-            output: Output = RequantizeTwice(*fields)
-        else:
-            affine = fold_affine(gains, biases * gains)
-            constants = (affine.bias, affine.multiplier, affine.shift)
-            output = Requantize(*fields)
-        return output, self._stage_constants(output, constants, prefix)
-
-    def wide_stage(
-        self,
-        tensor: FileTensor,
-        gain: npt.ArrayLike,
-        bias: npt.ArrayLike,
-        reach: npt.ArrayLike,
-        *,
-        channels: int,
-        prefix: str = "",
-    ) -> tuple[Output, tuple[str, ...]]:
-        """Output stage of 16-bit activations, which TFLite scales once by a 16-bit mantissa.
-
-        Where no accumulator can leave int32 it is ``Requantize``, else ``RequantizeWide``.
-
-        Args:
-            tensor: Output tensor of the file.
-            gain: Output codes per accumulator unit, scalar or one per channel.
-            bias: In accumulator units, up to 64 bits, scalar or one per channel.
-            reach: Largest absolute value of an accumulator before the bias, as the gain.
-            channels: Length of the output's last axis.
-            prefix: Tells the constants of several stages of one operator apart.
-        """
-        gains = np.broadcast_to(np.asarray(gain, np.float64), channels)
-        biases = np.broadcast_to(np.asarray(bias, np.int64), channels)
-        farthest = np.broadcast_to(np.asarray(reach, np.int64), channels)
-        self.require(bool(np.isfinite(gains).all()), "the ratio of two scales is not finite")
-        inside = bool((np.abs(biases) < WIDE_LIMIT).all() and (farthest < WIDE_LIMIT).all())
-        self.require(inside, "an accumulator leaves 46 bits")
-        lo, hi = self.limits(tensor)
-        meaning = self.type_of(tensor, *CODES)
-        fields = (meaning.format.name, float(meaning.scale or 1.0), meaning.zero_point, lo, hi)
-        narrow = bool((farthest + np.abs(biases)).max() <= INT32_MAX)
-        if narrow and not self.twice:
-            affine = fold_affine(gains, biases * gains)
-            if int((farthest + np.abs(affine.bias.astype(np.int64))).max()) <= INT32_MAX:
-                known = (affine.bias, affine.multiplier, affine.shift)
-                output: Output = Requantize(*fields)
-                return output, self._stage_constants(output, known, prefix)
-        pairs = [quantize_multiplier(float(value)) for value in gains]
-        self.require(max(power for _, power in pairs) <= 14, "a scale ratio is too large")
-        highest = (farthest + np.abs(biases)).astype(np.float64) * gains
-        self.require(float(highest.max()) < 2.0**31, "a scaled accumulator leaves int32")
-        mantissas = [min((mantissa + 2**15) >> 16, 2**15 - 1) for mantissa, _ in pairs]
-        if narrow:
-            shifts = [15 - power for _, power in pairs]
-            output = Requantize(*fields)
-            return output, self._stage_constants(output, (biases, mantissas, shifts), prefix)
-        wide = [(one << 48, 31 - pair[1]) for one, pair in zip(mantissas, pairs, strict=True)]
-        return self._wide_constants(RequantizeWide(*fields), biases, wide, prefix)
-
-    def _wide_constants(
-        self,
-        output: RequantizeWide,
-        biases: npt.NDArray[np.int64],
-        scales: list[tuple[int, int]],
-        prefix: str,
-    ) -> tuple[Output, tuple[str, ...]]:
-        """The stage for 63-bit mantissas and their shifts, and the names of its constants."""
-        low = _low_word(biases)
-        upper = [mantissa >> 32 for mantissa, _ in scales]
-        lower = [_low_word(mantissa) for mantissa, _ in scales]
-        shifts = [shift for _, shift in scales]
-        constants = (low, (biases - low) >> 32, upper, lower, shifts)
-        return output, self._stage_constants(output, constants, prefix)
-
-    def exact_wide_stage(
-        self,
-        tensor: FileTensor,
-        gains: npt.NDArray[np.float64],
-        biases: npt.NDArray[np.int64],
-        reach: npt.NDArray[np.int64],
-    ) -> tuple[Output, tuple[str, ...]]:
-        """Like ``exact_stage`` for 16-bit codes, whose many steps need a mantissa of 63 bits."""
-        meaning = self.type_of(tensor, "s16")
-        lo, hi = self.limits(tensor)
-        farthest = reach + np.abs(biases)
-        self.require(bool((farthest < WIDE_LIMIT).all()), "an accumulator leaves 46 bits")
-        known = {
-            gain: exact_wide_multiplier(gain, lo, hi, int(farthest[gains == gain].max()))
-            for gain in {*map(float, gains)}
-        }
-        output = RequantizeWide("s16", float(meaning.scale or 1.0), 0, lo, hi)
-        return self._wide_constants(output, biases, [known[float(gain)] for gain in gains], "")
-
-    def exact_stage(
-        self,
-        tensor: FileTensor,
-        gains: npt.NDArray[np.float64],
-        biases: npt.NDArray[np.int64],
-        reach: npt.NDArray[np.int64],
-    ) -> tuple[Output, tuple[str, ...]]:
-        """Output stage that rounds as ``round(double(acc) * gain)`` does, one gain per channel.
-
-        ``reach`` is the largest absolute value of an accumulator before the bias, per channel.
-        """
-        meaning = self.type_of(tensor, "s8", "s16")
-        lo, hi = self.limits(tensor)
-        zero = meaning.zero_point
-        scale = float(meaning.scale or 1.0)
-        output = Requantize(meaning.format.name, scale, zero, lo, hi)
-        known = {}
-        for gain in {*map(float, gains)}:
-            widest = int((reach + np.abs(biases))[gains == gain].max())
-            limit = min(widest, INT32_MAX)
-            known[gain] = exact_multiplier(gain, lo - zero, hi - zero, limit)
-        pairs = [known[float(gain)] for gain in gains]
-        constants = (biases, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
-        return output, self._stage_constants(output, constants, "")
-
-    def _stage_constants(
-        self, output: Output, constants: tuple[npt.ArrayLike, ...], prefix: str
-    ) -> tuple[str, ...]:
-        return tuple(
-            self.number(f"{prefix}{name}", codes, "s32")
-            for name, codes in zip(output.names, constants, strict=True)
-        )
-
-
-def _low_word(value: Any) -> Any:
-    """The lower 32 bits of integers as int32 has them."""
-    return ((value + 2**31) & (2**32 - 1)) - 2**31
 
 
 def round_away(value: float) -> int:

@@ -6,6 +6,7 @@ it needs no more than flatbuffers and NumPy.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ MAX_ELEMENTS = 1 << 26  # of one tensor; a microcontroller holds far less
 MAX_RANK = 6
 _IDENTIFIER = b"TFL3"
 _REMEDY = "convert the model again; the file may be damaged or cut off"
+_STATEFUL = ("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE")
+_CONTROL = ("CALL", "IF", "WHILE")
 # Generated methods that read a field, without Init, GetRootAs, XAsNumpy and XIsNone.
 _FIELD = re.compile(r"(?!Init$|GetRootAs)[A-Z](?!\w*(As[A-Z]|IsNone|BufferHasIdentifier))\w*")
 _FAULTS = (struct.error, ValueError, TypeError, IndexError, OverflowError, AttributeError)
@@ -41,7 +44,11 @@ class Quantization:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileTensor:
-    """One tensor of the file; ``data`` are the bytes of a constant, else None."""
+    """One tensor of the file; ``data`` are the bytes of a constant, else None.
+
+    ``open_axes`` are those whose size the file leaves open; ``shape`` has a 1 there. Of a tensor
+    that was ``is_unsigned`` in the file, ``type``, zero points and data are signed.
+    """
 
     index: int
     name: str
@@ -50,11 +57,13 @@ class FileTensor:
     quantization: Quantization | None
     data: bytes | None
     is_state: bool
+    open_axes: tuple[int, ...] = ()
+    is_unsigned: bool = False
 
     @property
     def elements(self) -> int:
         """How many values the tensor holds."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def __str__(self) -> str:
         return f"tensor {self.index} {self.name!r} {self.type}{list(self.shape)}"
@@ -78,7 +87,7 @@ class FileOperator:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileModel:
-    """The one subgraph of a file."""
+    """The main subgraph of a file."""
 
     path: str
     tensors: tuple[FileTensor, ...]
@@ -91,8 +100,8 @@ def read_model(path: Path) -> FileModel:
     """Read and check a .tflite file.
 
     Raises:
-        ModelError: The file is missing, too large, no .tflite file, damaged, or has more than
-            one subgraph.
+        ModelError: The file is missing, too large, no .tflite file, damaged, or has control flow
+            or a state.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -130,13 +139,8 @@ class _Reader:
 
     def model(self) -> FileModel:
         root = self._schema.Model.GetRootAs(self._content, 0)
-        subgraphs = root.SubgraphsLength()
-        if subgraphs != 1:
-            raise ModelError(
-                f"the file holds {subgraphs} subgraphs",
-                where=self._path,
-                remedy="convert a model without control flow and with one signature",
-            )
+        if root.SubgraphsLength() < 1:
+            raise ValueError("there is no subgraph")
         graph = root.Subgraphs(0)
         buffers = self._vector(root.BuffersLength(), root.Buffers)
         names = [
@@ -144,14 +148,37 @@ class _Reader:
             for code in self._vector(root.OperatorCodesLength(), root.OperatorCodes)
         ]
         tables = self._vector(graph.TensorsLength(), graph.Tensors)
-        tensors = tuple(self._tensor(index, table, buffers) for index, table in enumerate(tables))
         operators = tuple(
-            self._operator(index, table, names, len(tensors))
+            self._operator(index, table, names, len(tables))
             for index, table in enumerate(self._vector(graph.OperatorsLength(), graph.Operators))
         )
-        inputs = self._indexes(graph.InputsLength(), graph.Inputs, len(tensors), 0)
-        outputs = self._indexes(graph.OutputsLength(), graph.Outputs, len(tensors), 0)
+        self._require_one(root.SubgraphsLength(), operators)
+        inputs = self._indexes(graph.InputsLength(), graph.Inputs, len(tables), 0)
+        outputs = self._indexes(graph.OutputsLength(), graph.Outputs, len(tables), 0)
+        data = {*inputs, *outputs}
+        for operator in operators:
+            data.update(operator.inputs, operator.outputs)
+        tensors = tuple(
+            self._tensor(index, table, buffers, index in data) for index, table in enumerate(tables)
+        )
         return FileModel(self._path, tensors, operators, inputs, outputs)
+
+    def _require_one(self, subgraphs: int, operators: tuple[FileOperator, ...]) -> None:
+        """Refuse what one subgraph cannot say."""
+        names = sorted({operator.name for operator in operators} & {*_STATEFUL, *_CONTROL})
+        kept = [name for name in names if name in _STATEFUL]
+        if kept:
+            raise ModelError(
+                f"the model keeps a state between its calls ({', '.join(kept)})",
+                where=self._path,
+                remedy="convert the model without streaming, one that takes a whole window at once",
+            )
+        if subgraphs != 1 and names:
+            raise ModelError(
+                f"the file holds {subgraphs} subgraphs for control flow ({', '.join(names)})",
+                where=self._path,
+                remedy="convert a model whose loops are unrolled and whose conditions are constant",
+            )
 
     def _spend(self, count: int) -> None:
         self._left -= count
@@ -177,30 +204,34 @@ class _Reader:
         custom = code.CustomCode() if name == "CUSTOM" else None
         return f"CUSTOM:{custom.decode('utf-8', 'replace')}" if custom else name
 
-    def _tensor(self, index: int, table: Any, buffers: list[Any]) -> FileTensor:
+    def _tensor(self, index: int, table: Any, buffers: list[Any], is_data: bool) -> FileTensor:
+        """A tensor; one that no operator reads or writes may say what it likes of its shape."""
         shape = tuple(self._vector(table.ShapeLength(), table.Shape))
-        place = f"tensor {index}"
-        if len(shape) > MAX_RANK or any(size < 1 for size in shape):
-            raise ModelError(
-                f"has shape {list(shape)}",
-                where=f"{self._path}, {place}",
-                remedy=f"convert the model with at most {MAX_RANK} fixed, positive axes",
-            )
-        elements = 1
-        for size in shape:
-            elements *= size
-        if elements > MAX_ELEMENTS:
-            raise ModelError(
-                f"has {elements} values, at most {MAX_ELEMENTS} are allowed",
-                where=f"{self._path}, {place}",
-            )
+        signature = self._vector(table.ShapeSignatureLength(), table.ShapeSignature)
         name = (table.Name() or b"").decode("utf-8", "replace")
+        if is_data:
+            self._require_shape(shape, f"{self._path}, tensor {index} {name!r}")
         kind = self._types.get(table.Type(), f"TYPE_{table.Type()}")
         if table.Sparsity() is not None:
             kind = f"SPARSE_{kind}"
         data = self._data(table.Buffer(), buffers)
         meaning = self._quantization(table.Quantization())
-        return FileTensor(index, name, shape, kind, meaning, data, bool(table.IsVariable()))
+        open_axes = tuple(axis for axis, size in enumerate(signature) if size == -1)
+        state = bool(table.IsVariable())
+        return FileTensor(index, name, shape, kind, meaning, data, state, open_axes)
+
+    @staticmethod
+    def _require_shape(shape: tuple[int, ...], place: str) -> None:
+        if len(shape) > MAX_RANK or any(size < 1 for size in shape):
+            raise ModelError(
+                f"has shape {list(shape)}",
+                where=place,
+                remedy=f"convert the model with at most {MAX_RANK} fixed, positive axes",
+            )
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise ModelError(
+                f"has {math.prod(shape)} values, at most {MAX_ELEMENTS} are allowed", where=place
+            )
 
     def _data(self, index: int, buffers: list[Any]) -> bytes | None:
         if index == 0:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.rescale import Rescale
+from tinyq.importers.tflite.epilogues import epilogue
 from tinyq.importers.tflite.layer import CODES, Layer
 
 Codes64 = npt.NDArray[np.int64]
@@ -50,7 +51,7 @@ def change_scale(layer: Layer, gain: float, activation: int | str = "NONE") -> N
     layer.require(gain < 2.0**20, "a scale ratio is too large")
     name = layer.activation()
     channels = layer.builder.type(name).shape[-1]
-    output, constants = layer.stage(layer.result(), gain, channels=channels, activation=activation)
+    output, constants = epilogue(layer, gain, channels=channels, activation=activation)
     layer.finish(layer.apply(Rescale(output, x.zero_point), name, *constants))
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tinyq.graph import Shape
-from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.graph.ops.strided_copy import MAX_RANK, StridedCopy
 from tinyq.importers.tflite.layer import Layer, graph_shape
 
 
@@ -57,5 +57,19 @@ def copy_view(layer: Layer, name: str, view: View, suffix: str = "") -> str:
     ]
     if plain and view.start == 0 and math.prod(shape) == have:
         return layer.reshape(name, shape, suffix or "view")
-    kept = view.strides if len(view.shape) == len(shape) else view.strides[1:]
+    if len(view.shape) > MAX_RANK:
+        shape, kept = _merged(steps)
+    else:
+        kept = view.strides if len(view.shape) == len(shape) else view.strides[1:]
     return layer.apply(StridedCopy(shape, kept or (1,), view.start), name, suffix=suffix)
+
+
+def _merged(steps: list[tuple[int, int]]) -> tuple[Shape, tuple[int, ...]]:
+    """Sizes and strides with neighbours joined where they are one axis in memory."""
+    found: list[tuple[int, int]] = []
+    for size, stride in steps:
+        if found and found[-1][1] == size * stride:
+            found[-1] = (found[-1][0] * size, stride)
+        else:
+            found.append((size, stride))
+    return tuple(size for size, _ in found), tuple(stride for _, stride in found)

@@ -6,6 +6,7 @@ from tinyq.graph import Shape
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.importers.tflite.layer import Layer
 
+EXPLICIT_PADDING = "ExplicitPadding"  # option: top, bottom, left, right, whatever "Padding" says
 _SAME, _VALID = 0, 1
 MAX_TAPS = 1 << 34  # taps times outputs of one window operator
 
@@ -27,8 +28,10 @@ def window_of(layer: Layer, shape: Shape, size: tuple[int, ...]) -> Window:
     height, width = size
     reach = max((height - 1) * dilation[0], (width - 1) * dilation[1]) + max(*stride)
     layer.require(reach < 1 << 16, f"a window of {size} with dilation {dilation} is too large")
-    border = same_padding(shape, (height, width), stride, dilation)
-    window = Window((height, width), stride, dilation, border if padding == _SAME else (0, 0, 0, 0))
+    border = layer.option(EXPLICIT_PADDING, None)
+    if border is None and padding == _SAME:
+        border = same_padding(shape, (height, width), stride, dilation)
+    window = Window((height, width), stride, dilation, border or (0, 0, 0, 0))
     rows, columns = window.output_size(shape)
     taps = rows * columns * height * width * shape[2]
     layer.require(taps < MAX_TAPS, f"a window of {size} over {shape} is too large")

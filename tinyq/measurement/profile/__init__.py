@@ -217,6 +217,7 @@ def _describe(
         core=core,
         costs=costs,
         prediction=_predict_board(costs, constant, project.image.board),
+        clock_hz=project.image.board.clock_hz,
         layers=tuple(
             _describe_layer(graph, node, core, constant, layer, loops)
             for node, layer in zip(nodes, lines, strict=True)

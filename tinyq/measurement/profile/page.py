@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinyq.errors import DataError
 from tinyq.measurement.profile.result import LayerProfile, Profile
+from tinyq.support.documents import read_document, render_document
+from tinyq.support.files import write_files
 from tinyq.support.plot.bars import draw_bars
 from tinyq.support.templates import fill_page
 
@@ -27,20 +28,11 @@ def write_page(found: Profile, measured: Mapping[str, int] | None, folder: Path)
         folder: Made if it is missing.
 
     Raises:
-        DataError: The folder cannot be written.
+        FileError: The folder cannot be written.
     """
     page = folder / "report.html"
-    text = json.dumps(found.to_json(measured), indent=2, allow_nan=False) + "\n"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(text, "utf-8")
-        page.write_text(render_page(found, measured), "utf-8")
-    except OSError as error:
-        raise DataError(
-            f"cannot be written: {error.strerror}",
-            where=str(folder),
-            remedy="choose another folder",
-        ) from None
+    text = render_document("profile", found.to_json(measured))
+    write_files({folder / "report.json": text, page: render_page(found, measured)})
     return page
 
 
@@ -86,13 +78,11 @@ def read_measured(path: Path, project: Project) -> dict[str, int]:
         DataError: It is no such report, is of another model, or holds no cycles.
     """
     remedy = "name the report.json that `tinyq measure DIR --report FOLDER` wrote for a board"
+    content = read_document(path, "measurement", remedy)
     try:
-        content = json.loads(path.read_text("utf-8"))
         cycles = {str(layer["name"]): layer["cycles"] for layer in content["layers"]}
         digest = content["graph_digest"]
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise DataError("is no report of a measurement", where=str(path), remedy=remedy) from None
     if digest != project.graph_digest:
         raise DataError("was measured with another model", where=str(path), remedy=remedy)

@@ -9,6 +9,7 @@ from typing import Any
 from tinyq.measurement.profile.cores import Core
 from tinyq.measurement.profile.costs import Costs
 from tinyq.measurement.profile.loops import Loop
+from tinyq.support.documents import stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Profile:
         core: The core whose timings were taken.
         costs: All layers together.
         prediction: What the board may take; None where no constant is known.
+        clock_hz: Clock of the board; 0 where it is unknown.
         layers: Per call of the generated code.
         kernels: C functions over all layers, the costliest first.
         graph_digest: SHA-256 of the integer graph.
@@ -100,6 +102,7 @@ class Profile:
     core: Core
     costs: Costs
     prediction: Prediction | None
+    clock_hz: int
     layers: tuple[LayerProfile, ...]
     kernels: tuple[KernelProfile, ...]
     graph_digest: str
@@ -107,6 +110,15 @@ class Profile:
     toolchain: str
     tinyq_version: str
     notes: tuple[str, ...]
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Time of an inference on the board, an estimate; None without cycles or a clock."""
+        if self.prediction is not None:
+            return self.prediction.milliseconds
+        if self.costs.cycles is None or not self.clock_hz:
+            return None
+        return 1e3 * self.costs.cycles / self.clock_hz
 
     def to_json(self, measured: Mapping[str, int] | None = None) -> dict[str, Any]:
         """Plain data; counted, estimated and measured figures are objects of their own.
@@ -120,12 +132,13 @@ class Profile:
         plain["prediction"] = prediction = plain.pop("prediction")
         cycles = sum(measured.values()) if measured is not None else None
         plain |= _split_costs(plain.pop("costs"), prediction and prediction["cycles"], cycles)
+        plain["estimated"]["milliseconds"] = self.milliseconds
         for layer in plain["layers"]:
             own = measured.get(layer["name"]) if measured is not None else None
             layer |= _split_costs(layer.pop("costs"), layer.pop("predicted_cycles"), own)
         for kernel in [*plain["kernels"], *(it for at in plain["layers"] for it in at["kernels"])]:
             kernel |= _split_costs(kernel.pop("costs"))
-        return plain
+        return stamp("profile", plain)
 
 
 def _split_costs(

@@ -12,7 +12,7 @@ from tinyq.errors import ModelError
 from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.quantizers import Encoding, find_activations
-from tinyq.quantizers.gradients import identity, with_gradient
+from tinyq.quantizers.parts.gradients import identity, with_gradient
 from tinyq.training import integer
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.lowering.emission import Lowering, Value

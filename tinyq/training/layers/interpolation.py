@@ -10,7 +10,7 @@ from keras import ops
 
 from tinyq.graph.ops.interpolate import Interpolate
 from tinyq.quantizers import Encoding
-from tinyq.quantizers.gradients import identity, with_gradient
+from tinyq.quantizers.parts.gradients import identity, with_gradient
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.windows import plain

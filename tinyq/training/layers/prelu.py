@@ -10,8 +10,8 @@ from keras import ops
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph.ops.prelu import Prelu
 from tinyq.quantizers import find_activations
-from tinyq.quantizers.gradients import identity, with_gradient
-from tinyq.quantizers.rounding import round_half_up
+from tinyq.quantizers.parts.gradients import identity, with_gradient
+from tinyq.quantizers.parts.rounding import round_half_up
 from tinyq.training import integer
 from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ import keras
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
-from tinyq.support.messages import last_line
+from tinyq.support.keras_config import check_keras_file, limit_weights
+from tinyq.support.limits import describe
 from tinyq.training.finite import require_finite
 from tinyq.training.lowering.emission import Lowering, Value, identifier, identifiers
 from tinyq.training.registry import (
@@ -27,21 +26,6 @@ from tinyq.training.registry import (
 from tinyq.training.tracing import Step, walk
 
 INPUT = "InputLayer"
-
-_LOAD_ERRORS = (
-    AttributeError,
-    EOFError,
-    ImportError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
@@ -89,30 +73,20 @@ def load_keras(path: str | Path) -> keras.Model:
         ModelError: The file is missing, damaged, or holds something unknown.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelError("there is no such file", where=str(path))
-    remedy = "save the model again with model.save(...)"
+    stored = check_keras_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-        raise ModelError(
-            f"the .keras file is damaged or cut off ({error})", where=str(path), remedy=remedy
-        ) from None
-    if damaged is not None:
-        raise ModelError(f"{damaged} in the .keras file is damaged", where=str(path), remedy=remedy)
-    load_layers()
-    try:
-        return keras.saving.load_model(path, compile=False)
+        load_layers()
+        with limit_weights(keras.Layer, stored, path):
+            return keras.saving.load_model(path, compile=False)
     except TinyqError:
         raise
-    except _LOAD_ERRORS as error:
+    except Exception as error:  # Keras and TensorFlow raise whatever a layer's constructor raises
         if (own := _find_own(error)) is not None:
             raise ModelError(own.message, where=str(path), remedy=own.remedy) from None
         raise ModelError(
-            f"Keras cannot load the model: {last_line(error)}",
+            f"Keras cannot load the model: {describe(error)}",
             where=str(path),
-            remedy="import the module that defines its custom layers first, or save it again",
+            remedy="save the model again with model.save(...)",
         ) from None
 
 

@@ -70,7 +70,7 @@ def import_wide_softmax(layer: Layer) -> None:
     pair = quantize_multiplier(layer.scale(layer.source()) * beta / (10.0 / 65535.0))
     layer.require(pair[1] <= 14, "softmax of a scale that is too large")
     exponentials = interpolation_table(np.exp, -10.0, 0.0)
-    reciprocals = interpolation_table(lambda x: np.float32(1) / (np.float32(1) + x), 0.0, 1.0)
+    reciprocals = interpolation_table(lambda x: 1.0 / (1.0 + x), 0.0, 1.0)
     names = (
         layer.number("exponentials", exponentials, "s16"),
         layer.number("reciprocals", reciprocals, "s16"),
@@ -92,10 +92,14 @@ def import_relu(layer: Layer) -> None:
 
 @imports("QUANTIZE")
 def import_quantize(layer: Layer) -> None:
-    """Change of scale of an integer tensor."""
-    if layer.option(FROM_FLOAT, False):
+    """Change of scale of an integer tensor; nothing where both tensors mean the same."""
+    values = layer.option(FROM_FLOAT, None)
+    if values is not None:
         layer.require(not has_wide_codes(layer), "16-bit codes cross an island of floats")
-        look_up(layer, _quantized_again(layer))
+        look_up(layer, _quantized_again(layer, values))
+        return
+    if layer.conversion.type_of(layer.source()) == layer.conversion.type_of(layer.result()):
+        layer.finish(layer.activation())
         return
     if has_wide_codes(layer):
         change_scale(layer, layer.scale(layer.source()) / layer.scale(layer.result()))
@@ -103,18 +107,14 @@ def import_quantize(layer: Layer) -> None:
     look_up(layer, _rescaled(layer, layer.scale(layer.source()) / layer.scale(layer.result())))
 
 
-def _quantized_again(layer: Layer) -> npt.NDArray[np.int64]:
-    """Output codes of all input codes that were floats in between.
-
-    TFLite divides in float32 and rounds half away from zero; tinyq scales once, half up.
-    """
-    if not layer.twice:
-        return _rescaled(layer, layer.scale(layer.source()) / layer.scale(layer.result()))
-    x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
-    real = np.float32(layer.scale(layer.source())) * (all_codes() - x.zero_point).astype(np.float32)
-    steps = (real / np.float32(layer.scale(layer.result()))).astype(np.float64)
+def _quantized_again(layer: Layer, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Output codes of floats, as TFLite rounds them: divided in float32, half away from zero."""
+    y = layer.type_of(layer.result())
+    with np.errstate(all="ignore"):
+        steps = (values / np.float32(layer.scale(layer.result()))).astype(np.float64)
     away = np.copysign(np.floor(np.abs(steps) + 0.5), steps)
-    return np.clip(away + y.zero_point, -128, 127).astype(np.int64)
+    inside = np.clip(np.nan_to_num(away, nan=-np.inf), -(2.0**31), 2.0**31)
+    return np.clip(inside + y.zero_point, -128, 127).astype(np.int64)
 
 
 def _rescaled(layer: Layer, ratio: float) -> np.ndarray:
@@ -199,7 +199,7 @@ def import_leaky_relu(layer: Layer) -> None:
     alpha = layer.option("Alpha", 0.0)
     layer.require(math.isfinite(alpha) and abs(alpha) < 2.0**10, f"alpha {alpha}")
     if has_wide_codes(layer):
-        _import_wide_leaky_relu(layer, alpha)
+        import_wide_leaky_relu(layer, alpha)
         return
     x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
     single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]
@@ -215,7 +215,7 @@ def import_leaky_relu(layer: Layer) -> None:
     look_up(layer, np.where(centered >= 0, positive, negative) + y.zero_point)
 
 
-def _import_wide_leaky_relu(layer: Layer, alpha: float) -> None:
+def import_wide_leaky_relu(layer: Layer, alpha: float) -> None:
     """The same for 16-bit codes: a PReLU with slopes of 1 or -1."""
     x, y = (layer.type_of(tensor, "s16") for tensor in (layer.source(), layer.result()))
     single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]

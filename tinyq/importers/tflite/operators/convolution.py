@@ -14,6 +14,13 @@ from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.graph.ops.window import Window
+from tinyq.importers.tflite.epilogues import (
+    epilogue,
+    exact_epilogue,
+    exact_wide_epilogue,
+    wide_epilogue,
+)
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View
@@ -46,17 +53,20 @@ def import_conv2d(layer: Layer) -> None:
             view = View.of(x.shape).sliced(2, group * depth, 1, depth)
             operation = StridedCopy(view.shape, view.strides, view.start)
             data = layer.apply(operation, data, suffix=f"{prefix}input")
-        name = layer.number(f"{prefix}weights", weights[rows], weights_format(layer))
+        halves = split_weights(weights[rows])
+        data = join_parts(layer, [data] * len(halves), f"{prefix}twice")
+        codes = np.concatenate(halves, axis=3)
+        name = layer.number(f"{prefix}weights", codes, weights_format(layer))
         convolution = Conv2D(output, window, x.zero_point)
         parts.append(layer.apply(convolution, data, name, *constants, suffix=prefix.strip("_")))
     layer.finish(join_parts(layer, parts))
 
 
-def join_parts(layer: Layer, parts: list[str]) -> str:
-    """Tensors side by side along the last axis, pair by pair."""
+def join_parts(layer: Layer, parts: list[str], last: str = "") -> str:
+    """Tensors side by side along the last axis, pair by pair; ``last`` names the last join."""
     joined = parts[0]
     for place, part in enumerate(parts[1:], 1):
-        suffix = "" if place == len(parts) - 1 else f"join_{place}"
+        suffix = last if place == len(parts) - 1 else f"join_{place}"
         joined = layer.apply(Concatenate(), joined, part, suffix=suffix)
     return joined
 
@@ -73,9 +83,36 @@ def import_depthwise_conv2d(layer: Layer) -> None:
     window = window_of(layer, x.shape, weights.shape[1:3])
     gains, bias = scaling_of(layer, weights.shape[3], axis=3)
     output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 3))
-    name = layer.number("weights", weights[0], weights_format(layer))
+    data, codes = layer.activation(), weights[0]
+    halves = split_weights(codes)
+    if len(halves) > 1:
+        data, window, codes = _double_rows(layer, data, window, halves)
+    name = layer.number("weights", codes, weights_format(layer))
     operation = DepthwiseConv2D(output, window, x.zero_point)
-    layer.finish(layer.apply(operation, layer.activation(), name, *constants))
+    layer.finish(layer.apply(operation, data, name, *constants))
+
+
+def _double_rows(
+    layer: Layer, data: str, window: Window, halves: list[npt.NDArray[Any]]
+) -> tuple[str, Window, npt.NDArray[Any]]:
+    """A depthwise window over an image whose rows stand twice, one for each half of the weights."""
+    height, width, channels = layer.builder.type(data).shape
+    view = View((height, 2, width, channels), (width * channels, 0, channels, 1))
+    data = layer.apply(StridedCopy(view.shape, view.strides), data, suffix="rows_twice")
+    data = layer.reshape(data, (2 * height, width, channels), "twice")
+    step = window.dilation[0]
+    size = (2 * ((window.size[0] - 1) * step + 1), window.size[1])
+    codes = np.zeros((*size, halves[0].shape[-1]), np.int64)
+    for place, half in enumerate(halves):
+        codes[place :: 2 * step] = half
+    top, bottom, left, right = window.padding
+    doubled = Window(
+        size,
+        (2 * window.stride[0], window.stride[1]),
+        (1, window.dilation[1]),
+        (2 * top, 2 * bottom, left, right),
+    )
+    return data, doubled, codes
 
 
 @imports("FULLY_CONNECTED")
@@ -88,17 +125,20 @@ def import_fully_connected(layer: Layer) -> None:
     layer.require(elements % depth == 0, f"weights {weights.shape} do not fit an input {x}")
     layer.require(layer.option("WeightsFormat", 0) == 0, "shuffled weights are not supported")
     gains, bias = scaling_of(layer, weights.shape[0], axis=0)
+    _require_bias_scale(layer)
     sums = sums_of(weights, 0)
     if layer.twice and x.format.name == "s8":
         widest = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
-        output, constants = layer.exact_stage(layer.result(), gains, bias, sums * widest)
+        output, constants = exact_epilogue(layer, gains, bias, sums * widest)
     elif layer.twice:
-        output, constants = layer.exact_wide_stage(layer.result(), gains, bias, sums << 15)
+        output, constants = exact_wide_epilogue(layer, gains, bias, sums << 15)
     else:
         output, constants = weighted_stage(layer, x, gains, bias, sums)
-    name = layer.number("weights", weights, weights_format(layer))
+    halves = split_weights(weights)
+    name = layer.number("weights", np.concatenate(halves, axis=1), weights_format(layer))
     rows = (depth,) if elements == depth else (elements // depth, depth)
     data = layer.reshape(layer.activation(), rows, "rows")
+    data = join_parts(layer, [data] * len(halves), "twice")
     layer.finish(layer.apply(Dense(output, x.zero_point), data, name, *constants))
 
 
@@ -115,10 +155,10 @@ def weighted_stage(
     wide = layer.type_of(layer.result(), *CODES).format.name
     layer.require(wide == x.format.name, f"{layer.source()} goes to {layer.result()}")
     if wide == "s8":
-        return layer.stage(layer.result(), gains, bias, channels=channels, prefix=prefix)
+        return epilogue(layer, gains, bias, channels=channels, prefix=prefix)
     layer.require(layer.source(1).type == "INT8", "16-bit activations take 8-bit weights")
     reach = sums << 15
-    return layer.wide_stage(layer.result(), gains, bias, reach, channels=channels, prefix=prefix)
+    return wide_epilogue(layer, gains, bias, reach, channels=channels, prefix=prefix)
 
 
 def sums_of(weights: npt.NDArray[Any], axis: int) -> npt.NDArray[np.int64]:
@@ -129,10 +169,10 @@ def sums_of(weights: npt.NDArray[Any], axis: int) -> npt.NDArray[np.int64]:
 
 
 def weights_of(layer: Layer, rank: int) -> npt.NDArray[Any]:
-    """Weight codes, symmetric, from input 1.
+    """Weight codes from input 1, less their zero point: -255 .. 255, see ``split_weights``.
 
     Raises:
-        ModelError: They are no constant, or not symmetric.
+        ModelError: They are no constant, or have zero points per channel.
     """
     tensor = layer.source(1)
     layer.require(
@@ -143,8 +183,19 @@ def weights_of(layer: Layer, rank: int) -> npt.NDArray[Any]:
     meaning = tensor.quantization
     layer.require(meaning is not None, f"weights {tensor} have no scale")
     assert meaning is not None  # noqa: S101  # said above, for the type checker
-    layer.require(not any(meaning.zero_points), f"weights {tensor} are not symmetric")
-    return layer.constant(1)
+    zeros = {*meaning.zero_points}
+    layer.require(
+        zeros == {0} or (len(meaning.scales) == 1 and tensor.type == "INT8"),
+        f"weights {tensor} have zero points per channel",
+    )
+    return layer.constant(1) - meaning.zero_points[0]
+
+
+def split_weights(weights: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Weights as a sum of codes of int8: themselves, or two parts for asymmetric ones."""
+    inside = np.clip(weights, -128, 127)
+    rest = weights - inside
+    return [inside, rest] if rest.any() else [inside]
 
 
 def weights_format(layer: Layer) -> str:
@@ -155,9 +206,23 @@ def weights_format(layer: Layer) -> str:
 def scaling_of(
     layer: Layer, channels: int, axis: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Gain and bias per output channel.
+    """Gain and bias per output channel."""
+    return gains_of(layer, channels, axis), bias_of(layer, channels)
 
-    gain = s_x * s_w / s_y
+
+def gains_of(layer: Layer, channels: int, axis: int, data: int = 0) -> npt.NDArray[np.float64]:
+    """Output codes per unit of the accumulator, for each output channel.
+
+        gain = s_x * s_w / s_y
+
+    Args:
+        layer: The operator, whose input 1 are the weights.
+        channels: How many.
+        axis: That of the weights along which they lie.
+        data: Input with the activations.
+
+    Raises:
+        ModelError: The weights have other scales.
     """
     meaning = layer.source(1).quantization
     scales = np.asarray(meaning.scales if meaning else (1.0,), np.float64)
@@ -167,9 +232,29 @@ def scaling_of(
         f"{len(scales)} weight scales along axis {meaning.axis if meaning else 0}, "
         f"expected {channels} along axis {axis}",
     )
-    x_scale, y_scale = layer.scale(layer.source()), layer.scale(layer.result())
-    gains = np.broadcast_to(x_scale * scales / y_scale, channels)
-    return gains, bias_of(layer, channels)
+    x_scale, y_scale = layer.scale(layer.source(data)), layer.scale(layer.result())
+    return np.broadcast_to(x_scale * scales / y_scale, channels)
+
+
+def _require_bias_scale(layer: Layer) -> None:
+    """Check a bias under weights of one scale as TFLite does.
+
+        |s_bias - s_x * s_w| <= 0.02 * s_y
+
+    Raises:
+        ModelError: The bias is not in units of the accumulator.
+    """
+    meaning = layer.source(1).quantization
+    if not layer.has(2) or meaning is None or len(meaning.scales) != 1:
+        return
+    bias = layer.source(2).quantization
+    stated = bias.scales[0] if bias else 0.0
+    unit = float(np.float32(layer.scale(layer.source())) * np.float32(meaning.scales[0]))
+    layer.require(
+        abs(unit - stated) <= 0.02 * layer.scale(layer.result()),
+        f"the scale {stated} of bias {layer.source(2)} is not that of the products, {unit}",
+        "give the bias the scale of the input times that of the weights",
+    )
 
 
 def bias_of(layer: Layer, channels: int, position: int = 2) -> npt.NDArray[np.int64]:

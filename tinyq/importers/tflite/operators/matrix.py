@@ -11,9 +11,13 @@ from tinyq.graph.ops.matrix_multiply import MatrixMultiply
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.importers.tflite.epilogues import epilogue, wide_epilogue
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import (
     bias_of,
+    gains_of,
+    join_parts,
+    split_weights,
     sums_of,
     weighted_stage,
     weights_format,
@@ -39,16 +43,14 @@ def import_transpose_conv(layer: Layer) -> None:
     window = Window(size, stride, (1, 1), border if layer.option("Padding", 0) == 0 else (0,) * 4)
     taps = x.shape[0] * x.shape[1] * weights.size
     layer.require(taps < MAX_TAPS, f"weights {weights.shape} over {x} are too large")
-    meaning = layer.source(1).quantization
-    scales = np.asarray(meaning.scales if meaning else (1.0,), np.float64)
-    layer.require(len(scales) in (1, channels), f"{len(scales)} weight scales")
-    gains = layer.scale(layer.source(2)) * scales / layer.scale(layer.result())
+    gains = gains_of(layer, channels, axis=0, data=2)
     bias = bias_of(layer, channels, position=3)
-    gains = np.broadcast_to(gains, channels)
     output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 0))
-    name = layer.number("weights", weights, weights_format(layer))
+    halves = split_weights(weights)
+    name = layer.number("weights", np.concatenate(halves, axis=3), weights_format(layer))
     operation = TransposeConv2D(output, window, (y.shape[0], y.shape[1]), x.zero_point)
-    layer.finish(layer.apply(operation, layer.activation(2), name, *constants))
+    data = join_parts(layer, [layer.activation(2)] * len(halves), "twice")
+    layer.finish(layer.apply(operation, data, name, *constants))
 
 
 @imports("BATCH_MATMUL")
@@ -75,9 +77,9 @@ def import_batch_matmul(layer: Layer) -> None:
     gain = float(scales[0] * scales[1]) / layer.scale(layer.result())
     columns, depth = views[1].shape[-2:]
     if types[0].format.name == "s16":
-        output, constants = layer.wide_stage(layer.result(), gain, 0, depth << 30, channels=columns)
+        output, constants = wide_epilogue(layer, gain, 0, depth << 30, channels=columns)
     else:
-        output, constants = layer.stage(layer.result(), gain, channels=columns, activation="NONE")
+        output, constants = epilogue(layer, gain, channels=columns, activation="NONE")
     operation = MatrixMultiply(output, types[0].zero_point, types[1].zero_point)
     layer.finish(layer.apply(operation, *names, *constants))
 
@@ -109,7 +111,7 @@ def _matrix(layer: Layer, position: int, view: View) -> str:
 def import_arg_max(layer: Layer) -> None:
     """Index of the largest code along an axis."""
     shape = layer.source().shape
-    layer.type_of(layer.source(), "s8", "u8")
+    layer.type_of(layer.source())
     axes = layer.integers(1)
     layer.require(len(axes) == 1, f"axes {axes}")
     axis = layer.axis(axes[0], len(shape))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 from tinyq.graph.ops.pad2d import Pad2D
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.operators.convolution import join_parts
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View, copy_view
-
-_DATA = ("s8", "s16", "u8")
 
 
 @imports("TRANSPOSE")
@@ -19,7 +17,7 @@ def import_transpose(layer: Layer) -> None:
     shape = layer.source().shape
     order = [layer.axis(axis, len(shape)) for axis in layer.integers(1)]
     layer.require(sorted(order) == list(range(len(shape))), f"{order} is no order of axes")
-    _finish_view(layer, View.of(shape).transposed(order))
+    finish_view(layer, View.of(shape).transposed(order))
 
 
 @imports("SLICE")
@@ -36,7 +34,7 @@ def import_slice(layer: Layer) -> None:
             f"the slice {begin}, {size} leaves axis {axis} of {layer.source()}",
         )
         view = view.sliced(axis, begin, 1, count)
-    _finish_view(layer, view)
+    finish_view(layer, view)
 
 
 @imports("STRIDED_SLICE")
@@ -64,7 +62,7 @@ def import_strided_slice(layer: Layer) -> None:
         view = view.sliced(axis, chosen.start, chosen.step, len(chosen))
     for axis in reversed(dropped):
         view = view.without(axis)
-    _finish_view(layer, view)
+    finish_view(layer, view)
 
 
 def _sliced_axes(layer: Layer, places: int, rank: int) -> list[tuple[int, int]]:
@@ -146,14 +144,14 @@ def import_concatenation(layer: Layer) -> None:
 @imports("PAD", "PADV2")
 def import_pad(layer: Layer) -> None:
     """A border of one code around any axes."""
-    meaning = layer.type_of(layer.source(), *_DATA)
+    meaning = layer.type_of(layer.source(), *CODES)
     shape = layer.source().shape
     amounts = layer.integers(1)
     layer.require(
         len(amounts) == 2 * len(shape) and min(amounts, default=0) >= 0,
         f"padding {amounts} does not fit {layer.source()}",
     )
-    value = _single(layer, 2, *("INT8", "INT16", "UINT8")) if layer.has(2) else meaning.zero_point
+    value = _single(layer, 2, *("INT8", "INT16")) if layer.has(2) else meaning.zero_point
     pairs = list(zip(amounts[::2], amounts[1::2], strict=True))
     layer.require(layer.result().elements < 1 << 26, "the padded tensor is too large")
     grown = math.prod(size + sum(pair) for size, pair in zip(shape, pairs, strict=True))
@@ -173,7 +171,8 @@ def import_pad(layer: Layer) -> None:
     layer.finish(name)
 
 
-def _finish_view(layer: Layer, view: View) -> None:
+def finish_view(layer: Layer, view: View) -> None:
+    """Finish an operator that only moves codes."""
     layer.conversion.type_of(layer.source())
     layer.finish(copy_view(layer, layer.activation(), view))
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tinyq.graph.ops.svdf import Svdf
 from tinyq.graph.ops.tflite_lstm import MAX_CELLS, TfliteLstm
+from tinyq.importers.tflite.epilogues import epilogue
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import bias_of
 from tinyq.importers.tflite.reader import FileTensor
@@ -51,8 +52,8 @@ def import_svdf(layer: Layer) -> None:
     gain = float(np.float32(layer.scale(layer.result())))
     feature = quantize_multiplier(float(scales[0] * scales[1] / scales[2]))
     layer.require(feature[1] <= 30, "a scale ratio is too large")
-    output, constants = layer.stage(
-        layer.result(),
+    output, constants = epilogue(
+        layer,
         float(scales[2] * scales[3] / np.float32(gain)),
         bias,
         channels=filters // rank,

@@ -29,6 +29,11 @@ def import_resize_nearest_neighbor(layer: Layer) -> None:
 @imports("RESIZE_BILINEAR")
 def import_resize_bilinear(layer: Layer) -> None:
     """Mean of four pixels with 10-bit weights, made here in integers as TFLite does."""
+    layer.require(
+        not (layer.twice and layer.source().is_unsigned),
+        "TFLite resizes uint8 images in floating point",
+        "import with rounding half_up, which weighs pixels by 10 bits",
+    )
     have, want = _sides(layer)
     tables = [
         layer.number(name, _weights(layer, *pair), "s16")

@@ -18,10 +18,9 @@ def import_reshape(layer: Layer) -> None:
 
 @imports("DEQUANTIZE")
 def import_dequantize(layer: Layer) -> None:
-    """The same codes, where nothing but moves follows; see ``islands``."""
+    """What `islands` left: no activation with one scale."""
     layer.require(
-        layer.result().type != "FLOAT32",
+        False,
         f"{layer.source()} is no activation with one scale",
         "convert with full-integer quantization (int8 weights and activations)",
     )
-    layer.finish(layer.activation())

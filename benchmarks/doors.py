@@ -1,0 +1,183 @@
+"""What other people's model files become: which are taken, whether exactly, why others are refused.
+
+python benchmarks/doors.py LIST [--out TABLE.json] [--samples 3] [--seconds 300]
+
+LIST is a folder, which is searched, or a text file with one path a line (columns after a tab are
+left alone). Every file runs in a process of its own with a limit of time; what was tried is kept in
+TABLE.json and is not tried again unless the file or tinyq's version of the table changes, so a run
+can be broken off at any point. The table by causes is printed at the end.
+
+* ``.tflite``: imported by ``--rounding tflite`` and held against LiteRT on random codes, byte for
+  byte; with LiteRT's default kernels where its reference kernels refuse the file. A file without
+  integer activations goes through calibration as a float model.
+* ``.keras``, ``.h5``: quantized after training with random samples, then Keras' codes held against
+  the reference's, layer by layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SUFFIXES = (".tflite", ".lite", ".tfl", ".keras", ".h5")
+_EXACT, _DIFFERS, _TAKEN, _REFUSED, _FAULT = "exact", "differs", "taken", "refused", "fault"
+
+
+def list_files(source: Path) -> list[Path]:
+    if source.is_dir():
+        return sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+    lines = source.read_text("utf-8").splitlines()
+    return [Path(line.split("\t")[0]) for line in lines if line.strip()]
+
+
+def try_file(path: Path, samples: int) -> dict[str, Any]:
+    """What becomes of one file, in this process."""
+    from tinyq.errors import TinyqError
+
+    try:
+        if path.suffix.lower() in (".keras", ".h5"):
+            return _try_keras(path, samples)
+        return _try_tflite(path, samples)
+    except TinyqError as error:
+        facts = {"where": error.where, "remedy": error.remedy}
+        return {"state": _REFUSED, "reason": error.message, **facts}
+
+
+def _try_tflite(path: Path, samples: int) -> dict[str, Any]:
+    import numpy as np
+
+    from tinyq.graph import reference
+    from tinyq.importers.tflite import import_tflite
+    from tinyq.importers.tflite.litert import run_layers
+
+    graph = import_tflite(path, "tflite")
+    facts = _weigh(graph)
+    rng = np.random.default_rng(0)
+    kind = graph.input.type
+    codes = rng.integers(kind.format.lo, kind.format.hi + 1, (samples, *kind.shape), np.int32)
+    found = reference.run(graph, codes)
+    try:
+        expected = run_layers(path, graph, codes)[graph.outputs[0]]
+    except Exception as error:  # LiteRT raises what it likes
+        return {"state": _TAKEN, "reason": f"LiteRT: {_last_line(error)}", **facts}
+    differing = int((np.asarray(found) != expected).sum())
+    return {"state": _DIFFERS if differing else _EXACT, "differing": differing, **facts}
+
+
+def _try_keras(path: Path, samples: int) -> dict[str, Any]:
+    import numpy as np
+
+    from tinyq.importers.float_models import load_float_model
+    from tinyq.training.lowering.agreement import compare_layers
+    from tinyq.training.lowering.network import lower_keras
+    from tinyq.training.post_training import PostTraining, post_training
+
+    model = load_float_model(path)
+    rng = np.random.default_rng(0)
+    shape = tuple(length or 16 for length in model.inputs[0].shape[1:])
+    x = rng.random((max(samples, 4), *shape), np.float32)
+    quantized = post_training(model, x, PostTraining())
+    graph = lower_keras(quantized)
+    differing = sum(layer.differing for layer in compare_layers(quantized, graph, x))
+    state = _DIFFERS if differing else _EXACT
+    return {"state": state, "differing": differing, **_weigh(graph)}
+
+
+def _weigh(graph: Any) -> dict[str, int]:
+    """Bytes of the arena and of the constants, MACs: planned, not measured."""
+    from tinyq.graph.passes import simplify
+    from tinyq.memory.planner import plan
+
+    small = simplify(graph)
+    return {
+        "arena_bytes": plan(small).arena_bytes,
+        "constant_bytes": sum(small.constant_bytes(node) for node in small.nodes),
+        "macs": sum(small.macs(node) for node in small.nodes),
+    }
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def run_apart(path: Path, samples: int, seconds: int) -> dict[str, Any]:
+    """The same in a process of its own, which may hang, crash or be killed for memory."""
+    command = [sys.executable, __file__, str(path), "--one", "--samples", str(samples)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return {"state": _FAULT, "reason": f"took more than {seconds} s"}
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        return {"state": _FAULT, "reason": f"exit code {done.returncode}: {last[:300]}"}
+    return dict(json.loads(lines[-1]))
+
+
+def run_all(files: list[Path], out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    rows: dict[str, Any] = json.loads(out.read_text("utf-8"))["files"] if out.is_file() else {}
+    for index, path in enumerate(files):
+        key = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        if options.again and not re.search(options.again, rows.get(key, {}).get("reason", "x")):
+            continue
+        if key in rows and not options.again:
+            continue
+        found = run_apart(path, options.samples, options.seconds)
+        rows[key] = {"file": _name(path, files), "kind": path.suffix.lower(), **found}
+        print(f"{index + 1}/{len(files)} {rows[key]['file']}: {found['state']}", file=sys.stderr)
+        scratch = out.with_suffix(".new")
+        scratch.write_text(json.dumps({"schema": 1, "files": rows}, indent=1) + "\n", "utf-8")
+        scratch.replace(out)
+    return rows
+
+
+def _name(path: Path, files: list[Path]) -> str:
+    """The end of a path: repository, folder and file where the list has them."""
+    return "/".join(path.parts[-3:])
+
+
+def summarize(rows: dict[str, Any]) -> Iterator[str]:
+    for kinds in ((".tflite", ".lite", ".tfl"), (".keras", ".h5")):
+        chosen = [row for row in rows.values() if row["kind"] in kinds]
+        states = Counter(row["state"] for row in chosen)
+        yield f"{' '.join(kinds)}: {len(chosen)} files, " + ", ".join(
+            f"{count} {state}" for state, count in states.most_common()
+        )
+        causes = Counter(_cause(row) for row in chosen if row["state"] not in (_EXACT,))
+        yield from (f"{count:5} {cause}" for cause, count in causes.most_common())
+
+
+def _cause(row: dict[str, Any]) -> str:
+    """A reason without the numbers and names that only one file has."""
+    reason = re.sub(r"'[^']*'", "'…'", row.get("reason", ""))
+    return f"{row['state']}: {re.sub(r'[0-9]+', 'N', reason)[:110]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("list", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("build/doors.json"))
+    parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--again", help="try files again whose reason matches this expression")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(try_file(options.list, options.samples)))
+        return
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    rows = run_all(list_files(options.list), options.out, options)
+    print("\n".join(summarize(rows)))
+
+
+if __name__ == "__main__":
+    main()

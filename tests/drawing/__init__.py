@@ -1,0 +1,1 @@
+"""What the draws and formulas of operations share; see tests/operations."""

@@ -1,0 +1,152 @@
+"""Operations of two operands: constants in the place of data, equal operands, one channel.
+
+Every pair of formats that the operation has kernels for, on every core with kernels of its own.
+``TINYQ_EMULATOR_CASES`` sets how many graphs each operation and constant has.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from itertools import product
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from tests.cores import CORES
+from tests.fast_graphs import add_tables
+from tests.many_graphs import Case, ask_device
+from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tinyq.graph import Graph, GraphBuilder, Op, TensorType
+from tinyq.graph.epilogues import Accumulating, Requantize, RequantizeTwice
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.reference import run
+from tinyq.hardware.boards import find_board
+from tinyq.numerics.formats import find_format
+
+BOARDS = {**CORES, "rv32": find_board("riscv-virt")}
+# Which operands are constants; "same": both are the input.
+OPERANDS = ("first", "second", "same")
+SHAPES = ((1, 1, 1), (3, 5, 1), (2, 3, 7), (2, 2, 32))
+FORMATS = ("s8", "u4", "u2", "b1")
+BINARY = tuple(name for name, kind in OPERATIONS.items() if kind.batched == (0, 1))
+SAMPLES = 3
+CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "1"))
+
+
+def _make_add(rng: np.random.Generator) -> Op:
+    factors = (int(value) for value in rng.integers(-99, 99, 2))
+    return OPERATIONS["Add"](Requantize("s8", 1.0, 3, -128, 127), *factors)
+
+
+def _make_tflite_add(rng: np.random.Generator) -> Op:
+    terms = [(int(rng.integers(2**30, 2**31)), -int(rng.integers(0, 8))) for _ in range(2)]
+    stage = RequantizeTwice("s8", 1.0, 5, -128, 127)
+    return OPERATIONS["TfliteAdd"](stage, *terms[0], *terms[1], 1, 20, 3, -7)
+
+
+MAKERS: Mapping[str, Callable[[np.random.Generator], Op]] = MappingProxyType(
+    {
+        "Add": _make_add,
+        "Concatenate": lambda _: OPERATIONS["Concatenate"](),
+        "MatrixMultiply": lambda _: OPERATIONS["MatrixMultiply"](
+            Requantize("s8", 1.0, 3, -128, 127)
+        ),
+        "Multiply": lambda _: OPERATIONS["Multiply"](Requantize("s8", 1.0, 3, -128, 127), 3, -7),
+        "TfliteAdd": _make_tflite_add,
+    }
+)
+# Imported operations know int8 alone, and a concatenation joins equal formats.
+PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "Add": tuple(product(FORMATS, FORMATS)),
+        "Concatenate": tuple((name, name) for name in FORMATS),
+        "MatrixMultiply": (("s8", "s8"),),
+        "Multiply": (("s8", "s8"),),
+        "TfliteAdd": (("s8", "s8"),),
+    }
+)
+
+
+def test_every_operation_of_two_operands_has_a_maker():
+    missing = [name for name in BINARY if name not in MAKERS or name not in PAIRS]
+    assert not missing, f"say in MAKERS and PAIRS of {__name__} how to draw {', '.join(missing)}"
+
+
+def draw_operand(rng: np.random.Generator, shape: tuple[int, ...], name: str) -> np.ndarray:
+    entry = find_format(name)
+    low = rng.integers(0, (entry.hi - entry.lo) // entry.step + 1, shape)
+    return (entry.lo + low * entry.step).astype(np.int32)
+
+
+def make_graph(
+    rng: np.random.Generator, name: str, kind: str, shape: tuple[int, ...], operands: str
+) -> Graph:
+    """A graph whose input is one operand, or both."""
+    operation, pairs = MAKERS[kind](rng), PAIRS[kind]
+    formats = pairs[int(rng.integers(len(pairs)))]
+    if operands == "same":
+        formats = (formats[0],) * 2
+    place = 1 if operands == "first" else 0
+    types = [TensorType(shape, find_format(each)) for each in formats]
+    builder = GraphBuilder.start(name, types[place])
+    names = ["input", "input"]
+    if operands != "same":
+        names[1 - place] = builder.constant(
+            "other", draw_operand(rng, shape, formats[1 - place]), types[1 - place].format
+        )
+    tables: list[str] = []
+    if isinstance(operation, Accumulating):
+        samples = [draw_operand(rng, (8, *shape), each) for each in formats]
+        sums = operation.accumulate(*samples)
+        tables = (
+            _add_twice(builder, sums)
+            if kind == "TfliteAdd"
+            else add_tables(builder, rng, operation.output, sums, True)
+        )
+    return builder.build(builder.apply("layer", operation, *names, *tables))
+
+
+def _add_twice(builder: GraphBuilder, sums: np.ndarray) -> list[str]:
+    """Constants of a stage that rounds twice, for sums of about 28 bits."""
+    channels, s32 = sums.shape[-1], find_format("s32")
+    exponent = 7 - math.ceil(math.log2(np.abs(sums).max() + 1))
+    values = (7, 2**30 + 12345, min(exponent, 0))
+    return [
+        builder.constant(f"constant_{index}", np.full(channels, value, np.int32), s32)
+        for index, value in enumerate(values)
+    ]
+
+
+def make_case(seed: int, index: int, kind: str, operands: str, isa: str) -> Case:
+    rng = np.random.default_rng((seed, index, 6))
+    graph = make_graph(rng, f"model_{index}", kind, SHAPES[index % len(SHAPES)], operands)
+    isas = prefer_isas(isa)
+    entry, shape = graph.input.type.format, graph.input.type.shape
+    codes = draw_operand(rng, (SAMPLES, *shape), entry.name)
+    return Case(
+        graph,
+        emit(graph, plan_kernels(graph, isas), isas),
+        entry.pack(codes).reshape(SAMPLES, -1),
+        graph.output.type.format.pack(run(graph, codes)).reshape(SAMPLES, -1),
+    )
+
+
+@pytest.mark.parametrize("isa", BOARDS)
+def test_constant_and_equal_operands_answer_as_the_reference(isa, seed, tmp_path):
+    chosen = [
+        (kind, operands)
+        for kind in BINARY
+        for operands in OPERANDS
+        for _ in range(CASES * (4 if kind == "Add" else 1))
+    ]
+    cases = [make_case(seed, i, kind, operands, isa) for i, (kind, operands) in enumerate(chosen)]
+    replies = ask_device(cases, BOARDS[isa], tmp_path / "out")
+    wrong = [
+        f"{kind}, {operands}: {case.graph.types(case.graph.nodes[0])}"
+        for (kind, operands), case, got in zip(chosen, cases, replies, strict=True)
+        if not np.array_equal(got, case.answers)
+    ]
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,265 @@
+"""A graph becomes a build folder: kernels chosen, C generated, compiled and linked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from tinyq.codegen import (
+    Budget,
+    Candidates,
+    Choice,
+    check_objective,
+    choose_kernels,
+    emit,
+    gather_candidates,
+    plan_kernels,
+    prefer_isas,
+)
+from tinyq.errors import BudgetError, TinyqError
+from tinyq.firmware.build import BuildOptions, Costs, Image, build
+from tinyq.firmware.build_systems import DIRECT, find_build_system
+from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
+from tinyq.graph import Graph
+from tinyq.graph.passes import simplify
+from tinyq.graph.storage import digest, save_graph
+from tinyq.hardware.boards import Board, find_board
+from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.project.manifest import GRAPH, MANIFEST, write_manifest
+from tinyq.project.records import LayerKernel, Project, Selection, Setting
+from tinyq.support.folders import check_replaceable, stage
+from tinyq.targets.wire import payload_bytes
+
+# Flash of start-up, port and protocol, about; and what they have in RAM beside their buffers.
+_FIRMWARE_BYTES, _VARIABLE_BYTES = 5120, 128
+_MOST_TRIES = 4
+
+_PAGED = ("avr",)  # instruction sets that read no constants from flash
+# Compiler flags by objective: where flash comes first, loops in C may be slower for it.
+_CFLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType({"size": ("-Os",)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is built, for which board, where, and with which kernels."""
+
+    graph: Graph
+    board: Board
+    folder: Path
+    options: BuildOptions
+    isas: tuple[str, ...]
+    optimize: str
+
+
+def create_project(
+    graph: Graph,
+    board: Board,
+    folder: Path,
+    build_system: str = DIRECT,
+    cmsis_nn: str | Path | None = None,
+    kernels: Selection | None = None,
+) -> Project:
+    """Generate, compile and link a graph for a board.
+
+    The folder is replaced as a whole when everything has succeeded, and untouched otherwise.
+
+    Args:
+        graph: A verified integer graph.
+        board: What to build for.
+        folder: Missing, empty, or an earlier project.
+        build_system: What runs the compiler, see `tinyq.firmware.build_systems`.
+        cmsis_nn: Folder or address of CMSIS-NN, whose functions then compute the layers that they
+            cover, see `tinyq.firmware.cmsis_nn.find_cmsis_nn`.
+        kernels: How kernels are chosen.
+
+    Raises:
+        TinyqError: The folder holds something else, or the graph cannot be built.
+    """
+    selection = kernels or Selection()
+    check_request(board, folder, build_system, selection)
+    cflags = _list_flags(selection, board)
+    simplified = simplify(graph)
+    own = selection.isas or prefer_isas(board.isa)
+    isas = (ISA, *own) if cmsis_nn else own
+    library = find_cmsis_nn(cmsis_nn, simplified, isas) if cmsis_nn else None
+    options = dataclasses.replace(
+        capacities(simplified, board), build_system=build_system, library=library, cflags=cflags
+    )
+    candidates, setting = gather_candidates(simplified, isas), Setting(board, isas, cflags)
+    if selection.tuner:
+        candidates = selection.tuner(simplified, candidates, setting)
+    with stage(folder) as staged:
+        job = _Job(simplified, board, staged, options, isas, selection.optimize)
+        choice, memory, image = _build_fitting(job, candidates, find_budget(board, options))
+        made = describe_project(simplified, memory, image, choice, setting)
+        save_graph(simplified, staged / GRAPH)
+        write_manifest(made, staged / MANIFEST)
+    placed = dataclasses.replace(image, elf=folder / image.elf.name)
+    return dataclasses.replace(made, folder=folder, image=placed)
+
+
+def check_request(board: Board, folder: Path, build_system: str, kernels: Selection) -> None:
+    """Check all of a build that is known before its graph; arguments as of `create_project`.
+
+    Raises:
+        TinyqError: The folder holds something else, or there is no such build system or objective.
+    """
+    check_replaceable(folder, MANIFEST, "a build folder")
+    find_build_system(build_system)
+    check_objective(kernels.optimize)
+    _list_flags(kernels, board)
+
+
+def _list_flags(selection: Selection, board: Board) -> tuple[str, ...]:
+    """Compiler flags that a selection asks for."""
+    flags = _CFLAGS.get(selection.optimize, ())
+    if not selection.weights_in_ram:
+        return flags
+    if board.isa in _PAGED:
+        raise TinyqError(
+            "the core's constants are in RAM anyway, one layer's at a time",
+            where=f"board {board.name}",
+            remedy="build without --weights-in-ram",
+        )
+    return (*flags, "-DTQ_CONSTANTS_IN_RAM")
+
+
+def repeat_kernels(project: Project) -> Selection:
+    """The choice of a project for parts of its graph: the layers that both have keep theirs."""
+    chosen = {entry.layer: entry.kernel for entry in project.kernels if entry.chosen}
+
+    def keep(graph: Graph, candidates: Candidates, setting: Setting) -> Candidates:
+        return {
+            name: tuple(entry for entry in found if entry.kernel == chosen.get(name)) or found
+            for name, found in candidates.items()
+        }
+
+    return Selection(project.isas, project.optimize, keep)
+
+
+def build_for_host(project: Project) -> Image:
+    """The same model as a program on this machine, in the folder host/ of the project."""
+    tree = emit(project.graph, plan(project.graph))
+    host = find_board("host")
+    options = capacities(project.graph, host)
+    return build(tree.files, host, project.folder / "host", options)
+
+
+def flash_costs(choice: Choice) -> Costs:
+    """Bytes of each layer's tables as they lie in flash, with the kernel that wants them so."""
+    return tuple(
+        (f"{layer.node} by {describe_kernel(layer.chosen.kernel)}", layer.chosen.table_bytes)
+        for layer in choice.layers
+    )
+
+
+def describe_kernel(kernel: str) -> str:
+    """A kernel's file name for people."""
+    return kernel.partition(".")[0]
+
+
+def find_budget(board: Board, options: BuildOptions) -> Budget:
+    """The memory of a board, and about what of it the firmware itself takes."""
+    buffers = options.payload_bytes + (options.reply_bytes or options.payload_bytes)
+    return Budget(
+        board.flash_bytes,
+        board.ram_bytes,
+        _FIRMWARE_BYTES,
+        board.stack_bytes + buffers + _VARIABLE_BYTES,
+    )
+
+
+def _build_fitting(
+    job: _Job, candidates: Candidates, budget: Budget
+) -> tuple[Choice, MemoryPlan, Image]:
+    """Choose and build; where the board turns out too small, choose again within what is left."""
+    choice = choose_kernels(job.graph, candidates, job.optimize, budget)
+    for _ in range(_MOST_TRIES):
+        memory = plan_kernels(job.graph, job.isas, choice.overrides)
+        try:
+            return choice, memory, _build(job, choice, memory)
+        except BudgetError as error:
+            budget, failure = _tighten(budget, choice, memory, error), error
+            other = choose_kernels(job.graph, candidates, job.optimize, budget)
+        if other.overrides == choice.overrides:
+            break
+        choice = other
+    raise failure
+
+
+def _tighten(budget: Budget, choice: Choice, memory: MemoryPlan, error: BudgetError) -> Budget:
+    """The budget as the linker saw it: what is left for kernels is less than was thought."""
+    if error.flash_excess:
+        left = choice.flash_bytes - error.flash_excess
+        budget = dataclasses.replace(budget, firmware_flash_bytes=budget.flash_bytes - left)
+    if error.ram_excess:
+        left = memory.arena_bytes - error.ram_excess
+        budget = dataclasses.replace(budget, firmware_ram_bytes=budget.ram_bytes - left)
+    return budget
+
+
+def _build(job: _Job, choice: Choice, memory: MemoryPlan) -> Image:
+    costs = dataclasses.replace(
+        job.options, flash_costs=flash_costs(choice), ram_costs=_ram_costs(job.graph, memory)
+    )
+    sources = emit(job.graph, memory, job.isas, choice.overrides).files
+    return build(sources, job.board, job.folder, costs)
+
+
+def _ram_costs(graph: Graph, memory: MemoryPlan) -> Costs:
+    """Bytes of each activation that lives in the arena, by the node that computes it."""
+    return tuple(
+        (node.name, graph.tensors[node.output].type.packed_bytes)
+        for node in graph.nodes
+        if node.output in memory.offsets
+    )
+
+
+def capacities(graph: Graph, board: Board) -> BuildOptions:
+    """Payload sizes of requests and replies."""
+    request, reply = payload_bytes(
+        graph.input.type.packed_bytes,
+        graph.output.type.packed_bytes,
+        len(graph.nodes),
+        board.batch_bytes,
+    )
+    return BuildOptions(payload_bytes=request, reply_bytes=reply)
+
+
+def describe_project(
+    graph: Graph, memory: MemoryPlan, image: Image, choice: Choice, setting: Setting
+) -> Project:
+    """What a build has made, in the folder of its image."""
+    return Project(
+        image.elf.parent,
+        graph,
+        memory,
+        image,
+        digest(graph),
+        choice.objective,
+        setting.isas,
+        list_kernels(choice),
+        setting.cflags,
+    )
+
+
+def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
+    """All candidates of all layers, with the chosen ones marked."""
+    return tuple(
+        LayerKernel(
+            layer=layer.node,
+            kernel=entry.kernel,
+            chosen=entry is layer.chosen,
+            instructions=entry.instructions,
+            cycles=entry.cycles,
+            counted=entry.counted,
+            table_bytes=entry.table_bytes,
+            code_bytes=sum(entry.code.values()),
+            scratch_bytes=entry.scratch_bytes,
+        )
+        for layer in choice.layers
+        for entry in layer.candidates
+    )

@@ -1,0 +1,1 @@
+"""Parts of quantizers: levels, steps, scales, gradients, and what training does besides."""
