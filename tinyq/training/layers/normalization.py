@@ -57,7 +57,7 @@ class _Rows:
 
     def scale(self, values: Any, gamma: Any, beta: Any) -> Any:
         """Values of the output's shape with the factor and offset of each channel."""
-        options = {
+        options: dict[str, Any] = {
             "scale": [1.0] if gamma is None else np.reshape(gamma, -1),
             "offset": [0.0] if beta is None else np.reshape(beta, -1),
         }
