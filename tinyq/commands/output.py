@@ -63,6 +63,15 @@ def print_table(table: Table) -> None:
     console.print(table.to_rich())
 
 
+def print_parts(parts: Sequence[Part]) -> None:
+    """Print tables and lines in their order."""
+    for part in parts:
+        if isinstance(part, str):
+            typer.echo(part)
+        else:
+            print_table(part)
+
+
 def show(result: Result, json: bool) -> None:
     """Print a result as JSON or for people.
 
@@ -72,11 +81,7 @@ def show(result: Result, json: bool) -> None:
     if json:
         print_json(result.to_json())
     else:
-        for part in result.parts():
-            if isinstance(part, str):
-                typer.echo(part)
-            else:
-                print_table(part)
+        print_parts(result.parts())
     if not result.ok:
         raise typer.Exit(1)
 
