@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    import rich.table
+    import rich.console
 
 WIDTH = 100  # columns of text where no terminal says how many there are
 
@@ -39,18 +39,19 @@ class Table:
         console.print(self.to_rich())
         return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
-    def to_rich(self) -> rich.table.Table:
-        """The table for a console of rich."""
+    def to_rich(self) -> rich.console.Group:
+        """Title and table for a console of rich."""
+        from rich.console import Group
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(title=self.title, title_justify="left", box=None, pad_edge=False)
+        table = RichTable(box=None, pad_edge=False)
         for index, column in enumerate(self.columns):
             justify: Literal["left", "right"] = "right" if column in self.right else "left"
             table.add_column(column, justify=justify, no_wrap=index == 0, overflow="fold")
         for row in self.rows:
             table.add_row(*(Text(cell) for cell in row))
-        return table
+        return Group(Text(self.title, style="italic"), table)
 
     def to_html(self) -> str:
         """The table as an HTML element without external parts."""
