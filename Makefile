@@ -17,7 +17,7 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz bench changelog clean
+.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz faults bench changelog clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
@@ -27,6 +27,7 @@ help:
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
+	@echo 'make faults          disk errors and kills at 45 operations of each command, 540 in all'
 	@echo 'make bench           every script in benchmarks/'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
 	@echo 'make changelog       move changelog.d/ into CHANGELOG.md: VERSION=0.2.0'
@@ -71,6 +72,9 @@ format: setup
 
 fuzz: setup
 	TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+
+faults: setup
+	TINYQ_FAULTS=45 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
 
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }

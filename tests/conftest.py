@@ -27,6 +27,7 @@ ORDER = (
     "bitexact",
     "golden",
     "fuzz",
+    "faults",
     "package",
     "emulator",
     "hil",
