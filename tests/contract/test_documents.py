@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tinyq.codegen.estimates import TABLE, load_table
 from tinyq.commands.cli import main
 from tinyq.errors import DataError, TinyqError
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.estimates import TABLE, load_table
 from tinyq.measurement.counting import _Store
 from tinyq.measurement.profile.page import read_measured
 from tinyq.measurement.report import Report, write_report

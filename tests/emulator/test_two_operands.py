@@ -18,13 +18,14 @@ import pytest
 from tests.cores import CORES
 from tests.fast_graphs import add_tables
 from tests.many_graphs import Case, ask_device
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tests.selected import emit_for
 from tinyq.graph import Graph, GraphBuilder, Op, TensorType
 from tinyq.graph.epilogues import Accumulating, Requantize, RequantizeTwice
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.reference import run
 from tinyq.hardware.boards import find_board
 from tinyq.numerics.formats import find_format
+from tinyq.selection import prefer_isas
 
 BOARDS = {**CORES, "rv32": find_board("riscv-virt")}
 # Which operands are constants; "same": both are the input.
@@ -128,7 +129,7 @@ def make_case(seed: int, index: int, kind: str, operands: str, isa: str) -> Case
     codes = draw_operand(rng, (SAMPLES, *shape), entry.name)
     return Case(
         graph,
-        emit(graph, plan_kernels(graph, isas), isas),
+        emit_for(graph, isas),
         entry.pack(codes).reshape(SAMPLES, -1),
         graph.output.type.format.pack(run(graph, codes)).reshape(SAMPLES, -1),
     )

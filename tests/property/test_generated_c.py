@@ -20,12 +20,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.harness import SanitizerError, compile_models, differences
 from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
 from tinyq.codegen import SourceTree, emit
-from tinyq.codegen.kernels import load_kernels, load_stages
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph
 from tinyq.graph.epilogues import Accumulating, Raw
 from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.storage import save_graph
+from tinyq.kernels.epilogues import list_epilogues
+from tinyq.kernels.registry import list_kernels
 from tinyq.memory.planner import plan
 
 WANTED = os.environ.get("TINYQ_FUZZ_GRAPHS")
@@ -78,9 +79,9 @@ def parts(graph: Graph) -> set[tuple[str, ...]]:
 def all_parts() -> set[tuple[str, ...]]:
     known = {operation.kernel for name, operation in OPERATIONS.items() if name not in NOT_DRAWN}
     known |= {name.lower() for name in STAGES if name not in NOT_DRAWN}
-    generic = [kernel for kernel in load_kernels() if kernel.isa == "generic"]
+    generic = [kernel for kernel in list_kernels() if kernel.isa == "generic"]
     kernels = {(kernel.operation, *kernel.formats) for kernel in generic}
-    stages = {(stage.stage, stage.format) for stage in load_stages()}
+    stages = {(it.epilogue, it.format) for it in list_epilogues()}
     # Of 16-bit codes few operations are drawn; tests/bitexact has a network of all of them.
     return {part for part in kernels | stages if part[0] in known and "s16" not in part}
 

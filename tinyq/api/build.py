@@ -8,10 +8,10 @@ from typing import Any
 from tinyq.api.arguments import PathLike, Progress, as_board, as_path
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
-from tinyq.codegen import EXPLANATIONS, GENERIC
 from tinyq.errors import TinyqError
 from tinyq.hardware.boards import Board
 from tinyq.project import Project, Selection, check_request, create_project
+from tinyq.selection import EXPLANATIONS, GENERIC
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 

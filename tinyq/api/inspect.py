@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from tinyq.api.arguments import as_board, as_path, is_keras_model, is_path
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
-from tinyq.codegen import check_objective, choose_kernels, gather_candidates, prefer_isas
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest
@@ -14,6 +13,7 @@ from tinyq.graph.summary import LayerSummary, summarize
 from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.project import LayerKernel, capacities, find_budget, list_kernels
+from tinyq.selection import check_objective, choose_kernels, gather_candidates, prefer_isas
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 

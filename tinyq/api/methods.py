@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyq.api.arguments import PathLike, as_path
-from tinyq.codegen.kernels import list_members, load_kernels
 from tinyq.errors import TinyqError
+from tinyq.kernels.base import list_members
+from tinyq.kernels.registry import list_kernels
 from tinyq.quantizers.catalogue import find_entry, load_catalogue, load_classes
 from tinyq.quantizers.explanations import Explanation, find_explanation
 from tinyq.quantizers.method import ROLES, Entry, Role, defaults, list_options
@@ -190,7 +191,7 @@ def _kernels(entry: Entry) -> dict[str, list[str]]:
         for number_format in sorted(set(formats.values())):
             isas = {
                 kernel.isa
-                for kernel in load_kernels()
+                for kernel in list_kernels()
                 if kernel.operation == "conv2d"
                 and number_format in list_members(kernel.formats[place])
             }

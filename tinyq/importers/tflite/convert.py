@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinyq.codegen.kernels import select_kernel, select_stage
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
 from tinyq.importers.tflite.constants import fold_constants
@@ -16,6 +15,7 @@ from tinyq.importers.tflite.layer import Conversion, Layer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
 from tinyq.importers.tflite.unsigned import relabel_unsigned
+from tinyq.selection import GENERIC, list_rivals
 
 ROUNDINGS = ("half_up", "tflite")
 
@@ -67,8 +67,7 @@ def _check_kernels(path: str, graph: Graph) -> None:
     """Refuse formats for which no C exists, before anything is written."""
     for node in graph.nodes:
         try:
-            select_kernel(graph, node, ("generic",))
-            select_stage(graph, node)
+            list_rivals(graph, node, GENERIC)
         except TinyqError as error:
             place = f"{path}, {node.name}"
             raise ModelError(error.message, where=place, remedy=error.remedy) from None
