@@ -46,7 +46,7 @@ def _list_stages(kernel: Kernel) -> tuple[EpilogueFunction, ...]:
     stages = list_epilogues()
     if _FIRST.issuperset(kernel.formats):
         return stages
-    place = [entry.path.name for entry in list_kernels()].index(kernel.name)
+    place = [entry.name for entry in list_kernels()].index(kernel.name)
     return stages[place % _EACH :: _EACH]
 
 

@@ -42,7 +42,7 @@ _COMPUTED = {
     "a number that gets a name": re.compile(r"\bset\b[^=]*=.*[*+-]"),
     "a variable that changes": re.compile(r"\bnamespace\b"),
 }
-MOST_LINES, MOST_MODULE_LINES = 300, 399
+MOST_LINES, MOST_MODULE_LINES, MOST_TEMPLATES = 300, 399, 120
 
 
 def list_computed(text: str) -> list[str]:
@@ -86,6 +86,11 @@ def test_what_counts_as_computed(text):
 )
 def test_what_is_an_index(text):
     assert not list_computed(text)
+
+
+def test_templates_are_few():
+    found = [name_of(path) for path in FOLDER.rglob("*.j2")]
+    assert len(found) <= MOST_TEMPLATES, "let kernels share a text, formats are a table in Python"
 
 
 def test_files_are_short():

@@ -351,7 +351,8 @@ def draw_twice_scaling(drawing, reach, width):
     rng, channels = drawing.rng, len(reach)
     gains = width * 2.0 ** rng.uniform(-2, 1, size=channels) / np.maximum(reach, 1)
     pairs = [quantize_multiplier(min(float(gain), 2.0**20)) for gain in gains]
-    bias = np.rint(np.minimum(reach, 2**29) * rng.uniform(-0.5, 0.5, size=channels))
+    room = np.clip(2**31 - 1 - reach, 0, 2**28)  # acc + bias stays within int32
+    bias = np.rint(np.minimum(reach, room) * rng.uniform(-0.5, 0.5, size=channels))
     return {
         "bias": bias.astype(np.int64),
         "multiplier": [mantissa for mantissa, _ in pairs],

@@ -18,7 +18,7 @@ def draw_step(drawing, source: str) -> str:
     other = draw_partner(drawing, source)
     stage = drawing.stage()
     pairs = [quantize_multiplier(float(drawing.rng.uniform(0.001, 0.5))) for _ in range(2)]
-    reach = np.full(drawing.type(source).shape[-1], 255 << 20, np.int64)
+    reach = np.full(drawing.type(source).shape[-1], 2 * (255 << 20), np.int64)
     constants = drawing.stage_constants(stage, reach)
     zeros = draw_code(drawing), draw_code(drawing)
     sign = int(drawing.choose((1, -1)))

@@ -1,29 +1,37 @@
-"""Integer arithmetic against exact rational numbers."""
+"""Integer arithmetic against exact rational numbers, in Python and in C."""
 
 from __future__ import annotations
 
+import ctypes
 import math
+import subprocess
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from tinyq.numerics import fixed_point
 from tinyq.numerics.rounding import (
     BIAS_LIMIT,
     INT32_MAX,
     INT32_MIN,
     MAX_SHIFT,
     compare,
+    count_steps,
     divide_half_up,
     fold_affine,
     fold_even,
     fold_threshold,
     requantize,
     requantize_even,
+    requantize_wide,
     softmax,
     softmax_table,
 )
+from tinyq.support.resources import TEMPLATES
 
 HALF = Fraction(1, 2)
 int32s = st.integers(INT32_MIN, INT32_MAX) | st.sampled_from((INT32_MIN, INT32_MAX, 0, 1, -1))
@@ -150,3 +158,129 @@ def test_softmax_is_the_formula_and_near_the_real_one(codes, scale):
     for code, part in zip(found, real, strict=True):
         wanted = min(256 * part / sum(real) - 128, 127)
         assert abs(code - wanted) <= 0.5 + 256 * len(codes) / 65535
+
+
+class Twins:
+    """templates/runtime as a library: each function ends the process where C is undefined."""
+
+    def __init__(self, folder: Path) -> None:
+        library = folder / "arithmetic.so"
+        source = Path(__file__).with_name("arithmetic_twins.c")
+        flags = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+        subprocess.run(
+            ["gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *flags]
+            + ["-I", str(TEMPLATES / "runtime"), str(source), "-o", str(library)],
+            check=True,
+        )
+        self._library = ctypes.CDLL(str(library))
+
+    def __call__(self, name: str, *values: int, result=ctypes.c_int32, wide: bool = False) -> int:
+        function = getattr(self._library, name)
+        function.restype = result
+        first = ctypes.c_int64 if wide else ctypes.c_int32
+        return function(first(values[0]), *(ctypes.c_int32(value) for value in values[1:]))
+
+    def steps(self, acc: int, thresholds: list[int], flip: int) -> int:
+        array = (ctypes.c_int32 * len(thresholds))(*thresholds)
+        return self._library.count_steps(acc, array, len(thresholds), flip)
+
+    def interpolate(self, table: np.ndarray, x: int) -> int:
+        return self._library.interpolate16(table.ctypes.data_as(ctypes.c_void_p), x)
+
+
+@pytest.fixture(scope="module")
+def c(tmp_path_factory) -> Twins:
+    return Twins(tmp_path_factory.mktemp("twins"))
+
+
+INT64 = {"result": ctypes.c_int64}
+needs_gcc = pytest.mark.requires("gcc")
+
+
+@needs_gcc
+@given(int32s, int32s, int32s, st.integers(1, MAX_SHIFT), st.integers(0, 1))
+def test_requantize_in_c(c, total, bias, multiplier, shift, even):
+    acc = min(max(total - bias, INT32_MIN), INT32_MAX)
+    assume(INT32_MIN <= acc + bias <= INT32_MAX)
+    arguments = acc, bias, multiplier, shift
+    assert c("requantize", *arguments, **INT64) == requantize(*map(one, arguments))[0]
+    expected = requantize_even(*map(one, (*arguments, even)))[0]
+    assert c("requantize_even", *arguments, even, **INT64) == expected
+
+
+@needs_gcc
+@given(st.integers(-999, 999), st.integers(-999, 999), st.integers(1, 20), st.integers(0, 1))
+def test_ties_in_c(c, quotient, bias, shift, even):
+    """Products that lie exactly between two codes, which random numbers hardly ever do."""
+    acc = (2 * quotient + 1) * 2 ** (shift - 1) - bias
+    assume(INT32_MIN <= acc + bias <= INT32_MAX)
+    arguments = acc, bias, 1, shift
+    assert c("requantize", *arguments, **INT64) == quotient + 1
+    nearest = round(Fraction(2 * quotient + 1, 2)) if even else quotient + 1
+    assert c("requantize_even", *arguments, even, **INT64) == nearest
+
+
+@needs_gcc
+@given(
+    st.integers(1 - 2**46, 2**46 - 1),
+    st.integers(0, INT32_MAX),
+    int32s,
+    st.integers(17, MAX_SHIFT),
+)
+def test_requantize_wide_in_c(c, acc, multiplier, low, shift):
+    exact = math.floor(Fraction(acc * (multiplier * 2**32 + low % 2**32), 2 ** (shift + 32)) + HALF)
+    expected = requantize_wide(np.array([acc]), *map(one, (multiplier, low, shift)))[0]
+    found = c("requantize_wide", acc, multiplier, low, shift, wide=True, **INT64)
+    assert found == expected == exact
+
+
+@needs_gcc
+@given(int32s, st.lists(int32s, min_size=1, max_size=5), st.integers(0, 1))
+def test_comparisons_in_c(c, acc, thresholds, flip):
+    assert c("compare", acc, thresholds[0], flip) == compare(*map(one, (acc, thresholds[0], flip)))
+    rows = np.array(thresholds, np.int32)[:, None]
+    assert c.steps(acc, thresholds, flip) == count_steps(one(acc), rows, one(flip))[0]
+
+
+@needs_gcc
+@given(st.integers(1 - 2**29, 2**29 - 1), st.integers(1, 2**29) | st.integers(1, 50))
+def test_means_in_c(c, total, count):
+    assert c("divide_half_up", total, count) == math.floor(Fraction(total, count) + HALF)
+    assert c("divide_away", total, count) == fixed_point.divide_away(np.int64(total), count)
+
+
+@needs_gcc
+@given(st.integers(-(2**20), 2**20), st.integers(1, 200))
+def test_halves_of_means_in_c(c, quotient, half):
+    count, total = 2 * half, quotient * 2 * half + half
+    assume(abs(total) < 2**29)
+    assert c("divide_half_up", total, count) == quotient + 1
+    away = quotient + 1 if total > 0 else quotient
+    assert c("divide_away", total, count) == away
+
+
+@needs_gcc
+@given(int32s, st.integers(0, INT32_MAX), st.integers(-31, 30), st.integers(0, 31))
+def test_the_two_roundings_in_c(c, x, multiplier, exponent, bits):
+    wide = np.int64(x)
+    assert c("multiply_high", x, multiplier) == fixed_point.multiply_high(wide, multiplier)
+    assert c("divide_by_power", x, bits) == fixed_point.divide_by_power(wide, bits)
+    expected = fixed_point.scale_twice(np.array([wide]), multiplier, exponent)[0]
+    assert c("scale_twice", x, multiplier, exponent) == expected
+
+
+@needs_gcc
+@given(st.integers(2**19, INT32_MAX), st.integers(0, INT32_MAX), st.integers(0, 2**32 - 1))
+def test_functions_in_c(c, raw, fraction, word):
+    assert c("logarithm", raw) == fixed_point.logarithm(np.array([raw], np.int64))[0]
+    expected = fixed_point.reciprocal_of_one_plus(np.array([fraction], np.int64))[0]
+    assert c("reciprocal_of_one_plus", fraction) == expected
+    assert c("popcount", word) == word.bit_count()
+
+
+@needs_gcc
+@given(st.integers(0, 2**32 - 1), st.integers(-(2**15), 2**15 - 1))
+def test_interpolation_in_c(c, seed, x):
+    table = np.random.default_rng(seed).integers(-(2**15), 2**15, 513).astype(np.int16)
+    expected = fixed_point.interpolate16(table.astype(np.int32), np.array([x], np.int64))[0]
+    assert c.interpolate(table, x) == expected

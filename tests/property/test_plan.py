@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.random_graphs import draw_inputs, graphs
-from tinyq.graph import Graph
+from tinyq.graph import Graph, Node
 from tinyq.graph.reference import run
 from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
 from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
@@ -74,14 +75,44 @@ def test_the_bounds_hold_with_and_without_time(problem, time_limit):
     assert place(blocks, takeovers, 20.0).arena_bytes >= found.lower_bound
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What special kernels ask of the plan beside their operands."""
+
+    scratch: dict[str, int]
+    in_place: dict[str, tuple[int, ...]]
+
+    def reusable(self, node: Node) -> set[str]:
+        """Inputs that a node's kernel may write over."""
+        positions = (*node.op.in_place, *self.in_place.get(node.name, ()))
+        return {node.inputs[position] for position in positions}
+
+
+@st.composite
+def planned_graphs(draw: st.DrawFn) -> tuple[Graph, Needs]:
+    """Graphs whose kernels want scratch memory, of odd sizes too, and work in place."""
+    graph = draw(graphs())
+    wanted = {node.name: draw(st.sampled_from((0, 0, 1, 3, 4, 6, 17, 64))) for node in graph.nodes}
+    in_place = {
+        node.name: tuple(position for position in node.op.batched if draw(st.booleans()))
+        for node in graph.nodes
+    }
+    return graph, Needs({name: size for name, size in wanted.items() if size}, in_place)
+
+
+def plan_with(graph: Graph, needs: Needs) -> MemoryPlan:
+    return plan(graph, 5.0, needs.scratch, needs.in_place)
+
+
 def addresses(graph: Graph, planned: MemoryPlan) -> dict[str, tuple[str, int]]:
     return {name: (where, planned.offsets.get(name, 0)) for name, where in planned.buffers.items()}
 
 
-@given(graphs())
-@settings(max_examples=300)
-def test_every_activation_has_one_place(graph):
-    planned = plan(graph)
+@given(planned_graphs())
+@settings(max_examples=200)
+def test_every_activation_has_one_place(drawn):
+    graph, needs = drawn
+    planned = plan_with(graph, needs)
     activations = {name for name, tensor in graph.tensors.items() if not tensor.is_constant}
     assert set(planned.buffers) == set(planned.sizes) == set(planned.lifetimes) == activations
     arena = {name for name, where in planned.buffers.items() if where == "arena"}
@@ -97,22 +128,29 @@ def test_every_activation_has_one_place(graph):
             assert (
                 planned.sizes[name] == graph.tensors[getattr(graph, where).name].type.packed_bytes
             )
+    assert set(planned.scratch) == set(needs.scratch)
+    for name, (offset, size) in planned.scratch.items():
+        assert offset % ALIGNMENT == 0
+        assert needs.scratch[name] <= size
+        assert 0 <= offset <= planned.arena_bytes - size
     assert planned.lower_bound <= planned.arena_bytes
     assert planned.proven == (planned.lower_bound == planned.arena_bytes)
     peak = [node.name for node in graph.nodes].index(planned.peak_node)
     assert planned.live_bytes[peak] == max(planned.live_bytes) <= planned.arena_bytes
 
 
-@given(graphs(), st.integers(0, 2**32 - 1))
+@given(planned_graphs(), st.integers(0, 2**32 - 1))
 @settings(max_examples=300)
-def test_a_run_inside_the_planned_bytes_equals_the_reference(graph, seed):
+def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
     """Executes the plan on real buffers, so that a byte written too early changes the result.
 
-    The kernel's rule is imitated: an operation reads all of its inputs from memory, then writes.
-    Bytes that belong to nobody are filled with noise after every node.
+    The kernel's rule is imitated: an operation reads all of its inputs from memory, then writes;
+    its scratch memory is filled with noise before and after. Bytes that belong to nobody are
+    filled with noise after every node.
     """
+    graph, needs = drawn
     rng = np.random.default_rng(seed)
-    planned = plan(graph)
+    planned = plan_with(graph, needs)
     inputs = draw_inputs(rng, graph, 1)
     places = addresses(graph, planned)
     memory = {
@@ -136,9 +174,11 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(graph, seed):
     original = memory["input"].copy()
     for index, node in enumerate(graph.nodes):
         output = graph.tensors[node.output].type
+        spoil(rng, memory["arena"], planned, node)
         if node.name not in planned.views:
             codes = node.op.run(*(read(name) for name in node.inputs))[0]
             view(node.output)[:] = output.format.pack(codes).reshape(-1)
+        spoil(rng, memory["arena"], planned, node)
         owned = np.zeros(planned.arena_bytes, bool)
         for name, offset in planned.offsets.items():
             first, last = planned.lifetimes[name]
@@ -150,10 +190,17 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(graph, seed):
     assert (read(graph.outputs[0]) == run(graph, inputs)).all()
 
 
-@given(graphs())
+def spoil(rng: np.random.Generator, arena: np.ndarray, planned: MemoryPlan, node: Node) -> None:
+    """Noise in the scratch memory of a node."""
+    offset, size = planned.scratch.get(node.name, (0, 0))
+    arena[offset : offset + size] = rng.integers(0, 256, size, np.uint8)
+
+
+@given(planned_graphs())
 @settings(max_examples=300)
-def test_an_output_has_its_inputs_address_only_where_that_is_legal(graph):
-    planned = plan(graph)
+def test_an_output_has_its_inputs_address_only_where_that_is_legal(drawn):
+    graph, needs = drawn
+    planned = plan_with(graph, needs)
     places = addresses(graph, planned)
     for node in graph.nodes:
         activations = [name for name in node.inputs if name in places]
@@ -162,8 +209,11 @@ def test_an_output_has_its_inputs_address_only_where_that_is_legal(graph):
             for name in activations
             if touches(planned, places, name, node.output) and node.name not in planned.views
         }
-        legal = {node.inputs[position] for position in node.op.in_place}
-        assert written_over <= legal
+        output = graph.tensors[node.output].type
+        assert written_over <= needs.reusable(node)
+        for name in written_over:
+            taken = graph.tensors[name].type
+            assert (taken.format, taken.packed_bytes) == (output.format, output.packed_bytes)
         assert all(places[name] == places[node.output] for name in written_over)
         # Two names of the same bytes are both written over; one of them is told.
         assert not written_over or planned.sharing[node.output] in written_over

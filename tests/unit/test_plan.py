@@ -11,7 +11,7 @@ from tinyq.graph.ops.concatenate import Concatenate
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.memory.placement import Block, _solve, bound_arena, overlap, place
-from tinyq.memory.planner import plan
+from tinyq.memory.planner import _MOST_CHAINS, plan
 from tinyq.numerics.formats import find_format
 
 S8 = find_format("s8")
@@ -182,3 +182,26 @@ def test_the_program_needs_no_bound_to_find_the_optimum():
 
 def test_no_blocks_need_nothing():
     assert place([], frozenset(), 1.0).arena_bytes == 0
+
+
+def summed(count: int) -> Graph:
+    """``count`` copies of the input, added up one after the other."""
+    chain = Chain()
+    parts = [chain.rescale(f"part_{index}", "input") for index in range(count)]
+    total = parts[0]
+    for index, part in enumerate(parts[1:]):
+        total = chain.add(f"sum_{index}", total, part)
+    return chain.build(total)
+
+
+def test_with_more_chains_than_are_tried_nothing_is_called_proven():
+    """Twenty additions in a row can end in the output buffer in 21 ways, of which 16 are tried."""
+    planned = plan(summed(_MOST_CHAINS + 5), 5.0)
+    assert planned.arena_bytes > 0
+    assert planned.lower_bound == 0
+    assert not planned.proven
+
+
+def test_with_fewer_chains_the_bound_holds():
+    planned = plan(summed(4))
+    assert planned.proven and planned.lower_bound == planned.arena_bytes > 0

@@ -84,3 +84,56 @@ def test_faulty_files_are_named(tmp_path, text, words):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(RecipeError, match=r"no such recipe file"):
         read_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("weights: int8\nweights: int4\n", ["recipe.yaml:2", "'weights' stands twice", "line 1"]),
+        ("layers:\n  a: int4\n  b: {weights: int4, weights: int8}\n", ["recipe.yaml:3", "twice"]),
+        ("input: {range: [-.inf, .inf]}\n", ["input", "no end"]),
+        ("input: {range: [0, 1e400]}\n", ["input", "no end"]),
+        ("input: {range: [.nan, 1]}\n", ["input", "no end"]),
+        ("layers: {'conv[': int4}\n", ["layers", "bracket"]),
+        ("weights: " + "9" * 5000, ["more than 4,000 letters"]),
+        ("weights: " + "[" * 3000, ["nested deeper"]),
+        ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+            f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+            for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+        ), ["stands for more than"]),
+        ("weights: &a [*a]\n", ["refers to what it stands in"]),
+        ("weights: !!python/object/apply:os.system ['true']\n", ["recipe.yaml:1", "constructor"]),
+        ("weights: 2001-99-99\n", ["month"]),
+        ("weights: int8\n---\nweights: int4\n", ["recipe.yaml", "document"]),
+        ("? [1, 2]\n: 3\n", ["recipe.yaml"]),
+        ("<<: *none\n", ["recipe.yaml", "alias"]),
+        ("weights: int8\n" * 10_000, ["is longer than"]),
+    ],
+)  # fmt: skip
+def test_hostile_files_are_refused(tmp_path, text, words):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"weights: \xff\xfe")
+    with pytest.raises(RecipeError, match="damaged"):
+        read_recipe(path)
+    with pytest.raises(RecipeError, match="cannot be read|regular file"):
+        read_recipe(tmp_path)
+
+
+def test_an_anchor_and_a_merge_are_plain_yaml(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "layers:\n  conv1: &few {weights: ternary, activations: uint4}\n  conv2: *few\n"
+        "  conv3:\n    <<: *few\n    weights: int4\n"
+    )
+    found = rules(path)
+    assert found["conv2"] == Rule(weights="ternary", activations="uint4")
+    assert found["conv3"] == Rule(weights="int4", activations="uint4")

@@ -81,12 +81,16 @@ def test_a_result_outside_its_format_is_a_fault():
 
 
 def test_an_accumulator_outside_int32_is_a_fault():
+    """The graph is refused; if it were not, the reference would see it."""
     builder = GraphBuilder.start("wide", TensorType((1,), find_format("s32")))
     bias = builder.constant("bias", [0], find_format("s32"))
-    graph = builder.build(builder.apply("y", Rescale(Raw(), 0, 1), builder.input, bias))
-    assert run(graph, np.array([[2**30 - 1]])).tolist() == [[2**31 - 2]]
+    name = builder.apply("y", Rescale(Raw(), 0, 1), builder.input, bias)
+    with pytest.raises(ModelError, match="can reach"):
+        builder.build(name)
+    run_op = Rescale(Raw(), 0, 1).run
+    assert run_op(np.array([[2**30 - 1]]), np.zeros(1, np.int32)).tolist() == [[2**31 - 2]]
     with pytest.raises(ModelError, match="rescale leaves int32"):
-        run(graph, np.array([[2**30]]))
+        run_op(np.array([[2**30]]), np.zeros(1, np.int32))
 
 
 @pytest.mark.parametrize(

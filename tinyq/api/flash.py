@@ -48,18 +48,21 @@ class Written(Shown):
         return [f"written to {self.board.title} with {self.outcome.program}", greeting]
 
 
-def flash(folder: Any, port: str | None = None, flasher: str | None = None) -> Written:
+def flash(
+    folder: Any, port: str | None = None, flasher: str | None = None, probe: str | None = None
+) -> Written:
     """Write the firmware to the board, verify and reset it, wait until it answers.
 
     Args:
         folder: What `tinyq.build` has given, or its folder.
         port: Serial port; found by the board's USB id when None.
         flasher: Another flasher than the board's own.
+        probe: Serial number of the board's probe; that of the port's own USB device when None.
 
     Raises:
         ToolMissing: The flasher is not installed.
         LinkError: There is no probe, no permission, no contact, or no answer afterwards.
-        TinyqError: It is no build folder, or the board has no flasher.
+        TinyqError: It is no build folder, the board has no flasher, or it chooses no probe.
     """
     image = as_project(folder).image
-    return Written(image.board, write_image(image, port, flasher))
+    return Written(image.board, write_image(image, port, flasher, probe))

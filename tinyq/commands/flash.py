@@ -16,9 +16,13 @@ def flash(
     flasher: Annotated[
         str | None, typer.Option("--with", help="Another flasher than the board's own.")
     ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(help="Serial number of the board's probe; that of --port when not given."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write the firmware to the board, verify and reset it, wait until it answers."""
     from tinyq.api.flash import flash as run
 
-    show(run(folder, port, flasher), json)
+    show(run(folder, port, flasher, probe), json)

@@ -10,7 +10,9 @@ from tinyq.graph.graph import (
     GraphBuilder,
     Node,
     Op,
+    Operand,
     Shape,
+    Span,
     Tensor,
     TensorType,
 )
@@ -20,7 +22,9 @@ __all__ = [
     "GraphBuilder",
     "Node",
     "Op",
+    "Operand",
     "Shape",
+    "Span",
     "Tensor",
     "TensorType",
 ]

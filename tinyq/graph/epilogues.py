@@ -12,11 +12,23 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, Shape, TensorType
+from tinyq.graph import Op, Operand, Shape, Span, TensorType
+from tinyq.graph.proofs import (
+    EXPONENTS,
+    MANTISSAS,
+    SHIFTS,
+    Bounds,
+    require_constant,
+    require_sums,
+    require_values,
+)
 from tinyq.numerics import fixed_point, rounding
 from tinyq.numerics.formats import Codes, find_format
 
 WIDE_LIMIT = 2**45
+_WIDE_SHIFTS = (17, SHIFTS[1])
+_FLAGS = (0, 1)
+_LEVELS = (-128, 127)  # int8 in C
 _MOST_LEVELS = 16
 
 
@@ -58,6 +70,22 @@ class Output:
     def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
         """Shape of each constant."""
         return ((channels,),) * len(self.names)
+
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check the constants, and the accumulators with the bias in them.
+
+        Args:
+            sums: What the accumulators can be, per channel.
+            constants: In the order of ``names``.
+
+        Returns:
+            Smallest and largest code that can come out.
+
+        Raises:
+            ModelError: A constant lies outside of its documented range, or a sum can leave the
+                integers of the stage.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +143,13 @@ class Requantize(Scaled):
         bias, multiplier, shift = constants
         return rounding.requantize(acc, bias, multiplier, shift)
 
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check shifts and sums."""
+        bias, _, shift = constants
+        require_values(shift, "shift", SHIFTS)
+        _require_biased(sums, bias)
+        return self.lo, self.hi
+
 
 @dataclass(frozen=True, slots=True)
 class RoundEven(Scaled):
@@ -128,6 +163,14 @@ class RoundEven(Scaled):
     def scaled(self, acc: Codes, *constants: Codes) -> np.ndarray:
         """Codes before zero point and saturation, int64."""
         return rounding.requantize_even(acc, *constants)
+
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check shifts, flags and sums."""
+        bias, _, shift, even = constants
+        require_values(shift, "shift", SHIFTS)
+        require_values(even, "even", _FLAGS)
+        _require_biased(sums, bias)
+        return self.lo, self.hi
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +188,14 @@ class RequantizeTwice(Scaled):
         """Codes before zero point and saturation, int64."""
         bias, multiplier, exponent = constants
         return fixed_point.scale_twice(acc.astype(np.int64) + bias, multiplier, exponent)
+
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check mantissas, exponents and sums."""
+        bias, multiplier, exponent = constants
+        require_values(multiplier, "multiplier", MANTISSAS)
+        require_values(exponent, "exponent", EXPONENTS)
+        _require_biased(sums, bias)
+        return self.lo, self.hi
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +227,17 @@ class RequantizeWide(Scaled):
         total = acc.astype(np.int64) + bias + (high.astype(np.int64) << 32)
         return rounding.requantize_wide(total, multiplier, low, shift)
 
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check mantissas, shifts and sums."""
+        bias, high, multiplier, _, shift = constants
+        require_values(multiplier, "multiplier", MANTISSAS)
+        require_values(shift, "shift", _WIDE_SHIFTS)
+        require_sums(sums, "the sum", 1 - WIDE_LIMIT, WIDE_LIMIT - 1)
+        wide = bias.astype(np.int64) + (high.astype(np.int64) << 32)
+        biased = sums + Bounds(wide, wide)
+        require_sums(biased, "the sum with its bias", 1 - 2 * WIDE_LIMIT, 2 * WIDE_LIMIT - 1)
+        return self.lo, self.hi
+
 
 @dataclass(frozen=True, slots=True)
 class Threshold(Output):
@@ -199,6 +261,12 @@ class Threshold(Output):
         """Codes from accumulators."""
         threshold, flip = constants
         return rounding.compare(acc, threshold, flip)
+
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check directions and sums."""
+        require_values(constants[1], "flip", _FLAGS)
+        require_sums(sums, "the sum")
+        return -1, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +305,13 @@ class Steps(Output):
         count = rounding.count_steps(acc, *constants)
         return np.asarray(self.levels, np.int32)[count]
 
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check directions, levels and sums."""
+        require_values(constants[1], "flip", _FLAGS)
+        require_values(self.levels, "level", _LEVELS)
+        require_sums(sums, "the sum")
+        return self.levels[0], self.levels[-1]
+
     def geometry(self) -> dict[str, int]:
         """Integers that the stage's C code needs."""
         return {"steps": len(self.levels) - 1}
@@ -271,6 +346,11 @@ class Raw(Output):
     def finish(self, acc: Codes, *constants: Codes) -> Codes:
         """Codes from accumulators."""
         return narrow(acc.astype(np.int64) + constants[0], "a raw output")
+
+    def prove(self, sums: Bounds, *constants: Codes) -> Span:
+        """Check sums."""
+        biased = _require_biased(sums, constants[0])
+        return int(biased.low.min()), int(biased.high.max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,10 +387,37 @@ class Accumulating(Op):
                 raise ModelError(f"{name} is {constant}, {self.kernel} needs {needed}")
         return self.output.type(shape)
 
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be for any input, per output channel or for all together.
+
+        Raises:
+            ModelError: An integer on the way to them can leave its range.
+        """
+        raise NotImplementedError
+
+    def prove(self, *operands: Operand) -> Span:
+        """Check the sums and the stage's constants."""
+        named = zip(self.output.names, operands[self.operands :], strict=True)
+        constants = [require_constant(operand, name) for name, operand in named]
+        channels = operands[-1].type.shape[-1]
+        sums = self.sums(*operands[: self.operands])
+        shape = np.broadcast_shapes(sums.low.shape, (channels,))
+        whole = Bounds(np.broadcast_to(sums.low, shape), np.broadcast_to(sums.high, shape))
+        return self.output.prove(whole, *constants)
+
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         acc = self.accumulate(*codes[: self.operands])
         return self.output.finish(acc, *codes[self.operands :])
+
+
+def _require_biased(sums: Bounds, bias: Codes) -> Bounds:
+    """Check that accumulators stay in int32, with their bias and without; returns the former."""
+    require_sums(sums, "the sum")
+    wide = bias.astype(np.int64)
+    biased = sums + Bounds(wide, wide)
+    require_sums(biased, "the sum with its bias")
+    return biased
 
 
 def require_zero(x: TensorType, zero: int) -> None:

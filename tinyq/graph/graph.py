@@ -19,6 +19,10 @@ from tinyq.numerics.formats import Codes, Format
 from tinyq.support.tables import Part, Shown, Table
 
 Shape = tuple[int, ...]
+Span = tuple[int, int]
+MAX_ELEMENTS = 2**28
+"""Of a tensor, so that its bytes and its addresses are 32-bit integers."""
+_INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,23 @@ class Tensor:
         return self.codes is not None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """What is known of a node's input before it runs.
+
+    Attributes:
+        type: Its type.
+        lo: Smallest code that it can have.
+        hi: Largest code that it can have.
+        codes: Its value where it is a constant, else None.
+    """
+
+    type: TensorType
+    lo: int
+    hi: int
+    codes: Codes | None = None
+
+
 class Op:
     """An operation: shape rule, integer meaning, cost. ``run`` is the definition.
 
@@ -102,6 +123,19 @@ class Op:
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output; only the ``batched`` inputs carry a leading batch axis."""
         raise NotImplementedError
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check that no input at all makes an integer leave the range that the C code gives it.
+
+        Returns:
+            Smallest and largest code that can come out; None for all codes of the format.
+
+        Raises:
+            ModelError: A constant or an attribute lies outside of its documented range, or a sum
+                can leave its integers.
+        """
+        del operands
+        return None
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates (or their binary counterpart) of one inference."""
@@ -191,14 +225,17 @@ class Graph(Shown):
 
         Raises:
             ModelError: A name is unknown or defined twice, a node reads a tensor before it is
-                computed, a constant lies outside its format, or an inferred type differs.
+                computed, a constant lies outside its format, an inferred type differs, a size or
+                an attribute is no int32, or ``Op.prove`` of a node finds a way out of its integers.
         """
         _verify_interface(self)
         _verify_tensors(self)
         ready = {name for name, tensor in self.tensors.items() if tensor.is_constant}
         ready.update(self.inputs)
+        spans: dict[str, Span] = {}
         for node in self.nodes:
             _verify_node(self, node, ready)
+            _prove_node(self, node, spans)
             ready.add(node.output)
         computed = {node.output for node in self.nodes}
         missing = [name for name in self.outputs if name not in computed]
@@ -226,6 +263,17 @@ def _verify_tensors(graph: Graph) -> None:
             raise ModelError(f"tensor {tensor.name!r} is filed under {name!r}", where=graph.name)
         if min(tensor.type.shape, default=0) < 1:
             raise ModelError(f"shape {tensor.type.shape} holds nothing", where=name)
+        scale = tensor.type.scale
+        if scale is not None and not (math.isfinite(scale) and scale > 0):
+            raise ModelError(f"scale {scale} is no positive number", where=name)
+        if not _INT32_MIN <= tensor.type.zero_point <= _INT32_MAX:
+            raise ModelError(f"zero point {tensor.type.zero_point:,} is no int32", where=name)
+        size = math.prod(tensor.type.shape)
+        if size > MAX_ELEMENTS:
+            raise ModelError(
+                f"shape {tensor.type.shape} holds {size:,} elements, at most {MAX_ELEMENTS:,} fit",
+                where=name,
+            )
         if tensor.codes is None:
             continue
         if tensor.codes.shape != tensor.type.shape:
@@ -251,6 +299,32 @@ def _verify_node(graph: Graph, node: Node, ready: set[str]) -> None:
     stated = graph.tensors[node.output].type
     if inferred != stated:
         raise ModelError(f"computes {inferred}, its output says {stated}", where=node.name)
+
+
+def _prove_node(graph: Graph, node: Node, spans: dict[str, Span]) -> None:
+    """Check the integers of a node; ``spans`` are the codes that tensors before it can have."""
+    types = graph.types(node)
+    named = node.op.geometry(*types)
+    for name, value in named.items():
+        if not _INT32_MIN <= value <= _INT32_MAX:
+            raise ModelError(f"{name} is {value:,}, no 32-bit integer", where=node.name)
+    tensors = [graph.tensors[name] for name in node.inputs]
+    operands = [
+        Operand(tensor.type, *spans.get(tensor.name, _span(tensor)), tensor.codes)
+        for tensor in tensors
+    ]
+    try:
+        span = node.op.prove(*operands)
+    except ModelError as error:
+        raise ModelError(error.message, where=node.name, remedy=error.remedy) from None
+    if span is not None:
+        spans[node.output] = span
+
+
+def _span(tensor: Tensor) -> Span:
+    if tensor.codes is None or not tensor.codes.size:
+        return tensor.type.format.lo, tensor.type.format.hi
+    return int(tensor.codes.min()), int(tensor.codes.max())
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from tinyq.graph.epilogues import Output
 from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.ops.window import Window
 from tinyq.numerics.formats import Codes, Format, find_format
+from tinyq.support import limits
 from tinyq.support.documents import SCHEMAS
 
 Record = TypeVar("Record")
@@ -86,30 +87,18 @@ def load_graph(path: Path) -> Graph:
     Raises:
         ModelError: The file is missing, damaged, of another version, or not a valid graph.
     """
-    try:
+    with limits.reading(path, "graph file", remedy=_REMEDY):
         with zipfile.ZipFile(path) as archive:
-            data = json.loads(archive.read("graph.json"))
-            if data.get("tinyq_graph") != VERSION:
+            limits.check_archive(archive, limits.GRAPH_BYTES + limits.JSON_BYTES)
+            data = json.loads(limits.read_member(archive, "graph.json", limits.JSON_BYTES))
+            if not isinstance(data, dict) or data.get("tinyq_graph") != VERSION:
+                version = data.get("tinyq_graph") if isinstance(data, dict) else None
                 raise ModelError(
-                    f"graph file version {data.get('tinyq_graph')!r}, this tinyq reads {VERSION}",
-                    where=str(path),
+                    f"graph file version {version!r:.40}, this tinyq reads {VERSION}",
                     remedy=_REMEDY,
                 )
             graph = _restore(data, archive)
         graph.verify()
-    except ModelError:
-        raise
-    except FileNotFoundError:
-        raise ModelError("there is no such file", where=str(path)) from None
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except Exception as error:
-        # A file may hold anything; whatever zipfile, NumPy or an operation makes of it is damage.
-        raise ModelError(
-            f"the graph file is damaged ({type(error).__name__}: {error})",
-            where=str(path),
-            remedy=_REMEDY,
-        ) from None
     return graph
 
 
@@ -188,7 +177,8 @@ def _restore(data: Mapping[str, Any], archive: zipfile.ZipFile) -> Graph:
         )
         codes = None
         if _check(bool, entry["constant"]):
-            codes = _restore_codes(archive.read(f"{index}.npy"))
+            name = f"{index}.npy"
+            codes = _restore_codes(limits.read_member(archive, name, limits.GRAPH_BYTES))
         name = _check(str, entry["name"])
         if name in tensors:
             raise ModelError(f"tensor {name!r} is defined twice", remedy=_REMEDY)
@@ -212,7 +202,7 @@ def _restore(data: Mapping[str, Any], archive: zipfile.ZipFile) -> Graph:
 
 
 def _restore_codes(content: bytes) -> Codes:
-    codes = np.load(io.BytesIO(content), allow_pickle=False)
+    codes = limits.read_array(content, limits.GRAPH_BYTES)
     if codes.dtype != np.dtype("<i4"):
         raise TypeError(f"a constant of type {codes.dtype}, expected int32")
     return np.asarray(codes, np.int32)

@@ -28,7 +28,7 @@ from tinyq.errors import ModelError, TinyqError
 
 JSON_BYTES = 2**25
 """Of a description, such as graph.json or config.json."""
-GRAPH_BYTES = 2**27
+GRAPH_BYTES = 2**26
 """Of all constants of a .tqg file, four bytes each."""
 WEIGHTS_BYTES = 2**30
 """Of all float weights of a Keras model."""
@@ -36,8 +36,8 @@ DATA_BYTES = 2**31
 """Of all arrays of a data set."""
 MEMBERS = 100_000
 """Of an archive, or objects of an HDF5 file."""
-TEXT_BYTES = 2**20
-"""Of a recipe, a project.json or another text that people write."""
+TEXT_BYTES = 2**17
+"""Of a recipe, or another text that people write."""
 
 DAMAGE: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -85,9 +85,10 @@ def reading(
     try:
         yield
     except TinyqError as own:
-        if own.where is None:
-            own.where = str(path)
-        raise
+        where = own.where or str(path)
+        raise (type(own) if isinstance(own, error) else error)(
+            own.message, where=where, remedy=own.remedy
+        ) from None
     except DAMAGE as fault:
         raise _explain(fault, path, kind, error, remedy) from None
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,6 +24,8 @@ from tinyq.errors import RecipeError, TinyqError
 from tinyq.quantizers.backward import GRADIENTS
 from tinyq.quantizers.method import Method, Role
 from tinyq.quantizers.registration import find_or_load
+from tinyq.support import limits
+from tinyq.support.plain_yaml import YamlError, read_yaml
 
 
 def _known(role: Role) -> BeforeValidator:
@@ -56,8 +58,15 @@ def _known_gradient(name: str) -> str:
     return name
 
 
+def _known_pattern(pattern: str) -> str:
+    if "[" in pattern and "]" not in pattern.partition("[")[2]:
+        raise ValueError(f"pattern {pattern!r} opens a bracket that it does not close")
+    return pattern
+
+
 Weights = Annotated[str, _known("weights")]
 Activations = Annotated[str, _known("activations")]
+Pattern = Annotated[str, AfterValidator(_known_pattern)]
 Gradients = Annotated[str, AfterValidator(_known_gradient)]
 
 
@@ -99,6 +108,8 @@ class InputRule(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> InputRule:
+        if self.range is not None and not all(math.isfinite(end) for end in self.range):
+            raise ValueError(f"range {list(self.range)} has no end")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"range {list(self.range)} is empty")
         return self
@@ -131,7 +142,7 @@ class Recipe(BaseModel):
     weight_decay: bool = False
     first: Rule | None = Rule(weights="int8", activations="int8")
     last: Rule | None = Rule(weights="int8", activations="int8")
-    layers: dict[str, Rule] = Field(default_factory=dict)
+    layers: dict[Pattern, Rule] = Field(default_factory=dict)
     input: InputRule = InputRule()
 
 
@@ -219,19 +230,17 @@ def _no_match(pattern: str, names: tuple[str, ...]) -> RecipeError:
 
 
 def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise RecipeError(
             "there is no such recipe file", where=str(path), remedy="give a dict or a YAML file"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot be read: {error}", where=str(path)) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RecipeError(problem, where=f"{path}{line}", remedy="correct the YAML") from None
+        )
+    with limits.reading(path, "recipe", RecipeError, "write it as UTF-8"):
+        text = limits.read_file(path, limits.TEXT_BYTES).decode("utf-8")
+        try:
+            return read_yaml(text)
+        except YamlError as error:
+            where = f"{path}:{error.line}" if error.line else str(path)
+            raise RecipeError(error.message, where=where, remedy=error.remedy) from None
 
 
 def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:

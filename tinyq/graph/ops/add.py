@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow, require_zero
+from tinyq.graph.proofs import Bounds, elements, require_sums
 from tinyq.numerics.formats import Codes
 
 
@@ -54,6 +55,15 @@ class Add(Accumulating):
         if not all(-(2**15) <= factor < 2**15 for factor in (self.x_factor, self.y_factor)):
             raise ModelError(f"factors {self.x_factor}, {self.y_factor} leave 16 bits")
         return x.shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, y = operands
+        first = elements(x, self.x_zero).scaled(self.x_factor)
+        second = elements(y, self.y_zero).scaled(self.y_factor)
+        for part in (first, second):
+            require_sums(part, "a product")
+        return first + second
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

@@ -9,10 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.graph.ops.window import Window
+from tinyq.graph.proofs import elements, require_sums, require_values
 from tinyq.numerics import rounding
 from tinyq.numerics.formats import Codes
+
+_MOST = 2**29 - 1  # twice a sum and a count fit int32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ class AveragePool2D(Op):
         total = self.window.patches(x.astype(np.int64), 0).sum(axis=(3, 4))
         count = self.window.patches(np.ones_like(x[:1], np.int64), 0).sum(axis=(3, 4))
         return rounding.divide_half_up(total, count).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span:
+        """Check that every sum stays in its integers."""
+        taps = self.window.size[0] * self.window.size[1]
+        require_values(taps, "the number of taps", (1, _MOST))
+        require_sums(elements(operands[0]).scaled(taps), "the sum of a window", -_MOST, _MOST)
+        return operands[0].lo, operands[0].hi
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

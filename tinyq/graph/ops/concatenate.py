@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.numerics.formats import Codes
 
 
@@ -43,6 +43,11 @@ class Concatenate(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         return np.concatenate(codes, axis=-1)
+
+    def prove(self, *operands: Operand) -> Span:
+        """Nothing is computed: codes are compared or moved, and ``infer`` has checked where."""
+        lows, highs = zip(*((part.lo, part.hi) for part in operands), strict=True)
+        return min(lows), max(highs)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

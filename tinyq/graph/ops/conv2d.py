@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, require_axis, require_zero
 from tinyq.graph.ops.window import Window, centered
+from tinyq.graph.proofs import Bounds, products
 from tinyq.numerics.formats import Codes
 
 
@@ -50,6 +51,11 @@ class Conv2D(Accumulating):
                 f"(out_channels, {self.window.size[0]}, {self.window.size[1]}, {x.shape[2]})"
             )
         return (height, width, w.shape[0])
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, w = operands
+        return products(x, self.x_zero, w, 0)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, require_axis, require_zero
 from tinyq.graph.ops.window import centered
+from tinyq.graph.proofs import Bounds, products
 from tinyq.numerics.formats import Codes
 
 
@@ -43,6 +44,11 @@ class Dense(Accumulating):
         if len(w.shape) != 2 or w.shape[1] != x.shape[-1]:
             raise ModelError(f"weights are {w.shape}, expected (out_channels, {x.shape[-1]})")
         return (*x.shape[:-1], w.shape[0])
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, w = operands
+        return products(x, self.x_zero, w, 0)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, require_axis, require_zero
 from tinyq.graph.ops.window import Window, centered
+from tinyq.graph.proofs import Bounds, products
 from tinyq.numerics.formats import Codes
 
 
@@ -51,6 +52,11 @@ class DepthwiseConv2D(Accumulating):
                 f"{self.window.size[1]}, a multiple of {x.shape[2]})"
             )
         return (height, width, w.shape[2])
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, w = operands
+        return products(x, self.x_zero, w, -1)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

@@ -9,9 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import INT32, require_constant, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
+
+_ONE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,20 @@ class Interpolate(Op):
                 weight = down.astype(np.int64)[:, None, None] * across[None, :, None]
                 total = total + pixels * weight
         return fixed_point.divide_away(total, 1 << 20).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check that neighbours lie inside the image, and weights and sums in their integers."""
+        x, *tables = operands
+        reach = max(abs(x.lo), abs(x.hi))
+        for table, length in zip(tables, x.type.shape[:2], strict=True):
+            codes = require_constant(table, "a table of neighbours")
+            require_values(codes[:, :2], "a neighbour", (0, length - 1))
+            require_values(codes[:, 2], "a weight", (-_ONE, _ONE))
+            require_values(reach, "the sum of two pixels", (0, INT32[1]))
+            reach *= int((np.abs(_ONE - codes[:, 2]) + np.abs(codes[:, 2])).max())
+        if x.type.format.bits <= 8:  # that of 16-bit codes has 64 bits
+            require_values(reach + _ONE**2, "the sum of four pixels", (0, INT32[1]))
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import require_constant
 from tinyq.numerics.formats import Codes, find_format
 
 
@@ -45,6 +46,11 @@ class Lookup(Op):
         """Codes of the output."""
         x, table = codes
         return table[x + 128]
+
+    def prove(self, *operands: Operand) -> Span:
+        """Check that the table is known; every code of it is right."""
+        codes = require_constant(operands[1], "the table")
+        return int(codes.min()), int(codes.max())
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, require_zero
 from tinyq.graph.ops.window import centered
+from tinyq.graph.proofs import Bounds, elements, multiplied, require_sums
 from tinyq.numerics.formats import Codes
 
 
@@ -46,6 +47,13 @@ class MatrixMultiply(Accumulating):
         if len(x.shape) != 3 or len(y.shape) != 3 or x.shape[::2] != y.shape[::2]:
             raise ModelError(f"cannot multiply the matrices {x} and {y}")
         return (*x.shape[:2], y.shape[1])
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, y = operands
+        pair = multiplied(elements(x, self.x_zero), elements(y, self.y_zero))
+        require_sums(pair, "a product")
+        return pair.scaled(x.type.shape[2])
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

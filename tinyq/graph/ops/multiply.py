@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.graph.proofs import Bounds, elements, multiplied, require_sums
 from tinyq.numerics.formats import Codes
 
 
@@ -44,6 +45,14 @@ class Multiply(Accumulating):
         if x.shape != y.shape:
             raise ModelError(f"cannot multiply {x} and {y}: the shapes differ")
         return x.shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, y = operands
+        factors = elements(x, self.x_zero), elements(y, self.y_zero)
+        for factor in factors:
+            require_sums(factor, "a code without its zero point")
+        return multiplied(*factors)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

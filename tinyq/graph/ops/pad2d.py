@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.numerics.formats import Codes
 
 
@@ -52,6 +52,11 @@ class Pad2D(Op):
         top, bottom, left, right = self.padding
         border = ((0, 0), (top, bottom), (left, right), (0, 0))
         return np.pad(codes[0], border, constant_values=self.value)
+
+    def prove(self, *operands: Operand) -> Span:
+        """Nothing is computed: codes are compared or moved, and ``infer`` has checked where."""
+        (x,) = operands
+        return min(x.lo, self.value), max(x.hi, self.value)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

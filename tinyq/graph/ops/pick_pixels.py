@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import require_constant, require_values
 from tinyq.numerics.formats import Codes
 
 
@@ -37,6 +38,13 @@ class PickPixels(Op):
         """Codes of the output."""
         x, rows, columns = codes
         return x[:, rows][:, :, columns]
+
+    def prove(self, *operands: Operand) -> Span:
+        """Check that all pixels lie inside the image."""
+        x, *tables = operands
+        for table, length in zip(tables, x.type.shape[:2], strict=True):
+            require_values(require_constant(table, "a table of pixels"), "a pixel", (0, length - 1))
+        return x.lo, x.hi
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

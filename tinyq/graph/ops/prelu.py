@@ -9,8 +9,18 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.graph.epilogues import require_zero
+from tinyq.graph.proofs import (
+    EXPONENTS,
+    INT32,
+    MANTISSAS,
+    SHIFTS,
+    elements,
+    multiplied,
+    require_sums,
+    require_values,
+)
 from tinyq.numerics import fixed_point, rounding
 from tinyq.numerics.formats import Codes, find_format
 
@@ -52,6 +62,8 @@ class Prelu(Op):
     kernel: ClassVar[str] = "prelu"
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     in_place: ClassVar[tuple[int, ...]] = (0,)
+    _mantissas: ClassVar[tuple[int, int]] = INT32
+    _shifts: ClassVar[tuple[int, int]] = SHIFTS
 
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
@@ -75,6 +87,17 @@ class Prelu(Op):
         chosen = np.where(d >= 0, positive, negative) + self.y_zero
         limits = find_format(self.format)
         return np.asarray(np.clip(chosen, limits.lo, limits.hi), np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check that every sum stays in its integers."""
+        x, a = operands
+        require_values(
+            (self.positive_multiplier, self.negative_multiplier), "multiplier", self._mantissas
+        )
+        require_values((self.positive_shift, self.negative_shift), "shift", self._shifts)
+        slope = elements(a, self.a_zero)
+        require_sums(multiplied(elements(x, self.x_zero), slope), "the product with the slope")
+        return None
 
     def _scaled(self, value: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
         zero = np.zeros(1, np.int32)
@@ -106,6 +129,8 @@ class TflitePrelu(Prelu):
     """
 
     kernel: ClassVar[str] = "tfliteprelu"
+    _mantissas: ClassVar[tuple[int, int]] = MANTISSAS
+    _shifts: ClassVar[tuple[int, int]] = EXPONENTS
 
     def _scaled(self, value: np.ndarray, multiplier: int, shift: int) -> np.ndarray:
         return fixed_point.scale_twice(value, multiplier, shift)

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow, require_zero
+from tinyq.graph.proofs import Bounds, elements
 from tinyq.numerics.formats import Codes
 
 
@@ -43,6 +44,11 @@ class Rescale(Accumulating):
         if not 0 <= self.left_shift <= 20:
             raise ModelError(f"left shift {self.left_shift} is not in 0 .. 20")
         return types[0].shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        (x,) = operands
+        return elements(x, self.x_zero).scaled(1 << self.left_shift)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

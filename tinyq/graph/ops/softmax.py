@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import require_constant, require_values
 from tinyq.numerics import rounding
 from tinyq.numerics.formats import Codes, find_format
+
+_ONE = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,14 @@ class Softmax(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         return rounding.softmax(codes[0], codes[1])
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check the table and the number of classes."""
+        x, table = operands
+        codes = require_constant(table, "the table")
+        require_values(codes[0], "the first power", (_ONE, _ONE))  # so that no sum is 0
+        require_values(x.type.shape[-1], "the number of classes", (1, _ONE))
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

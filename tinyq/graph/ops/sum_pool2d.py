@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow, require_zero
 from tinyq.graph.ops.window import Window, centered
+from tinyq.graph.proofs import INT32, Bounds, elements, require_sums, require_values
 from tinyq.numerics.formats import Codes
 
 
@@ -41,6 +42,14 @@ class SumPool2D(Accumulating):
         if self.window.padding != (0, 0, 0, 0):
             raise ModelError("sum pooling takes no padding", remedy="use average pooling")
         return (*self.window.output_size(types[0].shape), types[0].shape[2])
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        (x,) = operands
+        taps = self.window.size[0] * self.window.size[1]
+        require_sums(elements(x).scaled(taps), "the sum of codes")
+        require_values(taps * self.x_zero, "the sum of zero points", INT32)
+        return elements(x, self.x_zero).scaled(taps)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

@@ -9,8 +9,17 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow, require_zero
+from tinyq.graph.proofs import (
+    EXPONENTS,
+    MANTISSAS,
+    Bounds,
+    products,
+    require_constant,
+    require_sums,
+    require_values,
+)
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
 
@@ -57,6 +66,16 @@ class Svdf(Accumulating):
         if self.rank < 1 or w.shape[0] % self.rank:
             raise ModelError(f"{w.shape[0]} filters are no multiple of the rank {self.rank}")
         return (*x.shape[:-1], w.shape[0] // self.rank)
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, w, time = operands
+        require_values(self.multiplier, "multiplier", MANTISSAS)
+        require_values(self.exponent, "exponent", EXPONENTS)
+        require_sums(products(x, self.x_zero, w, 0), "the sum of a feature")
+        codes = require_constant(time, "weights over time")
+        reach = np.abs(codes.astype(np.int64)).reshape(-1, self.rank).sum(axis=1) << 15
+        return Bounds(-reach, reach)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.graph.proofs import EXPONENTS, MANTISSAS, Bounds, elements, require_sums, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
 
@@ -58,6 +59,21 @@ class TfliteAdd(Accumulating):
         if x.shape != y.shape:
             raise ModelError(f"cannot add {x} and {y}: the shapes differ")
         return x.shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, y = operands
+        require_values((self.x_multiplier, self.y_multiplier), "multiplier", MANTISSAS)
+        require_values((self.x_exponent, self.y_exponent), "exponent", (EXPONENTS[0], 0))
+        require_values(self.left_shift, "left shift", (0, 30))
+        if self.y_sign not in (-1, 1):
+            raise ModelError(f"the sign of y is {self.y_sign}, neither 1 nor -1")
+        first = elements(x, self.x_zero).scaled(1 << self.left_shift)
+        second = elements(y, self.y_zero).scaled(1 << self.left_shift)
+        for part in (first, second):
+            require_sums(part, "a shifted operand")
+        # An exponent is at most 0, so that scaling makes no operand larger.
+        return first + second.scaled(self.y_sign)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

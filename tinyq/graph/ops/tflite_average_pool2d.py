@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.graph.ops.window import Window
+from tinyq.graph.proofs import INT32, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
 
@@ -53,6 +54,15 @@ class TfliteAveragePool2D(Op):
         count = self.window.patches(np.ones_like(x[:1], np.int64), 0).sum(axis=(3, 4))
         mean = fixed_point.divide_away(total, count)
         return np.clip(mean, self.lo, self.hi).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span:
+        """Check that every sum stays in its integers."""
+        (x,) = operands
+        taps = self.window.size[0] * self.window.size[1]
+        most = max(abs(x.lo), abs(x.hi)) * taps + taps
+        require_values(most, "the sum of a window and its taps", (0, INT32[1]))
+        self.window.require_taps(x.type.shape)
+        return self.lo, self.hi
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import EXPONENTS, INT32, MANTISSAS, require_constant, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
 
@@ -72,6 +73,17 @@ class TfliteLogSoftmax(Op):
         )
         codes_out = fixed_point.divide_by_power(scaled - log, 22) + 127
         return np.where(counted, np.clip(codes_out, -128, 127), -128).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check the table, whose sums are at least 1, and the scales."""
+        codes = require_constant(operands[1], "the table")
+        require_values(codes, "a power", MANTISSAS)
+        require_values(codes[0], "the first power", (MANTISSAS[1], MANTISSAS[1]))
+        require_values((self.multiplier, self.reverse_multiplier), "multiplier", MANTISSAS)
+        require_values(self.exponent, "exponent", (0, EXPONENTS[1]))
+        require_values(self.reverse_exponent, "reverse exponent", (EXPONENTS[0], 0))
+        require_values(self.least, "the least difference", (INT32[0] + 1, 0))
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import (
+    EXPONENTS,
+    MANTISSAS,
+    Bounds,
+    products,
+    require_constant,
+    require_sums,
+    require_values,
+)
 from tinyq.numerics import fixed_point, gates
 from tinyq.numerics.fixed_point import Int64s
 from tinyq.numerics.formats import Codes, find_format
@@ -85,8 +94,8 @@ class TfliteLstm(Op):
         """Codes of the output."""
         x, w, r, b = (code.astype(np.int64) for code in codes)
         batch, steps, cells = x.shape[0], x.shape[1], w.shape[1]
-        products = np.einsum("nti,gci->tngc", x - self.x_zero, w) + b
-        first = gates.saturate16(_scale(products, self.input_scales))
+        sums = np.einsum("nti,gci->tngc", x - self.x_zero, w) + b
+        first = gates.saturate16(_scale(sums, self.input_scales))
         hidden = np.full((batch, cells), self.h_zero, np.int64)
         cell = np.zeros((batch, cells), np.int64)
         rows = []
@@ -117,6 +126,23 @@ class TfliteLstm(Op):
         cells = types[1].shape[1]
         return steps * 4 * cells * (inputs + cells)
 
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check scales, biases and sums of every gate."""
+        x, w, r, b = operands
+        scales = (*self.input_scales, *self.recurrent_scales, *self.hidden_scale)
+        require_values(scales[0::2], "multiplier", MANTISSAS)
+        require_values(scales[1::2], "exponent", EXPONENTS)
+        require_values(self.cell_clip, "the clip of cells", (0, 2**15 - 1))
+        zeros = (self.x_zero, self.h_zero, self.zero_point)
+        require_values(zeros, "a zero point", (-128, 127))
+        bias = require_constant(b, "bias").reshape(-1).astype(np.int64)
+        sums = products(x, self.x_zero, _by_gate(w), 0)
+        require_sums(sums, "the sum of inputs")
+        require_sums(sums + Bounds(bias, bias), "the sum of inputs with its bias")
+        state = Operand(r.type, -128, 127)
+        require_sums(products(state, self.h_zero, _by_gate(r), 0), "the sum of states")
+        return None
+
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
         steps, inputs = types[0].shape
@@ -140,7 +166,14 @@ class TfliteLstm(Op):
         }
 
 
-def _scale(products: Int64s, scales: tuple[int, ...]) -> Int64s:
+def _by_gate(weights: Operand) -> Operand:
+    """Weights (gates, cells, inputs) as those of one layer with gates * cells outputs."""
+    shape = (-1, weights.type.shape[-1])
+    codes = require_constant(weights, "weights").reshape(shape)
+    return replace(weights, type=replace(weights.type, shape=codes.shape), codes=codes)
+
+
+def _scale(sums: Int64s, scales: tuple[int, ...]) -> Int64s:
     """Products (..., gates, cells) with one scale per gate."""
     pairs: npt.NDArray[np.int64] = np.asarray(scales, np.int64).reshape(4, 2, 1)
-    return fixed_point.scale_twice(products, pairs[:, 0], pairs[:, 1])
+    return fixed_point.scale_twice(sums, pairs[:, 0], pairs[:, 1])

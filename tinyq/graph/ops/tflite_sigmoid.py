@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import require_constant, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
 
@@ -54,6 +55,12 @@ class TfliteSigmoid(Op):
         half = (1 << self.shift) >> 1
         scaled = (x.astype(np.int64) * self.multiplier + half) >> self.shift
         return fixed_point.interpolated_sigmoid(scaled, table, self.hyperbolic).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check the attributes that the shape does not tell."""
+        require_constant(operands[1], "the table")
+        require_values(self.hyperbolic, "hyperbolic", (0, 1))
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import MANTISSAS, require_constant, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
 
@@ -48,6 +49,13 @@ class TfliteSoftmax(Op):
         mantissa, bits = fixed_point.reciprocal(total, 12)
         scaled = fixed_point.divide_by_power(fixed_point.multiply_high(powers, mantissa), bits + 23)
         return np.clip(scaled - 128, -128, 127).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check the table: a sum of powers is at least 1."""
+        codes = require_constant(operands[1], "the table")
+        require_values(codes, "a power", MANTISSAS)
+        require_values(codes[0], "the first power", (MANTISSAS[1], MANTISSAS[1]))
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import MANTISSAS, require_constant, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
 
@@ -65,6 +66,15 @@ class TfliteWideSoftmax(Op):
         bits = 31 - headroom
         shares = (powers * reciprocal + (np.int64(1) << (bits - 1))) >> bits
         return np.asarray(np.clip(shares, 0, 2**15 - 1), np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check the tables and the scale."""
+        powers, _ = (require_constant(table, "a table") for table in operands[1:])
+        require_values(self.multiplier, "multiplier", MANTISSAS)
+        require_values(powers, "a power", (0, 2**15 - 1))
+        last = fixed_point.interpolate16(powers, np.asarray([2**15 - 1], np.int64))
+        require_values(last, "the power of the largest code", (2, 2**15 - 1))  # so that no sum is 0
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, require_zero
 from tinyq.graph.ops.window import Window, centered
+from tinyq.graph.proofs import Bounds, products
 from tinyq.numerics.formats import Codes
 
 
@@ -53,6 +54,11 @@ class TransposeConv2D(Accumulating):
         if min(self.size) < 1 or self.window.output_size(shape) != x.shape[:2]:
             raise ModelError(f"a transposed convolution of {x} does not give {self.size}")
         return shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, w = operands
+        return products(x, self.x_zero, w, 0)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""

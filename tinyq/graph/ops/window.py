@@ -10,6 +10,8 @@ from tinyq.errors import ModelError
 from tinyq.graph import Shape
 from tinyq.numerics.formats import Codes
 
+LARGEST = 2**15 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -41,10 +43,12 @@ class Window:
             ModelError: The image is no image, or smaller than the window, or a number of the
                 window makes no sense.
         """
-        if min(*self.size, *self.stride, *self.dilation) < 1 or min(self.padding) < 0:
+        steps = (*self.size, *self.stride, *self.dilation)
+        if min(steps) < 1 or min(self.padding) < 0 or max(*steps, *self.padding) > LARGEST:
             raise ModelError(
                 f"window of size {self.size}, stride {self.stride}, dilation {self.dilation}, "
-                f"padding {self.padding}: sizes and steps are at least 1, padding at least 0"
+                f"padding {self.padding}: sizes and steps are at least 1, padding at least 0, "
+                f"all at most {LARGEST:,}"
             )
         if len(shape) != 3:
             raise ModelError(f"a window needs (height, width, channels), the input is {shape}")
@@ -92,12 +96,26 @@ class Window:
         Raises:
             ModelError: One lies in the padding alone, so it has no largest value and no mean.
         """
-        inside = self.patches(np.ones((1, *shape[:2], 1), np.int64), 0).sum(axis=(3, 4))
-        if inside.min() == 0:
+        counts = self.output_size(shape)
+        before = self.padding[0], self.padding[2]
+        if not all(
+            self._has_taps(axis, length, before[axis], counts[axis])
+            for axis, length in enumerate(shape[:2])
+        ):
             raise ModelError(
                 f"a window of {self.size} lies in the padding {self.padding} alone",
                 remedy="pad by less than the window's size",
             )
+
+    def _has_taps(self, axis: int, length: int, before: int, count: int) -> bool:
+        """Whether each of ``count`` windows along an axis has a tap in 0 .. length - 1."""
+        stride, dilation, taps = self.stride[axis], self.dilation[axis], self.size[axis]
+        outside = -(-before // stride)  # windows that begin in the padding
+        within = max((length + before - self.extent()[axis]) // stride + 1, 0)
+        border = {*range(min(outside, count)), *range(min(within, count), count)}
+        first = np.asarray(sorted(border), np.int64) * stride - before
+        tap = np.maximum(-(first // dilation), 0)  # the first one at or behind 0
+        return bool(((tap < taps) & (first + tap * dilation < length)).all())
 
     def geometry(self, shape: Shape) -> dict[str, int]:
         """Integers that a kernel's call needs."""
