@@ -246,7 +246,7 @@ def compiled_by_pack(folder: Path) -> set[str]:
     return {
         file.attrib["name"]
         for file in root.iter("file")
-        if file.attrib["category"].startswith("source")
+        if file.attrib["category"].startswith("source") and file.attrib.get("attr") != "template"
     }
 
 

@@ -148,6 +148,7 @@ def test_errors(name: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFi
         assert "tinyq failed" not in shown, what
         if code == 0:
             check_new(case, place, expected)
+            finish_replacing(place / case.output)  # where it is the cleaning up that failed
         else:
             assert "error: " in shown, what
             assert tree(place / case.output) == old, what
