@@ -19,7 +19,7 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog clean
+.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
@@ -34,6 +34,7 @@ help:
 	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
 	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
 	@echo 'make bench           every script in benchmarks/'
+	@echo 'make new             stubs and tests of one more: KIND=method|layer|op|kernel|board|port NAME=my_name'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
 	@echo 'make changelog       move changelog.d/ into CHANGELOG.md: VERSION=0.2.0'
 	@echo 'make clean           remove build output, keep $(VENV)'
@@ -98,6 +99,11 @@ bench: setup
 changelog: setup
 	@test -n "$(VERSION)" || { echo 'error: say which version: make changelog VERSION=0.2.0' >&2; exit 1; }
 	$(BIN)/towncrier build --yes --version $(VERSION)
+
+new: export KIND := $(KIND)
+new: export NAME := $(NAME)
+new: $(STAMP)
+	@$(BIN)/python -m tests.new "$$KIND" "$$NAME"
 
 clean:
 	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
