@@ -12,10 +12,10 @@ from pathlib import PurePath
 
 import numpy as np
 import pytest
+from tinyq.codegen.kernels import Kernel
 
 from tests.emulator.test_fast_kernels import SPECIAL, WIDENED, make_cases
 from tests.many_graphs import Case, ask_device
-from tinyq.codegen.kernels import Kernel
 from tinyq.hardware.boards import find_board
 
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "1"))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, TensorType
