@@ -277,7 +277,7 @@ def _load(name: str) -> Any:
     except ImportError as error:
         raise ToolMissing(
             f"{name} cannot be loaded: {_first_line(error)}",
-            remedy="pip install tensorflow-model-optimization tf_keras",
+            remedy="install them: `pip install tensorflow-model-optimization tf_keras`",
         ) from None
 
 

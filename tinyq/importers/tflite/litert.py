@@ -129,7 +129,7 @@ def _open(path: Path) -> Any:
         litert = importlib.import_module("ai_edge_litert.interpreter")
     except ImportError:
         raise ToolMissing(
-            "LiteRT is not installed", where=str(path), remedy="pip install ai-edge-litert"
+            "LiteRT is not installed", where=str(path), remedy="run `pip install ai-edge-litert`"
         ) from None
     resolvers = litert.OpResolverType
     lacking = any(one.name in NOT_IN_REFERENCE for one in read_model(path).operators)
