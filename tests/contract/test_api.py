@@ -1,4 +1,4 @@
-"""Every command has a function in `import tinyq`, with the same options; results show themselves."""
+"""Every command has a function in `import tinyq` with its options; results show themselves."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ import pytest
 
 import tinyq
 from tests.classifier import classifier
+from tinyq.api.flash import Written
 from tinyq.commands import cli
 from tinyq.errors import TinyqError
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
 from tinyq.support.datasets import make_dataset
 from tinyq.support.tables import WIDTH, Shown, Table
+from tinyq.targets.flash import Flashed
+from tinyq.targets.wire import DeviceInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {command.__name__: command for command in cli.COMMANDS}
@@ -238,6 +241,19 @@ def test_results_have_their_figures(made: dict[str, Shown]) -> None:
     assert made["inspect"].kernels
     assert len(made["boards"]) == len(list(made["boards"]))
     assert any("stm32" in entry.aliases for entry in made["boards"])
+
+
+def test_a_flashed_board_is_told_with_and_without_a_greeting() -> None:
+    digests = (bytes(32), bytes(32))
+    info = DeviceInfo("model", *digests, 168_000_000, True, 512, 512, 4, 4, 64, 1)
+    board = find_board("stm32")
+    greeted = Written(board, Flashed("openocd", "/dev/ttyACM0", info))
+    assert "/dev/ttyACM0: runs model at 168 MHz" in repr(greeted)
+    content = json.loads(json.dumps(greeted.to_json()))
+    assert (content["document"], content["device"]["name"]) == ("flash", "model")
+    silent = Written(board, Flashed("openocd", None, None))
+    assert "not greeted" in repr(silent)
+    assert silent.to_json()["device"] is None
 
 
 @pytest.mark.requires("gcc")

@@ -24,6 +24,7 @@ from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
 from tinyq.measurement import run as measuring
 from tinyq.project import create_project
+from tinyq.support.documents import SCHEMAS
 
 pytestmark = pytest.mark.requires("gcc")
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +116,8 @@ def test_success_is_0(case, place, monkeypatch, capsys) -> None:
     assert run(RIGHT[case], place, monkeypatch, "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert "error" not in shown
+    assert list(shown)[:2] == ["document", "schema"]
+    assert shown["schema"] == SCHEMAS[shown["document"]]
 
 
 @pytest.mark.parametrize("case", CHECKED)
@@ -135,7 +138,9 @@ def test_a_finding_is_1(case, place, monkeypatch, capsys) -> None:
         assert run(CHECKED[case], place, monkeypatch, *more) == 1
         shown = capsys.readouterr()
         assert "Traceback" not in shown.err
-    assert "error" not in json.loads(shown.out)
+    content = json.loads(shown.out)
+    assert "error" not in content
+    assert list(content)[:2] == ["document", "schema"]
 
 
 @pytest.mark.parametrize("case", WRONG)

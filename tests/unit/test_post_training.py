@@ -210,6 +210,7 @@ def test_command(suffix, rng, tmp_path, capsys):
     words = ["quantize", str(names[0]), "--data", str(names[1]), "-o", str(names[2])]
     assert main([*words, "--bits", "4", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
+    assert facts["document"] == "quantization"
     assert facts["samples"] == len(x) and facts["weight_bytes"] > 0
     assert main(["inspect", str(names[2]), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -165,8 +165,8 @@ def _print_error(error: Exception, as_json: bool) -> int:
         said, code = (
             InternalError(
                 f"tinyq failed unexpectedly: {reason}",
-                remedy="this is a fault of tinyq; run `tinyq --debug …` and report the traceback "
-                "with the output of `tinyq doctor`",
+                remedy="run `tinyq --debug …` and report the traceback with the output of `tinyq "
+                "doctor`: this is a fault of tinyq",
             ),
             3,
         )

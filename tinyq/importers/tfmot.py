@@ -319,8 +319,8 @@ def _load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ToolMissing(
-            f"{name} cannot be loaded: {describe(error)}",
-            remedy="pip install tensorflow-model-optimization tf_keras",
+            f"{name} cannot be loaded: {_first_line(error)}",
+            remedy="install them: `pip install tensorflow-model-optimization tf_keras`",
         ) from None
 
 

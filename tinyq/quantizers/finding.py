@@ -159,7 +159,7 @@ def _find_with_options(name: str, role: Role, options: Mapping[str, Any]) -> Pre
         raise TinyqError(
             f"the method {method} is not for {role}",
             where=cls.entry.id,
-            remedy=f"its names for {role}: {', '.join(getattr(cls.entry, role))}",
+            remedy=f"take one of its names for {role}: {', '.join(getattr(cls.entry, role))}",
         )
     known = METHODS.get(method.name_for(role))
     return known or Preset(str(method), cls.entry, **{f"make_{role}": make})

@@ -116,7 +116,7 @@ def check_saved_model(folder: Path, trust: bool) -> None:
         raise ModelError(
             "a SavedModel is a program: loading it may do whatever its author wrote",
             where=str(folder),
-            remedy="if you trust the author, pass --trust (trust=True in Python); else ask for a "
+            remedy="pass --trust (trust=True in Python) if you trust the author, else ask for a "
             ".keras or .tflite file, which are data",
         )
     with limits.reading(folder, "SavedModel"):

@@ -52,7 +52,7 @@ def _known_gradient(name: str) -> str:
     if name not in GRADIENTS:
         cause = TinyqError(
             f"there is no method {name!r} for gradients",
-            remedy=f"methods for gradients: {', '.join(GRADIENTS)}",
+            remedy=f"take one of the methods for gradients: {', '.join(GRADIENTS)}",
         )
         raise ValueError(cause)
     return name
@@ -225,7 +225,7 @@ def _no_match(pattern: str, names: tuple[str, ...]) -> RecipeError:
     return RecipeError(
         f"pattern {pattern!r} matches no layer",
         where=f"layers.{pattern}",
-        remedy=f"names that come near: {', '.join(near)}",
+        remedy=f"correct the name; near it come {', '.join(near)}",
     )
 
 

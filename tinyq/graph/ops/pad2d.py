@@ -41,7 +41,7 @@ class Pad2D(Op):
         if not x.format.contains(np.asarray([self.value])):
             raise ModelError(
                 f"{self.value} is no code of format {x.format.name}, so it cannot be the padding",
-                remedy="binary images have no zero: pad inside the convolution, or before the sign",
+                remedy="pad inside the convolution, or before the sign: binary has no zero",
             )
         top, bottom, left, right = self.padding
         shape = (x.shape[0] + top + bottom, x.shape[1] + left + right, x.shape[2])
