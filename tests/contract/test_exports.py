@@ -17,9 +17,16 @@ import pytest
 import yaml
 
 from tests.mixed_model import _Model, mixed_model
+from tests.requirements import report_missing
 from tinyq.commands.export import export as command
 from tinyq.errors import TinyqError
-from tinyq.exports import EXPORTS, export, export_kinds
+from tinyq.exports import (
+    EXPORTS,
+    describe_kernels,
+    estimate_slowness,
+    export,
+    export_kinds,
+)
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.epilogues import Raw, Threshold
 from tinyq.measurement.run import measure
@@ -221,6 +228,100 @@ def test_zephyr_module_has_what_zephyr_asks_for(tmp_path):
     assert f"CONFIG_{symbol}=y" in (tmp_path / "samples/inference/prj.conf").read_text()
 
 
+def compiled_by_zephyr(folder: Path) -> set[str]:
+    """What Zephyr's own list says, read by CMake."""
+    text = (folder / "CMakeLists.txt").read_text("utf-8")
+    (found,) = re.findall(r"zephyr_library_sources\(([^)]*)\)", text)
+    return set(found.split())
+
+
+def compiled_by_platformio(folder: Path) -> set[str]:
+    """All sources of the folder that the manifest names: it sets no filter."""
+    build = json.loads((folder / "library.json").read_text("utf-8"))["build"]
+    assert "srcFilter" not in build
+    return relative(folder, (folder / build["srcDir"]).rglob("*.c"))
+
+
+def compiled_by_pack(folder: Path) -> set[str]:
+    root = ET.parse(next(folder.glob("*.pdsc"))).getroot()
+    return {
+        file.attrib["name"]
+        for file in root.iter("file")
+        if file.attrib["category"].startswith("source") and file.attrib.get("attr") != "template"
+    }
+
+
+def compiled_by_cmake(folder: Path) -> set[str]:
+    text = (folder / "CMakeLists.txt").read_text("utf-8")
+    return set(re.findall(r"src/\w+\.c", text))
+
+
+def compiled_whole(folder: Path) -> set[str]:
+    """Arduino compiles all of src/; so does the command in the README of plain C."""
+    return relative(folder, (folder / "src").rglob("*.c"))
+
+
+COMPILED = {
+    "arduino": compiled_whole,
+    "c": compiled_whole,
+    "cmake": compiled_by_cmake,
+    "cmsis-pack": compiled_by_pack,
+    "platformio": compiled_by_platformio,
+    "zephyr": compiled_by_zephyr,
+}
+
+
+def relative(folder: Path, paths) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in paths}
+
+
+def test_build_systems_compile_what_was_generated(kind, tmp_path):
+    """Neither a source that nothing compiles, nor one that is not there."""
+    files = export(mixed_model(), kind, tmp_path / "out")
+    generated = {
+        str(path)
+        for path in files
+        if path.suffix == ".c" and not {"example", "examples", "samples"} & set(path.parts)
+    }
+    assert generated
+    assert COMPILED[kind](tmp_path / "out") == generated
+
+
+@pytest.mark.requires("cmake", "gcc")
+def test_zephyr_module_is_built_by_cmake(tmp_path):
+    """Zephyr's three functions as it documents them, around the module's own CMakeLists.txt."""
+    export(mixed_model(), "zephyr", tmp_path / "mixed")
+    (tmp_path / "main.c").write_text(TWENTY_LINES)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(user LANGUAGES C)\nset(CONFIG_MIXED 1)\n"
+        "function(zephyr_include_directories folder)\n"
+        "  include_directories(${CMAKE_CURRENT_SOURCE_DIR}/${folder})\nendfunction()\n"
+        "macro(zephyr_library_named name)\n  set(library ${name})\n"
+        "  add_library(${name} STATIC)\nendmacro()\n"
+        "macro(zephyr_library_sources)\n  target_sources(${library} PRIVATE ${ARGN})\nendmacro()\n"
+        "add_subdirectory(mixed)\nadd_executable(user main.c)\n"
+        "target_include_directories(user PRIVATE mixed/include)\n"
+        "target_link_libraries(user PRIVATE mixed)\n"
+    )
+    build = tmp_path / "build"
+    run(["cmake", "-S", str(tmp_path), "-B", str(build)])
+    run(["cmake", "--build", str(build)])
+    answer = [int(word) for word in run([str(build / "user")]).split()]
+    assert answer == expect(mixed_model(), np.zeros((1, 8, 8, 1), np.int32))
+
+
+def test_packages_say_what_their_kernels_are(kind, tmp_path):
+    """That they are portable, and how slow that is; the same in README and on the terminal."""
+    slowness = estimate_slowness(mixed_model())
+    assert slowness is not None and slowness > 1
+    export(mixed_model(), kind, tmp_path / "out", slowness)
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert describe_kernels(slowness) in text
+    assert "portable" in describe_kernels(slowness)
+    assert "about 2.5 times" in describe_kernels(2.5)
+    assert describe_kernels(None) == describe_kernels(1.0)
+
+
 def test_arduino_library_describes_itself(tmp_path):
     export(mixed_model(), "arduino", tmp_path)
     lines = (tmp_path / "library.properties").read_text("utf-8").splitlines()
@@ -233,8 +334,9 @@ def test_arduino_library_describes_itself(tmp_path):
 
 
 @pytest.mark.requires("avr-gcc", "avr-g++")
-@pytest.mark.skipif(not AVR.is_dir(), reason="needs Debian's arduino-core-avr")
 def test_arduino_sketches_answer_in_simavr(tmp_path, rng):
+    if not AVR.is_dir():
+        report_missing("Debian's arduino-core-avr is not installed")
     from tinyq.targets.session import Session
     from tinyq.targets.simavr import build_runner
     from tinyq.targets.streams import ProcessStream

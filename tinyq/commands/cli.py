@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import tinyq
+from tinyq.api.origin import naming_command
 from tinyq.commands.boards import boards
 from tinyq.commands.build import build
 from tinyq.commands.demo import demo
@@ -23,7 +24,7 @@ from tinyq.commands.flash import flash
 from tinyq.commands.inspect import inspect
 from tinyq.commands.measure import measure
 from tinyq.commands.methods import methods
-from tinyq.commands.output import naming_command, print_json
+from tinyq.commands.output import print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
 from tinyq.errors import InternalError, TinyqError, explain_system_error
@@ -128,12 +129,19 @@ def hush_tensorflow() -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def _explain(error: Exception, words: Sequence[str]) -> TinyqError | Exception:
+def _explain(error: Exception, words: Sequence[str]) -> Exception:
     """What the system says of the user's files and memory as a user's error."""
+    if isinstance(error, TinyqError):
+        return error
     if isinstance(error, MemoryError):
         files = [word for word in words if Path(word).is_file()]
         return explain_system_error(error, ", ".join(files) or None)
-    return explain_system_error(error) if isinstance(error, OSError) else error
+    cause: BaseException | None = error
+    while cause is not None:  # libraries wrap what the system says in errors of their own
+        if isinstance(cause, OSError):
+            return explain_system_error(cause)
+        cause = cause.__cause__ or cause.__context__
+    return error
 
 
 def _was_interrupted(error: BaseException) -> bool:

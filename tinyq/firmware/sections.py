@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+_MAGIC = b"\x7fELF"
 _PAGE = ".tq_page_"  # sections that lie in flash and take turns at one place in RAM
 
 
@@ -41,30 +43,27 @@ def read_sizes(elf: Path) -> Sizes:
 
     All are 0 where programs are not ELF (macOS).
     """
-    from elftools.common.exceptions import ELFError
     from elftools.elf.constants import SH_FLAGS
     from elftools.elf.elffile import ELFFile
 
     text = data = bss = stack = page = 0
-    with elf.open("rb") as stream:
-        try:
-            sections = list(ELFFile(stream).iter_sections())
-        except ELFError:
-            return Sizes()
-        for section in sections:
-            size, flags = section["sh_size"], section["sh_flags"]
-            if not flags & SH_FLAGS.SHF_ALLOC:
-                continue
-            if section.name == ".stack":
-                stack += size
-            elif section.name.startswith(_PAGE):
-                text, page = text + size, max(page, size)
-            elif section["sh_type"] == "SHT_NOBITS":
-                bss += size
-            elif section.name == ".data" or flags & SH_FLAGS.SHF_WRITE:
-                data += size
-            else:
-                text += size
+    content = elf.read_bytes()
+    if not content.startswith(_MAGIC):
+        return Sizes()
+    for section in ELFFile(io.BytesIO(content)).iter_sections():
+        size, flags = section["sh_size"], section["sh_flags"]
+        if not flags & SH_FLAGS.SHF_ALLOC:
+            continue
+        if section.name == ".stack":
+            stack += size
+        elif section.name.startswith(_PAGE):
+            text, page = text + size, max(page, size)
+        elif section["sh_type"] == "SHT_NOBITS":
+            bss += size
+        elif section.name == ".data" or flags & SH_FLAGS.SHF_WRITE:
+            data += size
+        else:
+            text += size
     return Sizes(text, data, bss + page, stack)
 
 

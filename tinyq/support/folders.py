@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ from tinyq.errors import FileError, TinyqError, explain_system_error
 from tinyq.support.locks import lock_folder, try_lock
 
 _MARK = "-tinyq-"  # in the name of a folder that is being made
-_LOCK, _NEW, _OLD, _COMMITTED, _NAMES = "lock", "new", "old", "committed", "names.json"
+_LOCK, _NEW, _OLD, _COMMITTED, _NAMES = "lock", "new", "old", "committed", "names"
 
 
 def check_replaceable(folder: Path, stamp: str, kind: str) -> None:
@@ -160,7 +159,7 @@ def _merge_staged(staging: Path, place: Path) -> None:
     new = staging / _NEW
     files = [path for path in new.rglob("*") if path.is_symlink() or not path.is_dir()]
     names = [path.relative_to(new).as_posix() for path in files]
-    (staging / _NAMES).write_text(json.dumps(names), "utf-8")
+    (staging / _NAMES).write_bytes(os.fsencode("\0".join(names)))  # no name holds a zero
     new.rename(staging / _COMMITTED)  # from here on there is only forward
     try:
         _merge(staging, place)
@@ -171,7 +170,8 @@ def _merge_staged(staging: Path, place: Path) -> None:
 def _merge(staging: Path, place: Path) -> None:
     """Move committed files to their places and remove all others; may be repeated at any point."""
     committed = staging / _COMMITTED
-    names = {PurePath(name) for name in json.loads((staging / _NAMES).read_text("utf-8"))}
+    listed = os.fsdecode((staging / _NAMES).read_bytes())
+    names = {PurePath(name) for name in listed.split("\0") if name}
     for name in sorted(names):
         source, target = committed / name, place / name
         if not os.path.lexists(source):

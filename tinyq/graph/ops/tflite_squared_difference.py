@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.graph.proofs import EXPONENTS, MANTISSAS, Bounds, elements, require_sums, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
 
@@ -63,6 +64,19 @@ class TfliteSquaredDifference(Accumulating):
             if multiplier * 2**exponent > 2**30:
                 raise ModelError("an operand's scale is more than 1/2, so its square leaves int32")
         return x.shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        x, y = operands
+        require_values((self.x_multiplier, self.y_multiplier), "multiplier", MANTISSAS)
+        require_values((self.x_exponent, self.y_exponent), "exponent", (EXPONENTS[0], 0))
+        reach = np.zeros(1, np.int64)
+        for operand, zero in ((x, self.x_zero), (y, self.y_zero)):
+            raised = elements(operand, zero).scaled(1 << SHIFT)
+            require_sums(raised, "a raised operand")
+            # A scale is at most 1/2, and rounded twice.
+            reach = reach + np.maximum(np.abs(raised.low), np.abs(raised.high)) // 2 + 2
+        return Bounds(np.zeros_like(reach), reach**2)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""
