@@ -1,12 +1,11 @@
 """One small network for each situation of Keras layers that users bring: names, shapes, bodies.
 
-``LAYER_NETWORKS`` at the end says which kinds of layers they hold; a contract test asks for the
-kinds that are missing.
+A new layer needs one more line here, ``situation(name, shape, body)``; a contract test asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from tests.small_models import L
+from tinyq.training.registry import kind_of
 
 IMAGE, SEQUENCE, VECTOR = (8, 8, 4), (12, 4), (10,)
 Body = Callable[[Any], Any]
@@ -212,8 +212,22 @@ situation("AlphaDropout", VECTOR, vector(L.AlphaDropout(0.1)))
 situation("ActivityRegularization", VECTOR, vector(L.ActivityRegularization(1e-3)))
 situation("Identity", VECTOR, vector(L.Identity()))
 situation("RandomFlip", IMAGE, lambda x: image(L.ReLU())(L.RandomFlip("horizontal")(x)))
-situation("RandomRotation", IMAGE, lambda x: image(L.ReLU())(L.RandomRotation(0.1)(x)))
-situation("RandomContrast", IMAGE, lambda x: image(L.ReLU())(L.RandomContrast(0.1)(x)))
+for _name, _arguments in {
+    **dict.fromkeys(("RandomRotation", "RandomContrast", "RandomZoom", "RandomBrightness"), (0.1,)),
+    **dict.fromkeys(("RandomShear", "RandomPerspective", "RandomErasing", "RandomHue"), (0.1,)),
+    **dict.fromkeys(("RandomSaturation", "RandomSharpness", "RandomInvert"), (0.1,)),
+    **dict.fromkeys(("RandomColorDegeneration", "RandomPosterization"), (1,)),
+    "RandomTranslation": (0.1, 0.1),
+    "RandomGrayscale": (),
+    "RandomColorJitter": (),
+    "RandomElasticTransform": (),
+    "RandomGaussianBlur": (),
+}.items():
+    situation(
+        _name,
+        (8, 8, 3),
+        lambda x, n=_name, a=_arguments: image(L.ReLU())(getattr(L, n)(*a)(x)),
+    )
 situation("Rescaling", IMAGE, lambda x: image(L.ReLU())(L.Rescaling(1 / 4, offset=-0.5)(x)))
 situation("Rescaling without offset", IMAGE, lambda x: image(L.ReLU())(L.Rescaling(1 / 4)(x)))
 situation(
@@ -232,7 +246,7 @@ situation(
 situation("SpectralNormalization", VECTOR, vector(L.SpectralNormalization(L.Dense(6))))
 situation("UnitNormalization", VECTOR, vector(L.UnitNormalization()))
 situation("LayerNormalization", VECTOR, vector(L.LayerNormalization()))
-situation("EinsumDense", SEQUENCE, sequence(L.EinsumDense("abc,cd->abd", (None, 5), bias_axes="d")))
+situation("EinsumDense", SEQUENCE, sequence(L.EinsumDense("abc,cd->abd", (12, 5), bias_axes="d")))
 situation("model in a model", IMAGE, image(_nested))
 situation("layer used twice", VECTOR, vector(_shared))
 situation("model used twice", VECTOR, vector(_shared_model))
@@ -251,4 +265,45 @@ situation("ops.split", VECTOR, vector(lambda x: ops.add(*ops.split(x, 2, axis=1)
 situation("ops.stack", VECTOR, vector(lambda x: ops.stack([x, L.Dense(12)(x)], axis=1)))
 situation("ops.matmul", SEQUENCE, sequence(lambda x: ops.matmul(x, ops.transpose(x, (0, 2, 1)))))
 situation("ops.clip", VECTOR, vector(lambda x: ops.clip(x, -0.5, 0.7)))
-situation("ops.square", VECTOR, vector(lambda x: x * x))
+situation("x * x", VECTOR, vector(lambda x: x * x))
+situation("x + x", VECTOR, vector(lambda x: x + x))
+situation("ops.max", SEQUENCE, sequence(lambda x: ops.max(x, axis=1, keepdims=True)))
+situation("ops.average", SEQUENCE, sequence(lambda x: ops.average(x, axis=1)))
+situation("ops.maximum", VECTOR, vector(lambda x: ops.maximum(x, L.Dense(12)(x))))
+situation("ops.minimum", VECTOR, vector(lambda x: ops.minimum(ops.maximum(x, -0.3), 0.4)))
+situation("ops.pad", IMAGE, image(lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0)))))
+situation("ops.flip", IMAGE, image(lambda x: ops.flip(x, axis=2)))
+situation("ops.squeeze", VECTOR, vector(lambda x: ops.squeeze(ops.expand_dims(x, 1), 1)))
+situation("ops.swapaxes", IMAGE, image(lambda x: ops.swapaxes(ops.moveaxis(x, 1, 2), 2, 3)))
+situation(
+    "ops.divide", VECTOR, vector(lambda x: ops.negative(ops.divide(ops.true_divide(x, 2), 3)))
+)
+situation("ops.copy", VECTOR, vector(lambda x: ops.stop_gradient(ops.copy(ops.cast(x, "float32")))))
+situation("activations.relu", VECTOR, vector(lambda x: keras.activations.relu(x, max_value=6)))
+situation("ops.clip to 6", VECTOR, vector(lambda x: ops.clip(x, 0, 6)))
+situation("normalized TimeDistributed", IMAGE, image(L.TimeDistributed(L.Flatten())))
+for _name in (
+    *("absolute", "celu", "cos", "elu", "exp", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu"),
+    *("hard_tanh", "leaky_relu", "log_sigmoid", "relu6", "selu", "sign", "silu", "sin"),
+    *("soft_shrink", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "square"),
+    *("squareplus", "tanh", "tanh_shrink"),
+):
+    situation(f"ops.{_name}", VECTOR, vector(lambda x, n=_name: getattr(ops, n)(x)))
+situation("ops.threshold", VECTOR, vector(lambda x: ops.threshold(x, 0.1, -0.2)))
+
+
+def list_kinds() -> set[str]:
+    """Kinds of all layers and operations in the networks."""
+    found: set[str] = set()
+    for shape, body in SITUATIONS.values():
+        inputs = keras.Input(shape)
+        found |= set(_kinds(keras.Model(inputs, body(inputs))))
+    return found
+
+
+def _kinds(model: Any) -> Iterator[str]:
+    for operation in getattr(getattr(model, "_functional", None) or model, "operations", ()):
+        yield kind_of(operation)
+        if isinstance(getattr(operation, "layer", None), L.Layer):
+            yield kind_of(operation.layer)
+        yield from _kinds(operation)

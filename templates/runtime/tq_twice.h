@@ -127,6 +127,38 @@ static inline int32_t tq_reciprocal(int32_t raw, int32_t integer_bits, int32_t *
     return tq_reciprocal_of_one_plus((int32_t)fraction);
 }
 
+/* Reciprocal square root of an integer: mantissa / 2^31 * 2^exponent, 1 for values below 2.
+ *
+ * value   at least 0
+ *
+ * Twin: tinyq.numerics.fixed_point.inverse_square_root
+ */
+static inline int32_t tq_inverse_square_root(int32_t value, int32_t *exponent)
+{
+    if (value <= 1) {
+        *exponent = 0;
+        return INT32_MAX;
+    }
+    int32_t shift = 11;
+    while (value >= ((int32_t)1 << 29)) {
+        value /= 4;
+        shift++;
+    }
+    const int32_t pairs = (tq_leading_zeros(value) - 1) / 2 - 1;
+    const int32_t raw = (value * ((int32_t)1 << (2 * pairs))) >> 1;
+    const int32_t half = tq_divide_by_power(raw, 1);
+    int32_t x = (int32_t)1 << 28;
+    for (int32_t step = 0; step < 5; step++) {
+        const int32_t cube = tq_shift_left(tq_multiply_high(tq_multiply_high(x, x), x), 6);
+        const int32_t next = tq_multiply_high((int32_t)3 << 27, x) - tq_multiply_high(half, cube);
+        x = tq_shift_left(next, 3);
+    }
+    shift -= pairs;
+    x = tq_multiply_high(x, 1518500250);
+    *exponent = shift < 0 ? 0 : -shift;
+    return shift < 0 ? x * ((int32_t)1 << -shift) : x;
+}
+
 /* Natural logarithm, Q5.26.
  *
  * raw   Q12.19, at least 1

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from tests.requirements import require_module
-from tinyq.importers.tflite.litert import lower_versions
+from tinyq.importers.tflite.litert import NOT_IN_REFERENCE, lower_versions
 
 
 def interpreter_of(content: bytes):
-    """The reference kernels; where the file has SUM the default ones without a delegate.
+    """The reference kernels; where they lack an operator the default ones without a delegate.
 
-    The reference kernel of SUM in LiteRT 2.3 writes one value of its output. TILE and
-    DEPTH_TO_SPACE it has for int8 as well, and refuses their versions alone.
+    The reference kernel of SUM in LiteRT 2.3 writes one value of its output, ELU is not there. TILE
+    and DEPTH_TO_SPACE it has for int8 as well, and refuses their versions alone.
     """
     litert = require_module("ai_edge_litert.interpreter")
     resolvers = litert.OpResolverType
-    broken = "SUM" in list_operators(content)
-    kernels = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if broken else resolvers.BUILTIN_REF
+    lacking = list_operators(content) & {*NOT_IN_REFERENCE}
+    kernels = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if lacking else resolvers.BUILTIN_REF
     interpreter = litert.Interpreter(
         model_content=lower_versions(content), experimental_op_resolver_type=kernels
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pty
+import re
 import shutil
 import struct
 import subprocess
@@ -22,7 +23,9 @@ from tinyq.firmware.build import Image, build
 from tinyq.firmware.toolchains import TOOLCHAINS
 from tinyq.hardware.boards import find_board, load_boards
 from tinyq.targets import drives, flash
-from tinyq.targets.flash import FLASHERS, explain_failure, find_port
+from tinyq.targets.flash_failures import explain_failure
+from tinyq.targets.flashers import FLASHERS, Device
+from tinyq.targets.probes import find_port, find_probe
 
 MODEL = {
     PurePath("tq_model_instance.c"): """\
@@ -129,7 +132,7 @@ def test_written_verified_reset_and_greeted(image, program, board_port):
     assert done.info.name == "wire"
     assert notes.read_text().splitlines() == [
         *("-f", "board/st_nucleo_f4.cfg", "-c"),
-        f"program {{{image.elf}}} verify reset exit",
+        "program firmware.elf verify reset exit",
     ]
 
 
@@ -161,25 +164,40 @@ def test_without_a_serial_port_it_is_written_and_not_greeted(image, program, no_
 @pytest.mark.parametrize(
     ("name", "called", "arguments"),
     [
-        ("avrdude", "avrdude", ["-P", "{port}", "-D", "-U", "flash:w:{bin}:r"]),
-        ("dfu-util", "dfu-util", ["-a", "0", "-s", "0x08000000:leave", "-D", "{bin}"]),
-        (
-            *("esptool", "esptool.py"),
-            ["--port", "{port}", "write_flash", "--verify", "0x10000", "{bin}"],
+        ("avrdude", "avrdude", ["-P", "{port}", "-D", "-U", "flash:w:firmware.bin:r"]),
+        ("dfu-util", "dfu-util", ["-a", "0", "-s", "0x08000000:leave", "-D", "firmware.bin"]),
+        *(
+            ("esptool", called, ["--port", "{port}", "write_flash", "0x10000", "firmware.bin"])
+            for called in ("esptool", "esptool.py")
         ),
-        ("pyocd", "pyocd", ["flash", "--format", "elf", "{elf}"]),
-        ("st-flash", "st-flash", ["--reset", "write", "{bin}", "0x08000000"]),
+        ("pyocd", "pyocd", ["flash", "-W", "--format", "elf", "firmware.elf"]),
+        ("st-flash", "st-flash", ["--reset", "write", "firmware.bin", "0x08000000"]),
         (
             *("stm32loader", "stm32loader"),
-            ["-p", "{port}", "-e", "-w", "-v", "-g", "0x08000000", "{bin}"],
+            ["-p", "{port}", "-e", "-w", "-v", "-g", "0x08000000", "firmware.bin"],
         ),
     ],
 )
 def test_each_program_gets_its_arguments(image, program, board_port, name, called, arguments):
     notes = program(called)
     flash.flash(image, board_port, name)
-    names = {"port": board_port, "bin": image.elf.with_suffix(".bin"), "elf": image.elf}
-    assert notes.read_text().splitlines() == [word.format(**names) for word in arguments]
+    assert notes.read_text().splitlines() == [word.format(port=board_port) for word in arguments]
+
+
+@pytest.mark.parametrize("folder", ["My Models", "a{b", "it's", "do$(touch PWN)l", "ü#%;"])
+def test_a_path_of_the_image_stands_in_no_command(
+    image, program, no_ports, tmp_path, folder, monkeypatch
+):
+    notes = program("openocd")
+    seen = tmp_path / "seen"
+    script = notes.with_name("bin") / "openocd"
+    script.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{notes}'\n/bin/ls > '{seen}'\n")
+    moved = tmp_path / folder / "build"
+    shutil.copytree(image.elf.parent, moved)
+    flash.flash(dataclasses.replace(image, elf=moved / "firmware.elf"))
+    assert notes.read_text().splitlines()[-1] == "program firmware.elf verify reset exit"
+    # And nothing else lies where a program looks for its scripts.
+    assert seen.read_text().split() == ["firmware.bin", "firmware.elf"]
 
 
 def test_platformio_uploads_its_project(image, program, board_port):
@@ -204,6 +222,13 @@ def test_platformio_uploads_its_project(image, program, board_port):
         ("st-flash", "Couldn't find any ST-Link devices", "no probe"),
         ("dfu-util", "No DFU capable USB device available", "no probe"),
         ("dfu-util", "Something new", "Something new"),
+        ("pyocd", "Target type 'nrf5340_xxaa' not recognized. Use 'pyocd list'", "pack is missing"),
+        (
+            "openocd",
+            "Warn : UNEXPECTED idcode: 0x2ba01477\nError: expected 1 of 1: 0x1ba01477\n"
+            "** Programming Failed **",
+            "clone",
+        ),
     ],
 )
 def test_failure_names_its_cause(image, program, no_ports, name, prints, cause):
@@ -227,12 +252,131 @@ def test_openocd_that_ends_well_after_a_failure_is_not_believed(image, program, 
         ("avrdude: stk500_getsync(): not in sync: resp=0x00", "no contact"),
         ("Failed to connect to ESP32: Timed out waiting for packet header", "no contact"),
         ("", "printed nothing"),
+        (
+            "╭─ Error ──────────╮\n│ No such option '--verify'  │\n╰──────────────────╯",
+            "No such option '--verify'",
+        ),
     ],
 )
 def test_cause_of_an_output(output, cause):
     message, remedy = explain_failure(output)
     assert cause in message
     assert remedy
+
+
+def test_remedies_name_the_pack_and_the_way_around_a_clone():
+    _, remedy = explain_failure("C Target type 'nrf5340_xxaa' not recognized. Use")
+    assert remedy == "pyocd pack install nrf5340_xxaa"
+    _, remedy = explain_failure("Warn : UNEXPECTED idcode: 0x2ba01477")
+    assert "set CPUTAPID 0" in remedy
+    assert "0x2ba01477" in remedy
+
+
+DOWNLOADED = "File downloaded successfully\ndfu-util: Error during download get_status"
+
+
+@pytest.mark.parametrize(
+    ("prints", "status", "well"),
+    [(DOWNLOADED, 74, True), (DOWNLOADED, 1, False), ("Error during download", 74, False)],
+)
+def test_dfu_util_may_lose_the_board_that_leaves(image, program, no_ports, prints, status, well):
+    program("dfu-util", prints, status)
+    if well:
+        assert flash.flash(image, None, "dfu-util").program == "dfu-util"
+        return
+    with pytest.raises(LinkError, match="dfu-util failed"):
+        flash.flash(image, None, "dfu-util")
+
+
+def usb_port(device, usb, serial_number=None, location=None) -> SimpleNamespace:
+    vid, pid = (int(part, 16) for part in usb.split(":"))
+    return SimpleNamespace(
+        device=device, vid=vid, pid=pid, serial_number=serial_number, location=location
+    )
+
+
+CHOICES = {
+    "openocd": ["-c", "adapter serial B2"],
+    "pyocd": ["--uid", "B2"],
+    "st-flash": ["--serial", "B2"],
+}
+
+
+@pytest.fixture
+def two_boards(board_port, monkeypatch) -> str:
+    """Two Nucleos, the second at the port behind which the firmware runs."""
+    ports = [usb_port("/dev/ttyACM7", "0483:374b", "A1"), usb_port(board_port, "0483:374b", "B2")]
+    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    return board_port
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("said", ["port", "probe", "link"])
+def test_port_and_probe_are_one_board(image, program, two_boards, name, said, tmp_path):
+    notes = program(name)
+    link = tmp_path / "by-id"
+    link.symlink_to(two_boards)
+    port = {"port": two_boards, "probe": None, "link": str(link)}[said]
+    done = flash.flash(image, port, name, "B2" if said == "probe" else None)
+    assert done.port == (port or two_boards)
+    words = notes.read_text().splitlines()
+    place = words.index(CHOICES[name][0] if name != "openocd" else "adapter serial B2")
+    first = place if name != "openocd" else place - 1
+    assert words[first : first + 2] == CHOICES[name]
+
+
+def test_two_boards_without_a_choice_are_named_with_their_numbers(image, program, two_boards):
+    program("openocd")
+    with pytest.raises(LinkError, match="2 boards") as caught:
+        flash.flash(image)
+    assert "A1" in caught.value.where
+    assert "B2" in caught.value.where
+    assert "--probe" in caught.value.remedy
+
+
+def test_a_flasher_that_chooses_no_probe_says_so(image, program, no_ports):
+    with pytest.raises(TinyqError, match="dfu-util does not choose") as caught:
+        flash.flash(image, None, "dfu-util", "B2")
+    assert caught.value.where == "--probe"
+
+
+@pytest.mark.parametrize("number", ["a b", "x; shell rm", "$(id)", "", "[exec id]"])
+def test_what_is_no_serial_number_reaches_no_program(image, program, no_ports, number):
+    notes = program("openocd")
+    if number:
+        with pytest.raises(TinyqError, match="no serial number"):
+            flash.flash(image, None, None, number)
+        assert not notes.exists()
+
+
+def test_an_adapter_beside_the_board_is_no_probe(monkeypatch):
+    ports = [
+        usb_port("/dev/ttyUSB0", "10c4:ea60", "0001"),
+        usb_port("/dev/ttyACM0", "0483:374e", "003A"),
+        usb_port("/dev/ttyACM1", "0483:374b", "bad\x01number"),
+    ]
+    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    assert find_probe("/dev/ttyUSB0") is None
+    assert find_probe("/dev/ttyACM0") == "003A"
+    assert find_probe("/dev/ttyACM1") is None
+    assert find_probe("/dev/ttyACM9") is None
+
+
+@pytest.mark.parametrize(
+    ("board", "ports", "wanted"),
+    [
+        ("nrf5340-dk", [("1366:1055", "N1", "1-1:1.0"), ("1366:1055", "N1", "1-1:1.2")], 1),
+        ("nrf5340-dk", [("1366:1055", None, "1-1:1.0"), ("1366:1055", None, "1-1:1.2")], 1),
+        ("nrf5340-dk", [("1366:1055", "N1", "1-1:1.0")], 0),
+        ("nrf52840-dk", [("1366:1061", "N2", "1-1:1.0")], 0),
+        ("nucleo-u575zi-q", [("0483:3753", "S1", "1-2:1.2"), ("0483:3753", "S1", "1-2:1.5")], 0),
+        ("nucleo-f446re", [("0483:3752", "S2", "1-1:1.1")], 0),
+    ],
+)
+def test_ports_of_one_board_are_one_board(monkeypatch, board, ports, wanted):
+    listed = [usb_port(f"/dev/ttyACM{i}", *port) for i, port in enumerate(ports)]
+    monkeypatch.setattr(list_ports, "comports", lambda: listed[::-1])
+    assert find_port(find_board(board)) == f"/dev/ttyACM{wanted}"
 
 
 def test_missing_program_names_its_package(image, program, no_ports):
@@ -275,7 +419,7 @@ def test_port_is_found_by_the_usb_id(monkeypatch):
 def drive(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "media" / "RPI-RP2"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(drives, "_mount_folders", lambda: (tmp_path / "media").iterdir())
+    monkeypatch.setattr(drives, "_mount_folders", lambda: (tmp_path / "media").rglob("*"))
     monkeypatch.setattr(drives, "_REPORT_SECONDS", 0.3)
     return folder
 
@@ -317,15 +461,31 @@ def test_report_of_daplink_is_quoted(image, drive, no_ports):
         flash.flash(board)
 
 
+@pytest.mark.parametrize("number", ["990", "991", None])
+def test_of_two_drives_the_one_of_the_probe_is_taken(image, drive, no_ports, number):
+    folders = []
+    for index in range(2):
+        folder = drive.parent / str(index) / "MICROBIT"
+        folder.mkdir(parents=True)
+        (folder / "DETAILS.TXT").write_text(f"# DAPLink\nUnique ID: 99{index}\n")
+        folders.append(folder)
+    board = dataclasses.replace(image, board=find_board("microbit-v2"))
+    if number is None:
+        with pytest.raises(LinkError, match="2 drives"):
+            flash.flash(board)
+        return
+    flash.flash(board, probe=number)
+    written = [(folder / "firmware.bin").exists() for folder in folders]
+    assert written == [number == "990", number == "991"]
+
+
 def test_every_flasher_of_the_catalogue_makes_a_command(image):
     for board in load_boards().values():
         if not board.flasher or board.toolchain not in TOOLCHAINS:
             continue
         flasher = FLASHERS[board.flasher[0]]
-        if flasher.program is None:
+        if not flasher.programs:
             continue
-        command = flasher.run(
-            dataclasses.replace(image, board=board), board.flasher[1:], "/dev/ttyACM0"
-        )
-        assert command[0] == flasher.program
-        assert any(str(image.elf.with_suffix("")) in word for word in command)
+        mine = dataclasses.replace(image, board=board)
+        command = flasher.run(mine, board.flasher[1:], Device("/dev/ttyACM0"))
+        assert any(re.search(r"firmware\.(elf|bin)", word) for word in command)

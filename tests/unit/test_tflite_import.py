@@ -110,10 +110,10 @@ def test_formats_without_a_kernel_are_refused_with_the_operator(schema, tmp_path
 
 
 def test_an_operator_in_floating_point_is_refused_by_name(schema, tmp_path):
-    names = ("DEQUANTIZE", "RESHAPE", "RELU", "QUANTIZE")
+    names = ("DEQUANTIZE", "RESHAPE", "CUMSUM", "QUANTIZE")
     types = ("INT8", "FLOAT32", "FLOAT32", "FLOAT32", "INT8")
     error = refuse(write_model(schema, names, types), tmp_path)
-    assert "operator 2 RELU" in str(error.where)
+    assert "operator 2 CUMSUM" in str(error.where)
     assert "FLOAT32" in error.message
     assert "full-integer quantization" in str(error.remedy)
 
@@ -189,9 +189,14 @@ def test_exact_wide_multiplier_equals_the_float_product(reach, rng):
                 assert clipped == expected(acc, scale, -(2**15), 2**15 - 1), (scale, acc)
 
 
-def test_exact_multiplier_refuses_what_31_bits_cannot_do():
-    with pytest.raises(ModelError, match="no integer multiplier"):
-        exact_multiplier(1.1892555034165452e-07, -128, 127)
+def test_63_bits_do_what_31_bits_cannot():
+    scale = 1.1892555034165452e-07
+    assert exact_multiplier(scale, -128, 127) is None
+    mantissa, shift = exact_wide_multiplier(scale, -128, 127, 2**31 - 1)
+    for edge in (int((code - 0.5) / scale) for code in range(-128, 129)):
+        for acc in range(edge - 3, edge + 4):
+            code = (acc * mantissa + (1 << (shift + 31))) >> (shift + 32)
+            assert min(max(code, -128), 127) == expected(acc, scale, -128, 127)
 
 
 def test_a_tiny_scale_is_exact_as_far_as_accumulators_reach(rng):

@@ -27,6 +27,7 @@ from tinyq.commands.output import naming_command, print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
 from tinyq.errors import InternalError, TinyqError, explain_system_error
+from tinyq.support.quiet import hush_imports
 
 _INTERRUPTED = 130
 
@@ -123,6 +124,7 @@ def _run(words: list[str]) -> int:
 def hush_tensorflow() -> None:
     """Keep TensorFlow, which is not loaded yet, from writing about missing GPUs and retracing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hush_imports()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 

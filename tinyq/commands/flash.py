@@ -17,6 +17,10 @@ def flash(
     flasher: Annotated[
         str | None, typer.Option("--with", help="Another flasher than the board's own.")
     ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(help="Serial number of the board's probe; that of --port when not given."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write the firmware to the board, verify and reset it, wait until it answers."""
@@ -24,7 +28,7 @@ def flash(
     from tinyq.targets.flash import flash as run
 
     project = open_project(folder)
-    result = run(project.image, port, flasher)
+    result = run(project.image, port, flasher, probe)
     if json:
         device = None
         if result.info is not None:

@@ -32,10 +32,12 @@ class Serial:
     Args:
         baud: Line rate in bits per second.
         usb: Vendor and product id ("0483:374b") of the board's own USB bridge, None without one.
+        interface: Which of the bridge's ports is the firmware's, from 0.
     """
 
     baud: Annotated[int, Gt(0)] = 115200
     usb: str | None = None
+    interface: Annotated[int, Ge(0)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

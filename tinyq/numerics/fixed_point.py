@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -163,6 +164,8 @@ def inverse_square_root(value: int) -> tuple[int, int]:
 
     Returns:
         Mantissa below 2**31 and an exponent of at most 0.
+
+    Twin: tq_inverse_square_root in templates/runtime/tq_twice.h.
     """
     if value <= 1:
         return ONE_Q31, 0
@@ -297,8 +300,46 @@ def interpolation_table(
     return np.asarray(np.clip(table, -(2**15), 2**15 - 1), np.int32)
 
 
-def _round_away(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    away: npt.NDArray[np.float64] = np.copysign(np.floor(np.abs(x) + 0.5), x)
+def curve_table(
+    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    x_scale: float,
+    y_scale: float,
+) -> Int32s:
+    """A function of all 16-bit codes for `tinyq.graph.ops.curve`, made in float32 as TFLite does.
+
+    Args:
+        function: Of reals; each value is rounded to float32.
+        x_scale: Real value of one input code.
+        y_scale: Real value of one output code.
+
+    Returns:
+        int32 codes of s16, shape (513,).
+    """
+    single = np.float32
+    least, most = single(x_scale) * single(-(2**15)), single(x_scale) * single(2**15 - 1)
+    span = single(y_scale) * single(2**15 - 1) - single(y_scale) * single(-(2**15))
+    step, unit = (most - least) / single(512), single(65536) / span
+
+    def scaled(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        values: npt.NDArray[np.float32] = function(x.astype(np.float64)).astype(single) * unit
+        return values
+
+    index = np.arange(512, dtype=single)
+    with np.errstate(all="ignore"):
+        value, after = scaled(least + index * step), scaled(least + (index + single(1)) * step)
+        middle = _round_away(scaled(least + index * step + step / single(2)))
+        chord = _round_away((after + _round_away(value)) / single(2))
+        excess = _round_away((chord - middle) / single(2))
+        last = _round_away(scaled(np.asarray([most], single)))
+    table = np.concatenate([_round_away(value) - excess, last])
+    return np.asarray(np.clip(np.nan_to_num(table), -(2**15), 2**15 - 1), np.int32)
+
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+
+def _round_away(x: npt.NDArray[Real]) -> npt.NDArray[Real]:
+    away: npt.NDArray[Real] = np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
     return away
 
 

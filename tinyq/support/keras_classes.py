@@ -8,13 +8,12 @@ somebody asks it for a name of this package.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from tinyq.support.import_hooks import around_import
 
 PREFIX = "tinyq>"
 _KERAS = "keras"
@@ -33,7 +32,8 @@ class LazyClasses(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The class of a name, or ``default``."""
-        return self[name] if name in self else default
+        found = self._find(name)
+        return super().get(name, default) if found is None else found
 
     def _find(self, name: object) -> Any:
         if not isinstance(name, str) or not name.startswith(PREFIX):
@@ -43,51 +43,6 @@ class LazyClasses(dict[str, Any]):
         importlib.import_module(_LAYERS)
         registry = importlib.import_module(f"{_LAYERS}.registry")
         return registry.find_classes().get(name.removeprefix(PREFIX))
-
-
-class _AfterKeras(MetaPathFinder):
-    """Waits for the import of Keras; others may only ask whether it is there."""
-
-    def __init__(self) -> None:
-        self._looking = False
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """The usual spec of Keras, with a loader that prepares it."""
-        if name != _KERAS or self._looking:
-            return None
-        self._looking = True  # the other finders are asked, and this one is among them
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._looking = False
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Preparing(spec.loader)
-        return spec
-
-
-class _Preparing(Loader):
-    """Loads a module as its own loader does, then makes the dictionary lazy."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """The module, not yet run."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module."""
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, _AfterKeras)]
-        prepare(module)
 
 
 def prepare(keras: Any) -> None:
@@ -110,5 +65,11 @@ def install() -> None:
     keras = sys.modules.get(_KERAS)
     if keras is not None and hasattr(keras, "saving"):
         prepare(keras)
-    elif not any(isinstance(finder, _AfterKeras) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterKeras())
+    else:
+        around_import(_KERAS, _prepared)
+
+
+@contextmanager
+def _prepared(keras: Any) -> Iterator[None]:
+    yield
+    prepare(keras)

@@ -6,25 +6,68 @@ import importlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from tinyq.errors import TinyqError
+from tinyq.support.import_hooks import around_import
+
+_BACKEND = "KERAS_BACKEND"
+_LIBRARIES = ("keras", "tensorflow", "tf_keras")
 
 
 def import_quietly(name: str) -> None:
     """Import a module and drop what its libraries write to standard error meanwhile.
 
-    TensorFlow's C++ part writes about CPU features and missing GPUs before any setting can keep it
-    from doing so. If the import fails, everything written is shown after all.
+    If the import fails, everything written is shown after all.
 
     Args:
         name: Module, such as ``tinyq.training``.
     """
     if name in sys.modules:
         return
+    with _silence():
+        importlib.import_module(name)
+
+
+def hush_imports() -> None:
+    """Let Keras and TensorFlow load without a word, whenever that will be.
+
+    TensorFlow's C++ part writes about CPU features and missing GPUs before any setting can keep it
+    from doing so.
+    """
+    for name in _LIBRARIES:
+        around_import(name, _quietly)
+
+
+@contextmanager
+def _quietly(module: ModuleType) -> Iterator[None]:
+    with _silence():
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            backend = os.environ.get(_BACKEND, "")
+            if module.__name__ != _LIBRARIES[0] or not error.name or not backend:
+                raise
+            missing = error.name.partition(".")[0]
+            raise TinyqError(
+                f"{_BACKEND} is {backend!r}, and {missing!r} is not installed",
+                remedy=f"set {_BACKEND}=tensorflow in the environment",
+            ) from None
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what is written to file descriptor 2; show it if an error comes that is not tinyq's."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as written:
         terminal = os.dup(2)
         os.dup2(written.fileno(), 2)
         try:
-            importlib.import_module(name)
+            yield
+        except TinyqError:
+            raise
         except BaseException:
             written.seek(0)
             os.write(terminal, written.read())

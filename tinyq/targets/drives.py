@@ -37,7 +37,9 @@ def make_uf2(binary: bytes, origin: int, family: int) -> bytes:
     return b"".join(blocks)
 
 
-def copy_to_drive(data: bytes, name: str, label: str, remedy: str) -> None:
+def copy_to_drive(
+    data: bytes, name: str, label: str, remedy: str, serial_number: str | None = None
+) -> None:
     """Copy a file to the drive of a label; the board then resets itself.
 
     Args:
@@ -45,17 +47,20 @@ def copy_to_drive(data: bytes, name: str, label: str, remedy: str) -> None:
         name: File name on the drive.
         label: Name of the drive.
         remedy: How the drive is made to appear.
+        serial_number: Of the board's probe, which DAPLink writes into DETAILS.TXT; None for any.
 
     Raises:
         LinkError: There is no such drive, it cannot be written, or the board rejects the file.
     """
     drives = list(find_drives(label))
+    if serial_number:
+        drives = [drive for drive in drives if _may_belong(drive, serial_number)]
     if len(drives) != 1:
         found = "no drive" if not drives else f"{len(drives)} drives"
         raise LinkError(
             f"{found} named {label} found",
             where=", ".join(map(str, drives)) or None,
-            remedy=remedy if not drives else "unplug all but one",
+            remedy=remedy if not drives else "unplug all but one, or say which with --probe",
         )
     target = drives[0] / name
     try:
@@ -83,6 +88,14 @@ def find_drives(label: str) -> Iterator[Path]:
     for folder in _mount_folders():
         if folder.name == label and folder.is_dir():
             yield folder
+
+
+def _may_belong(drive: Path, serial_number: str) -> bool:
+    """Whether the board behind a drive has a serial number, or does not tell it."""
+    try:
+        return serial_number in (drive / "DETAILS.TXT").read_text("utf-8", "replace")
+    except OSError:
+        return True
 
 
 def _mount_folders() -> Iterator[Path]:

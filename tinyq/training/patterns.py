@@ -44,7 +44,7 @@ class Unit:
 
     @property
     def quantization(self) -> Quantization | None:
-        """How the unit becomes a quantized layer; None where it hands on values, or is the input."""
+        """How it becomes a quantized layer; None where it hands on values, or is the input."""
         return None if self.is_preserving else find_quantizations().get(self.kind)
 
     @property

@@ -79,6 +79,14 @@ class Rewriting:
         """A name that no other layer has."""
         return free_name(wanted, self._reserved | self._used)
 
+    def place(self, name: str, prefix: str = "") -> str:
+        """Name of a use of a layer of the float model: its own, or one with the model's name."""
+        if name in self._used:
+            wanted = f"{prefix}{name}"
+            name = wanted if wanted not in self._used | self._reserved else self.name(name)
+        self._used.add(name)
+        return name
+
     def add(self, layer: Any, *inputs: Any) -> Any:
         """Apply a plain layer; returns its output."""
         self._used.add(layer.name)
@@ -136,8 +144,8 @@ def rewrite(model: keras.Model) -> Rewritten:
     shape = static_shape(model.inputs[0], model.name)
     start = model.inputs[0]._keras_history.operation.name
     inputs = keras.Input(shape, name=start)
-    rewriting._used.add(start)
-    (output,) = _follow(rewriting, model, [inputs], {}, "")
+    rewriting.place(start)
+    (output,) = _Walk(rewriting).follow(model, [inputs])
     plain = keras.Model(inputs, output, name=model.name)
     return Rewritten(plain, tuple(rewriting.copied))
 
@@ -160,68 +168,62 @@ def free_name(wanted: str, taken: set[str]) -> str:
     return found
 
 
-def _follow(
-    rewriting: Rewriting,
-    model: keras.Model,
-    inputs: list[Any],
-    uses: dict[int, int],
-    prefix: str,
-) -> list[Any]:
-    """Outputs of a model, applied to tensors of the new model."""
-    known = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
-    for tensor in tensors_in_order(model.outputs, known):
-        layer, node_index, _ = tensor._keras_history
-        node = layer._inbound_nodes[node_index]
-        if id(tensor) in known:
-            continue
-        read = [known[id(source)] for source in node.input_tensors]
-        if isinstance(layer, keras.Model):
-            outputs = _nested(rewriting, layer, read, uses, prefix)
-        else:
-            use = _application(rewriting, layer, node, known, read, uses, prefix)
-            found = rewriting.rewrite(use)
-            outputs = list(found) if isinstance(found, list | tuple) else [found]
-        for old, new in zip(node.output_tensors, outputs, strict=True):
-            known[id(old)] = new
-    return [known[id(tensor)] for tensor in model.outputs]
+@dataclass(slots=True)
+class _Walk:
+    """Follows a model, and the models inside of it.
 
+    Attributes:
+        rewriting: The new model.
+        uses: How often each layer was used so far, by its identity.
+    """
 
-def _nested(
-    rewriting: Rewriting, model: Any, read: list[Any], uses: dict[int, int], prefix: str
-) -> list[Any]:
-    if len(model.inputs or ()) != len(read):
-        raise ModelError(
-            "only functional and Sequential models can be taken apart",
-            where=model.name,
-            remedy="build the inner model from layers with the functional API",
+    rewriting: Rewriting
+    uses: dict[int, int] = field(default_factory=dict)
+
+    def follow(self, model: keras.Model, inputs: list[Any], prefix: str = "") -> list[Any]:
+        """Outputs of a model, applied to tensors of the new model."""
+        known = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+        for tensor in tensors_in_order(model.outputs, known):
+            layer, node_index, _ = tensor._keras_history
+            node = layer._inbound_nodes[node_index]
+            if id(tensor) in known:
+                continue
+            read = [known[id(source)] for source in node.input_tensors]
+            if isinstance(layer, keras.Model):
+                outputs = self._nested(layer, read, prefix)
+            else:
+                use = self._application(layer, node, known, prefix)
+                found = self.rewriting.rewrite(use)
+                outputs = list(found) if isinstance(found, list | tuple) else [found]
+            for old, new in zip(node.output_tensors, outputs, strict=True):
+                known[id(old)] = new
+        return [known[id(tensor)] for tensor in model.outputs]
+
+    def _nested(self, model: Any, read: list[Any], prefix: str) -> list[Any]:
+        if len(getattr(model, "inputs", None) or ()) != len(read):
+            raise ModelError(
+                "only functional and Sequential models can be taken apart",
+                where=model.name,
+                remedy="build the inner model from layers with the functional API",
+            )
+        return self.follow(model, read, f"{prefix}{model.name}_")
+
+    def _application(
+        self, layer: Any, node: Any, known: dict[int, Any], prefix: str
+    ) -> Application:
+        def renew(value: Any) -> Any:
+            return known.get(id(value), value) if isinstance(value, keras.KerasTensor) else value
+
+        self.uses[id(layer)] = self.uses.get(id(layer), 0) + 1
+        if self.uses[id(layer)] > 1 and getattr(layer, "weights", None):
+            self.rewriting.copied[layer.name] = None
+        args, kwargs = keras.tree.map_structure(
+            renew, (node.arguments.args, dict(node.arguments.kwargs)), none_is_leaf=True
         )
-    return _follow(rewriting, model, read, uses, f"{prefix}{model.name}_")
-
-
-def _application(
-    rewriting: Rewriting,
-    layer: Any,
-    node: Any,
-    known: dict[int, Any],
-    read: list[Any],
-    uses: dict[int, int],
-    prefix: str,
-) -> Application:
-    def renew(value: Any) -> Any:
-        return known.get(id(value), value) if isinstance(value, keras.KerasTensor) else value
-
-    uses[id(layer)] = uses.get(id(layer), 0) + 1
-    if uses[id(layer)] > 1 and getattr(layer, "weights", None):
-        rewriting.copied[layer.name] = None
-    args, kwargs = keras.tree.map_structure(
-        renew, (node.arguments.args, dict(node.arguments.kwargs)), none_is_leaf=True
-    )
-    name = layer.name
-    if name in rewriting._used:
-        wanted = f"{prefix}{name}" if prefix and f"{prefix}{name}" not in rewriting._used else name
-        name = rewriting.name(wanted)
-    shape = static_shape(node.output_tensors[0], layer.name)
-    return Application(layer, name, tuple(read), tuple(args), kwargs, shape)
+        name = self.rewriting.place(layer.name, prefix)
+        shape = static_shape(node.output_tensors[0], layer.name)
+        inputs = tuple(known[id(source)] for source in node.input_tensors)
+        return Application(layer, name, inputs, tuple(args), kwargs, shape)
 
 
 def _names(model: keras.Model) -> Iterator[str]:

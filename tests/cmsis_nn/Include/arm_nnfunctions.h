@@ -92,21 +92,19 @@ CONVOLVE(arm_convolve_wrapper_s4, cmsis_nn_conv_params);
 CONVOLVE(arm_depthwise_conv_wrapper_s8, cmsis_nn_dw_conv_params);
 CONVOLVE(arm_depthwise_conv_wrapper_s4, cmsis_nn_dw_conv_params);
 
-arm_cmsis_nn_status
-arm_fully_connected_wrapper_s8(const cmsis_nn_context *ctx, const cmsis_nn_fc_params *fc_params,
-                               const cmsis_nn_quant_params *quant_params,
-                               const cmsis_nn_dims *input_dims, const int8_t *input_data,
-                               const cmsis_nn_dims *filter_dims, const int8_t *filter_data,
-                               const cmsis_nn_dims *bias_dims, const int32_t *bias_data,
-                               const cmsis_nn_dims *output_dims, int8_t *output_data);
+arm_cmsis_nn_status arm_fully_connected_wrapper_s8(
+    const cmsis_nn_context *ctx, const cmsis_nn_fc_params *fc_params,
+    const cmsis_nn_quant_params *quant_params, const cmsis_nn_dims *input_dims,
+    const int8_t *input_data, const cmsis_nn_dims *filter_dims, const int8_t *filter_data,
+    const cmsis_nn_dims *bias_dims, const int32_t *bias_data, const cmsis_nn_dims *output_dims,
+    int8_t *output_data);
 
-arm_cmsis_nn_status
-arm_fully_connected_s4(const cmsis_nn_context *ctx, const cmsis_nn_fc_params *fc_params,
-                       const cmsis_nn_per_tensor_quant_params *quant_params,
-                       const cmsis_nn_dims *input_dims, const int8_t *input_data,
-                       const cmsis_nn_dims *filter_dims, const int8_t *filter_data,
-                       const cmsis_nn_dims *bias_dims, const int32_t *bias_data,
-                       const cmsis_nn_dims *output_dims, int8_t *output_data);
+arm_cmsis_nn_status arm_fully_connected_s4(
+    const cmsis_nn_context *ctx, const cmsis_nn_fc_params *fc_params,
+    const cmsis_nn_per_tensor_quant_params *quant_params, const cmsis_nn_dims *input_dims,
+    const int8_t *input_data, const cmsis_nn_dims *filter_dims, const int8_t *filter_data,
+    const cmsis_nn_dims *bias_dims, const int32_t *bias_data, const cmsis_nn_dims *output_dims,
+    int8_t *output_data);
 
 arm_cmsis_nn_status arm_max_pool_s8(const cmsis_nn_context *ctx,
                                     const cmsis_nn_pool_params *pool_params,
@@ -127,12 +125,11 @@ arm_cmsis_nn_status arm_elementwise_add_s8(
     int8_t *output, const int32_t out_offset, const int32_t out_mult, const int32_t out_shift,
     const int32_t out_activation_min, const int32_t out_activation_max, const int32_t block_size);
 
-arm_cmsis_nn_status
-arm_elementwise_mul_s8(const int8_t *input_1_vect, const int8_t *input_2_vect,
-                       const int32_t input_1_offset, const int32_t input_2_offset, int8_t *output,
-                       const int32_t out_offset, const int32_t out_mult, const int32_t out_shift,
-                       const int32_t out_activation_min, const int32_t out_activation_max,
-                       const int32_t block_size);
+arm_cmsis_nn_status arm_elementwise_mul_s8(
+    const int8_t *input_1_vect, const int8_t *input_2_vect, const int32_t input_1_offset,
+    const int32_t input_2_offset, int8_t *output, const int32_t out_offset, const int32_t out_mult,
+    const int32_t out_shift, const int32_t out_activation_min, const int32_t out_activation_max,
+    const int32_t block_size);
 
 void arm_softmax_s8(const int8_t *input, const int32_t num_rows, const int32_t row_size,
                     const int32_t mult, const int32_t shift, const int32_t diff_min,

@@ -11,8 +11,11 @@ import importlib
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
@@ -126,6 +129,22 @@ def find_build_system(name: str) -> BuildSystem:
             remedy=f"choose one of {', '.join(names)}",
         )
     return cast(BuildSystem, importlib.import_module(f"{__name__}.{name}"))
+
+
+@contextmanager
+def plain_copy(folder: Path) -> Iterator[Path]:
+    """A copy of a project under a name without spaces, quotes or dollar signs.
+
+    CMake and SCons write paths into scripts of other languages, not all of them quoted. What is
+    called firmware.* in the copy afterwards comes back.
+    """
+    with tempfile.TemporaryDirectory(prefix="tinyq-build-") as place:
+        copy = Path(place, "project")
+        shutil.copytree(folder, copy)
+        yield copy
+        for path in sorted(copy.glob("firmware.*")):
+            shutil.copyfile(path, folder / path.name)
+            shutil.copymode(path, folder / path.name)
 
 
 def run_tool(

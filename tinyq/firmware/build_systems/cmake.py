@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path, PurePosixPath
 
-from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
+from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, plain_copy, run_tool
 from tinyq.support.templates import render
 
 _OUTPUT = "build"
@@ -33,8 +32,8 @@ def run(recipe: Recipe, folder: Path) -> None:
         ToolError: CMake is missing or fails.
     """
     toolchain = ("-DCMAKE_TOOLCHAIN_FILE=toolchain.cmake",) if recipe.bare else ()
-    run_tool(["cmake", "-S", ".", "-B", _OUTPUT, *toolchain], folder, "CMakeLists.txt")
-    run_tool(["cmake", "--build", _OUTPUT], folder, "CMakeLists.txt")
-    for path in sorted((folder / _OUTPUT).glob("firmware.*")):
-        path.rename(folder / path.name)
-    shutil.rmtree(folder / _OUTPUT)
+    with plain_copy(folder) as copy:
+        run_tool(["cmake", "-S", ".", "-B", _OUTPUT, *toolchain], copy, "CMakeLists.txt")
+        run_tool(["cmake", "--build", _OUTPUT], copy, "CMakeLists.txt")
+        for path in sorted((copy / _OUTPUT).glob("firmware.*")):
+            path.rename(copy / path.name)

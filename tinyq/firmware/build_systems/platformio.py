@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tinyq.errors import ToolMissing
-from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, run_tool
+from tinyq.firmware.build_systems import PROJECTS, Recipe, SourceFiles, plain_copy, run_tool
 from tinyq.hardware.boards import Board
 from tinyq.support.templates import render
 
@@ -64,19 +63,18 @@ def run(recipe: Recipe, folder: Path) -> None:
         ToolError: It fails.
     """
     del recipe
-    _write_scons(folder / _CORE)
-    variables = {
-        "PLATFORMIO_CORE_DIR": str(folder / _CORE),
-        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "No",
-        "PLATFORMIO_NO_ANSI": "true",
-        "CI": "true",
-    }
     command = [sys.executable, "-m", "platformio", "run", "--environment", "local"]
-    run_tool(command, folder, "platformio.ini", variables)
-    for path in sorted((folder / _OUTPUT).glob("firmware.*")):
-        path.rename(folder / path.name)
-    shutil.rmtree(folder / _CORE)
-    shutil.rmtree(folder / ".pio")
+    with plain_copy(folder) as copy:
+        _write_scons(copy / _CORE)
+        variables = {
+            "PLATFORMIO_CORE_DIR": str(copy / _CORE),
+            "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "No",
+            "PLATFORMIO_NO_ANSI": "true",
+            "CI": "true",
+        }
+        run_tool(command, copy, "platformio.ini", variables)
+        for path in sorted((copy / _OUTPUT).glob("firmware.*")):
+            path.rename(copy / path.name)
 
 
 def scons_package(version: str) -> Mapping[str, str]:

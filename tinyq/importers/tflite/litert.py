@@ -18,6 +18,8 @@ from tinyq.importers.tflite.reader import FileModel, read_model
 from tinyq.importers.tflite.unsigned import OFFSET
 from tinyq.numerics.formats import Codes
 
+# What LiteRT's reference kernels lack (ELU), or compute wrongly: SUM of int8 writes one value.
+NOT_IN_REFERENCE = ("ELU", "SUM")
 # Operators whose versions LiteRT's reference kernels refuse, though they compute them.
 _VERSIONED = ("DEPTH_TO_SPACE", "TILE")
 
@@ -64,8 +66,8 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
 
-    Those of SUM are wrong in LiteRT 2.3; a file with that operator runs with the default kernels
-    without a delegate.
+    A file with an operator of ``NOT_IN_REFERENCE`` runs with the default kernels, without a
+    delegate.
 
     Args:
         path: The file.
@@ -130,9 +132,8 @@ def _open(path: Path) -> Any:
             "LiteRT is not installed", where=str(path), remedy="pip install ai-edge-litert"
         ) from None
     resolvers = litert.OpResolverType
-    # Its reference kernel of SUM writes one value.
-    broken = any(operator.name == "SUM" for operator in read_model(path).operators)
-    kernels = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if broken else resolvers.BUILTIN_REF
+    lacking = any(one.name in NOT_IN_REFERENCE for one in read_model(path).operators)
+    kernels = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if lacking else resolvers.BUILTIN_REF
     with warnings.catch_warnings(), _complaining(path):
         warnings.simplefilter("ignore")
         interpreter = litert.Interpreter(

@@ -11,7 +11,7 @@ from keras import ops
 
 from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.moves import move
-from tinyq.training.registry import lowers, rewrites, serializable
+from tinyq.training.registry import lowers, serializable
 from tinyq.training.rewriting import Application, Rewriting
 from tinyq.training.tracing import Step
 
@@ -54,12 +54,6 @@ def lower_broadcast(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -
 def lower_repeat(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
     """A copy that stands still along time."""
     return move(lowering, step, inputs[0], lambda codes: np.broadcast_to(codes, step.shape))
-
-
-@rewrites("ops.BroadcastTo")
-def rewrite_broadcast(rewriting: Rewriting, use: Application) -> Any:
-    """The layer of the same meaning."""
-    return rewriting.add(Broadcast(use.shape, name=use.name), *use.inputs)
 
 
 def broadcast(rewriting: Rewriting, use: Application) -> list[Any]:

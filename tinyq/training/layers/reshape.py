@@ -20,7 +20,7 @@ def lower_reshape(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> 
     return lowering.reshape(step, inputs[0], step.shape)
 
 
-@rewrites("ops.Reshape", "ops.Squeeze", "ops.ExpandDims", "ops.Ravel")
+@rewrites("ops.Reshape", "ops.Squeeze", "ops.ExpandDims")
 def rewrite_reshape(rewriting: Rewriting, use: Application) -> Any:
     """The layer of the same meaning; the samples stay apart."""
     batch = tuple(use.layer.compute_output_spec(*use.args, **use.kwargs).shape)[0]

@@ -1,4 +1,4 @@
-"""Any function of one value, as a table of 256 codes: sigmoid, tanh, leaky ReLU, swish …"""
+"""Any function of one value, as a table of 256 codes: sigmoid, tanh, leaky ReLU, swish."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tinyq.training.tracing import Step
 
 METHOD, FORMAT = "int8", "s8"
 _CODES = 256
-# Values that lie on the border of two codes by their formula go up whatever the rounding of float64.
+# Values that lie on the border of two codes by their formula go up, however float64 rounds them.
 _TIE = 2.0**-30
 
 Function = Callable[..., Any]
@@ -86,7 +86,6 @@ _OPERATIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "ops.HardTanh": ("hard_tanh", ()),
         "ops.LeakyRelu": ("leaky_relu", ("negative_slope",)),
         "ops.LogSigmoid": ("log_sigmoid", ()),
-        "ops.Mish": ("mish", ()),
         "ops.Relu6": ("relu6", ()),
         "ops.Selu": ("selu", ()),
         "ops.Sigmoid": ("sigmoid", ()),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
+from keras import ops
 
 from tinyq.graph.ops.pick_pixels import PickPixels
+from tinyq.training.layers.interpolation import Interpolation
 from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.moves import move
 from tinyq.training.lowering.windows import plain
-from tinyq.training.registry import lowers
+from tinyq.training.registry import lowers, rewrites, serializable
+from tinyq.training.rewriting import Application, Rewriting
 from tinyq.training.tracing import Step
 
 _NEAREST = "nearest"
@@ -34,3 +40,59 @@ def lower_picking(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> 
 def _picked(length: int, wanted: int) -> np.ndarray:
     """Place of the nearest pixel: floor((i + 1/2) * length / wanted)."""
     return (2 * np.arange(wanted) + 1) * length // (2 * wanted)
+
+
+@serializable
+class PickedResizing(keras.layers.Layer):
+    """An image of another size, of the nearest pixels.
+
+    Args:
+        height: Height of the output.
+        width: Width of the output.
+    """
+
+    def __init__(self, height: int, width: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.size = (int(height), int(width))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The size, with batch and channels."""
+        return (input_shape[0], *self.size, input_shape[-1])
+
+    def call(self, inputs: Any) -> Any:
+        """Pixels by row and column."""
+        rows = _picked(inputs.shape[1], self.size[0])
+        columns = _picked(inputs.shape[2], self.size[1])
+        return ops.take(ops.take(inputs, rows, axis=1), columns, axis=2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Options of the constructor."""
+        return {**super().get_config(), "height": self.size[0], "width": self.size[1]}
+
+
+@rewrites("UpSampling2D")
+def rewrite_up_sampling(rewriting: Rewriting, use: Application) -> Any:
+    """Itself, or an interpolation."""
+    if use.layer.interpolation == _NEAREST:
+        return rewriting.copy(use)
+    return _resize(rewriting, use)
+
+
+@rewrites("Resizing")
+def rewrite_resizing(rewriting: Rewriting, use: Application) -> Any:
+    """Nearest pixels, or an interpolation."""
+    for option in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"):
+        if getattr(use.layer, option, False):
+            raise use.refuse(f"resizes with {option}", f"leave {option} out")
+    return _resize(rewriting, use)
+
+
+def _resize(rewriting: Rewriting, use: Application) -> Any:
+    height, width, _ = use.shape
+    if use.layer.interpolation == _NEAREST:
+        return rewriting.add(PickedResizing(height, width, name=use.name), *use.inputs)
+    if use.layer.interpolation == "bilinear":
+        return rewriting.add(Interpolation(height, width, name=use.name), *use.inputs)
+    raise use.refuse(
+        f"{use.layer.interpolation} interpolation is not supported", "use nearest or bilinear"
+    )

@@ -18,6 +18,9 @@ def move(lowering: Lowering, step: Step, value: Value, view: View) -> Value:
     """Codes of a layer's input under a view (slice, transpose, broadcast, reverse), reshaped.
 
     Args:
+        lowering: The graph under construction.
+        step: The layer.
+        value: Its input.
         view: A function of an array of the input's shape that returns a view of it, with the
             elements of the layer's output in their order.
     """

@@ -26,18 +26,21 @@ def plain(value: Value, step: Step) -> str:
 
 
 def pair(values: Any, missing: int) -> tuple[int, int]:
+    """Two numbers for height and width; ``missing`` is that of the height where there is one."""
     numbers = [int(value) for value in values]
     first, second = [missing, *numbers][-2:]
     return first, second
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a sequence as an image of height 1; that of an image as it is."""
     return (1, *shape) if len(shape) == 2 else shape
 
 
 def join_padding(
     first: tuple[int, int, int, int], second: tuple[int, ...]
 ) -> tuple[int, int, int, int]:
+    """Zeros on each side of both."""
     top, bottom, left, right = (a + b for a, b in zip(first, second, strict=True))
     return (top, bottom, left, right)
 
@@ -58,5 +61,6 @@ def window_of(step: Step, owed: tuple[int, int, int, int]) -> Window:
 
 
 def whole_window(step: Step) -> Window:
+    """The window that covers the input of a layer."""
     height, width, _ = image_shape(step.shapes[0])
     return Window((height, width), (1, 1))

@@ -199,7 +199,7 @@ def import_leaky_relu(layer: Layer) -> None:
     alpha = layer.option("Alpha", 0.0)
     layer.require(math.isfinite(alpha) and abs(alpha) < 2.0**10, f"alpha {alpha}")
     if has_wide_codes(layer):
-        _import_wide_leaky_relu(layer, alpha)
+        import_wide_leaky_relu(layer, alpha)
         return
     x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
     single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]
@@ -215,7 +215,7 @@ def import_leaky_relu(layer: Layer) -> None:
     look_up(layer, np.where(centered >= 0, positive, negative) + y.zero_point)
 
 
-def _import_wide_leaky_relu(layer: Layer, alpha: float) -> None:
+def import_wide_leaky_relu(layer: Layer, alpha: float) -> None:
     """The same for 16-bit codes: a PReLU with slopes of 1 or -1."""
     x, y = (layer.type_of(tensor, "s16") for tensor in (layer.source(), layer.result()))
     single = [np.float32(layer.scale(tensor)) for tensor in (layer.source(), layer.result())]

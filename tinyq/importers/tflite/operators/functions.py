@@ -13,11 +13,18 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from tinyq.graph.ops.curve import Curve
 from tinyq.importers.tflite.functions import find_function
 from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.operators.activation import import_wide_leaky_relu
 from tinyq.importers.tflite.registry import imports
-from tinyq.importers.tflite.tables import all_codes, look_up, sampled
-from tinyq.numerics.fixed_point import inverse_square_root, quantize_multiplier, scale_twice
+from tinyq.importers.tflite.tables import all_codes, has_wide_codes, look_up, sampled
+from tinyq.numerics.fixed_point import (
+    curve_table,
+    inverse_square_root,
+    quantize_multiplier,
+    scale_twice,
+)
 
 Codes64 = npt.NDArray[np.int64]
 _RSQRT_BITS = 20  # by which TFLite shifts reciprocal roots to keep them integers
@@ -25,7 +32,10 @@ _RSQRT_BITS = 20  # by which TFLite shifts reciprocal roots to keep them integer
 
 @imports("ABS", "ELU", "EXP", "GELU", "LOG", "NEG", "RSQRT", "SQRT", "SQUARE")
 def import_function(layer: Layer) -> None:
-    """A function of each code."""
+    """A function of each code; of 16-bit codes a curve, one definition for both rounding rules."""
+    if has_wide_codes(layer):
+        _import_curve(layer)
+        return
     integer = _INTEGER.get(layer.operator.name)
     if layer.twice and integer is not None:
         look_up(layer, integer(layer))
@@ -39,6 +49,37 @@ def import_function(layer: Layer) -> None:
         return np.where(np.isnan(values) | np.isneginf(values), least, values)
 
     look_up(layer, sampled(layer, bounded))
+
+
+def _import_curve(layer: Layer) -> None:
+    """Where the function has no value, TFLite's kernels take the least or the largest code."""
+    layer.type_of(layer.source(), "s16")
+    y = layer.type_of(layer.result(), "s16")
+    name, scale = layer.operator.name, layer.scale(layer.result())
+    if name == "ABS":
+        import_wide_leaky_relu(layer, -1.0)
+        return
+    layer.require(name in _OUTSIDE, f"{name} of {layer.source()} is not supported")
+    function, outside = find_function(layer.operator), _OUTSIDE[name] * np.float32(scale)
+
+    def bounded(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        assert function is not None  # noqa: S101  # every name above has one
+        known = np.ones_like(x, bool) if name in ("EXP", "GELU") else x > 0.0
+        return np.where(known, function(np.where(known, x, 1.0)), float(outside))
+
+    table = layer.number("table", curve_table(bounded, layer.scale(layer.source()), scale), "s16")
+    layer.finish(layer.apply(Curve(y.scale), layer.activation(), table))
+
+
+# Functions of 16-bit codes, and the code of a real that has no value.
+_OUTSIDE: Mapping[str, np.float32] = MappingProxyType(
+    {
+        "EXP": np.float32(0),
+        "GELU": np.float32(0),
+        "LOG": np.float32(-(2**15)),
+        "RSQRT": np.float32(2**15 - 1),
+    }
+)
 
 
 def _least(layer: Layer) -> float:

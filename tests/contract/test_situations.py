@@ -1,0 +1,91 @@
+"""Networks of every kind of layer: rewritten, quantized, lowered, run in C; codes never differ."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import tinyq.training
+from tests.harness import check_graph
+from tests.keras_situations import SITUATIONS, draw_inputs, list_kinds, make_model
+from tinyq.graph.reference import quantize_input, run_batched
+from tinyq.training import calibrate, post_training
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import import_keras, lower_keras
+from tinyq.training.registry import find_classes, find_lowerings, find_quantizations, find_rewriters
+from tinyq.training.rewriting import rewrite
+
+ALL = "TINYQ_SITUATIONS"
+SAMPLE = (
+    *("Conv2D groups", "Conv2DTranspose", "squeeze and excite", "softmax in the middle"),
+    *("UpSampling2D bilinear", "Minimum", "slices", "model used twice"),
+)
+CHOSEN = tuple(SITUATIONS) if os.environ.get(ALL) else SAMPLE
+LEAST_DB = 20.0
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_codes_are_the_same_in_keras_reference_and_c(name):
+    """A sample; all of them with TINYQ_SITUATIONS=1 in the environment."""
+    model, x = make_model(name), draw_inputs(name, 64)
+    wanted = model.predict_on_batch(x)
+    plain = rewrite(model).model.predict_on_batch(x)
+    np.testing.assert_allclose(plain, wanted, atol=1e-4 * max(1.0, np.abs(wanted).max()))
+
+    quantized = post_training(model, x)
+    found = quantized.predict_on_batch(x)
+    noise = np.square(wanted - found).sum()
+    assert 10 * np.log10(np.square(wanted).sum() / noise) > LEAST_DB
+    lowered = lower_keras(quantized)
+    assert [entry for entry in compare_layers(quantized, lowered, x) if entry.differing] == []
+    graph = import_keras(quantized)
+    codes = quantize_input(x, graph.input.type)
+    np.testing.assert_array_equal(run_batched(graph, codes), run_batched(lowered, codes))
+    check_graph(graph, codes[:16])
+
+
+@pytest.mark.skipif(not os.environ.get(ALL), reason=f"takes minutes; set {ALL}=1")
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_it_trains(name):
+    """Quantization-aware training moves the weights, and the codes are the same afterwards."""
+    model, x = make_model(name), draw_inputs(name, 64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        quantized = tinyq.quantize(model, {})
+    calibrate(quantized, x)
+    target = np.random.default_rng(1).normal(size=model.predict_on_batch(x).shape)
+    quantized.compile(keras.optimizers.Adam(1e-2), "mse")
+    before = [variable.numpy().copy() for variable in quantized.trainable_variables]
+    history = quantized.fit(x, target, batch_size=32, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    moved = [
+        np.abs(variable.numpy() - old).max() > 0
+        for variable, old in zip(quantized.trainable_variables, before, strict=True)
+        if "kernel" in variable.name
+    ]
+    assert all(moved)
+    lowered = lower_keras(quantized)
+    assert [entry for entry in compare_layers(quantized, lowered, x) if entry.differing] == []
+
+
+def test_every_kind_of_layer_has_a_network():
+    """Every kind of Keras that is registered is in a network of tests/keras_situations.py."""
+    known = {*find_rewriters(), *find_quantizations(), *find_lowerings()}
+    foreign = {kind for kind in known if kind.startswith("ops.") or hasattr(keras.layers, kind)}
+    missing = foreign - list_kinds()
+    assert not missing, (
+        f"add a network with {', '.join(sorted(missing))} to tests/keras_situations.py: "
+        "one line, situation(name, shape, body)"
+    )
+
+
+def test_every_quantized_layer_is_lowered_and_named():
+    """What is registered with Keras has a lowering, and a file can name it."""
+    unlowered = set(find_classes()) - set(find_lowerings())
+    assert not unlowered, f"add @lowers({', '.join(map(repr, sorted(unlowered)))}) to its file"
+    for name in find_classes():
+        assert keras.saving.get_registered_object(f"tinyq>{name}") is getattr(tinyq.training, name)

@@ -1,0 +1,55 @@
+"""Larger or smaller of two tensors, code by code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Op, TensorType
+from tinyq.numerics.formats import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Extremum(Op):
+    """Larger or smaller code of two tensors of one meaning.
+
+        y = max(x, y)  or  min(x, y)
+
+    Operands: x, y (..., channels), of one shape, format, scale and zero point; s8 or s16.
+
+    Attributes:
+        largest: 1 for the larger code, 0 for the smaller one.
+
+    Twin: tq_extremum in templates/kernels/extremum_s8_s8_generic.c.j2.
+    """
+
+    largest: int
+
+    kernel: ClassVar[str] = "extremum"
+    batched: ClassVar[tuple[int, ...]] = (0, 1)
+    keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    in_place: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        x, y = types
+        if x != y or x.format.name not in ("s8", "s16"):
+            raise ModelError(
+                f"cannot compare {x} (scale {x.scale}, zero point {x.zero_point}) and "
+                f"{y} (scale {y.scale}, zero point {y.zero_point})",
+                remedy="bring both to one shape, scale and format first",
+            )
+        return x
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        return np.asarray((np.maximum if self.largest else np.minimum)(*codes), np.int32)
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        elements = int(np.prod(types[0].shape, dtype=np.int64))
+        return {"elements": elements, "largest": self.largest}

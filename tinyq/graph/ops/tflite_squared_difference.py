@@ -1,0 +1,91 @@
+"""Square of the difference of two tensors with TFLite's rounding of each operand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tinyq.errors import ModelError
+from tinyq.graph import Shape, TensorType
+from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.numerics import fixed_point
+from tinyq.numerics.formats import Codes
+
+SHIFT = 7  # by which TFLite raises both operands before it scales them
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteSquaredDifference(Accumulating):
+    """Both operands brought to one scale in 7 bits below a code, subtracted, squared.
+
+        a = scale_twice((x - x_zero) * 2**7, x_multiplier, x_exponent)
+        b = scale_twice((y - y_zero) * 2**7, y_multiplier, y_exponent)
+        acc = (a - b)**2
+
+    Operands: x, y s8 (..., channels), of one shape.
+
+    Attributes:
+        x_multiplier: Mantissa for x, below 2**31.
+        x_exponent: Exponent for x, -31 .. 0; the scale is at most 1/2: squares stay in int32.
+        y_multiplier: Mantissa for y.
+        y_exponent: Exponent for y.
+        x_zero: Zero point of x.
+        y_zero: Zero point of y.
+
+    Twin: tq_squareddifference in templates/kernels/squareddifference_s8_s8_generic.c.j2.
+    """
+
+    x_multiplier: int
+    x_exponent: int
+    y_multiplier: int
+    y_exponent: int
+    x_zero: int
+    y_zero: int
+
+    kernel: ClassVar[str] = "squareddifference"
+    batched: ClassVar[tuple[int, ...]] = (0, 1)
+    keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    operands: ClassVar[int] = 2
+    in_place: ClassVar[tuple[int, ...]] = (0, 1)
+
+    def accumulator_shape(self, *types: TensorType) -> Shape:
+        """Shape of the accumulators."""
+        x, y = types
+        if x.shape != y.shape:
+            raise ModelError(f"cannot subtract {y} from {x}: the shapes differ")
+        scales = (self.x_multiplier, self.x_exponent), (self.y_multiplier, self.y_exponent)
+        for multiplier, exponent in scales:
+            if not (0 <= multiplier < 2**31 and -31 <= exponent <= 0):
+                raise ModelError(f"multiplier {multiplier} or exponent {exponent} is out of range")
+            if multiplier * 2**exponent > 2**30:
+                raise ModelError("an operand's scale is more than 1/2, so its square leaves int32")
+        return x.shape
+
+    def accumulate(self, *codes: Codes) -> Codes:
+        """Accumulators of a batch."""
+        x, y = (code.astype(np.int64) for code in codes)
+        raised = (x - self.x_zero) << SHIFT, (y - self.y_zero) << SHIFT
+        a = fixed_point.scale_twice(raised[0], self.x_multiplier, self.x_exponent)
+        b = fixed_point.scale_twice(raised[1], self.y_multiplier, self.y_exponent)
+        return narrow((a - b) ** 2, self.kernel)
+
+    def macs(self, *types: TensorType) -> int:
+        """Squares."""
+        return int(np.prod(types[0].shape, dtype=np.int64))
+
+    def geometry(self, *types: TensorType) -> Mapping[str, int]:
+        """Integers that the kernel's call needs."""
+        return {
+            "rows": types[0].rows,
+            "channels": types[0].shape[-1],
+            "x_multiplier": self.x_multiplier,
+            "x_exponent": self.x_exponent,
+            "y_multiplier": self.y_multiplier,
+            "y_exponent": self.y_exponent,
+            "x_zero": self.x_zero,
+            "y_zero": self.y_zero,
+            **self.output.geometry(),
+        }
