@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Shape, TensorType
+from tinyq.graph import Operand, Shape, TensorType
 from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.graph.proofs import Bounds, elements, require_sums
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
 
@@ -63,6 +64,17 @@ class TfliteSquaredDifference(Accumulating):
             if multiplier * 2**exponent > 2**30:
                 raise ModelError("an operand's scale is more than 1/2, so its square leaves int32")
         return x.shape
+
+    def sums(self, *operands: Operand) -> Bounds:
+        """What the accumulators can be."""
+        pairs = zip(operands, (self.x_zero, self.y_zero), strict=True)
+        raised = [elements(operand, zero).scaled(1 << SHIFT) for operand, zero in pairs]
+        for part in raised:
+            require_sums(part, "a shifted operand")
+        # A scale is at most 1/2, and rounding adds at most 1.
+        first, second = (np.maximum(-part.low, part.high) // 2 + 1 for part in raised)
+        reach = first + second
+        return Bounds(np.zeros_like(reach), reach**2)
 
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""
