@@ -43,7 +43,10 @@ def measure(
     from tinyq.measurement.run import measure as run
     from tinyq.project import open_project
     from tinyq.support.datasets import load_dataset
+    from tinyq.support.folders import check_writable
 
+    if report is not None:
+        check_writable(report)
     project = open_project(folder)
     target = choose_target(project.image.board, target)
     with show_progress(f"measuring on {target}", quiet=json) as progress:

@@ -49,7 +49,10 @@ def profile(
     from tinyq.measurement.profile import profile as run
     from tinyq.measurement.profile.page import read_measured, write_page
     from tinyq.project import open_project
+    from tinyq.support.folders import check_writable
 
+    if report is not None:
+        check_writable(report)
     project = open_project(folder)
     cycles = read_measured(measured, project) if measured else None
     codes = _read_input(data, project.graph) if data else None
