@@ -27,13 +27,13 @@ from benchmarks.mlperf_tiny import (  # noqa: E402
     load_inputs,
     render_table,
 )
-from tinyq.codegen import EXPLANATIONS, OBJECTIVES  # noqa: E402
 from tinyq.firmware.sections import function_sizes  # noqa: E402
 from tinyq.graph import Graph  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.measurement.run import measure  # noqa: E402
 from tinyq.project import Project, Selection, create_project  # noqa: E402
+from tinyq.selection import EXPLANATIONS, OBJECTIVES  # noqa: E402
 from tinyq.support.datasets import Dataset  # noqa: E402
 from tinyq.support.documents import write_document  # noqa: E402
 

@@ -20,11 +20,12 @@ sys.path.insert(0, str(ROOT))
 
 from tests.cores import CORES, NAMES  # noqa: E402
 from tests.mlperf_tiny import DATA, NETWORKS, Network  # noqa: E402
-from tinyq.codegen import emit, plan_kernels, prefer_isas  # noqa: E402
+from tinyq.codegen import emit  # noqa: E402
 from tinyq.firmware.build import BuildOptions, build  # noqa: E402
 from tinyq.graph import reference  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
+from tinyq.selection import plan_kernels, prefer_isas, select_kernels  # noqa: E402
 from tinyq.support.documents import write_document  # noqa: E402
 from tinyq.targets import open_link  # noqa: E402
 from tinyq.targets.wire import payload_bytes  # noqa: E402
@@ -65,10 +66,11 @@ def measure_network(name: str, network: Network, rounding: str, core: str, folde
     graph = simplify(import_tflite(network.path, rounding))
     codes = network.load(graph)[0][:SAMPLES]
     isas = prefer_isas(core)
-    plan = plan_kernels(graph, isas)
+    bounds = select_kernels(graph, isas)
+    plan = plan_kernels(graph, bounds)
     request, reply = payload_bytes(graph.input.type.packed_bytes, graph.output.type.packed_bytes, 4)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
-    image = build(emit(graph, plan, isas).files, CORES[core], folder, options)
+    image = build(emit(graph, plan, bounds).files, CORES[core], folder, options)
     link = open_link(image, "qemu", counting=True)
     try:
         answers = link.infer(graph.input.type.format.pack(codes).reshape(len(codes), -1))

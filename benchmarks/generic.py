@@ -4,7 +4,7 @@
     python benchmarks/generic.py --check    hold the estimates against layers of other sizes
 
 `tinyq build` compares generic kernels with special ones by these figures where it does not count
-(`--tune`). An estimate is a sum of a few terms, see `tinyq.codegen.estimates`; the coefficients are
+(`--tune`). An estimate is a sum of a few terms, see `tinyq.kernels.estimates`; the coefficients are
 such that the largest ratio between estimate and count, either way, is as small as can be.
 
 What was counted is kept in the user's cache folder under a digest of the layer, the templates and
@@ -37,18 +37,19 @@ from tests.estimated_layers import (  # noqa: E402
     find_usual_stage,
     has_stage,
 )
-from tinyq.codegen import load_kernels, load_stages  # noqa: E402
-from tinyq.codegen.estimates import (  # noqa: E402
+from tinyq.firmware.build import ask_version  # noqa: E402
+from tinyq.firmware.toolchains import find_compiler  # noqa: E402
+from tinyq.hardware.boards import find_board  # noqa: E402
+from tinyq.kernels.base import Kernel  # noqa: E402
+from tinyq.kernels.epilogues import list_epilogues  # noqa: E402
+from tinyq.kernels.estimates import (  # noqa: E402
     CONSTANT_COST,
     GENERIC,
     TABLE,
     list_terms,
     load_table,
 )
-from tinyq.codegen.kernels import Kernel  # noqa: E402
-from tinyq.firmware.build import ask_version  # noqa: E402
-from tinyq.firmware.toolchains import find_compiler  # noqa: E402
-from tinyq.hardware.boards import find_board  # noqa: E402
+from tinyq.kernels.registry import list_kernels  # noqa: E402
 from tinyq.support.documents import stamp  # noqa: E402
 from tinyq.support.resources import TEMPLATES  # noqa: E402
 from tinyq.targets.native import cache_folder  # noqa: E402
@@ -92,12 +93,11 @@ def _identify(sample: Sample) -> str:
 def _read_texts() -> str:
     """Digest of compiler and templates that the counts depend on."""
     found = hashlib.sha256(ask_version(find_compiler(find_board(BOARD))).encode())
-    for folder in ("model", "outputs", "runtime", "skeletons"):
-        for path in sorted((TEMPLATES / folder).rglob("*.*")):
+    folders = [TEMPLATES / name for name in ("model", "runtime", "kernels/generic")]
+    folders += [TEMPLATES / "kernels/epilogues", ROOT / "tinyq/kernels/generic"]
+    for folder in folders:
+        for path in sorted(folder.glob("*.*")):
             found.update(path.read_bytes())
-    for kernel in load_kernels():
-        if kernel.isa == GENERIC:
-            found.update(kernel.path.read_bytes())
     return found.hexdigest()
 
 
@@ -160,8 +160,8 @@ def _solve(relative: np.ndarray, ratio: float, bounds: Bounds) -> np.ndarray | N
 def fit_stages(kernels: Mapping[str, Kernel]) -> dict[str, float]:
     """Instructions of each output stage for each value of the output, by one kernel's layers."""
     drawn = {
-        f"{stage.stage}_{stage.format}": draw_samples(kernels[STAGE_KERNEL], FITTED, SAMPLES, stage)
-        for stage in load_stages()
+        f"{it.epilogue}_{it.format}": draw_samples(kernels[STAGE_KERNEL], FITTED, SAMPLES, it)
+        for it in list_epilogues()
     }
     counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
     costs = {}
@@ -190,7 +190,7 @@ def write_table(kernels: Mapping[str, Kernel]) -> None:
         stage = find_usual_stage(kernels[name]) if has_stage(kernels[name]) else None
         entries[name] = {
             "terms": terms,
-            "stage": f"{stage.stage}_{stage.format}" if stage else "",
+            "stage": f"{stage.epilogue}_{stage.format}" if stage else "",
             "largest_ratio": round(worst, 2),
             "samples": len(samples),
         }
@@ -225,7 +225,7 @@ def check_table(kernels: Mapping[str, Kernel]) -> bool:
     samples = [s for kernel in kernels.values() for s in draw_samples(kernel, CHECKED, CHECKS)]
     stages = [
         sample
-        for stage in load_stages()
+        for stage in list_epilogues()
         for sample in draw_samples(kernels[STAGE_KERNEL], CHECKED, CHECKS, stage)
     ]
     samples += stages
@@ -245,11 +245,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, check other layers")
     parser.add_argument("--only", default="", help="with --check: names of kernels begin so")
     words = parser.parse_args()
-    kernels = {
-        kernel.path.name.partition(".")[0]: kernel
-        for kernel in load_kernels()
-        if kernel.isa == GENERIC
-    }
+    kernels = {kernel.name: kernel for kernel in list_kernels() if kernel.isa == GENERIC}
     if words.check:
         chosen = {
             name: kernel

@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.mlperf_tiny import DATA, load_inputs  # noqa: E402
-from tinyq.codegen import GENERIC  # noqa: E402
 from tinyq.graph import reference  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
@@ -29,6 +28,7 @@ from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.measurement.run import measure  # noqa: E402
 from tinyq.measurement.scoring import score  # noqa: E402
 from tinyq.project import Selection, create_project  # noqa: E402
+from tinyq.selection import GENERIC  # noqa: E402
 from tinyq.support.datasets import Dataset  # noqa: E402
 from tinyq.support.documents import write_document  # noqa: E402
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.mlperf_tiny import RESULTS, render_table  # noqa: E402
 from tests.bench_layers import BOARD, Layer, make_graph, measure_network  # noqa: E402
-from tinyq.codegen import choose_kernels, gather_candidates, prefer_isas  # noqa: E402
+from tinyq.selection import choose_kernels, gather_candidates, prefer_isas  # noqa: E402
 from tinyq.support.documents import write_document  # noqa: E402
 
 CONV = Layer("Conv2D", (12, 12, 28), 24)
@@ -55,8 +55,8 @@ def count(layer: Layer, formats: tuple[str, str], way: tuple[str, str], folder: 
     graph, isas = make_graph(layer, "layer", *formats), prefer_isas(isa)
     goal = "speed" if objective == isa else objective
     choice = choose_kernels(graph, gather_candidates(graph, isas), goal)
-    found = measure_network(graph, isas, choice.overrides, folder, BOARD)
-    kernel = choice.layers[0].chosen.kernel.partition(".")[0]
+    kernel = next(iter(choice.bounds.values())).kernel.name
+    found = measure_network(graph, isas, {"layer": kernel}, folder, BOARD)
     sizes = found.flash_bytes, found.arena_bytes, found.exact
     return Row(layer.title, *formats, objective, kernel, found.instructions, *sizes)
 

@@ -12,21 +12,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import keras
 import numpy as np
 import typer
+from keras import layers
 
-from tinyq.commands.cli import hush_tensorflow
-from tinyq.commands.output import print_table, show_progress
-from tinyq.errors import DataError, TinyqError
-from tinyq.experiment import Experiment, run_experiment
-from tinyq.hardware.boards import find_board
-from tinyq.measurement.report import Report, write_report
-from tinyq.support.datasets import Dataset, make_dataset
-from tinyq.support.quiet import import_quietly
+import tinyq
 
 BOARD = "stm32"
 _ENDS = {"first": "int8", "last": "int8", "input": {"range": [0.0, 1.0]}}
@@ -36,35 +30,67 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "ternary weights": {"weights": "ternary", "activations": "int8", **_ENDS},
     "binary XNOR": {"weights": "binary", "activations": "binary", **_ENDS},
 }
+_NAMES = ("x_train", "y_train", "x_test", "y_test")
+_ROW = "{:16}{:>9}{:>9}{:>9}{:>17}{:>10}{:>10}{:>14}"
+
+Samples = tuple[np.ndarray, np.ndarray]
 
 
-def load_data(path: Path | None) -> tuple[Dataset, Dataset]:
-    """Train and test images with values 0 .. 1, shape (samples, 28, 28, 1)."""
+def load_data(path: Path | None) -> tuple[Samples, Samples]:
+    """Train and test images with values 0 .. 1, shape (samples, 28, 28, 1), and labels."""
     if path is None:
-        import keras
-
-        (x_train, y_train), (x_test, y_test) = keras.datasets.fashion_mnist.load_data()
+        train, test = keras.datasets.fashion_mnist.load_data()
     else:
         x_train, y_train, x_test, y_test = _read(path)
-    return _prepare(x_train, y_train), _prepare(x_test, y_test)
+        train, test = (x_train, y_train), (x_test, y_test)
+    return _prepare(*train), _prepare(*test)
 
 
-def _prepare(images: np.ndarray, labels: np.ndarray) -> Dataset:
+def _prepare(images: np.ndarray, labels: np.ndarray) -> Samples:
     """Scale to 0 .. 1 and shuffle, because some copies of the data are sorted by class."""
     order = np.random.default_rng(0).permutation(len(images))
-    return make_dataset(images[order, ..., None].astype(np.float32) / 255.0, labels[order])
+    return images[order, ..., None].astype(np.float32) / 255.0, labels[order]
 
 
 def _read(path: Path) -> list[np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return [archive[name] for name in ("x_train", "y_train", "x_test", "y_test")]
+            return [archive[name] for name in _NAMES]
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(
+        raise tinyq.TinyqError(
             f"cannot be used ({error})",
             where=str(path),
-            remedy="give an .npz file with x_train, y_train, x_test, y_test",
+            remedy=f"give an .npz file with {', '.join(_NAMES)}",
         ) from None
+
+
+def make_network() -> keras.Model:
+    """A float network for 28 x 28 grey images; ten logits."""
+    image = keras.Input((28, 28, 1), name="image")
+    x = image
+    for number, filters in enumerate((16, 32, 32, 32), start=1):
+        name = f"conv_{number}"
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=name)(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)
+        if number != 3:
+            x = layers.MaxPooling2D(name=f"pool_{number}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    return keras.Model(image, layers.Dense(10, name="logits")(x), name="fashion")
+
+
+def train(model: keras.Model, samples: Samples, epochs: int) -> None:
+    """Train with a rate that falls to zero: few bits need that."""
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * -(-len(samples[0]) // 64))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
+    model.fit(*samples, batch_size=64, epochs=epochs, verbose=2)
+
+
+def score(model: keras.Model, samples: Samples) -> float:
+    """Share of right answers, 0 .. 1."""
+    answers = model.predict(samples[0], batch_size=256, verbose=0).argmax(axis=-1)
+    return float((answers == samples[1]).mean())
 
 
 def main(
@@ -76,62 +102,42 @@ def main(
     epochs: Annotated[int, typer.Option(help="Of the float model and of each recipe.")] = 4,
 ) -> None:
     """Compare int8, int4, ternary and binary on Fashion-MNIST."""
-    import_quietly("tinyq.training")
-    from tinyq.training.fitting import Schedule, fit, seed
-    from tinyq.training.networks import fashion_network
-
-    seed(0)
-    train, test = load_data(data)
-    train, test = train.take(train_samples), test.take(samples)
-    schedule = Schedule(epochs, batch_size=64)
-    model = fashion_network()
-    with show_progress("float model") as progress:
-        fit(model, train, schedule, progress)
-    reports: dict[str, Report] = {}
+    keras.utils.set_random_seed(0)
+    (x, y), (x_test, y_test) = load_data(data)
+    seen, test = (x[:train_samples], y[:train_samples]), (x_test[:samples], y_test[:samples])
+    model = make_network()
+    train(model, seen, epochs)
+    rows, summary = [], {}
     for name, recipe in RECIPES.items():
         print(name, file=sys.stderr)
-        experiment = Experiment(f"Fashion-MNIST, {name}", model, recipe, train, test, schedule)
+        quantized = tinyq.quantize(model, recipe)
+        train(quantized, seen, epochs)
         folder = output / name.replace(" ", "_")
-        report, project = run_experiment(
-            experiment, find_board(BOARD), target, folder, partial(show_progress)
+        built = tinyq.build(quantized, BOARD, folder / "firmware")
+        measured = tinyq.measure(built, test, target, report=folder)
+        keras_accuracy = score(quantized, test)
+        summary[name] = {**measured.to_json(), "keras_accuracy": keras_accuracy}
+        rows.append(
+            (
+                name,
+                f"{score(model, test):.2%}",
+                f"{keras_accuracy:.2%}",
+                f"{measured.accuracy['device']:.2%}",
+                f"{measured.mismatches:,}",
+                f"{measured.flash_bytes:,}",
+                f"{measured.ram_bytes:,}",
+                "-" if measured.instructions is None else f"{measured.instructions:,.0f}",
+            )
         )
-        write_report(report, project.graph, project.plan, folder)
-        reports[name] = report
-    summary = {name: report.to_json() for name, report in reports.items()}
     (output / "results.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
-    print_table(
-        f"Fashion-MNIST, {len(test):,} test images on {BOARD} ({target})",
-        ("recipe", *COLUMNS),
-        [(name, *_row(report)) for name, report in reports.items()],
-        right=COLUMNS,
-    )
-
-
-COLUMNS = (
-    "float",
-    "Keras",
-    "device",
-    "differing codes",
-    "flash B",
-    "RAM B",
-    "instructions",
-)
-
-
-def _row(report: Report) -> tuple[str, ...]:
-    result = report.measurement
-    return (
-        *(f"{report.accuracy[who]:.2%}" for who in ("float", "keras", "device")),
-        f"{result.mismatches + sum(row.differing for row in report.agreement):,}",
-        f"{result.flash_bytes:,}",
-        f"{result.ram_bytes:,}",
-        "-" if result.instructions is None else f"{result.instructions:,.0f}",
-    )
+    print(f"Fashion-MNIST, {len(test[0]):,} test images on {BOARD} ({target})")
+    heads = ("float", "Keras", "device", "differing codes", "flash B", "RAM B", "instructions")
+    for row in [("recipe", *heads), *rows]:
+        print(_ROW.format(*row))
 
 
 if __name__ == "__main__":
-    hush_tensorflow()
     try:
         typer.run(main)
-    except TinyqError as error:
+    except tinyq.TinyqError as error:
         sys.exit(error.render())

@@ -12,9 +12,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq.codegen import emit, plan_kernels
-from tinyq.codegen.special import Special
-from tinyq.codegen.variants import list_special, select_variant
+from tests.selected import emit_for, list_special
 from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
 from tinyq.graph import Graph, GraphBuilder, TensorType
@@ -22,10 +20,12 @@ from tinyq.graph.epilogues import Accumulating, Requantize, Threshold
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.hardware.boards import Board, find_board
+from tinyq.kernels.base import Bound
 from tinyq.measurement.trial import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
 from tinyq.memory.planner import find_views
 from tinyq.numerics.formats import find_format
 from tinyq.numerics.rounding import fold_affine
+from tinyq.selection import force_kernels, plan_kernels
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 
@@ -206,15 +206,15 @@ def choose_smallest(graph: Graph, isas: Sequence[str]) -> dict[str, str]:
     for node in graph.nodes:
         if node.name in views:
             continue
-        found = [s for s in list_special(graph, node, isas) if isinstance(s, Special)]
+        found = [s for s in list_special(graph, node, isas) if isinstance(s, Bound)]
         if found:
-            best = min(found, key=lambda s: (_table_bytes(s), s.cost, s.kernel.path.name))
-            chosen[node.name] = best.kernel.path.name
+            best = min(found, key=lambda s: (_table_bytes(s), s.instructions or 0, s.kernel.name))
+            chosen[node.name] = best.kernel.name
     return chosen
 
 
-def _table_bytes(special: Special) -> int:
-    return sum(table.words.nbytes for table in special.arrangement.tables)
+def _table_bytes(bound: Bound) -> int:
+    return sum(table.words.nbytes for table in bound.tables)
 
 
 def measure_layers(
@@ -249,18 +249,17 @@ def measure_layers(
         finally:
             link.close()
         node = graph.nodes[0]
-        variant = select_variant(graph, node, isas, forced.get(node.name))
-        special = variant.function.special
+        bound = force_kernels(graph, isas, forced)[node.name]
         rows.append(
             Row(
                 layer.title,
                 formats[1] if layer.operation != "Add" else "-",
-                variant.function.kernel.path.name.removesuffix(".c.j2"),
+                bound.kernel.name,
                 instructions,
                 graph.macs(node) or int(np.prod(layer.shape)),
                 sizes.get(f"{graph.name}.c", 0),
-                _table_bytes(special) if special else graph.constant_bytes(node),
-                variant.scratch_bytes or 0,
+                graph.constant_bytes(node) if bound.shared else _table_bytes(bound),
+                bound.scratch_bytes,
                 int(answer.view("<u4")[0, 0]) == expect_hash(graph),
             )
         )
@@ -287,16 +286,17 @@ def measure_network(
     finally:
         link.close()
     views, constants = find_views(graph), 0
+    bounds = force_kernels(graph, isas, overrides)
     for node in graph.nodes:
         if node.name not in views:
-            special = select_variant(graph, node, isas, overrides.get(node.name)).function.special
-            constants += _table_bytes(special) if special else graph.constant_bytes(node)
+            bound = bounds[node.name]
+            constants += graph.constant_bytes(node) if bound.shared else _table_bytes(bound)
     return Network(
         instructions,
         _measure_code(image.elf).get(f"{graph.name}.c", 0),
         constants,
         _build_image([graph], isas, [overrides], folder / "board", find_board(board)).flash_bytes,
-        plan_kernels(graph, isas, overrides).arena_bytes,
+        plan_kernels(graph, bounds).arena_bytes,
         int(answer.view("<u4")[0, 0]) == expect_hash(graph),
     )
 
@@ -310,7 +310,7 @@ def _build_image(
 ) -> Image:
     files: dict[PurePath, str] = {}
     for graph, forced in zip(graphs, overrides, strict=True):
-        files |= emit(graph, plan_kernels(graph, isas, forced), isas, forced).files
+        files |= emit_for(graph, isas, forced).files
     files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
         includes="\n".join(f'#include "{graph.name}.h"' for graph in graphs),
         layers=f"{graphs[0].name.upper()}_LAYERS",

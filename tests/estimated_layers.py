@@ -20,15 +20,17 @@ from tests.bitexact.bench import Case
 from tests.bitexact.cases import finish_case
 from tests.drawing.bench import CHANNELS, Draw
 from tests.operations import REGISTRY
-from tinyq.codegen.estimates import Work, estimate_instructions
-from tinyq.codegen.kernels import Kernel, Stage, load_stages
-from tinyq.codegen.variants import measure_work, split_inputs
 from tinyq.graph import Graph, GraphBuilder, Node, TensorType
 from tinyq.graph.epilogues import Accumulating
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.base import Kernel
+from tinyq.kernels.epilogues import EpilogueFunction, list_epilogues
+from tinyq.kernels.estimates import Work, estimate_instructions
+from tinyq.kernels.layer import measure_work, split_inputs
 from tinyq.measurement.trial import Trial, run_trials
 from tinyq.numerics.formats import Format
+from tinyq.selection import select_kernels
 
 BOARD = "mps2-an386"
 # Where every kernel was fitted; what another stage costs is a figure of its own.
@@ -80,7 +82,7 @@ class Sample:
         return tuple(measure_work(self.graph, node) for node in self.graph.nodes)
 
     def __str__(self) -> str:
-        name = self.kernel.path.name.partition(".")[0]
+        name = self.kernel.name
         return f"{name}: {', '.join(self._describe(node) for node in self.graph.nodes)}"
 
     def _describe(self, node: Node) -> str:
@@ -89,7 +91,7 @@ class Sample:
 
 
 def draw_samples(
-    kernel: Kernel, seed: str, count: int, stage: Stage | None = None
+    kernel: Kernel, seed: str, count: int, stage: EpilogueFunction | None = None
 ) -> tuple[Sample, ...]:
     """Samples of a kernel, of one layer or of two, the same ones for the same seed.
 
@@ -99,7 +101,7 @@ def draw_samples(
         count: How many.
         stage: Output stage; the one that the kernels were fitted with if none is given.
     """
-    rng = np.random.default_rng(zlib.crc32(f"{seed} {kernel.path.name}".encode()))
+    rng = np.random.default_rng(zlib.crc32(f"{seed} {kernel.name}".encode()))
     draw = SizedDraw(rng)
     cases = _draw_fitting(draw, kernel, stage)
     samples = (
@@ -115,7 +117,7 @@ def count_instructions(samples: Sequence[Sample]) -> tuple[int, ...]:
     counts: list[int] = []
     for start in range(0, len(samples), _IMAGE):
         part = samples[start : start + _IMAGE]
-        trials = [Trial(sample.graph, ("generic",), {}) for sample in part]
+        trials = [Trial(sample.graph, select_kernels(sample.graph)) for sample in part]
         with tempfile.TemporaryDirectory(prefix="tinyq-costs-") as folder:
             outcomes = run_trials(trials, find_board(BOARD), Path(folder) / "image")
         counts += [outcome.instructions for outcome in outcomes]
@@ -124,7 +126,7 @@ def count_instructions(samples: Sequence[Sample]) -> tuple[int, ...]:
 
 def estimate(sample: Sample) -> int:
     """Instructions that the table says."""
-    found = (estimate_instructions(sample.kernel, work) for work in sample.works)
+    found = (estimate_instructions(sample.kernel.name, work) for work in sample.works)
     return sum(count for count in found if count is not None)
 
 
@@ -133,14 +135,14 @@ def has_stage(kernel: Kernel) -> bool:
     return kernel.operation in REGISTRY.staged
 
 
-def find_usual_stage(kernel: Kernel) -> Stage:
+def find_usual_stage(kernel: Kernel) -> EpilogueFunction:
     """The stage that a kernel was fitted with."""
     wide = kernel.operation in _WIDE_SUMS and kernel.formats[0] == "s16"
     wanted = _WIDE_STAGE if wide else _USUAL
-    return next(it for it in load_stages() if (it.stage, it.format) == wanted)
+    return next(it for it in list_epilogues() if (it.epilogue, it.format) == wanted)
 
 
-def _draw_fitting(draw: Draw, kernel: Kernel, stage: Stage | None) -> Iterator[Case]:
+def _draw_fitting(draw: Draw, kernel: Kernel, stage: EpilogueFunction | None) -> Iterator[Case]:
     """Cases with as much work as layers of networks, no two of the same sizes."""
     seen = set()
     for _ in range(_TRIES):
@@ -150,10 +152,10 @@ def _draw_fitting(draw: Draw, kernel: Kernel, stage: Stage | None) -> Iterator[C
         if shapes not in seen and _fits(graph):
             seen.add(shapes)
             yield case
-    raise AssertionError(f"too few layers are drawn for {kernel.path.name}")
+    raise AssertionError(f"too few layers are drawn for {kernel.name}")
 
 
-def _draw_case(draw: Draw, kernel: Kernel, stage: Stage | None) -> Case:
+def _draw_case(draw: Draw, kernel: Kernel, stage: EpilogueFunction | None) -> Case:
     if kernel.operation in REGISTRY.plain:
         op, operands = REGISTRY.plain[kernel.operation](draw, kernel)
         return next(finish_case(draw, kernel, None, op, operands))

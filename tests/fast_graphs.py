@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests import random_graphs
-from tinyq.codegen.kernels import Kernel, list_members, list_widenings
-from tinyq.codegen.special import Special
-from tinyq.codegen.variants import list_special
+from tests.selected import list_special
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.epilogues import (
     Accumulating,
@@ -23,6 +21,8 @@ from tinyq.graph.epilogues import (
 )
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window, same_padding
+from tinyq.kernels.base import Bound, Kernel, list_members
+from tinyq.kernels.unpacking import UNPACKINGS
 from tinyq.numerics.formats import Format, find_format
 from tinyq.numerics.rounding import fold_affine, fold_even
 
@@ -184,7 +184,7 @@ def _draw_weights(rng: np.random.Generator, kernel: Kernel, shape: Shape, axis: 
 
 def _draw_input(rng: np.random.Generator, kernel: Kernel) -> Format:
     """The format that the kernel reads, or one that is unpacked for it."""
-    name = str(rng.choice(list_widenings())) if kernel.widened else kernel.formats[0]
+    name = str(rng.choice(list(UNPACKINGS))) if kernel.unpacked else kernel.formats[0]
     return find_format(name)
 
 
@@ -302,32 +302,45 @@ _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
 }
 
 
+def find_maker(kernel: Kernel) -> Callable[[np.random.Generator, Kernel, str], Graph]:
+    """What makes graphs for a kernel.
+
+    Raises:
+        AssertionError: There is nothing.
+    """
+    assert kernel.operation in _MAKERS, (
+        f"{kernel.name} is tested on no layer: write _make_{kernel.operation}, which draws a graph "
+        f"with layers of {kernel.operation}, and name it in _MAKERS of tests/fast_graphs.py"
+    )
+    return _MAKERS[kernel.operation]
+
+
 def draw_fitting(
     rng: np.random.Generator, kernel: Kernel, prefix: str, count: int
 ) -> Iterator[tuple[Graph, dict[str, str]]]:
-    """Graphs that a special kernel takes, with the override that chooses it.
+    """Graphs that a special kernel takes, with the names that choose it.
 
     Raises:
         AssertionError: Hardly any graph fits.
     """
     found = 0
     for _ in range(_TRIES):
-        graph = _MAKERS[kernel.operation](rng, kernel, f"{prefix}_{found}")
+        graph = find_maker(kernel)(rng, kernel, f"{prefix}_{found}")
         if max(t.type.packed_bytes for t in (graph.input, graph.output)) > _MOST_BYTES:
             continue
         nodes = [node for node in graph.nodes if node.op.kernel == kernel.operation]
         fits = all(
             any(
-                isinstance(special, Special)
-                and special.kernel.path == kernel.path
-                and bool(special.kernel.widened) == bool(kernel.widened)
-                for special in list_special(graph, node, (kernel.isa,))
+                isinstance(bound, Bound)
+                and bound.kernel.name == kernel.name
+                and bool(bound.kernel.unpacked) == bool(kernel.unpacked)
+                for bound in list_special(graph, node, (kernel.isa,))
             )
             for node in nodes
         )
         if fits:
-            yield graph, {node.name: kernel.path.name for node in nodes}
+            yield graph, {node.name: kernel.name for node in nodes}
             found += 1
         if found == count:
             return
-    raise AssertionError(f"{kernel.path.name} took {found} of {_TRIES} graphs")
+    raise AssertionError(f"{kernel.name} took {found} of {_TRIES} graphs")

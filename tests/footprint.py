@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tests.selected import emit_for
 from tinyq.errors import BudgetError, ToolMissing
 from tinyq.exports import export
 from tinyq.firmware.build import Image
@@ -23,6 +23,7 @@ from tinyq.graph.passes import simplify
 from tinyq.graph.storage import load_graph, save_graph
 from tinyq.hardware.boards import Board, find_board, load_boards
 from tinyq.project import capacities, create_project
+from tinyq.selection import plan_kernels, prefer_isas, select_kernels
 
 # What the firmware takes besides the network's own constants and activations.
 CODE_BYTES = 16384
@@ -83,7 +84,9 @@ def estimate(graph: Graph, board: Board) -> Need:
     sizes = capacities(simplified, board)
     return Need(
         flash_bytes=sum(constants) + CODE_BYTES,
-        ram_bytes=plan_kernels(simplified, prefer_isas(board.isa)).arena_bytes
+        ram_bytes=plan_kernels(
+            simplified, select_kernels(simplified, prefer_isas(board.isa))
+        ).arena_bytes
         + board.stack_bytes
         + sizes.payload_bytes
         + (sizes.reply_bytes or sizes.payload_bytes)
@@ -116,7 +119,7 @@ def smallest_boards() -> tuple[Board, ...]:
 def generate(graph: Graph, board: Board) -> str:
     """Return the C of a graph for a board, with the kernels of its core."""
     simplified, isas = simplify(graph), prefer_isas(board.isa)
-    tree = emit(simplified, plan_kernels(simplified, isas), isas)
+    tree = emit_for(simplified, isas)
     return "".join(tree.files.values())
 
 

@@ -20,23 +20,18 @@ from typing import Any
 import numpy as np
 
 import tinyq
-from tinyq.codegen import (
-    GENERIC,
-    SourceTree,
-    choose_kernels,
-    emit,
-    gather_candidates,
-    prefer_isas,
-)
-from tinyq.codegen.rendering import make_environment
+from tinyq.codegen import SourceTree, emit
 from tinyq.errors import TinyqError
-from tinyq.firmware.build import BuildOptions, Image, render_settings
+from tinyq.firmware.build import BuildOptions, Image
+from tinyq.firmware.settings import render_settings
 from tinyq.graph import Graph, Tensor, reference
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.environment import make_environment
 from tinyq.memory.planner import plan
 from tinyq.project import GRAPH, MANIFEST, Setting, describe_project, write_manifest
+from tinyq.selection import GENERIC, choose_kernels, gather_candidates, prefer_isas
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.support.resources import FIRMWARE, TEMPLATES
 from tinyq.targets.wire import payload_bytes
@@ -112,7 +107,7 @@ def estimate_slowness(graph: Graph) -> float | None:
 def _count_instructions(graph: Graph, isas: tuple[str, ...]) -> int:
     """Estimated instructions of the layers of which estimates are known for all kernels."""
     chosen = choose_kernels(graph, gather_candidates(graph, isas), "speed")
-    return sum(layer.chosen.instructions or 0 for layer in chosen.layers)
+    return sum(bound.instructions or 0 for bound in chosen.bounds.values())
 
 
 def describe_kernels(slowness: float | None) -> str:

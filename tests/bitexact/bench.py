@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from tests.harness import STRICT, SanitizerError, compile_c
-from tinyq.codegen.calls import Function
-from tinyq.codegen.emit import list_runtime, make_environment, render_function, render_stage
-from tinyq.codegen.kernels import Kernel, Stage
+from tinyq.codegen.emit import list_runtime
 from tinyq.graph import Op, TensorType
 from tinyq.graph.epilogues import Accumulating
+from tinyq.kernels.base import Bound, Kernel
+from tinyq.kernels.epilogues import EpilogueFunction
+from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.text import write_epilogue, write_kernel
 from tinyq.numerics.formats import find_format
 
 _MAIN = """
@@ -118,7 +120,7 @@ class Case:
     types: tuple[TensorType, ...]
     codes: tuple[np.ndarray, ...]
     kernel: Kernel
-    stage: Stage | None
+    stage: EpilogueFunction | None
     shares: int = -1
 
     @property
@@ -143,11 +145,37 @@ class Case:
         return {key: value for key, value in named.items() if key not in self.finishing}
 
     @property
-    def function(self) -> Function:
-        finished = self.stage.tag if self.stage else ()
-        parts = ("tq", self.kernel.operation, *self.kernel.formats, *finished, self.kernel.isa)
-        inputs = tuple(entry.format for entry in self.types[: self.operand_count])
-        return Function("_".join(parts), self.kernel, self.stage, inputs, self.output.format)
+    def bound(self) -> Bound:
+        """The kernel for these formats; sizes come at run time."""
+        inputs = self.types[: self.operand_count]
+        epilogue = self.stage.epilogue if self.stage else ""
+        found = self.kernel.bind(
+            LayerSpec(
+                name="case",
+                inputs=inputs,
+                output=self.output,
+                operands=(None,) * len(inputs),
+                data=(),
+                epilogue=epilogue,
+                constants={},
+                geometry={},
+                isas=(self.kernel.isa,),
+                operation=self.op.kernel,
+                formats=self.kernel.formats,
+            )
+        )
+        assert isinstance(found, Bound), found
+        return found
+
+    @property
+    def function(self) -> str:
+        """C name of the kernel."""
+        return self.bound.function
+
+    @property
+    def text(self) -> str:
+        """C text of the kernel."""
+        return write_kernel(self.bound, self.function, lambda _: True)
 
     def expect(self) -> np.ndarray:
         """Packed bytes that the reference computes; data alone get a batch axis."""
@@ -190,7 +218,7 @@ def run_cases(cases: Sequence[Case], compiler: str, flags: Sequence[str]) -> lis
     Raises:
         SanitizerError: The program failed.
     """
-    samples = {case.function.name: case for case in cases}
+    samples = {case.function: case for case in cases}
     order = sorted(samples)
     folder = Path(tempfile.mkdtemp(prefix="tinyq-bench-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -198,7 +226,7 @@ def run_cases(cases: Sequence[Case], compiler: str, flags: Sequence[str]) -> lis
         shutil.copy(path, folder)
     (folder / "bench.c").write_text(_write_program([samples[name] for name in order]), "utf-8")
     compile_c(folder, ["bench.c"], compiler, (*STRICT, *flags))
-    content = b"".join(case.encode(order.index(case.function.name)) for case in cases)
+    content = b"".join(case.encode(order.index(case.function)) for case in cases)
     done = subprocess.run([str(folder / "program")], input=content, capture_output=True)
     if done.returncode:
         raise SanitizerError(f"exit {done.returncode}\n{done.stderr.decode(errors='replace')}")
@@ -220,23 +248,21 @@ def write_program(samples: Sequence[Case], skeleton: str) -> str:
         skeleton: Text with the places ``includes``, ``structs``, ``functions``, ``wrappers`` and
             ``names``.
     """
-    environment = make_environment()
     structs: dict[str, str] = {}
     stages: dict[str, str] = {}
     functions, wrappers, names = [], [], []
     for case in samples:
-        function = case.function
         geometry = f"tq_{case.op.kernel}_geometry"
         structs[geometry] = _write_struct(geometry, [f"int32_t {key}" for key in case.geometry])
         if case.stage and isinstance(case.op, Accumulating):
             tables = [f"const int32_t *{key}" for key in case.op.output.names]
             fields = [*tables, *(f"int32_t {key}" for key in case.finishing)]
             fields += [f"int8_t {key}[{len(values)}]" for key, values in case.arrays.items()]
-            structs[case.stage.type] = _write_struct(case.stage.type, fields)
-            stages[case.stage.function] = render_stage(environment, function, case.stage)
-        functions.append(render_function(environment, function))
+            structs[case.stage.struct] = _write_struct(case.stage.struct, fields)
+            stages[case.stage.name] = write_epilogue(case.stage)
+        functions.append(case.text)
         wrappers.append(_write_wrapper(case, geometry))
-        names.append(f"wrap_{function.name}")
+        names.append(f"wrap_{case.function}")
     return skeleton.format(
         includes="\n".join(f'#include "{path.name}"' for path in list_runtime()),
         structs="\n\n".join(structs.values()),
@@ -265,12 +291,12 @@ def _write_wrapper(case: Case, geometry: str) -> str:
             items = (f"(int8_t)finishing[{place + index}]" for index in range(len(array)))
             values.append(f"{{{', '.join(items)}}}")
             place += len(array)
-        lines.append(f"    const {case.stage.type} stage = {{{', '.join([*tables, *values])}}};")
+        lines.append(f"    const {case.stage.struct} stage = {{{', '.join([*tables, *values])}}};")
         arguments.append("&stage")
     lines.append("    (void)tables;\n    (void)finishing;")
-    lines.append(f"    {case.function.name}({', '.join([*arguments, 'y'])});")
+    lines.append(f"    {case.function}({', '.join([*arguments, 'y'])});")
     return (
-        f"static void wrap_{case.function.name}(void *const *x, const int32_t *geometry,\n"
+        f"static void wrap_{case.function}(void *const *x, const int32_t *geometry,\n"
         "    int32_t *const *tables, const int32_t *finishing, void *y)\n{\n"
         + "\n".join(lines)
         + "\n}"

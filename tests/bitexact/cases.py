@@ -13,9 +13,11 @@ from tests.bitexact.bench import Case, type_of
 from tests.drawing.bench import Draw
 from tests.drawing.graphs import draw_table
 from tests.operations import REGISTRY
-from tinyq.codegen import Kernel, Stage, load_kernels, load_stages
 from tinyq.graph import Op, TensorType
 from tinyq.graph.epilogues import Accumulating
+from tinyq.kernels.base import Kernel
+from tinyq.kernels.epilogues import EpilogueFunction, list_epilogues
+from tinyq.kernels.registry import list_kernels
 
 _FIRST = frozenset(("b1", "t2", "s4", "s8", "s16", "s32", "u4", "u8"))
 _EACH = 5  # no divisor of the number of formats
@@ -36,22 +38,22 @@ def draw_cases(kernel: Kernel, rng: np.random.Generator, count: int) -> Iterator
             yield from finish_case(draw, kernel, stage, op, operands)
 
 
-def _list_stages(kernel: Kernel) -> tuple[Stage, ...]:
+def _list_stages(kernel: Kernel) -> tuple[EpilogueFunction, ...]:
     """All stages for the kernels of the first formats, every fifth in turn for the many others.
 
     Loops and stages meet in every combination of the former; formats change the product alone.
     """
-    stages = load_stages()
+    stages = list_epilogues()
     if _FIRST.issuperset(kernel.formats):
         return stages
-    place = [entry.path.name for entry in load_kernels()].index(kernel.path.name)
+    place = [entry.name for entry in list_kernels()].index(kernel.name)
     return stages[place % _EACH :: _EACH]
 
 
 def finish_case(
     draw: Draw,
     kernel: Kernel,
-    stage: Stage | None,
+    stage: EpilogueFunction | None,
     op: Op,
     operands: list[tuple[tuple[int, ...], str]],
 ) -> Iterator[Case]:

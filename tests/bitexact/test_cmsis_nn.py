@@ -18,8 +18,8 @@ import pytest
 
 from tests.harness import SANITIZE, STRICT
 from tests.random_graphs import draw_codes
-from tinyq.codegen import emit, measure_scratch
-from tinyq.codegen.variants import select_variant
+from tests.selected import emit_for
+from tinyq.codegen import emit
 from tinyq.errors import TinyqError
 from tinyq.firmware.build import Image
 from tinyq.firmware.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
@@ -33,6 +33,7 @@ from tinyq.memory.planner import plan
 from tinyq.numerics.fixed_point import softmax_exponentials
 from tinyq.numerics.formats import find_format
 from tinyq.project import create_project
+from tinyq.selection import plan_kernels, select_kernel, select_kernels
 from tinyq.targets import open_link
 
 DOUBLE = Path(__file__).parents[1] / "cmsis_nn"
@@ -195,9 +196,7 @@ def library(rule: str, tmp_path: Path) -> Path:
 def test_calls_give_the_bytes_of_the_reference(rule, library, index, seed, tmp_path):
     rng = np.random.default_rng([seed, index])
     graph = draw_model(rng, RULES[rule])
-    scratch = measure_scratch(graph, ISAS)
-    memory = plan(graph, scratch=scratch)
-    tree = emit(graph, memory, ISAS)
+    tree = emit_for(graph, ISAS)
     for path, text in tree.files.items():
         (tmp_path / path).write_text(text)
     found = find_cmsis_nn(library, graph, ISAS)
@@ -222,7 +221,7 @@ def test_every_layer_that_it_covers_is_its_own(rng):
     for rule_type in RULES.values():
         graph = draw_model(rng, rule_type)
         chosen = {
-            node.name: select_variant(graph, node, ISAS).function.kernel.isa
+            node.name: select_kernel(graph, node, ISAS).kernel.isa
             for node in graph.nodes
             if node.name != "flat"
         }
@@ -235,14 +234,15 @@ def test_other_formats_stay_with_tinyqs_kernels():
     graph = mixed_model()
     for node in graph.nodes:
         if node.name != "flatten":
-            assert select_variant(graph, node, ISAS).function.kernel.isa == "generic"
+            assert select_kernel(graph, node, ISAS).kernel.isa == "generic"
 
 
 def test_scratch_lies_apart_from_what_the_layer_reads_and_writes(rng):
     for _ in range(20):
         graph = draw_model(rng, Requantize)
-        scratch = measure_scratch(graph, ISAS)
-        memory = plan(graph, scratch=scratch)
+        bounds = select_kernels(graph, ISAS)
+        scratch = {name: it.scratch_bytes for name, it in bounds.items() if it.scratch_bytes}
+        memory = plan_kernels(graph, bounds)
         assert set(memory.scratch) == set(scratch)
         for node in graph.nodes:
             if node.name not in scratch:
@@ -260,7 +260,7 @@ def test_scratch_lies_apart_from_what_the_layer_reads_and_writes(rng):
 def test_plan_without_room_is_refused(rng):
     graph = draw_model(rng, Requantize)
     with pytest.raises(TinyqError, match="bytes of scratch"):
-        emit(graph, plan(graph), ISAS)
+        emit(graph, plan(graph), select_kernels(graph, ISAS))
 
 
 def test_rounding_of_the_graph_decides_the_flag(rng):
@@ -280,8 +280,7 @@ def test_graph_that_rounds_in_both_ways_is_refused(rng):
 @pytest.mark.requires("gcc")
 def test_wrong_rounding_stops_the_compiler(rng, tmp_path):
     graph = draw_model(rng, Requantize)
-    memory = plan(graph, scratch=measure_scratch(graph, ISAS))
-    for path, text in emit(graph, memory, ISAS).files.items():
+    for path, text in emit_for(graph, ISAS).files.items():
         (tmp_path / path).write_text(text)
     command = ["gcc", "-c", "net.c", f"-I{DOUBLE}/Include"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -13,12 +13,14 @@ from tests.contract.test_layers import IMAGE, sloped
 from tests.contract.test_methods import CHUNKS, SHAPE, chunk, quantized_chain
 from tests.harness import compile_models, pack_rows
 from tests.many_graphs import Case, ask_device
+from tests.selected import emit_for
 from tests.small_models import functional, scramble
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tinyq.codegen import emit
 from tinyq.graph import Graph
 from tinyq.graph.reference import dequantize, quantize_input
 from tinyq.hardware.boards import find_board
 from tinyq.memory.planner import plan
+from tinyq.selection import prefer_isas
 from tinyq.training import calibrate
 from tinyq.training.lowering.network import import_keras
 from tinyq.training.schedule import advance
@@ -81,7 +83,7 @@ def test_the_emulated_stm32_equals_keras(made, tmp_path):
     isas = prefer_isas("armv7em")
     cases = []
     for m in made:
-        tree = emit(m.graph, plan_kernels(m.graph, isas), isas)
+        tree = emit_for(m.graph, isas)
         packed = m.graph.input.type.format.pack(m.codes[:DEVICE_SAMPLES])
         cases.append(Case(m.graph, tree, packed.reshape(DEVICE_SAMPLES, -1), m.expected))
     replies = ask_device(cases, find_board("stm32"), tmp_path / "out")

@@ -28,7 +28,7 @@ SAMPLES = 200
 
 @pytest.fixture(scope="module")
 def digits():
-    from tinyq.digits import load_digits
+    from tinyq.support.digits import load_digits
 
     return load_digits()
 

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from tests.harness import SANITIZE, STRICT, compile_c
-from tinyq.codegen.kernels import WIDE, WIDENINGS, list_widenings
-from tinyq.codegen.rendering import make_environment
-from tinyq.codegen.special import make_once
+from tinyq.graph import TensorType
+from tinyq.kernels.text import UNPACKED, make_once, write_part
+from tinyq.kernels.unpacking import UNPACKINGS, find_unpacking
 from tinyq.numerics.formats import find_format
-from tinyq.support.resources import TEMPLATES
 
 LENGTHS = (1, 2, 3, 4, 6, 7, 8, 12, 27, 28, 31, 32, 33, 36, 64, 65, 100)
 SHAPES = list(itertools.product((1, 2, 5), LENGTHS))
@@ -55,9 +54,9 @@ int main(void)
 
 
 def test_all_codes_of_the_formats_are_wide_codes():
-    wide = find_format(WIDE)
-    assert list_widenings()
-    for name in list_widenings():
+    wide = find_format(UNPACKED)
+    assert UNPACKINGS
+    for name in UNPACKINGS:
         entry = find_format(name)
         assert entry.bits < wide.bits
         assert wide.lo <= entry.lo
@@ -69,13 +68,15 @@ def test_all_codes_of_the_formats_are_wide_codes():
     "compiler", [pytest.param(name, marks=pytest.mark.requires(name)) for name in ("gcc", "clang")]
 )
 def test_codes_are_those_of_the_format(compiler, rng, tmp_path):
-    once, environment = make_once(), make_environment()
+    once = make_once()
     functions, cases, request, answers = [], [], b"", []
-    for name, (rows, length) in itertools.product(list_widenings(), SHAPES):
-        path = (WIDENINGS / f"{name}.c.j2").relative_to(TEMPLATES).as_posix()
-        part, entry = environment.get_template(path).module, find_format(name)
-        functions.append(part.write(rows, length, once))
-        call = part.call(rows, length, "x", "to").strip()
+    for name, (rows, length) in itertools.product(UNPACKINGS, SHAPES):
+        entry = find_format(name)
+        unpacking = find_unpacking(TensorType((rows, length), entry))
+        if once(unpacking.part.name):
+            functions.append(write_part(unpacking.part, unpacking.part.name))
+        arguments = ", ".join(("x", *map(str, unpacking.counts), "to"))
+        call = f"{unpacking.part.name}({arguments})"
         cases.append(f"    case {len(cases)}:\n        {call};\n        break;")
         steps = rng.integers(0, (entry.hi - entry.lo) // entry.step + 1, (rows, length))
         codes = (entry.lo + entry.step * steps).astype(np.int32)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tinyq.codegen.estimates import TABLE, load_table
 from tinyq.commands.cli import main
 from tinyq.errors import DataError, TinyqError
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.estimates import TABLE, load_table
 from tinyq.measurement.counting import _Store
 from tinyq.measurement.profile.page import read_measured
 from tinyq.measurement.report import Report, write_report
@@ -83,7 +83,7 @@ READERS = {
     "estimates": load_table,
     **{
         kind: lambda path, kind=kind: read_document(path, kind, "make it again")
-        for kind in ("baseline", "benchmark", "inspection", "journal", "kernel counts", "profile")
+        for kind in SCHEMAS.keys() - {"project", "measurement", "estimates", "graph"}
     },
 }
 

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from tests.estimated_layers import draw_samples, estimate, find_usual_stage, has_stage
-from tinyq.codegen import Budget, choose_kernels, gather_candidates, load_kernels, load_stages
-from tinyq.codegen.estimates import (
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.epilogues import Requantize
+from tinyq.graph.ops import OPERATIONS
+from tinyq.graph.ops.window import Window
+from tinyq.kernels.epilogues import list_epilogues
+from tinyq.kernels.estimates import (
     GENERIC,
     TABLE,
     Work,
@@ -18,15 +22,11 @@ from tinyq.codegen.estimates import (
     list_terms,
     load_table,
 )
-from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.epilogues import Requantize
-from tinyq.graph.ops import OPERATIONS
-from tinyq.graph.ops.window import Window
+from tinyq.kernels.registry import list_kernels
 from tinyq.numerics.formats import find_format
+from tinyq.selection import Budget, choose_kernels, gather_candidates
 
-KERNELS = {
-    kernel.path.name.partition(".")[0]: kernel for kernel in load_kernels() if kernel.isa == GENERIC
-}
+KERNELS = {kernel.name: kernel for kernel in list_kernels() if kernel.isa == GENERIC}
 ENTRIES = json.loads(TABLE.read_text("utf-8"))["kernels"]
 # Small layers vary more: the compiler unrolls some of them wholly.
 MOST, MOST_SMALL, SMALL = 2.0, 3.0, 5_000
@@ -40,7 +40,7 @@ def test_every_generic_kernel_was_counted():
 
 
 def test_every_epilogue_was_counted():
-    names = {f"{stage.stage}_{stage.format}" for stage in load_stages()}
+    names = {f"{stage.epilogue}_{stage.format}" for stage in list_epilogues()}
     assert set(load_table(TABLE).stages) == names, "run python benchmarks/generic.py"
 
 
@@ -50,7 +50,7 @@ def test_a_fit_is_within_twice_the_count_and_half_of_it(name):
     assert 1 <= entry["largest_ratio"] <= MOST, f"{name} needs another term than list_terms has"
     assert set(entry["terms"]) <= set(list_terms(Work(1, 1, 1)))
     stage = find_usual_stage(KERNELS[name]) if has_stage(KERNELS[name]) else None
-    assert entry["stage"] == (f"{stage.stage}_{stage.format}" if stage else "")
+    assert entry["stage"] == (f"{stage.epilogue}_{stage.format}" if stage else "")
 
 
 @pytest.mark.parametrize("operation", sorted({kernel.operation for kernel in KERNELS.values()}))
@@ -64,23 +64,23 @@ def test_layers_are_drawn_for_every_operation(operation):
 
 def test_an_unknown_operation_counts_as_the_median_by_value():
     known, work = KERNELS["maxpool2d_s8_generic"], Work(macs=0, elements=1000, lines=1000)
-    unknown = dataclasses.replace(known, operation="new", path=known.path.with_name("new_s8.c.j2"))
-    found = estimate_instructions(unknown, work)
-    each = [estimate_instructions(kernel, work) for kernel in KERNELS.values()]
+    unknown = dataclasses.replace(known, operation="new")
+    found = estimate_instructions(unknown.name, work)
+    each = [estimate_instructions(kernel.name, work) for kernel in KERNELS.values()]
     assert found == round(load_table(TABLE).median_per_element * 1000)
     assert found < max(each) / 2
 
 
 def test_an_unknown_kernel_counts_as_the_median_of_its_operation():
     known, work = KERNELS["maxpool2d_s8_generic"], Work(0, 1000, 3000, 0, 9000, 100, 4000)
-    unknown = dataclasses.replace(known, path=known.path.with_name("maxpool2d_s9_generic.c.j2"))
+    unknown = dataclasses.replace(known, formats=("s9",))
     rivals = [
-        estimate_instructions(kernel, work)
+        estimate_instructions(kernel.name, work)
         for kernel in KERNELS.values()
         if kernel.operation == "maxpool2d"
     ]
-    assert min(rivals) <= estimate_instructions(unknown, work) <= max(rivals)
-    assert estimate_instructions(unknown, work) == pytest.approx(np.median(rivals), abs=1)
+    assert min(rivals) <= estimate_instructions(unknown.name, work) <= max(rivals)
+    assert estimate_instructions(unknown.name, work) == pytest.approx(np.median(rivals), abs=1)
 
 
 def make_small_network() -> Graph:
@@ -110,5 +110,4 @@ def test_a_pool_that_is_cheap_leaves_the_dense_layer_its_fast_kernel():
     firmware = Budget(firmware_flash_bytes=5248, firmware_ram_bytes=4608)
     candidates = gather_candidates(graph, ("armv7em", GENERIC))
     chosen = choose_kernels(graph, candidates, budget=firmware)
-    kernels = {layer.node: layer.chosen.kernel for layer in chosen.layers}
-    assert kernels["dense"] == "dense_s8_i8_armv7em-lanes.c.j2"
+    assert chosen.bounds["dense"].kernel.name == "dense_s8_i8_armv7em-lanes"

@@ -9,8 +9,9 @@ import pytest
 
 from tests.cores import CORES
 from tests.mixed_model import mixed_model
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tests.selected import emit_for
 from tinyq.hardware.boards import find_board
+from tinyq.selection import prefer_isas
 
 # A core without what the kernels of the other need, and what its error names.
 STRANGERS = (
@@ -25,7 +26,7 @@ STRANGERS = (
 def write_model(folder: Path, isa: str) -> str:
     """Write the sources of a network of all formats; its C name."""
     graph, isas = mixed_model(), prefer_isas(isa)
-    for path, text in emit(graph, plan_kernels(graph, isas), isas).files.items():
+    for path, text in emit_for(graph, isas).files.items():
         (folder / path).write_text(text, "utf-8")
     return graph.name
 
@@ -85,5 +86,5 @@ def test_the_firmware_still_has_its_model(tmp_path):
 
     graph, board = mixed_model(), find_board("stm32")
     isas = prefer_isas(board.isa)
-    image = build(emit(graph, plan_kernels(graph, isas), isas).files, board, tmp_path / "out")
+    image = build(emit_for(graph, isas).files, board, tmp_path / "out")
     assert image.flash_bytes > 10_000

@@ -11,15 +11,17 @@ import pytest
 from tests.bitexact.bench import Case
 from tests.bitexact.cases import draw_cases
 from tests.harness import STRICT
-from tinyq.codegen import Kernel, kernels, load_kernels, load_stages
-from tinyq.codegen.ctext import COLUMNS
-from tinyq.codegen.emit import make_environment, render_function, render_stage
-from tinyq.codegen.kernels import list_candidates, list_members, select_kernel, select_stage
 from tinyq.errors import TinyqError
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.graph.epilogues import Raw, Requantize
 from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.kernels.base import Bound, Kernel, Refusal, list_members
+from tinyq.kernels.ctext import COLUMNS
+from tinyq.kernels.epilogues import list_epilogues
+from tinyq.kernels.registry import list_kernels
+from tinyq.kernels.text import write_epilogue
 from tinyq.numerics.formats import find_format
+from tinyq.selection import candidates, find_output, list_rivals, select_kernel
 from tinyq.support.resources import ROOT, TEMPLATES
 
 INPUTS = ("b1", "u2", "u4", "s8")
@@ -42,8 +44,8 @@ PROMISED = {
 }
 # The rows of a depthwise layer's weights are channels: no groups.
 UNGROUPED = {("depthwise2d", (name, "g2")) for name in INPUTS}
-GENERIC = [kernel for kernel in load_kernels() if kernel.isa == "generic"]
-BY_NAME = {kernel.path.name: kernel for kernel in load_kernels()}
+GENERIC = [kernel for kernel in list_kernels() if kernel.isa == "generic"]
+TEXTS = sorted((TEMPLATES / "kernels/generic").iterdir())
 
 
 def test_every_operation_has_its_generic_kernels():
@@ -58,8 +60,8 @@ def test_every_operation_has_its_generic_kernels():
 def test_a_fast_kernel_has_a_generic_one():
     generic = {(kernel.operation, kernel.formats) for kernel in GENERIC}
     lonely = [
-        (kernel.path.name, formats)
-        for kernel in load_kernels()
+        (kernel.name, formats)
+        for kernel in list_kernels()
         for formats in itertools.product(*map(list_members, kernel.formats))
         if (kernel.operation, formats) not in generic | UNGROUPED
     ]
@@ -74,43 +76,38 @@ def test_a_class_of_formats_stands_for_its_members():
 
 def test_each_format_names_as_many_operands_as_are_keyed():
     by_kernel = {operation.kernel: operation for operation in OPERATIONS.values()}
-    for kernel in load_kernels():
-        assert len(kernel.formats) == len(by_kernel[kernel.operation].keyed), kernel.path.name
+    for kernel in list_kernels():
+        assert len(kernel.formats) == len(by_kernel[kernel.operation].keyed), kernel.name
 
 
 def test_every_stage_has_a_template():
-    assert {stage.stage for stage in load_stages()} == {name.lower() for name in STAGES}
-    formats = {stage.format for stage in load_stages()}
+    assert {it.epilogue for it in list_epilogues()} == {name.lower() for name in STAGES}
+    assert not [it.name for it in list_epilogues() if not (TEMPLATES / it.template).is_file()]
+    formats = {it.format for it in list_epilogues()}
     assert formats >= {"b1", "s4", "u2", "u4", "s8", "u8", "s16", "s32"}
 
 
 def test_stages_have_different_tags():
-    tags = [stage.tag for stage in load_stages()]
+    tags = [it.tag for it in list_epilogues()]
     assert len(set(tags)) == len(tags), "two kernels would have one C name"
     assert {("b1",), ("u4",), ("s8",), ("s32",)} <= set(tags)
 
 
-@pytest.mark.parametrize("name", [kernel.path.name for kernel in GENERIC])
-def test_kernel_decides_nothing_by_format(name):
-    text = BY_NAME[name].path.read_text("utf-8")
-    assert not re.search(r"{%-?\s*(if|elif)\b", text), "another format is another file"
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_a_generic_text_decides_nothing_by_format_and_is_used(path):
+    text, name = path.read_text("utf-8"), path.relative_to(TEMPLATES).as_posix()
+    assert not re.search(r"{%-?\s*(if|elif)\b", text), "what differs is in the table of products"
+    used = {kernel.template for kernel in GENERIC}
+    used |= {it for other in TEXTS for it in re.findall(r'extends "(.*?)"', other.read_text())}
+    assert name in used, f"{path.name} is no kernel's text"
 
 
-@pytest.mark.parametrize("path", sorted((TEMPLATES / "skeletons").iterdir()), ids=lambda p: p.name)
-def test_skeleton_decides_nothing_by_format_and_is_used(path):
-    text = path.read_text("utf-8")
-    assert not re.search(r"{%-?\s*(if|elif)\b", text)
-    users = [p for p in TEMPLATES.rglob("*.j2") if f'"skeletons/{path.name}"' in p.read_text()]
-    assert users, f"{path.name} is extended by no template"
-
-
-def rendered(kernel: Kernel, cases: list[Case]) -> dict[str, str]:
-    environment = make_environment()
+def rendered(cases: list[Case]) -> dict[str, str]:
     texts = {}
     for case in cases:
-        texts[case.function.name] = render_function(environment, case.function)
+        texts[case.function] = case.text
         if case.stage:
-            texts[case.stage.function] = render_stage(environment, case.function, case.stage)
+            texts[case.stage.name] = write_epilogue(case.stage)
     return texts
 
 
@@ -121,7 +118,7 @@ def all_texts():
     rng = np.random.default_rng(0)
     texts: dict[str, str] = {}
     for kernel in GENERIC:
-        texts |= rendered(kernel, list(draw_cases(kernel, rng, 1)))
+        texts |= rendered(list(draw_cases(kernel, rng, 1)))
     return texts
 
 
@@ -130,7 +127,7 @@ def test_function_name_is_file_name_and_output(all_texts):
         assert f" {name}(" in text
     for kernel in GENERIC:
         stem = f"tq_{'_'.join((kernel.operation, *kernel.formats))}_"
-        assert any(name.startswith(stem) for name in all_texts), kernel.path.name
+        assert any(name.startswith(stem) for name in all_texts), kernel.name
 
 
 @pytest.mark.requires("clang-format")
@@ -176,7 +173,8 @@ def test_missing_kernel_is_named():
     with pytest.raises(TinyqError) as caught:
         select_kernel(graph, graph.nodes[0], ("armv7em", "generic"))
     assert caught.value.where == "dense_7"
-    assert "templates/kernels/dense_s8_s16_generic.c.j2" in str(caught.value)
+    assert "no kernel for dense with s8 and s16" in str(caught.value)
+    assert "tinyq/kernels/generic" in str(caught.value)
 
 
 def test_missing_stage_is_named():
@@ -186,39 +184,43 @@ def test_missing_stage_is_named():
     builder.apply("scale", OPERATIONS["Rescale"](stage), "input", *tables)
     graph = builder.build("scale")
     with pytest.raises(TinyqError) as caught:
-        select_stage(graph, graph.nodes[0])
+        find_output(graph, graph.nodes[0])
     assert caught.value.where == "scale"
-    assert "templates/outputs/requantize_u16.c.j2" in str(caught.value)
+    assert "templates/kernels/epilogues/requantize.c.j2" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["dense.c.j2", "dense_s9_generic.c.j2", "dense__s8_generic.c.j2"])
-def test_wrong_file_name_is_an_error(tmp_path, name):
-    (tmp_path / name).write_text("")
-    with pytest.raises(TinyqError, match=r"template name|number format"):
-        load_kernels(tmp_path)
+def some_kernel(isa: str, *formats: str, variant: str = "") -> Kernel:
+    return Kernel("dense", formats, isa, variant, binder=lambda layer: Bound(layer, 1))
 
 
-def test_isa_order_decides(tmp_path, monkeypatch):
-    names = ("dense_s8_s8_generic.c.j2", "dense_s8_s8_armv7em.c.j2", "dense_s8_s16_generic.c.j2")
-    for name in names:
-        (tmp_path / name).write_text("")
-    monkeypatch.setattr(kernels, "load_kernels", lambda: load_kernels(tmp_path))
+def test_isa_order_decides(monkeypatch):
+    known = [
+        some_kernel("armv7em", "s8", "i8", variant="a"),
+        some_kernel("armv7em", "s8", "s8"),
+        some_kernel("generic", "s8", "s16"),
+        some_kernel("generic", "s8", "s8"),
+    ]
+    monkeypatch.setattr(candidates, "list_kernels", lambda: known)
     builder = GraphBuilder.start("model", TensorType((1,), find_format("s8")))
     weights = builder.constant("w", [[1]], find_format("s8"))
     bias = builder.constant("b", [0], find_format("s32"))
     builder.apply("dense", OPERATIONS["Dense"](Raw()), "input", weights, bias)
     graph = builder.build("dense")
     node = graph.nodes[0]
-    assert select_kernel(graph, node, ("armv7em", "generic")).isa == "armv7em"
-    assert select_kernel(graph, node, ("generic", "armv7em")).isa == "generic"
-    assert select_kernel(graph, node, ("mve", "generic")).isa == "generic"
-    (tmp_path / "dense_s8_i8_armv7em-a.c.j2").write_text("")
-    load_kernels.cache_clear()
-    kernels_of = list_candidates(graph, node, ("armv7em", "generic"))
-    assert [kernel.path.name for kernel in kernels_of] == [
-        "dense_s8_s8_armv7em.c.j2",
-        "dense_s8_i8_armv7em-a.c.j2",
-        "dense_s8_s8_generic.c.j2",
-    ], "a kernel for one format comes before one for many"
+    for isas in (("armv7em", "generic"), ("generic", "armv7em")):
+        assert list_rivals(graph, node, isas)[0].isa == isas[0]
+    assert list_rivals(graph, node, ("mve", "generic"))[0].isa == "generic"
+    names = [kernel.name for kernel in list_rivals(graph, node, ("armv7em", "generic"))]
+    assert names == ["dense_s8_s8_armv7em", "dense_s8_i8_armv7em-a", "dense_s8_s8_generic"], (
+        "a kernel for one format comes before one for many"
+    )
     wide = wide_weights("s8")
-    assert select_kernel(wide, wide.nodes[0], ("armv7em", "generic")).isa == "generic"
+    assert list_rivals(wide, wide.nodes[0], ("armv7em", "generic"))[0].isa == "generic"
+
+
+def test_a_kernel_that_refuses_is_named():
+    refusal = Kernel("dense", ("s8",), "mve", binder=lambda _: Refusal("it is large")).bind(
+        None  # type: ignore[arg-type]
+    )
+    assert refusal == Refusal("it is large", refusal.kernel)
+    assert refusal.kernel.name == "dense_s8_mve"

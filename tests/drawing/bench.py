@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tests.drawing.graphs import draw_codes
-from tinyq.codegen import Stage
 from tinyq.graph import Op
 from tinyq.graph.epilogues import (
     Output,
@@ -18,6 +17,7 @@ from tinyq.graph.epilogues import (
     Threshold,
 )
 from tinyq.graph.ops.window import Window
+from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.numerics.formats import Format, find_format
 
 # One code, a storage unit of each format less one, whole, and plus one.
@@ -74,26 +74,26 @@ class Draw:
         least = (max(1, height - pads[0] - pads[1]), max(1, width - pads[2] - pads[3]))
         return window, (least[0] + self.integer(0, 4), least[1] + self.integer(0, 4))
 
-    def stage(self, stage: Stage) -> Output:
+    def stage(self, stage: EpilogueFunction) -> Output:
         scaling = {
             "requantize": Requantize,
             "roundeven": RoundEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
         }
-        if stage.stage in scaling:
+        if stage.epilogue in scaling:
             output = find_format(stage.format)
             low = self.integer(output.lo, 0) if self.rng.random() < 0.3 else output.lo
             high = self.integer(low, output.hi) if self.rng.random() < 0.3 else output.hi
             zero_point = self.integer(low, high)
-            return scaling[stage.stage](stage.format, 0.5, zero_point, low, high)
-        if stage.stage == "steps":
+            return scaling[stage.epilogue](stage.format, 0.5, zero_point, low, high)
+        if stage.epilogue == "steps":
             output = find_format(stage.format)
             levels = self.rng.integers(output.lo, output.hi + 1, self.integer(2, 16))
             return Steps(
                 stage.format, 0.5, self.zero_point(stage.format), tuple(sorted(levels.tolist()))
             )
-        return {"threshold": Threshold, "raw": Raw}[stage.stage]()
+        return {"threshold": Threshold, "raw": Raw}[stage.epilogue]()
 
     def tables(self, output: Output, acc: np.ndarray) -> list[np.ndarray]:
         """Constants of a stage that spread these accumulators over the output's codes."""

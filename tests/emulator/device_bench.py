@@ -93,9 +93,9 @@ def run_on_device(cases: Sequence[Case], board: Board, folder: Path) -> list[np.
         board: With an emulator.
         folder: Missing; the image is built there.
     """
-    samples = {case.function.name: case for case in cases}
+    samples = {case.function: case for case in cases}
     order = sorted(samples)
-    encoded = [case.encode(order.index(case.function.name), WORD) for case in cases]
+    encoded = [case.encode(order.index(case.function), WORD) for case in cases]
     input_bytes = max(map(len, encoded))
     output_bytes = max(case.output.packed_bytes for case in cases)
     sizes = {"{input_bytes}": str(input_bytes), "{output_bytes}": str(output_bytes)}

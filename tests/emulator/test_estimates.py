@@ -11,8 +11,8 @@ import pytest
 
 from tests.contract.test_estimates import KERNELS, MOST, MOST_SMALL, SMALL, make_small_network
 from tests.estimated_layers import Sample, count_instructions, draw_samples, estimate
-from tinyq.codegen import load_stages
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.epilogues import list_epilogues
 from tinyq.measurement.run import measure
 from tinyq.project import create_project
 from tinyq.support.datasets import Dataset
@@ -28,8 +28,8 @@ def samples(seed: int) -> dict[str, list[tuple[int, int, str]]]:
     for operation in OPERATIONS:
         kernels = [kernel for kernel in KERNELS.values() if kernel.operation == operation]
         drawn[operation] = draw_samples(kernels[rng.integers(len(kernels))], word, 2)
-    for stage in load_stages():
-        name = f"{stage.stage}_{stage.format}"
+    for stage in list_epilogues():
+        name = f"{stage.epilogue}_{stage.format}"
         drawn[name] = draw_samples(KERNELS["rescale_s8_generic"], word, 1, stage)
     counts = iter(count_instructions([one for found in drawn.values() for one in found]))
     return {
@@ -39,7 +39,7 @@ def samples(seed: int) -> dict[str, list[tuple[int, int, str]]]:
 
 
 @pytest.mark.parametrize(
-    "name", [*OPERATIONS, *(f"{stage.stage}_{stage.format}" for stage in load_stages())]
+    "name", [*OPERATIONS, *(f"{stage.epilogue}_{stage.format}" for stage in list_epilogues())]
 )
 def test_estimates_lie_within_twice_the_count_and_half_of_it(samples, name):
     for estimated, count, layers in samples[name]:

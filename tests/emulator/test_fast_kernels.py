@@ -7,30 +7,31 @@ Many graphs share one image and one start of the emulator, see test_random_graph
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.cores import CORES
-from tests.fast_graphs import draw_fitting
+from tests.fast_graphs import draw_fitting, find_maker
 from tests.many_graphs import Case, ask_device
-from tinyq.codegen import emit, load_kernels, plan_kernels
-from tinyq.codegen.kernels import WIDE, Kernel
-from tinyq.codegen.special import is_special
+from tests.selected import emit_for
 from tinyq.graph import Graph
 from tinyq.graph.reference import run
+from tinyq.kernels.base import Kernel
+from tinyq.kernels.registry import list_kernels
+from tinyq.kernels.text import UNPACKED
+from tinyq.kernels.unpacking import unpack_for
 
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "3"))
-SPECIAL = [kernel for kernel in load_kernels() if is_special(kernel)]
+SPECIAL = [kernel for kernel in list_kernels() if not kernel.shared]
 GROUPS = sorted({(kernel.isa, kernel.operation) for kernel in SPECIAL})
 # Operations whose activations may have fewer bits than the kernels read.
 NARROW = ("add", "conv2d", "dense", "depthwise2d")
-WIDENED = [
-    replace(kernel, widened=(0,))
+NARROWED = [
+    unpack_for(kernel, (0,))
     for kernel in SPECIAL
-    if kernel.formats[0] == WIDE and kernel.operation in NARROW
+    if kernel.formats[0] == UNPACKED and kernel.operation in NARROW
 ]
 
 
@@ -47,8 +48,8 @@ def make_cases(kernel: Kernel, position: int, seed: int, count: int = CASES) -> 
     rng = np.random.default_rng((seed, position, 5))
     cases = []
     isas = (kernel.isa, "generic")
-    for graph, overrides in draw_fitting(rng, kernel, f"model_{position}", count):
-        tree = emit(graph, plan_kernels(graph, isas, overrides), isas, overrides)
+    for graph, names in draw_fitting(rng, kernel, f"model_{position}", count):
+        tree = emit_for(graph, isas, names)
         codes = draw_inputs(rng, graph)
         packed = graph.input.type.format.pack(codes).reshape(len(codes), -1)
         answers = graph.output.type.format.pack(run(graph, codes)).reshape(len(codes), -1)
@@ -60,22 +61,32 @@ def test_there_is_a_board_for_each_instruction_set():
     assert {kernel.isa for kernel in SPECIAL} == set(CORES)
 
 
+def test_every_special_kernel_has_layers():
+    for kernel in SPECIAL:
+        find_maker(kernel)
+
+
+def test_a_kernel_without_layers_is_asked_for_by_name():
+    with pytest.raises(AssertionError, match="sort_s8_mve is tested on no layer: write _make_sort"):
+        find_maker(Kernel("sort", ("s8",), "mve"))
+
+
 @pytest.mark.parametrize(("isa", "operation"), GROUPS)
 def test_special_kernels_answer_as_the_reference(isa, operation, seed, tmp_path):
     kernels = [k for k in SPECIAL if (k.isa, k.operation) == (isa, operation)]
     assert_exact(kernels, seed, CASES, CORES[isa], tmp_path / "out")
 
 
-@pytest.mark.parametrize("isa", sorted({kernel.isa for kernel in WIDENED}))
+@pytest.mark.parametrize("isa", sorted({kernel.isa for kernel in NARROWED}))
 def test_kernels_behind_an_unpacking_answer_as_the_reference(isa, seed, tmp_path):
-    kernels = [kernel for kernel in WIDENED if kernel.isa == isa]
+    kernels = [kernel for kernel in NARROWED if kernel.isa == isa]
     assert_exact(kernels, seed, max(CASES // 3, 1), CORES[isa], tmp_path / "out")
 
 
 def assert_exact(kernels: list[Kernel], seed: int, count: int, board: str, folder: Path) -> None:
     named = [(k, make_cases(k, place, seed, count)) for place, k in enumerate(kernels)]
     cases = [case for _, drawn in named for case in drawn]
-    owners = [kernel.path.name for kernel, drawn in named for _ in drawn]
+    owners = [kernel.name for kernel, drawn in named for _ in drawn]
     replies = ask_device(cases, board, folder)
     wrong = [
         f"{owner}: {case.graph.nodes[0].op}, {case.graph.types(case.graph.nodes[0])}"

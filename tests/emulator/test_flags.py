@@ -102,7 +102,7 @@ def test_instrumented_kernels_answer_as_the_reference(isa, flags, seed, tmp_path
     places = np.random.default_rng((seed, 9)).permutation(len(kernels))[:KERNELS]
     named = [(kernels[place], make_cases(kernels[place], place, seed, 1)) for place in places]
     cases = [case for _, drawn in named for case in drawn]
-    owners = [kernel.path.name for kernel, drawn in named for _ in drawn]
+    owners = [kernel.name for kernel, drawn in named for _ in drawn]
     extra = {PurePath("hooks.c"): _HOOKS}
     replies = ask_device(cases, CORES[isa], tmp_path / "out", flags, extra)
     wrong = [

@@ -15,9 +15,9 @@ import pytest
 from tests.bitexact.bench import Case
 from tests.bitexact.cases import draw_cases
 from tests.emulator.device_bench import run_on_device
-from tinyq.codegen import load_kernels
-from tinyq.codegen.kernels import Kernel
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.base import Kernel
+from tinyq.kernels.registry import list_kernels
 
 ALL = os.environ.get("TINYQ_GENERIC_KERNELS") == "all"
 COUNT = 3 if ALL else 1
@@ -28,7 +28,7 @@ MOST_BYTES = 2600  # of an encoded case: the chip has 8 KiB of RAM
 MOST_FUNCTIONS = 32  # in an image: the chip has 256 KiB of flash
 TRIES = 20
 
-GENERIC = [kernel for kernel in load_kernels() if kernel.isa == "generic"]
+GENERIC = [kernel for kernel in list_kernels() if kernel.isa == "generic"]
 # Whose products leave 16 bits most easily.
 WIDE = [
     kernel
@@ -50,7 +50,7 @@ def draw_small(kernel: Kernel, rng: np.random.Generator) -> list[Case]:
     drawn: dict[str, list[Case]] = {}
     for _ in range(TRIES):
         for case in draw_cases(kernel, rng, COUNT):
-            drawn.setdefault(case.function.name, []).append(case)
+            drawn.setdefault(case.function, []).append(case)
         if all(
             sum(len(case.encode(0, 4)) <= SMALL_BYTES for case in cases) >= COUNT
             for cases in drawn.values()
@@ -58,7 +58,7 @@ def draw_small(kernel: Kernel, rng: np.random.Generator) -> list[Case]:
             break
     names = rng.permutation(sorted(drawn))[:STAGES]
     cases = [case for name in names for case in sorted(drawn[name], key=_measure)[:COUNT]]
-    missing = {case.function.name for case in cases if _measure(case) > MOST_BYTES}
+    missing = {case.function for case in cases if _measure(case) > MOST_BYTES}
     assert not missing, f"no case of {', '.join(missing)} has at most {MOST_BYTES} bytes"
     return cases
 
@@ -74,14 +74,14 @@ def split(cases: list[Case]) -> Iterator[list[Case]]:
     """
     largest: dict[str, int] = {}
     for case in cases:
-        name = case.function.name
+        name = case.function
         largest[name] = max(largest.get(name, 0), _measure(case))
     names = sorted(largest, key=lambda name: (largest[name] > 2 * SMALL_BYTES, name))
     small = sum(largest[name] <= 2 * SMALL_BYTES for name in names)
     for part in (names[:small], names[small:]):
         for start in range(0, len(part), MOST_FUNCTIONS):
             chosen = set(part[start : start + MOST_FUNCTIONS])
-            yield [case for case in cases if case.function.name in chosen]
+            yield [case for case in cases if case.function in chosen]
 
 
 @pytest.mark.requires("avr-gcc", "gcc")
@@ -93,7 +93,7 @@ def test_generic_kernels_answer_as_the_reference(seed, tmp_path):
     for number, part in enumerate(split(cases)):
         results = run_on_device(part, board, tmp_path / str(number))
         wrong += [
-            f"{case.function.name}: {(got != case.expect()).sum()} of {got.size} bytes; {case.op}"
+            f"{case.function}: {(got != case.expect()).sum()} of {got.size} bytes; {case.op}"
             for case, got in zip(part, results, strict=True)
             if not np.array_equal(got, case.expect())
         ]

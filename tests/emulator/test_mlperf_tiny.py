@@ -12,11 +12,12 @@ import pytest
 
 from tests.cores import CORES
 from tests.mlperf_tiny import NETWORKS, needs_data
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tests.selected import emit_for
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.graph import reference
 from tinyq.graph.passes import simplify
 from tinyq.importers.tflite import import_tflite
+from tinyq.selection import prefer_isas
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 
@@ -35,7 +36,7 @@ def test_the_device_answers_as_the_reference(name, core, tmp_path):
     request, reply = payload_bytes(*sizes, 4)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
     image = build(
-        emit(graph, plan_kernels(graph, isas), isas).files,
+        emit_for(graph, isas).files,
         CORES[core],
         tmp_path / "out",
         options,

@@ -9,9 +9,10 @@ import pytest
 
 from tests.many_graphs import Case, ask_device
 from tests.random_graphs import draw_graph, draw_inputs
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tests.selected import emit_for
 from tinyq.graph.reference import run
 from tinyq.hardware.boards import find_board
+from tinyq.selection import prefer_isas
 
 GRAPHS = int(os.environ.get("TINYQ_EMULATOR_GRAPHS", "40"))
 # The board's own machine has less memory, and every graph of the image keeps its own arena.
@@ -26,7 +27,7 @@ def draw_case(seed: int, index: int) -> Case:
     codes = draw_inputs(rng, graph, SAMPLES)
     return Case(
         graph,
-        emit(graph, plan_kernels(graph, ISAS), ISAS),
+        emit_for(graph, ISAS),
         graph.input.type.format.pack(codes).reshape(SAMPLES, -1),
         graph.output.type.format.pack(run(graph, codes)).reshape(SAMPLES, -1),
     )

@@ -11,7 +11,6 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.unit.test_special import chain
-from tinyq.codegen import gather_candidates, plan_kernels
 from tinyq.errors import LinkError, TinyqError
 from tinyq.graph import reference
 from tinyq.graph.passes import simplify
@@ -20,6 +19,7 @@ from tinyq.measurement import counting as tune
 from tinyq.measurement.run import measure
 from tinyq.measurement.trial import Outcome, find_twin, isolate
 from tinyq.project import Selection, Setting, create_project, open_project
+from tinyq.selection import force_kernels, gather_candidates, plan_kernels
 from tinyq.support.datasets import Dataset
 
 FAST = ("armv7em", "generic")
@@ -55,7 +55,7 @@ def test_counts_are_those_of_the_firmware(cache, tmp_path):
         chosen = project.chosen[layer.name]
         assert chosen.counted
         assert chosen.cycles > chosen.instructions
-        assert layer.kernel == chosen.kernel.partition(".")[0]
+        assert layer.kernel == chosen.kernel
         assert layer.instructions == pytest.approx(chosen.instructions, rel=0.01, abs=16)
 
 
@@ -113,16 +113,16 @@ def test_layers_that_work_in_place_are_exact(size, variant, tmp_path):
     """Three in a row: the middle one reads and writes the same bytes."""
     layer = Layer("Conv2D", (6, 6, 8), 8, size)
     graph = stack(make_graph(layer, "model", "s8", "s8"))
-    kernel = f"conv2d_s8_i8_armv7em-{variant}.c.j2"
+    kernel = f"conv2d_s8_i8_armv7em-{variant}"
 
     def only(graph, candidates, setting):
         return {
-            name: tuple(it for it in found if it.kernel == kernel) or found
+            name: tuple(it for it in found if it.kernel.name == kernel) or found
             for name, found in candidates.items()
         }
 
-    overrides = {node.name: kernel for node in graph.nodes}
-    assert plan_kernels(graph, FAST, overrides).sharing == {
+    bounds = force_kernels(graph, FAST, {node.name: kernel for node in graph.nodes})
+    assert plan_kernels(graph, bounds).sharing == {
         "layer_1": "layer_0",
         "layer_2": "layer_1",
     }

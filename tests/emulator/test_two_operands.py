@@ -18,13 +18,14 @@ import pytest
 from tests.cores import CORES
 from tests.fast_graphs import add_tables
 from tests.many_graphs import Case, ask_device
-from tinyq.codegen import emit, plan_kernels, prefer_isas
+from tests.selected import emit_for
 from tinyq.graph import Graph, GraphBuilder, Op, TensorType
 from tinyq.graph.epilogues import Accumulating, Requantize, RequantizeTwice
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.reference import run
 from tinyq.hardware.boards import find_board
 from tinyq.numerics.formats import find_format
+from tinyq.selection import prefer_isas
 
 BOARDS = {**CORES, "rv32": find_board("riscv-virt")}
 # Which operands are constants; "same": both are the input.
@@ -47,6 +48,12 @@ def _make_tflite_add(rng: np.random.Generator) -> Op:
     return OPERATIONS["TfliteAdd"](stage, *terms[0], *terms[1], 1, 20, 3, -7)
 
 
+def _make_squared_difference(rng: np.random.Generator) -> Op:
+    terms = [(int(rng.integers(2**30, 2**31)), -int(rng.integers(1, 8))) for _ in range(2)]
+    stage = RequantizeTwice("s8", 1.0, 5, -128, 127)
+    return OPERATIONS["TfliteSquaredDifference"](stage, *terms[0], *terms[1], 3, -7)
+
+
 MAKERS: Mapping[str, Callable[[np.random.Generator], Op]] = MappingProxyType(
     {
         "Add": _make_add,
@@ -55,7 +62,9 @@ MAKERS: Mapping[str, Callable[[np.random.Generator], Op]] = MappingProxyType(
             Requantize("s8", 1.0, 3, -128, 127)
         ),
         "Multiply": lambda _: OPERATIONS["Multiply"](Requantize("s8", 1.0, 3, -128, 127), 3, -7),
+        "Extremum": lambda rng: OPERATIONS["Extremum"](int(rng.integers(0, 2))),
         "TfliteAdd": _make_tflite_add,
+        "TfliteSquaredDifference": _make_squared_difference,
     }
 )
 # Imported operations know int8 alone, and a concatenation joins equal formats.
@@ -65,7 +74,9 @@ PAIRS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "Concatenate": tuple((name, name) for name in FORMATS),
         "MatrixMultiply": (("s8", "s8"),),
         "Multiply": (("s8", "s8"),),
+        "Extremum": (("s8", "s8"),),
         "TfliteAdd": (("s8", "s8"),),
+        "TfliteSquaredDifference": (("s8", "s8"),),
     }
 )
 
@@ -103,7 +114,7 @@ def make_graph(
         sums = operation.accumulate(*samples)
         tables = (
             _add_twice(builder, sums)
-            if kind == "TfliteAdd"
+            if isinstance(operation.output, RequantizeTwice)
             else add_tables(builder, rng, operation.output, sums, True)
         )
     return builder.build(builder.apply("layer", operation, *names, *tables))
@@ -128,7 +139,7 @@ def make_case(seed: int, index: int, kind: str, operands: str, isa: str) -> Case
     codes = draw_operand(rng, (SAMPLES, *shape), entry.name)
     return Case(
         graph,
-        emit(graph, plan_kernels(graph, isas), isas),
+        emit_for(graph, isas),
         entry.pack(codes).reshape(SAMPLES, -1),
         graph.output.type.format.pack(run(graph, codes)).reshape(SAMPLES, -1),
     )

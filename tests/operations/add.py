@@ -18,9 +18,9 @@ from tests.drawing.graphs import (
 from tests.drawing.partners import draw_partner
 from tests.drawing.registry import bench_case, formula, step
 from tests.operations.rescale import add_rescale
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Output, Threshold
 from tinyq.graph.ops.add import Add
+from tinyq.kernels.base import Kernel
 
 
 @step(lambda x: x.format.name in WEIGHTED)

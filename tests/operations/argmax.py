@@ -6,8 +6,8 @@ from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_rows
 from tests.drawing.graphs import Drawing
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.ops.argmax import Argmax
+from tinyq.kernels.base import Kernel
 
 
 @step(lambda x: True)

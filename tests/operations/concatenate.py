@@ -15,9 +15,9 @@ from tests.drawing.graphs import (
 from tests.drawing.partners import draw_partner
 from tests.drawing.registry import bench_case, formula, step
 from tests.operations.dense import add_dense
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Threshold
 from tinyq.graph.ops.concatenate import Concatenate
+from tinyq.kernels.base import Kernel
 
 
 @step(lambda x: is_activation(x) and is_small(x))

@@ -18,9 +18,9 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Output
 from tinyq.graph.ops.conv2d import Conv2D
+from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted_image, weight=3)

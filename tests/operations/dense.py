@@ -17,9 +17,9 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Output
 from tinyq.graph.ops.dense import Dense
+from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted)

@@ -17,9 +17,9 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Output
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted_image, weight=2)

@@ -7,8 +7,8 @@ import numpy as np
 from tests.drawing.bench import Draw
 from tests.drawing.graphs import Drawing, draw_codes, is_image, is_small
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.ops.pad2d import Pad2D
+from tinyq.kernels.base import Kernel
 from tinyq.numerics.formats import find_format
 
 

@@ -16,9 +16,9 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Output
 from tinyq.graph.ops.rescale import Rescale
+from tinyq.kernels.base import Kernel
 
 
 @step(is_small)

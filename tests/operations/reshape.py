@@ -7,8 +7,8 @@ import numpy as np
 from tests.drawing.bench import Draw
 from tests.drawing.graphs import Drawing, is_small
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.kernels.base import Kernel
 
 
 @step(is_small)

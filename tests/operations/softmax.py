@@ -6,8 +6,8 @@ from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_rows
 from tests.drawing.graphs import Drawing
 from tests.drawing.registry import bench_case, bench_tables, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.ops.softmax import Softmax
+from tinyq.kernels.base import Kernel
 from tinyq.numerics.rounding import softmax_table
 
 

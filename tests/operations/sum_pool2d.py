@@ -8,10 +8,10 @@ from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_windows
 from tests.drawing.graphs import Drawing, draw_stage, draw_x_zero, is_image, stage_constants, widest
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.codegen import Kernel
 from tinyq.graph.epilogues import Output
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.window import Window
+from tinyq.kernels.base import Kernel
 
 
 @step(is_image)

@@ -6,6 +6,7 @@ node and kept in build/fuzz/ as a graph file, beside a text that says what went 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -20,16 +21,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.harness import SanitizerError, compile_models, differences
 from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
 from tinyq.codegen import SourceTree, emit
-from tinyq.codegen.kernels import load_kernels, load_stages
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph
 from tinyq.graph.epilogues import Accumulating, Raw
 from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.storage import save_graph
+from tinyq.kernels.epilogues import list_epilogues
+from tinyq.kernels.registry import list_kernels
 from tinyq.memory.planner import plan
 
 WANTED = os.environ.get("TINYQ_FUZZ_GRAPHS")
 GRAPHS = int(WANTED or 300)
+PARTS = 4
 EMIT = emit
 KEPT = Path(__file__).parents[2] / "build" / "fuzz"
 # Graphs of one executable: the compiler and its sanitizers start once for all.
@@ -78,9 +81,9 @@ def parts(graph: Graph) -> set[tuple[str, ...]]:
 def all_parts() -> set[tuple[str, ...]]:
     known = {operation.kernel for name, operation in OPERATIONS.items() if name not in NOT_DRAWN}
     known |= {name.lower() for name in STAGES if name not in NOT_DRAWN}
-    generic = [kernel for kernel in load_kernels() if kernel.isa == "generic"]
+    generic = [kernel for kernel in list_kernels() if kernel.isa == "generic"]
     kernels = {(kernel.operation, *kernel.formats) for kernel in generic}
-    stages = {(stage.stage, stage.format) for stage in load_stages()}
+    stages = {(it.epilogue, it.format) for it in list_epilogues()}
     # Of 16-bit codes few operations are drawn; tests/bitexact has a network of all of them.
     return {part for part in kernels | stages if part[0] in known and "s16" not in part}
 
@@ -169,13 +172,17 @@ def batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.requires("gcc")
-def test_generated_c_equals_the_reference(seed, capsys):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_generated_c_equals_the_reference(part, seed, capsys):
+    """Each part takes every ``PARTS``-th graph, so that several workers share them."""
     lines: list[str] = []
     shown = WANTED is not None
+    cases = itertools.islice(draw_cases(seed, GRAPHS), part, None, PARTS)
     with capsys.disabled() if shown else nullcontext(), progress_bar(shown) as bar:
-        task = bar.add_task("graphs", total=GRAPHS, faults=0)
-        for batch in batches(draw_cases(seed, GRAPHS)):
+        task = bar.add_task("graphs", total=-(-GRAPHS // PARTS), faults=0)
+        for batch in batches(cases):
             lines += [keep(*shorten(*fault)) for fault in find_faults(batch)]
             bar.update(task, advance=len(batch), faults=len(lines))
     assert not lines, f"kept in {KEPT}:\n" + "\n".join(lines)

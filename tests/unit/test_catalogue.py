@@ -120,7 +120,7 @@ print(read_recipe({"weights": {"method": "clip3", "reach": 2}}).weights)
 
 def test_the_list_holds_all_rows(capsys):
     assert cli.main(["methods", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["methods"]
     assert len(rows) == len(load_catalogue())
     by_id = {row["id"]: row for row in rows}
     assert by_id["twn"]["trains"] and "generic" in by_id["twn"]["kernels"]["weights t2"]

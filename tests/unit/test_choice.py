@@ -8,24 +8,29 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.unit.test_special import FAST, chain
-from tinyq.codegen import OBJECTIVES, Budget, Candidate, choose_kernels, gather_candidates
-from tinyq.codegen.estimates import Work, estimate_code, estimate_instructions
-from tinyq.codegen.kernels import load_kernels
 from tinyq.errors import TinyqError
+from tinyq.kernels.base import Bound, Kernel
+from tinyq.kernels.estimates import Work, estimate_code, estimate_instructions
+from tinyq.kernels.layer import describe_layer
+from tinyq.selection import OBJECTIVES, Budget, choose_kernels, gather_candidates
 
 LAYER = make_graph(Layer("Conv2D", (16, 16, 32), 32), "model", "s8", "s8")
+SPEC = describe_layer(LAYER, LAYER.nodes[0], ("generic",))
 
 
-def entry(kernel: str, instructions: int, table: int, scratch: int = 0, **code: int) -> Candidate:
-    return Candidate(kernel, instructions, False, table, code, scratch)
+def entry(kernel: str, instructions: int, table: int, scratch: int = 0, **code: int) -> Bound:
+    named = Kernel(kernel, (), "generic")
+    return Bound(
+        SPEC, instructions, scratch_bytes=scratch, kernel=named, table_bytes=table, code=code
+    )
 
 
-def pick(objective: str, budget: Budget | None = None, **found: tuple[Candidate, ...]):
+def pick(objective: str, budget: Budget | None = None, **found: tuple[Bound, ...]):
     choice = choose_kernels(chain(8, len(found)), found, objective, budget)
-    return [layer.chosen.kernel for layer in choice.layers]
+    return [bound.kernel.operation for bound in choice.bounds.values()]
 
 
-def cost(objective: str, chosen: tuple[Candidate, ...]) -> tuple[int, ...]:
+def cost(objective: str, chosen: tuple[Bound, ...]) -> tuple[int, ...]:
     instructions = sum(one.instructions or 0 for one in chosen)
     code = {key: size for one in chosen for key, size in one.code.items()}
     flash = sum(one.table_bytes for one in chosen) + sum(code.values())
@@ -41,7 +46,7 @@ def test_the_choice_is_the_best_of_all(objective):
     }
     graph = chain(8, 3)
     choice = choose_kernels(graph, found, objective)
-    got = cost(objective, tuple(layer.chosen for layer in choice.layers))
+    got = cost(objective, tuple(choice.bounds.values()))
     assert got == min(cost(objective, chosen) for chosen in itertools.product(*found.values()))
 
 
@@ -78,13 +83,13 @@ def test_balanced_weighs_shares():
 
 def test_objectives_on_a_real_layer():
     found = gather_candidates(LAYER, FAST)
-    chosen = {name: choose_kernels(LAYER, found, name).layers[0].chosen for name in OBJECTIVES}
-    assert "winograd4" in chosen["speed"].kernel
-    assert chosen["size"].kernel.endswith("_generic.c.j2")
+    chosen = {name: choose_kernels(LAYER, found, name).bounds["layer"] for name in OBJECTIVES}
+    assert "winograd4" in chosen["speed"].kernel.name
+    assert chosen["size"].kernel.isa == "generic"
     assert chosen["balanced"].table_bytes < chosen["speed"].table_bytes
     assert chosen["balanced"].instructions < chosen["size"].instructions
-    small = choose_kernels(LAYER, found, "speed", Budget(flash_bytes=45_000)).layers[0].chosen
-    assert "winograd2" in small.kernel
+    small = choose_kernels(LAYER, found, "speed", Budget(flash_bytes=45_000)).bounds["layer"]
+    assert "winograd2" in small.kernel.name
 
 
 def test_an_unknown_objective():
@@ -93,12 +98,10 @@ def test_an_unknown_objective():
 
 
 def test_estimates_of_generic_kernels():
-    kernels = {kernel.path.name: kernel for kernel in load_kernels()}
     work = Work(1_000_000, 10_000, lines=30_000, taps=90_000, rows=1_000, inputs=11_000)
-    conv = estimate_instructions(kernels["conv2d_s8_s8_generic.c.j2"], work)
+    conv = estimate_instructions("conv2d_s8_s8_generic", work)
     assert 4_500_000 < conv < 6_500_000
-    assert estimate_instructions(kernels["conv2d_s8_s8_cmsisnn.c.j2"], work) is None
-    pool = estimate_instructions(kernels["maxpool2d_s8_generic.c.j2"], work)
+    pool = estimate_instructions("maxpool2d_s8_generic", work)
     assert 200_000 < pool < 1_500_000
 
 

@@ -63,7 +63,7 @@ def test_unknown_command_is_a_usage_error(capsys):
 
 def test_boards_json(capsys):
     assert cli.main(["boards", "--json"]) == 0
-    listed = {board["name"]: board for board in json.loads(capsys.readouterr().out)}
+    listed = {board["name"]: board for board in json.loads(capsys.readouterr().out)["boards"]}
     assert listed.keys() == catalogue.load_boards().keys()
     stm32 = catalogue.find_board("stm32")
     assert "stm32" in listed[stm32.name]["aliases"]

@@ -14,12 +14,12 @@ from tests import harness
 from tests.mixed_model import mixed_model, raw_model
 from tests.random_graphs import draw_codes
 from tinyq.codegen import emit, marked_nodes
-from tinyq.codegen.ctext import COLUMNS, comment, fill, identify, plain, write_table
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, Tensor, TensorType, reference
 from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.storage import digest
+from tinyq.kernels.ctext import COLUMNS, comment, fill, identify, plain, write_table
 from tinyq.memory.planner import plan
 from tinyq.numerics.formats import FORMATS, find_format
 from tinyq.support.resources import FIRMWARE, ROOT, TEMPLATES

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from tests.random_graphs import draw_graph
-from tinyq.codegen import OBJECTIVES
 from tinyq.errors import TinyqError
 from tinyq.hardware.boards import find_board
 from tinyq.project import MANIFEST, Selection, create_project, open_project
 from tinyq.project.creation import _list_flags
 from tinyq.project.manifest import FLAGS
+from tinyq.selection import OBJECTIVES
 
 pytestmark = pytest.mark.requires("gcc")
 

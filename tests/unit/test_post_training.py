@@ -23,7 +23,7 @@ CALIBRATION = 128
 
 @pytest.fixture(scope="module")
 def digits():
-    from tinyq.digits import load_digits
+    from tinyq.support.digits import load_digits
 
     return load_digits()
 

@@ -10,11 +10,11 @@ import pytest
 
 from tests.bench_layers import Layer, make_graph
 from tests.random_graphs import draw_graph
-from tinyq.codegen import OBJECTIVES
 from tinyq.errors import BudgetError, TinyqError
 from tinyq.graph import Graph
 from tinyq.hardware.boards import find_board
 from tinyq.project import MANIFEST, Selection, create_project, open_project
+from tinyq.selection import OBJECTIVES
 
 pytestmark = pytest.mark.requires("gcc")
 

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from tests.random_graphs import draw_graph
-from tinyq.commands.output import print_report
+from tinyq.api.measure import Measured
+from tinyq.commands.output import print_parts
 from tinyq.firmware.build import Image
 from tinyq.graph import Graph, GraphBuilder, TensorType, reference
 from tinyq.graph.epilogues import Raw, Requantize
@@ -266,7 +267,7 @@ def rows_of(text: str) -> list[list[str]]:
 def test_every_cell_of_the_printed_tables(
     result: Measurement, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_report(make_report(result))
+    print_parts(Measured(make_report(result)).parts())
     rows = rows_of(capsys.readouterr().out)
     assert rows[0] == ["Two layers (qemu, 2 samples)"]
     note = rows.pop()

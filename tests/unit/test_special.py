@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tinyq.codegen import emit, plan_kernels, prefer_isas
-from tinyq.codegen.special import Refusal, Special, make_once
-from tinyq.codegen.variants import list_special, select_variant
+from tests.selected import emit_for, list_special
 from tinyq.errors import TinyqError
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.graph.epilogues import Output, Requantize, RoundEven, Steps, Threshold
+from tinyq.graph.epilogues import Output, Raw, Requantize, RoundEven, Steps, Threshold
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.kernels.base import Bound, Refusal
+from tinyq.kernels.text import make_once
 from tinyq.numerics.formats import find_format
+from tinyq.selection import (
+    force_kernels,
+    plan_kernels,
+    prefer_isas,
+    select_kernel,
+    select_kernels,
+)
 
 FAST = ("armv7em", "generic")
 S8, S32 = find_format("s8"), find_format("s32")
@@ -44,10 +51,10 @@ def chain(channels: int, count: int = 3):
 def test_the_cheapest_that_fits_is_chosen():
     graph = graph_of()
     node = graph.nodes[0]
-    fitting = [s for s in list_special(graph, node, FAST) if isinstance(s, Special)]
-    chosen = select_variant(graph, node, FAST).function
+    fitting = [s for s in list_special(graph, node, FAST) if isinstance(s, Bound)]
+    chosen = select_kernel(graph, node, FAST)
     assert len(fitting) > 1
-    assert chosen.kernel.path.name == min(fitting, key=lambda s: s.cost).kernel.path.name
+    assert chosen.kernel == min(fitting, key=lambda it: it.instructions).kernel
 
 
 def test_a_refusal_says_why():
@@ -58,71 +65,72 @@ def test_a_refusal_says_why():
         if isinstance(found, Refusal)
     }
     assert refusals["winograd2"] == "the output is not as large as the input"
-    assert select_variant(graph, graph.nodes[0], FAST).function.special
+    assert not select_kernel(graph, graph.nodes[0], FAST).shared
 
 
 def test_what_no_special_kernel_takes_stays_generic():
     layer = Layer("DepthwiseConv2D", (6, 6, 8), size=(5, 5))
     graph = make_graph(layer, "model", "s8", "s8")
-    assert select_variant(graph, graph.nodes[0], FAST).function.kernel.isa == "generic"
+    assert select_kernel(graph, graph.nodes[0], FAST).kernel.isa == "generic"
 
 
 def test_generic_alone_is_generic():
     graph = graph_of()
-    assert select_variant(graph, graph.nodes[0], ("generic",)).function.special is None
+    assert select_kernel(graph, graph.nodes[0]).shared
 
 
-def test_an_override_chooses():
+def test_a_name_chooses():
     graph = graph_of()
-    name = "conv2d_s8_i8_armv7em-rows.c.j2"
-    overrides = {"layer": name}
-    chosen = select_variant(graph, graph.nodes[0], FAST, name).function.kernel.path.name
-    assert chosen == name
-    text = "".join(
-        emit(graph, plan_kernels(graph, FAST, overrides), FAST, overrides).files.values()
-    )
+    names = {"layer": "conv2d_s8_i8_armv7em-rows"}
+    assert force_kernels(graph, FAST, names)["layer"].kernel.name == names["layer"]
+    text = "".join(emit_for(graph, FAST, names).files.values())
     assert "tq_conv2d_s8_s8_s8_armv7em_rows_1(input" in text
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("conv2d_s8_i8_armv7em-pixels.c.j2", "the window is more than one pixel"),
-        ("conv2d_s8_i8_armv7em-nothing.c.j2", "there is no kernel"),
+        ("conv2d_s8_i8_armv7em-pixels", "the window is more than one pixel"),
+        ("conv2d_s8_i8_armv7em-nothing", "there is no kernel"),
     ],
 )
-def test_an_override_that_does_not_fit(name, message):
+def test_a_name_that_does_not_fit(name, message):
     graph = graph_of()
     with pytest.raises(TinyqError, match=message) as caught:
-        select_variant(graph, graph.nodes[0], FAST, name)
+        force_kernels(graph, FAST, {"layer": name})
     assert caught.value.where == "layer"
 
 
 def test_the_plan_has_room_for_scratch():
     graph = graph_of()
-    needed = select_variant(graph, graph.nodes[0], FAST).scratch_bytes
-    memory = plan_kernels(graph, FAST)
+    bounds = select_kernels(graph, FAST)
+    needed = bounds["layer"].scratch_bytes
+    memory = plan_kernels(graph, bounds)
     assert needed
     assert memory.arena_bytes >= needed
     assert memory.proven
 
 
+def plan_for(graph, isas):
+    return plan_kernels(graph, select_kernels(graph, isas))
+
+
 def test_layers_write_over_their_input_where_they_can():
-    shared = plan_kernels(chain(8), FAST).sharing
+    shared = plan_for(chain(8), FAST).sharing
     assert shared == {"layer_1": "layer_0", "layer_2": "layer_1"}
-    assert plan_kernels(chain(6), FAST).sharing == {}, "the last four channels overlap others"
-    assert plan_kernels(chain(8), ("generic",)).sharing == {}
+    assert plan_for(chain(6), FAST).sharing == {}, "the last four channels overlap others"
+    assert plan_for(chain(8), ("generic",)).sharing == {}
 
 
 def test_layers_of_one_kind_share_a_function():
     graph = chain(8)
-    text = "".join(map(str, emit(graph, plan_kernels(graph, FAST), FAST).files.values()))
+    text = "".join(map(str, emit_for(graph, FAST).files.values()))
     assert text.count("static void tq_depthwise2d_s8_s8_s8_armv7em_rowpairs_1(") == 1
     assert "rowpairs_2" not in text
 
 
 def test_the_same_graph_gives_the_same_text():
-    first, second = (emit(g, plan_kernels(g, FAST), FAST).files for g in (graph_of(), graph_of()))
+    first, second = (emit_for(g, FAST).files for g in (graph_of(), graph_of()))
     assert first == second
 
 
@@ -152,7 +160,7 @@ def test_preferences_end_with_the_generic_kernels():
 )
 def test_cores_without_dsp_have_kernels_of_their_own(isa, layer, variant):
     graph = graph_of(layer)
-    kernel = select_variant(graph, graph.nodes[0], (isa, "generic")).function.kernel
+    kernel = select_kernel(graph, graph.nodes[0], (isa, "generic")).kernel
     assert (kernel.isa, kernel.variant) == (isa, variant)
 
 
@@ -167,7 +175,7 @@ def test_sums_that_leave_a_field_of_24_bits_are_refused():
     builder.apply("layer", operation, "input", weights, *tables)
     graph = builder.build("layer")
     found = {s.kernel.isa: s for s in list_special(graph, graph.nodes[0], ("armv6m", "armv7m"))}
-    assert isinstance(found["armv6m"], Special)
+    assert isinstance(found["armv6m"], Bound)
     assert found["armv7m"].reason == "accumulators leave 24 bits"
 
 
@@ -193,9 +201,7 @@ def test_no_special_kernel_stores_bit_planes_code_by_code(name, number_format):
     for weight_format in ("b1", "t2", "s4", "s8"):
         graph = node_of(name, number_format, weight_format)
         found = list_special(graph, graph.nodes[0], every)
-        fitting = [
-            s.kernel.path.name for s in found if isinstance(s, Special) and not s.arrangement.staged
-        ]
+        fitting = [s.kernel.name for s in found if isinstance(s, Bound) and not s.calls_epilogue]
         assert not fitting, f"{fitting} would write outputs of u2"
 
 
@@ -224,24 +230,39 @@ def staged_graph(stage: Output):
 )
 def test_any_stage_is_finished_by_its_own_function(stage):
     graph = staged_graph(stage)
-    variant = select_variant(graph, graph.nodes[0], FAST)
-    assert variant.function.kernel.variant in ("stagedrows", "stagedimage")
-    files = emit(graph, plan_kernels(graph, FAST), FAST).files
+    bound = select_kernel(graph, graph.nodes[0], FAST)
+    assert bound.kernel.variant in ("stagedrows", "stagedimage")
+    files = emit_for(graph, FAST).files
     text = "".join(files.values())
-    assert f"{variant.function.stage.function}(stage, y, " in text
-    assert text.count(f"static const {variant.function.stage.type} model_layer_output ") == 1
+    assert f"{bound.finisher.name}(stage, y, " in text
+    assert text.count(f"static const {bound.finisher.struct} model_layer_output ") == 1
     assert "model_layer_geometry" not in text
     assert "const int8_t model_w[" not in text, "the weights lie in the kernel's table alone"
     for isa in ("armv6m", "armv7m"):
-        only = select_variant(graph, graph.nodes[0], (isa, "generic")).function
+        only = select_kernel(graph, graph.nodes[0], (isa, "generic"))
         assert only.kernel.isa == "generic"
+
+
+@pytest.mark.parametrize("isa", ["armv6m", "armv7m", "armv7em", "armv8m", "mve"])
+@pytest.mark.parametrize("name", ["Conv2D", "DepthwiseConv2D", "Dense"])
+@pytest.mark.parametrize("number_format", ["b1", "u2", "u4", "s8"])
+def test_raw_sums_are_computed_on_every_core(isa, name, number_format):
+    builder = GraphBuilder.start("model", TensorType((8, 8, 32), find_format(number_format)))
+    shape = {"Conv2D": (32, 3, 3, 32), "DepthwiseConv2D": (3, 3, 32), "Dense": (32, 32)}[name]
+    weights = builder.constant("w", np.ones(shape), S8)
+    bias = builder.constant("bias", np.zeros(32), S32)
+    window = () if name == "Dense" else (Window((3, 3)),)
+    builder.apply("layer", OPERATIONS[name](Raw(), *window), "input", weights, bias)
+    graph = builder.build("layer")
+    isas = prefer_isas(isa)
+    assert emit_for(graph, isas).files
 
 
 def test_what_assembly_finishes_needs_no_stage():
     graph = staged_graph(Requantize("s8", 1.0, 0, -128, 127))
     found = list_special(graph, graph.nodes[0], FAST)
-    assert any(isinstance(s, Special) for s in found)
-    assert not any(isinstance(s, Special) and s.arrangement.staged for s in found)
+    assert any(isinstance(s, Bound) for s in found)
+    assert not any(isinstance(s, Bound) and s.calls_epilogue for s in found)
 
 
 @pytest.mark.parametrize(
@@ -257,8 +278,8 @@ def test_what_assembly_finishes_needs_no_stage():
 def test_binary_layers_count_whole_words(layer, isas):
     graph = make_graph(layer, "model", "b1", "b1")
     every = list_special(graph, graph.nodes[0], ("armv7em", "armv7m", "armv6m"))
-    found = [special for special in every if not special.kernel.widened]
-    assert {s.kernel.isa for s in found if isinstance(s, Special)} == isas
+    found = [special for special in every if not special.kernel.unpacked]
+    assert {s.kernel.isa for s in found if isinstance(s, Bound)} == isas
     refused = [s.reason for s in found if isinstance(s, Refusal)]
     assert all(reason.startswith("the number of input channels") for reason in refused)
     assert len(refused) == 3 - len(isas)

@@ -6,18 +6,24 @@ import numpy as np
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tinyq.codegen import choose_kernels, emit, gather_candidates, plan_kernels
-from tinyq.codegen.special import Refusal, Special
-from tinyq.codegen.variants import list_special, select_variant
+from tests.selected import emit_for, list_special
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
+from tinyq.kernels.base import Bound, Refusal
 from tinyq.numerics.formats import find_format
+from tinyq.selection import (
+    choose_kernels,
+    force_kernels,
+    gather_candidates,
+    plan_kernels,
+    select_kernel,
+)
 
 CORES = ("armv6m", "armv7m", "armv7em", "mve")
 ODD = Layer("Conv2D", (8, 8, 28), 8)
-ROWS = "conv2d_s8_i8_armv7em-rows.c.j2"
+ROWS = "conv2d_s8_i8_armv7em-rows"
 LAYERS = (
     (ODD, "u4"),
     (ODD, "u2"),
@@ -27,9 +33,9 @@ LAYERS = (
 )
 
 
-def find_special(graph, isa: str) -> dict[str, Special]:
+def find_special(graph, isa: str) -> dict[str, Bound]:
     found = list_special(graph, graph.nodes[0], (isa,))
-    return {s.kernel.path.name: s for s in found if isinstance(s, Special)}
+    return {s.kernel.name: s for s in found if isinstance(s, Bound)}
 
 
 @pytest.mark.parametrize("isa", CORES)
@@ -43,18 +49,18 @@ def test_they_take_what_has_no_kernel_of_its_own(isa, layer, narrow):
     codes = int(np.prod(layer.shape))
     for name, special in found.items():
         assert special.scratch_bytes == same[name].scratch_bytes + (codes + 7) // 8 * 8
-        assert codes < special.cost - same[name].cost < 15 * codes
+        assert codes < special.instructions - same[name].instructions < 15 * codes
 
 
 @pytest.mark.parametrize("objective", ["speed", "balanced"])
 def test_they_are_chosen_where_nothing_else_is_fast(objective):
     graph, isas = make_graph(ODD, "model", "u4", "s8"), ("armv7em", "generic")
-    chosen = choose_kernels(graph, gather_candidates(graph, isas), objective).layers[0].chosen
-    assert chosen.kernel.startswith("conv2d_s8_i8_armv7em-")
+    found = gather_candidates(graph, isas)
+    chosen = choose_kernels(graph, found, objective).bounds["layer"]
+    assert chosen.kernel.name.startswith("conv2d_s8_i8_armv7em-")
     assert "tq_widen_u4" in chosen.code
-    assert choose_kernels(graph, gather_candidates(graph, isas), "ram").layers[0].chosen.kernel == (
-        "conv2d_u4_s8_generic.c.j2"
-    )
+    smallest = choose_kernels(graph, found, "ram").bounds["layer"]
+    assert smallest.kernel.name == "conv2d_u4_s8_generic"
 
 
 def test_a_kernel_of_the_format_itself_is_cheaper():
@@ -63,9 +69,9 @@ def test_a_kernel_of_the_format_itself_is_cheaper():
     own, widened = (
         find_special(graph, "armv7em")[name] for name in (ROWS.replace("s8", "u4", 1), ROWS)
     )
-    assert own.cost < widened.cost
-    assert own.widening is None
-    chosen = select_variant(graph, graph.nodes[0], ("armv7em", "generic")).function
+    assert own.instructions < widened.instructions
+    assert own.inner is None
+    chosen = select_kernel(graph, graph.nodes[0], ("armv7em", "generic"))
     assert chosen.kernel == own.kernel
 
 
@@ -82,9 +88,8 @@ def test_a_refusal_is_that_of_the_kernel():
 
 def test_generic_kernels_are_not_widened():
     graph = make_graph(ODD, "model", "u4", "s8")
-    assert list_special(graph, graph.nodes[0], ("generic",)) == ()
-    variant = select_variant(graph, graph.nodes[0], ("generic",))
-    assert variant.function.kernel.path.name == "conv2d_u4_s8_generic.c.j2"
+    assert list_special(graph, graph.nodes[0], ("generic",)) == []
+    assert select_kernel(graph, graph.nodes[0]).kernel.name == "conv2d_u4_s8_generic"
 
 
 def test_signs_of_whole_words_are_counted_and_others_unpacked():
@@ -92,16 +97,17 @@ def test_signs_of_whole_words_are_counted_and_others_unpacked():
     for channels in (16, 64):
         layer = Layer("Conv2D", (12, 12, channels), 32)
         graph, isas = make_graph(layer, "model", "b1", "b1"), ("armv7em", "generic")
-        chosen[channels] = choose_kernels(graph, gather_candidates(graph, isas), "speed").layers[0]
-    assert "tq_widen_b1" in chosen[16].chosen.code
-    assert chosen[64].chosen.kernel == "conv2d_b1_b1_armv7em-slices.c.j2"
+        choice = choose_kernels(graph, gather_candidates(graph, isas), "speed")
+        chosen[channels] = choice.bounds["layer"]
+    assert "tq_widen_b1" in chosen[16].code
+    assert chosen[64].kernel.name == "conv2d_b1_b1_armv7em-slices"
 
 
 @pytest.mark.parametrize("operand", ["s8", "s16"])
 def test_other_formats_are_not_widened(operand):
     graph = make_graph(Layer("Dense", (64,), 32), "model", operand, "s8")
     found = list_special(graph, graph.nodes[0], (*CORES, "generic"))
-    assert not any(special.kernel.widened for special in found)
+    assert not any(special.kernel.unpacked for special in found)
 
 
 def test_layers_share_what_unpacks_and_may_write_over_their_input():
@@ -118,10 +124,10 @@ def test_layers_share_what_unpacks_and_may_write_over_their_input():
         operation = OPERATIONS["Conv2D"](stage, window)
         last = builder.apply(f"layer_{index}", operation, last, weights, *tables)
     graph, isas = builder.build(last), ("armv7em", "generic")
-    overrides = {node.name: ROWS for node in graph.nodes}
-    memory = plan_kernels(graph, isas, overrides)
+    names = {node.name: ROWS for node in graph.nodes}
+    memory = plan_kernels(graph, force_kernels(graph, isas, names))
     assert memory.sharing == {"layer_1": "layer_0", "layer_2": "layer_1"}
-    text = "".join(emit(graph, memory, isas, overrides).files.values())
+    text = "".join(emit_for(graph, isas, names).files.values())
     assert text.count("static void tq_widen_u4(") == 1
     assert text.count("    tq_widen_u4(x, 640, scratch);") == 3
     assert "static void tq_conv2d_u4_s8_u4_armv7em_rows_widened_3(" in text

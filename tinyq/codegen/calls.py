@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
-from tinyq.codegen.ctext import identify
-from tinyq.codegen.layouts import Table
-from tinyq.codegen.special import write_special
-from tinyq.codegen.variants import Function, Variant, select_variant, split_inputs
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.graph.epilogues import Accumulating, Output
+from tinyq.kernels.base import Bound
+from tinyq.kernels.ctext import identify
+from tinyq.kernels.epilogues import EpilogueFunction
+from tinyq.kernels.layer import split_inputs
+from tinyq.kernels.packing.record import Table
+from tinyq.kernels.text import write_kernel
 from tinyq.memory.planner import MemoryPlan, find_views
+from tinyq.selection.candidates import Bounds, arrange_constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Call:
     Attributes:
         node: What is computed.
         index: Number of the layer mark, or None where the output is the input's bytes.
-        function: The kernel to call, None without an index.
+        bound: The kernel to call, None without an index.
+        function: Its C name.
         arguments: C expressions.
         comment: Formats, shapes, cost and place.
         constants: Constants that no earlier call has brought along.
@@ -60,7 +63,8 @@ class Call:
 
     node: Node
     index: int | None
-    function: Function | None
+    bound: Bound | None
+    function: str
     arguments: tuple[str, ...]
     comment: str
     constants: tuple[Constant, ...] = ()
@@ -78,129 +82,144 @@ def marked_nodes(graph: Graph) -> tuple[Node, ...]:
     return tuple(node for node in graph.nodes if node.name not in views)
 
 
-def list_calls(
-    graph: Graph,
-    plan: MemoryPlan,
-    isas: Sequence[str],
-    overrides: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Call, ...]:
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What the calls of a program refer to.
+
+    Attributes:
+        graph: The graph.
+        plan: Its memory plan.
+        bounds: The kernel of each node.
+        functions: C name of each node's kernel.
+        arranged: Constants of each node that take the place of the graph's.
+        names: C names of constants and records.
+    """
+
+    graph: Graph
+    plan: MemoryPlan
+    bounds: Bounds
+    functions: Mapping[str, str]
+    arranged: Mapping[str, Mapping[str, Tensor]]
+    names: Mapping[str, str]
+
+
+def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> tuple[Call, ...]:
     """What the program does, in order.
 
+    Args:
+        graph: A verified graph.
+        plan: Its memory plan, with room for what the kernels need.
+        bounds: The kernel of each node that needs one.
+
     Raises:
-        TinyqError: A node has no kernel or no output stage, or the plan has no room for one.
+        TinyqError: A node has no kernel, or the plan has no room for one.
     """
-    variants = number_functions(
-        {
-            node.name: select_variant(graph, node, isas, overrides.get(node.name))
-            for node in marked_nodes(graph)
-        }
+    marked = marked_nodes(graph)
+    _check_all(marked, bounds)
+    arranged = {node.name: arrange_constants(graph, node, bounds[node.name]) for node in marked}
+    scope = _Scope(
+        graph,
+        plan,
+        bounds,
+        number_functions({node.name: bounds[node.name] for node in marked}),
+        arranged,
+        _name_all(graph, arranged),
     )
-    names = _name_all(graph, variants)
+    read = {node.name: _read_constants(scope, node) for node in marked}
+    readers = Counter(tensor.name for tensors in read.values() for tensor in tensors)
+    marks = {node.name: index for index, node in enumerate(marked)}
     calls: list[Call] = []
     known: set[str] = set()
-    marks = {node.name: index for index, node in enumerate(marked_nodes(graph))}
-    readers = Counter(
-        tensor.name
-        for node in marked_nodes(graph)
-        for tensor in _read_constants(graph, node, variants[node.name])
-    )
     for node in graph.nodes:
         if node.name not in marks:
-            calls.append(Call(node, None, None, (), _describe(graph, plan, node)))
+            calls.append(Call(node, None, None, "", (), _describe(graph, plan, node)))
             continue
-        variant = variants[node.name]
         constants = tuple(
-            Constant(
-                names[tensor.name],
-                tensor,
-                _find_table(names, tensor),
-                readers[tensor.name] > 1,
-            )
-            for tensor in _read_constants(graph, node, variant)
+            _name_constant(scope, tensor, shared=readers[tensor.name] > 1)
+            for tensor in read[node.name]
             if tensor.name not in known
         )
         known.update(constant.tensor.name for constant in constants)
-        if variant.function.special:
-            call = _call_special(graph, plan, node, marks[node.name], variant, names)
-            calls.append(replace(call, constants=constants))
-            continue
-        arranged = {name: names[tensor.name] for name, tensor in variant.constants.items()}
-        local = ChainMap(arranged, names)
-        records = _make_records(graph, node, variant.function, local)
-        calls.append(
-            Call(
-                node,
-                marks[node.name],
-                variant.function,
-                (
-                    *_list_arguments(graph, plan, node, local, records),
-                    *_locate_scratch(plan, node, variant),
-                ),
-                _describe(graph, plan, node),
-                constants,
-                records,
-            )
-        )
+        call = _call_shared if bounds[node.name].shared else _call_own
+        calls.append(replace(call(scope, node, marks[node.name]), constants=constants))
     return tuple(calls)
 
 
-def _read_constants(graph: Graph, node: Node, variant: Variant) -> tuple[Tensor, ...]:
-    """The constants that a call reads, as they are arranged for it, each once."""
-    special = variant.function.special
-    read = node.inputs
-    if special:
-        operands, finishing = split_inputs(node)
-        data = tuple(operands[index] for index in special.facts.data)
-        read = (*data, *(finishing if special.arrangement.staged else ()))
-    tensors = (
-        variant.constants.get(it.name, it) for it in graph.constants(node) if it.name in read
-    )
-    return tuple({tensor.name: tensor for tensor in tensors}.values())
-
-
-def number_functions(variants: Mapping[str, Variant]) -> dict[str, Variant]:
-    """Names of special kernels, numbered by first use; nodes with the same text share one."""
+def number_functions(bounds: Bounds) -> dict[str, str]:
+    """C names of kernels; those of one layer are numbered, and the same text has one name."""
     names: dict[str, str] = {}
     counts: Counter[str] = Counter()
     numbered = {}
-    for key, variant in variants.items():
-        function = variant.function
-        if function.special:
-            text = write_special(function.special, f"{function.name}_", lambda _: True)
-            if text not in names:
-                counts[function.name] += 1
-                names[text] = f"{function.name}_{counts[function.name]}"
-            variant = replace(variant, function=replace(function, name=names[text]))
-        numbered[key] = variant
+    for key, bound in bounds.items():
+        function = bound.function
+        if bound.shared:
+            numbered[key] = function
+            continue
+        text = write_kernel(bound, f"{function}_", lambda _: True)
+        if text not in names:
+            counts[function] += 1
+            names[text] = f"{function}_{counts[function]}"
+        numbered[key] = names[text]
     return numbered
 
 
-def _call_special(
-    graph: Graph,
-    plan: MemoryPlan,
-    node: Node,
-    index: int,
-    variant: Variant,
-    names: Mapping[str, str],
-) -> Call:
-    special = variant.function.special
-    assert special is not None
-    stem = identify(graph.name, [node.name])[node.name]
-    tables = tuple(
-        replace(table, name=f"{stem}_{table.name}") for table in special.arrangement.tables
-    )
-    operands, _ = split_inputs(node)
-    staged = special.arrangement.staged
-    records = _make_stage_records(graph, node, variant.function, names) if staged else ()
+def _check_all(nodes: Sequence[Node], bounds: Bounds) -> None:
+    missing = [node.name for node in nodes if node.name not in bounds]
+    if missing:
+        raise TinyqError(
+            "no kernel was selected",
+            where=missing[0],
+            remedy="select kernels for this graph, after its last pass",
+        )
+
+
+def _name_constant(scope: _Scope, tensor: Tensor, *, shared: bool) -> Constant:
+    return Constant(scope.names[tensor.name], tensor, _find_table(scope.names, tensor), shared)
+
+
+def _read_constants(scope: _Scope, node: Node) -> tuple[Tensor, ...]:
+    """The constants that a call reads, as they are arranged for it, each once."""
+    bound, read = scope.bounds[node.name], node.inputs
+    if not bound.shared:
+        operands, finishing = split_inputs(node)
+        data = tuple(operands[index] for index in bound.layer.data)
+        read = (*data, *(finishing if bound.calls_epilogue else ()))
+    arranged = scope.arranged[node.name]
+    tensors = (arranged.get(it.name, it) for it in scope.graph.constants(node) if it.name in read)
+    return tuple({tensor.name: tensor for tensor in tensors}.values())
+
+
+def _call_shared(scope: _Scope, node: Node, index: int) -> Call:
+    """A kernel that takes sizes at run time."""
+    bound = scope.bounds[node.name]
+    arranged = {key: scope.names[it.name] for key, it in scope.arranged[node.name].items()}
+    local = ChainMap(arranged, dict(scope.names))
+    records = _make_records(scope.graph, node, bound, local)
     arguments = (
-        *(_find_operand(graph, plan, names, operands[index]) for index in special.facts.data),
+        *_list_arguments(scope.graph, scope.plan, node, local, records),
+        *_locate_scratch(scope.plan, node, bound),
+    )
+    comment = _describe(scope.graph, scope.plan, node)
+    function = scope.functions[node.name]
+    return Call(node, index, bound, function, arguments, comment, records=records)
+
+
+def _call_own(scope: _Scope, node: Node, index: int) -> Call:
+    """A kernel that was written for the layer."""
+    graph, plan, bound = scope.graph, scope.plan, scope.bounds[node.name]
+    stem = identify(graph.name, [node.name])[node.name]
+    tables = tuple(replace(table, name=f"{stem}_{table.name}") for table in bound.tables)
+    operands, _ = split_inputs(node)
+    records = _make_epilogue_records(node, bound.finisher, scope.names)
+    arguments = (
+        *(_find_operand(graph, plan, scope.names, operands[it]) for it in bound.layer.data),
         *(table.name for table in tables),
         *(f"&{record.name}" for record in records),
         _locate(plan, node.output),
-        *_locate_scratch(plan, node, variant),
+        *_locate_scratch(plan, node, bound),
     )
-    comment = _describe(graph, plan, node)
-    return Call(node, index, variant.function, arguments, comment, records=records, tables=tables)
+    comment, function = _describe(graph, plan, node), scope.functions[node.name]
+    return Call(node, index, bound, function, arguments, comment, records=records, tables=tables)
 
 
 def _find_operand(graph: Graph, plan: MemoryPlan, names: Mapping[str, str], name: str) -> str:
@@ -213,39 +232,36 @@ def _locate(plan: MemoryPlan, name: str) -> str:
     return f"TQ_ARENA({plan.offsets[name]})" if name in plan.offsets else plan.buffers[name]
 
 
-def _locate_scratch(plan: MemoryPlan, node: Node, variant: Variant) -> tuple[str, ...]:
+def _locate_scratch(plan: MemoryPlan, node: Node, bound: Bound) -> tuple[str, ...]:
     """The room that a kernel asks for, as an argument; a plan without that room is a fault."""
-    if variant.scratch_bytes is None:
-        return ()
-    if variant.scratch_bytes == 0:
-        return ("0",)
+    if bound.scratch_bytes == 0:
+        return ("0",) if bound.scratch_parameter else ()
     offset, size = plan.scratch.get(node.name, (0, 0))
-    if size < variant.scratch_bytes:
+    if size < bound.scratch_bytes:
         raise TinyqError(
-            f"the plan has {size} bytes of scratch, {variant.function.name} needs "
-            f"{variant.scratch_bytes}",
+            f"the plan has {size} bytes of scratch, {bound.function} needs {bound.scratch_bytes}",
             where=node.name,
-            remedy="plan with measure_scratch of the same instruction sets",
+            remedy="plan with plan_kernels and the same kernels",
         )
     return (f"TQ_ARENA({offset})",)
 
 
-def _name_all(graph: Graph, variants: Mapping[str, Variant]) -> MutableMapping[str, str]:
-    replaced = {name for variant in variants.values() for name in variant.constants}
+def _name_all(
+    graph: Graph, arranged: Mapping[str, Mapping[str, Tensor]]
+) -> MutableMapping[str, str]:
+    replaced = {name for found in arranged.values() for name in found}
     kept = {
         tensor.name
         for node in marked_nodes(graph)
         for tensor in graph.constants(node)
-        if tensor.name not in variants[node.name].constants
+        if tensor.name not in arranged[node.name]
     }
     constants = [
         name
         for name, tensor in graph.tensors.items()
         if tensor.is_constant and (name in kept or name not in replaced)
     ]
-    constants += [
-        tensor.name for variant in variants.values() for tensor in variant.constants.values()
-    ]
+    constants += [tensor.name for found in arranged.values() for tensor in found.values()]
     records = [f"{node.name} {part}" for node in graph.nodes for part in ("geometry", "output")]
     tables = [_name_table(graph.tensors[name]) for name in constants if name in kept]
     return identify(graph.name, [*constants, *records, *filter(None, tables)])
@@ -263,7 +279,7 @@ def _name_table(tensor: Tensor) -> str:
 
 
 def _make_records(
-    graph: Graph, node: Node, function: Function, names: Mapping[str, str]
+    graph: Graph, node: Node, bound: Bound, names: Mapping[str, str]
 ) -> tuple[Record, ...]:
     finishing = node.op.output.geometry() if isinstance(node.op, Accumulating) else {}
     geometry = {
@@ -272,18 +288,18 @@ def _make_records(
         if key not in finishing
     }
     record = Record(
-        f"tq_{function.kernel.operation}_geometry",
+        f"tq_{bound.kernel.operation}_geometry",
         names[f"{node.name} geometry"],
         tuple(("int32_t ", key, str(value)) for key, value in geometry.items()),
     )
-    return (record, *_make_stage_records(graph, node, function, names))
+    return (record, *_make_epilogue_records(node, bound.finisher, names))
 
 
-def _make_stage_records(
-    graph: Graph, node: Node, function: Function, names: Mapping[str, str]
+def _make_epilogue_records(
+    node: Node, finisher: EpilogueFunction | None, names: Mapping[str, str]
 ) -> tuple[Record, ...]:
-    """The constants of the output stage, if there is one."""
-    if not function.stage or not isinstance(node.op, Accumulating):
+    """The constants of the epilogue's function, if it is called."""
+    if not finisher or not isinstance(node.op, Accumulating):
         return ()
     _, constants = split_inputs(node)
     tables = zip(node.op.output.names, constants, strict=True)
@@ -292,7 +308,7 @@ def _make_stage_records(
         *(("int32_t ", key, str(value)) for key, value in node.op.output.geometry().items()),
         *_list_arrays(node.op.output),
     )
-    return (Record(function.stage.type, names[f"{node.name} output"], fields),)
+    return (Record(finisher.struct, names[f"{node.name} output"], fields),)
 
 
 def _list_arrays(output: Output) -> Iterator[tuple[str, str, str]]:

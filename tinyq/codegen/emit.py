@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
-import jinja2
-
 from tinyq import __version__
 from tinyq.codegen.calls import Call, Record, list_calls
-from tinyq.codegen.rendering import make_environment, render_function, render_stage
-from tinyq.codegen.special import make_once, write_special
-from tinyq.codegen.variants import Function
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
 from tinyq.graph.storage import digest
+from tinyq.kernels.base import Bound
+from tinyq.kernels.environment import make_environment
+from tinyq.kernels.text import make_once, write_epilogue, write_kernel
 from tinyq.memory.planner import MemoryPlan
+from tinyq.selection.candidates import Bounds, select_kernels
 from tinyq.support.resources import TEMPLATES
 
 _FILES = {
@@ -46,19 +45,14 @@ class SourceTree:
     digest: str
 
 
-def emit(
-    graph: Graph,
-    plan: MemoryPlan,
-    isas: Sequence[str] = ("generic",),
-    overrides: Mapping[str, str] = MappingProxyType({}),
-) -> SourceTree:
+def emit(graph: Graph, plan: MemoryPlan, bounds: Bounds | None = None) -> SourceTree:
     """Write a graph down as C.
 
     Args:
         graph: A verified graph.
         plan: Its memory plan.
-        isas: Instruction sets whose kernels may be used, best first.
-        overrides: File name of a special kernel by the name of the node that must use it.
+        bounds: The kernel of each node that needs one, those that the plan was made for; the
+            generic ones where it is None.
 
     Returns:
         ``NAME.h`` (the interface), ``NAME.c`` (the program), ``NAME_weights.h``,
@@ -75,7 +69,8 @@ def emit(
             remedy="name the model with letters a to z, digits and underscores",
         )
     environment = make_environment()
-    values = _collect(graph, plan, list_calls(graph, plan, isas, overrides), environment)
+    calls = list_calls(graph, plan, select_kernels(graph) if bounds is None else bounds)
+    values = _collect(graph, plan, calls)
     files = {
         PurePath(pattern.format(name=graph.name)): environment.get_template(template).render(values)
         for pattern, template in _FILES.items()
@@ -90,22 +85,16 @@ def list_runtime() -> list[Path]:
     return sorted((TEMPLATES / "runtime").glob("*.h"))
 
 
-def _collect(
-    graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...], environment: jinja2.Environment
-) -> dict[str, Any]:
-    functions = {call.function.name: call.function for call in calls if call.function}
-    staged = {
-        entry.stage.function: entry
-        for entry in functions.values()
-        if entry.stage and not (entry.special and not entry.special.arrangement.staged)
-    }
+def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[str, Any]:
+    functions = {call.function: call.bound for call in calls if call.bound}
+    epilogues = {it.finisher.name: it.finisher for it in functions.values() if it.finisher}
     structs = {record.type: record for call in calls for record in call.records}
     return {
         "name": graph.name,
         "macro": graph.name.upper(),
         "version": __version__,
         "digest": digest(graph),
-        "needs": sorted({it.kernel.isa for it in functions.values() if it.special}),
+        "needs": sorted({it.kernel.isa for it in functions.values() if not it.shared}),
         "runtime": [path.name for path in list_runtime()],
         "graph": graph,
         "plan": plan,
@@ -116,23 +105,14 @@ def _collect(
         "input": _describe_buffer(graph.input.type),
         "output": _describe_buffer(graph.output.type),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
-        "stages": [
-            render_stage(environment, entry, entry.stage)
-            for _, entry in sorted(staged.items())
-            if entry.stage
-        ],
-        "functions": _render_all(environment, functions),
+        "stages": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
+        "functions": _write_all(functions),
     }
 
 
-def _render_all(environment: jinja2.Environment, functions: Mapping[str, Function]) -> list[str]:
+def _write_all(functions: Mapping[str, Bound]) -> list[str]:
     once = make_once()
-    return [
-        write_special(function.special, name, once)
-        if function.special
-        else render_function(environment, function)
-        for name, function in sorted(functions.items())
-    ]
+    return [write_kernel(bound, name, once) for name, bound in sorted(functions.items())]
 
 
 def _count_constant_bytes(call: Call) -> int:

@@ -1,25 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import (
-    JsonOption,
-    RoundingOption,
-    TrustOption,
-    print_json,
-    print_kernels,
-    print_table,
-    show_progress,
-)
-
-if TYPE_CHECKING:
-    from tinyq.project import Project, Tuner
+from tinyq.commands.output import JsonOption, RoundingOption, TrustOption, show, show_progress
 
 
 def build(
@@ -55,113 +41,21 @@ def build(
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
-    from tinyq.codegen import GENERIC
-    from tinyq.hardware.boards import find_board
-    from tinyq.models import load_model
-    from tinyq.project import Selection, check_request, create_project
+    from tinyq.api.build import build as run
 
-    check_kernels(kernels, cmsis_nn)
-    chosen = find_board(board)
-    isas = GENERIC if kernels == "generic" else None
-    check_request(chosen, output, build_system, Selection(isas, optimize, None, weights_in_ram))
-    with _show_tuning(json) if tune else nullcontext() as tuner:
-        project = create_project(
-            load_model(model, rounding, trust),
-            chosen,
+    with show_progress("counting kernels", quiet=json) as progress:
+        built = run(
+            model,
+            board,
             output,
-            build_system,
-            cmsis_nn,
-            Selection(isas, optimize, tuner, weights_in_ram),
+            build_system=build_system,
+            kernels=kernels,
+            cmsis_nn=cmsis_nn,
+            optimize=optimize,
+            tune=tune,
+            weights_in_ram=weights_in_ram,
+            rounding=rounding,
+            trust=trust,
+            progress=progress,
         )
-    if json:
-        print_json(_describe(project, output))
-    else:
-        _print(project, all_candidates=tune)
-
-
-@contextmanager
-def _show_tuning(quiet: bool) -> Iterator[Tuner]:
-    """A tuner that shows how far it is."""
-    from functools import partial
-
-    from tinyq.measurement.counting import count_candidates
-
-    with show_progress("counting kernels", quiet=quiet) as progress:
-        yield partial(count_candidates, progress=progress)
-
-
-def _describe(project: Project, output: Path) -> dict[str, Any]:
-    from tinyq.codegen import EXPLANATIONS
-
-    image, board = project.image, project.image.board
-    return {
-        "model": project.graph.name,
-        "board": board.name,
-        "folder": str(output),
-        "elf": str(image.elf),
-        "flash_bytes": image.flash_bytes,
-        "flash_limit_bytes": board.flash_bytes,
-        "ram_bytes": image.ram_bytes,
-        "ram_limit_bytes": board.ram_bytes,
-        "arena_bytes": project.plan.arena_bytes,
-        "arena_proven": project.plan.proven,
-        "optimize": project.optimize,
-        "meaning": EXPLANATIONS[project.optimize],
-        "layers": [asdict(entry) for entry in project.kernels],
-        "graph_digest": project.graph_digest,
-        "firmware_digest": image.firmware_digest,
-        "toolchain": image.toolchain,
-    }
-
-
-def _print(project: Project, *, all_candidates: bool) -> None:
-    from tinyq.codegen import EXPLANATIONS
-
-    image, board = project.image, project.image.board
-    meaning = EXPLANATIONS[project.optimize]
-    print_kernels(
-        f"kernels for {project.optimize}: {meaning}",
-        project.kernels,
-        rivals=all_candidates,
-        clock_hz=board.clock_hz,
-    )
-    print_table(
-        f"{project.graph.name} for {board.title}",
-        ("memory", "needed B", "of B", "share"),
-        [
-            _budget_row("flash", image.flash_bytes, board.flash_bytes),
-            _budget_row("RAM", image.ram_bytes, board.ram_bytes),
-        ],
-        right=("needed B", "of B", "share"),
-    )
-    proof = "proven optimal" if project.plan.proven else "not proven optimal"
-    typer.echo(f"activations take {project.plan.arena_bytes:,} bytes of RAM, {proof}")
-    typer.echo(f"firmware: {image.elf}")
-
-
-def check_kernels(kernels: str, cmsis_nn: str | None) -> None:
-    """Check that the two options about kernels belong together.
-
-    Raises:
-        TinyqError: They do not, or there are no such kernels.
-    """
-    from tinyq.errors import TinyqError
-
-    if kernels not in ("tinyq", "generic", "cmsis-nn"):
-        raise TinyqError(
-            f"there are no kernels {kernels!r}",
-            where="--kernels",
-            remedy="choose tinyq, generic or cmsis-nn",
-        )
-    if (kernels == "cmsis-nn") != (cmsis_nn is not None):
-        raise TinyqError(
-            "CMSIS-NN is chosen by both its name and its folder",
-            where="--kernels",
-            remedy="pass --kernels cmsis-nn --cmsis-nn DIR, where DIR has Include and the archive",
-        )
-
-
-def _budget_row(memory: str, needed: int, limit: int) -> tuple[str, str, str, str]:
-    if not limit:
-        return memory, f"{needed:,}", "-", "-"
-    return memory, f"{needed:,}", f"{limit:,}", f"{needed / limit:.1%}"
+    show(built, json)

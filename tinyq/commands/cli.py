@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import tinyq
+from tinyq.api.origin import naming_command
 from tinyq.commands.boards import boards
 from tinyq.commands.build import build
 from tinyq.commands.demo import demo
@@ -23,7 +24,7 @@ from tinyq.commands.flash import flash
 from tinyq.commands.inspect import inspect
 from tinyq.commands.measure import measure
 from tinyq.commands.methods import methods
-from tinyq.commands.output import naming_command, print_json
+from tinyq.commands.output import print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
 from tinyq.errors import InternalError, TinyqError, explain_system_error

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, TrustOption, print_json
+from tinyq.commands.output import JsonOption, TrustOption, show
 
 
 def export(
@@ -19,25 +19,6 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a model as a library for other build systems."""
-    from tinyq.exports import check_export, describe_kernels, estimate_slowness
-    from tinyq.exports import export as run
-    from tinyq.models import load_model
+    from tinyq.api.export import export as run
 
-    check_export(kind, output)
-    graph = load_model(model, trust=trust)
-    slowness = estimate_slowness(graph)
-    files = run(graph, kind, output, slowness)
-    if json:
-        print_json(
-            {
-                "kind": kind,
-                "folder": str(output),
-                "files": [str(path) for path in files],
-                "kernels": "generic",
-                "slower_than_build": slowness,
-            }
-        )
-        return
-    for path in files:
-        typer.echo(output / path)
-    typer.echo(describe_kernels(slowness))
+    show(run(model, kind, output, trust), json)

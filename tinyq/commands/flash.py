@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, print_json
+from tinyq.commands.output import JsonOption, show
 
 
 def flash(
@@ -24,20 +23,6 @@ def flash(
     json: JsonOption = False,
 ) -> None:
     """Write the firmware to the board, verify and reset it, wait until it answers."""
-    from tinyq.project import open_project
-    from tinyq.targets.flash import flash as run
+    from tinyq.api.flash import flash as run
 
-    project = open_project(folder)
-    result = run(project.image, port, flasher, probe)
-    if json:
-        device = None
-        if result.info is not None:
-            fields = asdict(result.info).items()
-            device = {k: v.hex() if isinstance(v, bytes) else v for k, v in fields}
-        print_json({"flasher": result.program, "port": result.port, "device": device})
-        return
-    typer.echo(f"written to {project.image.board.title} with {result.program}")
-    if result.info is None:
-        typer.echo("not greeted: no serial port is known; name it with --port")
-    else:
-        typer.echo(f"{result.port}: runs {result.info.name} at {result.info.clock_hz / 1e6:g} MHz")
+    show(run(folder, port, flasher, probe), json)

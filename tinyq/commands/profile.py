@@ -1,28 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import (
-    JsonOption,
-    describe_time,
-    print_json,
-    print_table,
-    show_progress,
-)
-
-if TYPE_CHECKING:
-    from tinyq.graph import Graph
-    from tinyq.measurement.profile import Costs, KernelProfile, LayerProfile, Profile
-    from tinyq.measurement.profile.loops import Loop
-    from tinyq.numerics.formats import Codes
-
-_KERNELS = 12  # of the table of functions
-# Of the terminal; the report has all.
-_STEPS = 32
-_SHARE = 0.02
+from tinyq.commands.output import JsonOption, show, show_progress
 
 
 def profile(
@@ -46,163 +29,8 @@ def profile(
     json: JsonOption = False,
 ) -> None:
     """Count where an inference spends its instructions on the emulated core, estimate cycles."""
-    from tinyq.measurement.profile import profile as run
-    from tinyq.measurement.profile.page import read_measured, write_page
-    from tinyq.project import open_project
-    from tinyq.support.folders import check_writable
+    from tinyq.api.profile import profile as run
 
-    if report is not None:
-        check_writable(report)
-    project = open_project(folder)
-    cycles = read_measured(measured, project) if measured else None
-    codes = _read_input(data, project.graph) if data else None
     with show_progress("profiling", quiet=json) as progress:
-        found = run(project, codes, core, loops, progress)
-    page = write_page(found, cycles, report) if report else None
-    if json:
-        print_json(found.to_json(cycles))
-        return
-    print_profile(found, cycles)
-    if page is not None:
-        typer.echo(f"report: {page} and {page.with_suffix('.json').name}")
-
-
-def _read_input(data: Path, graph: Graph) -> Codes:
-    from tinyq.measurement.inputs import encode_inputs
-    from tinyq.support.datasets import load_dataset
-
-    return encode_inputs(load_dataset(data).take(1).x, graph.input.type).codes
-
-
-def print_profile(found: Profile, measured: dict[str, int] | None = None) -> None:
-    """Print a profile as tables; counted, estimated and measured figures have their own columns."""
-    _print_layers(found, measured)
-    _print_classes(found)
-    _print_kernels(found)
-    _print_loops(found)
-    for line in describe_estimate(found):
-        typer.echo(line)
-
-
-def describe_estimate(found: Profile) -> list[str]:
-    """What the estimated columns are worth, one sentence each."""
-    core, board = found.core, found.prediction
-    lines = list(found.notes)
-    if board is None and found.costs.cycles is not None and found.clock_hz:
-        lines.append(
-            f"{found.board}{describe_time(found.costs.cycles, found.clock_hz)}, without what the "
-            "board's flash adds"
-        )
-    if core.cycles is not None:
-        lines.append(f"cycles are an estimate for {core.title}: {core.source}")
-    lines += [
-        f"such estimates against published results on {it.board} ({it.stack}; {it.note}): measured "
-        f"{it.error[0]:+g} .. {it.error[1]:+g} %"
-        for it in core.checked
-    ]
-    if board is not None:
-        lines.append(
-            f"{board.board} at {board.clock_hz / 1e6:g} MHz, an estimate: "
-            f"{board.cycles / 1e6:.3f} million cycles, {board.milliseconds:.2f} ms; measured was "
-            f"{board.error[0]:+g} .. {board.error[1]:+g} % from it where it was {board.source}"
-        )
-    return lines
-
-
-def _print_layers(found: Profile, measured: dict[str, int] | None) -> None:
-    columns = ["layer", "operation", "MACs", "instructions", "per MAC", "flash loads", "RAM loads"]
-    columns += ["stores", "taken", "cycles, estimated"]
-    rows = [_layer_row(layer) for layer in found.layers]
-    macs = sum(layer.macs for layer in found.layers)
-    rows.append(["all", "", f"{macs:,}", *_count_cells(found.costs, macs)])
-    if found.prediction is not None:
-        columns.append("board, estimated")
-        predicted = [layer.predicted_cycles or 0.0 for layer in found.layers]
-        for row, cycles in zip(rows, [*predicted, found.prediction.cycles], strict=True):
-            row.append(f"{cycles:,.0f}")
-    if measured is not None:
-        columns.append("cycles, measured")
-        for row in rows:
-            total = sum(measured.values()) if row is rows[-1] else measured.get(row[0], 0)
-            row.append(f"{total:,}")
-    where = f"{found.core.title}, counted on {found.emulated}"
-    print_table(f"{found.model} for {found.board}: {where}", columns, rows, right=columns[2:])
-
-
-def _layer_row(layer: LayerProfile) -> list[str]:
-    return [layer.name, layer.operation, f"{layer.macs:,}", *_count_cells(layer.costs, layer.macs)]
-
-
-def _count_cells(costs: Costs, macs: int) -> list[str]:
-    return [
-        f"{costs.instructions:,}",
-        f"{costs.instructions / macs:.2f}" if macs else "-",
-        f"{costs.flash_loads:,}",
-        f"{costs.ram_loads:,}",
-        f"{costs.stores:,}",
-        f"{costs.taken_branches:,}",
-        _show_cycles(costs.cycles),
-    ]
-
-
-def _print_classes(found: Profile) -> None:
-    names = list(found.costs.classes)
-    parts = [(layer.name, layer.costs) for layer in found.layers] + [("all", found.costs)]
-    rows = [
-        (name, *(f"{costs.classes.get(group, 0):,}" for group in names)) for name, costs in parts
-    ]
-    print_table("instructions by class, counted", ("layer", *names), rows, right=names)
-
-
-def _print_kernels(found: Profile) -> None:
-    columns = ("function", "instructions", "share", "flash loads", "RAM loads", "cycles, estimated")
-    rows = [_kernel_row(kernel, found.costs.instructions) for kernel in found.kernels[:_KERNELS]]
-    print_table("C functions, without what they call", columns, rows, right=columns[1:])
-
-
-def _kernel_row(kernel: KernelProfile, total: int) -> tuple[str, ...]:
-    costs = kernel.costs
-    return (
-        kernel.function,
-        f"{costs.instructions:,}",
-        f"{costs.instructions / total:.1%}",
-        f"{costs.flash_loads:,}",
-        f"{costs.ram_loads:,}",
-        _show_cycles(costs.cycles),
-    )
-
-
-def _print_loops(found: Profile) -> None:
-    """Each loop once, of the layers that count."""
-    shown: set[int] = set()
-    for layer in found.layers:
-        large = layer.costs.instructions >= _SHARE * found.costs.instructions
-        for loop in layer.loops if large else ():
-            if loop.steps[0].address not in shown:
-                shown.add(loop.steps[0].address)
-                _print_loop(layer, loop)
-
-
-def _print_loop(layer: LayerProfile, loop: Loop) -> None:
-    share = loop.instructions / layer.costs.instructions
-    title = f"{layer.name}: loop in {loop.function}, repeated {loop.repeats:,} times, "
-    title += f"{loop.instructions:,} instructions by itself ({share:.0%} of the layer)"
-    columns = ("address", "executions", "flash loads", "cycles, estimated", "instruction")
-    rows = [
-        (
-            f"{step.address:08x}",
-            f"{step.executions:,}",
-            f"{step.flash_loads:,}" if step.flash_loads else "",
-            _show_cycles(step.cycles),
-            step.text,
-            step.source,
-        )
-        for step in loop.steps[:_STEPS]
-    ]
-    print_table(title, (*columns, "source"), rows, right=columns[1:4])
-    if len(loop.steps) > _STEPS:
-        typer.echo(f"... {len(loop.steps) - _STEPS} more in the report (--report DIR)")
-
-
-def _show_cycles(cycles: int | None) -> str:
-    return "-" if cycles is None else f"{cycles:,}"
+        profiled = run(folder, data, core, loops, measured, report, progress)
+    show(profiled, json)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from tinyq.codegen import marked_nodes
-from tinyq.codegen.variants import select_variant
 from tinyq.errors import TinyqError
 from tinyq.firmware.build_systems import Library
 from tinyq.graph import Graph
+from tinyq.selection import select_kernel
 
 ISA = "cmsisnn"
 NAME = "cmsis-nn"
@@ -76,9 +76,9 @@ def choose_rounding(graph: Graph, isas: Sequence[str]) -> tuple[str, ...]:
     """
     rules: dict[str, str] = {}
     for node in marked_nodes(graph):
-        function = select_variant(graph, node, isas).function
-        if function.kernel.isa == ISA and function.stage:
-            rules.setdefault(function.stage.stage, node.name)
+        bound = select_kernel(graph, node, isas)
+        if bound.kernel.isa == ISA and bound.finisher:
+            rules.setdefault(bound.finisher.epilogue, node.name)
     if len(rules) > 1:
         raise TinyqError(
             "CMSIS-NN rounds once or twice, as it was compiled, and the graph has layers of both",

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tinyq.errors import ModelError
 from tinyq.numerics.formats import Codes, Format
+from tinyq.support.tables import Part, Shown, Table
 
 Shape = tuple[int, ...]
 Span = tuple[int, int]
@@ -162,8 +163,8 @@ class Node:
     output: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Graph(Shown):
     """A network of integer operations, nodes in execution order.
 
     Attributes:
@@ -205,6 +206,19 @@ class Graph:
     def constant_bytes(self, node: Node) -> int:
         """Packed bytes of a node's constants."""
         return sum(tensor.type.packed_bytes for tensor in self.constants(node))
+
+    def parts(self) -> list[Part]:
+        """What is shown of it: its nodes."""
+        types = {name: str(tensor.type) for name, tensor in self.tensors.items()}
+        ends = [
+            " ".join(types.get(name, name) for name in it) for it in (self.inputs, self.outputs)
+        ]
+        rows = [
+            (node.name, node.op.kernel, " ".join(node.inputs), types.get(node.output, "?"))
+            for node in self.nodes
+        ]
+        title = f"{self.name}: {' -> '.join(ends)}"
+        return [Table(title, ("node", "operation", "inputs", "output"), rows)]
 
     def verify(self) -> None:
         """Check that the graph is well formed.

@@ -18,14 +18,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tinyq.codegen import Candidate, Candidates, emit, plan_kernels
+from tinyq.codegen import emit
 from tinyq.errors import BudgetError, DataError, TinyqError
 from tinyq.firmware.build import ask_version
 from tinyq.firmware.toolchains import find_compiler
 from tinyq.graph import Graph, Node
+from tinyq.kernels.base import Bound
 from tinyq.measurement.profile.cores import BoardConstant, find_constant
 from tinyq.measurement.trial import Outcome, Trial, find_twin, isolate, run_trials
 from tinyq.project import Setting
+from tinyq.selection import Candidates, force_kernels, plan_kernels
 from tinyq.support.documents import SCHEMAS, read_document, stamp
 from tinyq.targets.native import cache_folder
 
@@ -109,7 +111,7 @@ def count_candidates(
 def _list_entries(
     graph: Graph,
     node: Node,
-    candidates: tuple[Candidate, ...],
+    candidates: tuple[Bound, ...],
     isas: tuple[str, ...],
     identity: str,
 ) -> tuple[_Entry, ...]:
@@ -117,17 +119,23 @@ def _list_entries(
     if part is None or any(candidate.instructions is None for candidate in candidates):
         return ()
     name = part.nodes[0].name
-    trials = (Trial(part, isas, {name: candidate.kernel}) for candidate in candidates)
+    trials = (
+        Trial(part, force_kernels(part, isas, {name: bound.kernel.name})) for bound in candidates
+    )
     return tuple(_Entry(_identify(trial, identity), trial) for trial in trials)
 
 
 def _identify(trial: Trial, identity: str) -> str:
     """Digest of a program without the values of its constants."""
-    memory = plan_kernels(trial.graph, trial.isas, trial.overrides)
-    files = emit(trial.graph, memory, trial.isas, trial.overrides).files
+    memory = plan_kernels(trial.graph, trial.bounds)
+    files = emit(trial.graph, memory, trial.bounds).files
     node = trial.graph.nodes[0]
     geometry = sorted(node.op.geometry(*trial.graph.types(node)).items())
-    parts = [identity, *trial.overrides.values(), json.dumps(geometry)]
+    parts = [
+        identity,
+        *(bound.kernel.name for bound in trial.bounds.values()),
+        json.dumps(geometry),
+    ]
     for path in sorted(files):
         if path.name in (f"{trial.graph.name}.h", "tq_model_instance.c"):
             continue  # what the codes mean, and the digest: no matter of cost
@@ -144,7 +152,7 @@ def _count(
     found = {entry.key: store.read(entry.key) for entry in entries}
     missing = [entry for entry in entries if found[entry.key] is None]
     for entry, outcome in _run(missing, setting):
-        kernel = next(iter(entry.trial.overrides.values()))
+        kernel = next(iter(entry.trial.bounds.values())).kernel.name
         if not outcome.exact:
             raise TinyqError(
                 f"{kernel} does not compute what the reference does",
@@ -181,8 +189,8 @@ def _run(entries: Sequence[_Entry], setting: Setting) -> Iterator[tuple[_Entry, 
 
 
 def _apply(
-    candidate: Candidate, content: Mapping[str, Any] | None, constant: BoardConstant | None
-) -> Candidate:
+    candidate: Bound, content: Mapping[str, Any] | None, constant: BoardConstant | None
+) -> Bound:
     """A candidate with what was counted; parts that layers share keep their names."""
     if content is None:
         return candidate

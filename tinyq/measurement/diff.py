@@ -155,8 +155,19 @@ def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> E
     graph = load_model(path, rounding if is_tflite else HALF_UP, trust)
     name = f"{path}@{place}"
     if place == "reference":
-        return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
+        return execute_reference(graph, name)
     return Execution(name, graph, _layers(graph), _built_answer(graph, find_board("host"), "host"))
+
+
+def execute_reference(graph: Graph, name: str | None = None) -> Execution:
+    """A graph in the reference interpreter.
+
+    Args:
+        graph: The graph.
+        name: What the user calls it; by its own name when None.
+    """
+    name = name or f"{graph.name}@reference"
+    return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
 
 
 def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Comparison:
@@ -311,7 +322,7 @@ def _open_project(folder: Path, place: str) -> Execution:
     place = place or choose_target(board)
     name = f"{folder}@{place}"
     if place == "reference":
-        return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
+        return execute_reference(graph, name)
     if place in ("c", "host"):
         board, place = find_board("host"), "host"
     whole = _project_answer(project, place)

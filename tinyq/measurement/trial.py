@@ -15,13 +15,14 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tinyq.codegen import emit, plan_kernels
+from tinyq.codegen import emit
 from tinyq.errors import BoardError, LinkError, ModelError
 from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
 from tinyq.graph import Graph, GraphBuilder, Node, reference
 from tinyq.hardware.boards import Board, load_boards
 from tinyq.measurement.profile import estimate_layers
+from tinyq.selection import Bounds, plan_kernels
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 
@@ -71,13 +72,11 @@ class Trial:
 
     Attributes:
         graph: One layer, or several that are counted together.
-        isas: Instruction sets whose kernels may be used, best first.
-        overrides: File name of the kernel by node.
+        bounds: The kernel of each node.
     """
 
     graph: Graph
-    isas: tuple[str, ...]
-    overrides: Mapping[str, str]
+    bounds: Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,8 @@ def run_trials(
     ]
     files: dict[PurePath, str] = {}
     for index, trial in enumerate(named):
-        memory = plan_kernels(trial.graph, trial.isas, trial.overrides)
-        text = emit(trial.graph, memory, trial.isas, trial.overrides).files
+        memory = plan_kernels(trial.graph, trial.bounds)
+        text = emit(trial.graph, memory, trial.bounds).files
         files |= _number_marks(text, 2 * index, len(trial.graph.nodes))
     graphs = [trial.graph for trial in named]
     files[PurePath("tq_model_instance.c")] = _write_instance(graphs)

@@ -15,7 +15,6 @@ from tinyq.project.creation import (
     capacities,
     check_request,
     create_project,
-    describe_kernel,
     describe_project,
     find_budget,
     flash_costs,
@@ -23,7 +22,7 @@ from tinyq.project.creation import (
     repeat_kernels,
 )
 from tinyq.project.manifest import GRAPH, MANIFEST, open_project, write_manifest
-from tinyq.project.records import LayerKernel, Project, Selection, Setting, Tuner
+from tinyq.project.records import LayerKernel, Project, Selection, Setting, Tuner, describe_kernel
 
 __all__ = [
     "GRAPH",

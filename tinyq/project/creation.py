@@ -8,28 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from tinyq.codegen import (
-    Budget,
-    Candidates,
-    Choice,
-    check_objective,
-    choose_kernels,
-    emit,
-    gather_candidates,
-    plan_kernels,
-    prefer_isas,
-)
+from tinyq.codegen import emit
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.firmware.build import BuildOptions, Costs, Image, build
+from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.build_systems import DIRECT, find_build_system
 from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
+from tinyq.firmware.settings import Costs
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest, save_graph
 from tinyq.hardware.boards import Board, find_board
 from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.project.manifest import GRAPH, MANIFEST, write_manifest
-from tinyq.project.records import LayerKernel, Project, Selection, Setting
+from tinyq.project.records import LayerKernel, Project, Selection, Setting, describe_kernel
+from tinyq.selection import (
+    Budget,
+    Candidates,
+    Choice,
+    check_objective,
+    choose_kernels,
+    gather_candidates,
+    plan_kernels,
+    prefer_isas,
+)
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.targets.wire import payload_bytes
 
@@ -129,11 +130,11 @@ def _list_flags(selection: Selection, board: Board) -> tuple[str, ...]:
 
 def repeat_kernels(project: Project) -> Selection:
     """The choice of a project for parts of its graph: the layers that both have keep theirs."""
-    chosen = {entry.layer: entry.kernel for entry in project.kernels if entry.chosen}
+    chosen = {it.layer: describe_kernel(it.kernel) for it in project.kernels if it.chosen}
 
     def keep(graph: Graph, candidates: Candidates, setting: Setting) -> Candidates:
         return {
-            name: tuple(entry for entry in found if entry.kernel == chosen.get(name)) or found
+            name: tuple(entry for entry in found if entry.kernel.name == chosen.get(name)) or found
             for name, found in candidates.items()
         }
 
@@ -151,14 +152,9 @@ def build_for_host(project: Project) -> Image:
 def flash_costs(choice: Choice) -> Costs:
     """Bytes of each layer's tables as they lie in flash, with the kernel that wants them so."""
     return tuple(
-        (f"{layer.node} by {describe_kernel(layer.chosen.kernel)}", layer.chosen.table_bytes)
-        for layer in choice.layers
+        (f"{node} by {bound.kernel.name}", bound.table_bytes)
+        for node, bound in choice.bounds.items()
     )
-
-
-def describe_kernel(kernel: str) -> str:
-    """A kernel's file name for people."""
-    return kernel.partition(".")[0]
 
 
 def find_budget(board: Board, options: BuildOptions) -> Budget:
@@ -178,13 +174,13 @@ def _build_fitting(
     """Choose and build; where the board turns out too small, choose again within what is left."""
     choice = choose_kernels(job.graph, candidates, job.optimize, budget)
     for _ in range(_MOST_TRIES):
-        memory = plan_kernels(job.graph, job.isas, choice.overrides)
+        memory = plan_kernels(job.graph, choice.bounds)
         try:
             return choice, memory, _build(job, choice, memory)
         except BudgetError as error:
             budget, failure = _tighten(budget, choice, memory, error), error
             other = choose_kernels(job.graph, candidates, job.optimize, budget)
-        if other.overrides == choice.overrides:
+        if other.bounds == choice.bounds:
             break
         choice = other
     raise failure
@@ -205,7 +201,7 @@ def _build(job: _Job, choice: Choice, memory: MemoryPlan) -> Image:
     costs = dataclasses.replace(
         job.options, flash_costs=flash_costs(choice), ram_costs=_ram_costs(job.graph, memory)
     )
-    sources = emit(job.graph, memory, job.isas, choice.overrides).files
+    sources = emit(job.graph, memory, choice.bounds).files
     return build(sources, job.board, job.folder, costs)
 
 
@@ -250,9 +246,9 @@ def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
     """All candidates of all layers, with the chosen ones marked."""
     return tuple(
         LayerKernel(
-            layer=layer.node,
-            kernel=entry.kernel,
-            chosen=entry is layer.chosen,
+            layer=node,
+            kernel=entry.kernel.name,
+            chosen=entry is choice.bounds[node],
             instructions=entry.instructions,
             cycles=entry.cycles,
             counted=entry.counted,
@@ -260,6 +256,6 @@ def list_kernels(choice: Choice) -> tuple[LayerKernel, ...]:
             code_bytes=sum(entry.code.values()),
             scratch_bytes=entry.scratch_bytes,
         )
-        for layer in choice.layers
-        for entry in layer.candidates
+        for node, found in choice.candidates.items()
+        for entry in found
     )

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tinyq
-from tinyq.codegen import check_objective, plan_kernels
 from tinyq.errors import TinyqError
 from tinyq.firmware.build import Image
 from tinyq.graph import Graph
 from tinyq.graph.storage import digest, load_graph
 from tinyq.hardware.boards import find_board
 from tinyq.memory.planner import MemoryPlan
-from tinyq.project.records import LayerKernel, Project
+from tinyq.project.records import LayerKernel, Project, describe_kernel
+from tinyq.selection import check_objective, force_kernels, plan_kernels
 from tinyq.support.documents import check_schema, write_document
 from tinyq.support.folders import finish_replacing
 from tinyq.support.limits import DAMAGE, JSON_BYTES, describe, read_file, reading
@@ -117,21 +117,21 @@ def _restore_image(folder: Path, manifest: _Manifest) -> Image:
 
 
 def _restore_plan(folder: Path, graph: Graph, manifest: _Manifest) -> MemoryPlan:
-    """The memory plan of the chosen kernels, whose names are checked before they become paths."""
+    """The memory plan of the chosen kernels."""
     nodes = {node.name for node in graph.nodes}
     chosen = [entry for entry in manifest.layers if entry.chosen]
-    overrides = {entry.layer: entry.kernel for entry in chosen}
-    if len(overrides) != len(chosen) or not {entry.layer for entry in manifest.layers} <= nodes:
+    names = {entry.layer: describe_kernel(entry.kernel) for entry in chosen}
+    if len(names) != len(chosen) or not {entry.layer for entry in manifest.layers} <= nodes:
         raise _fault(folder, "the layers are not those of the graph")
-    names = [*manifest.kernels, *(entry.kernel for entry in manifest.layers)]
-    wrong = next((name for name in names if not _NAME.fullmatch(name)), None)
+    known = [*manifest.kernels, *(entry.kernel for entry in manifest.layers)]
+    wrong = next((name for name in known if not _NAME.fullmatch(name)), None)
     if wrong is not None or not manifest.kernels:
         raise _fault(folder, f"there are no kernels {wrong!r}")
     if any(flag not in FLAGS for flag in manifest.cflags):
         raise _fault(folder, f"compiler flags are not among {', '.join(FLAGS)}")
     check_objective(manifest.optimize)
     try:
-        return plan_kernels(graph, manifest.kernels, overrides)
+        return plan_kernels(graph, force_kernels(graph, manifest.kernels, names))
     except TinyqError as error:
         raise _fault(folder, f"the kernels do not fit the graph ({error})") from None
     except DAMAGE as error:

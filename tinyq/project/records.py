@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyq.codegen import Candidates
 from tinyq.firmware.build import Image
 from tinyq.graph import Graph
 from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan
+from tinyq.selection import Candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Selection:
     Attributes:
         isas: Instruction sets whose kernels may be used, best first; None for those that the
             board's core runs.
-        optimize: The objective, one of `tinyq.codegen.OBJECTIVES`.
+        optimize: The objective, one of `tinyq.selection.OBJECTIVES`.
         tuner: Counts candidates; None to go by estimates.
         weights_in_ram: Whether start-up code copies the constants of all layers to RAM, whose
             loads wait for nothing.
@@ -57,7 +57,7 @@ class LayerKernel:
 
     Attributes:
         layer: Node of the graph.
-        kernel: File name of the template.
+        kernel: Its name, see `tinyq.kernels`.
         chosen: Whether it is the one.
         instructions: Of one inference; None where nothing is known.
         cycles: Estimated from counts, see `tinyq.measurement.profile`; None without such counts.
@@ -108,3 +108,8 @@ class Project:
     def chosen(self) -> Mapping[str, LayerKernel]:
         """The kernel of each layer that has one."""
         return {entry.layer: entry for entry in self.kernels if entry.chosen}
+
+
+def describe_kernel(kernel: str) -> str:
+    """A kernel's name; manifests of earlier versions have that of its file."""
+    return kernel.partition(".")[0]

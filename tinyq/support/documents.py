@@ -23,14 +23,24 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
     {
         "baseline": 1,  # benchmarks/baseline.json
         "benchmark": 1,  # benchmarks/results/*.json
+        "board": 1,  # tinyq boards NAME --json
+        "boards": 1,  # tinyq boards --json
+        "build": 1,  # tinyq build --json
+        "comparison": 1,  # tinyq diff --json
+        "diagnosis": 1,  # tinyq doctor --json
         "estimates": 1,  # templates/kernels/generic.json
+        "export": 1,  # tinyq export --json
+        "flash": 1,  # tinyq flash --json
         "graph": 1,  # the model of a .tinyq file
         "inspection": 1,  # tinyq inspect --json
         "journal": 1,  # answers of an unfinished run, in their file's name
         "kernel counts": 2,  # what `--tune` keeps in the cache
         "measurement": 1,  # report.json of tinyq measure
+        "method": 1,  # tinyq methods NAME --json
+        "methods": 1,  # tinyq methods --json
         "profile": 1,  # report.json of tinyq profile
         "project": 4,  # project.json of tinyq build
+        "quantization": 1,  # tinyq quantize --json
     }
 )
 # What files are that say no version, where such files were written.

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from tinyq.api.arguments import as_board, as_path, is_keras_model, is_path
+from tinyq.api.kernel_tables import list_kernel_parts
+from tinyq.api.load import load
+from tinyq.graph import Graph
+from tinyq.graph.passes import simplify
+from tinyq.graph.storage import digest
+from tinyq.graph.summary import LayerSummary, summarize
+from tinyq.hardware.boards import Board
+from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.project import LayerKernel, capacities, find_budget, list_kernels
+from tinyq.selection import check_objective, choose_kernels, gather_candidates, prefer_isas
+from tinyq.support.documents import stamp
+from tinyq.support.tables import Part, Shown, Table
+
+if TYPE_CHECKING:
+    from tinyq.training.advice import Finding
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Inspection(Shown):
+    """A model layer by layer.
+
+    Attributes:
+        graph: The integer graph after all passes.
+        layers: Formats, shapes and sizes.
+        memory: Where activations live.
+        board: Whose kernels are shown; None without a board.
+        optimize: What they are chosen for.
+        kernels: All kernels that fit each layer; empty without a board.
+        advice: What costs accuracy; empty but for Keras models.
+    """
+
+    graph: Graph
+    layers: tuple[LayerSummary, ...]
+    memory: MemoryPlan
+    board: Board | None
+    optimize: str
+    kernels: tuple[LayerKernel, ...]
+    advice: tuple[Finding, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Packed constants."""
+        return sum(layer.weight_bytes for layer in self.layers)
+
+    @property
+    def arena_bytes(self) -> int:
+        """Activations."""
+        return self.memory.arena_bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the graph, hexadecimal."""
+        return digest(self.graph)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return stamp(
+            "inspection",
+            {
+                "model": self.graph.name,
+                "graph_digest": self.digest,
+                "input": str(self.graph.input.type),
+                "output": str(self.graph.output.type),
+                "macs": self.macs,
+                "weight_bytes": self.weight_bytes,
+                "arena_bytes": self.memory.arena_bytes,
+                "arena_proven": self.memory.proven,
+                "layers": [asdict(layer) for layer in self.layers],
+                "kernels": [asdict(entry) for entry in self.kernels],
+                "advice": [asdict(finding) for finding in self.advice],
+            },
+        )
+
+    def parts(self) -> list[Part]:
+        """Layers, sums, kernels, advice."""
+        graph, memory = self.graph, self.memory
+        proof = "proven optimal" if memory.proven else f"at least {memory.lower_bound:,} are needed"
+        parts: list[Part] = [
+            Table(
+                f"{graph.name}: {graph.input.type} -> {graph.output.type}",
+                (
+                    "layer",
+                    "operation",
+                    "formats and shapes",
+                    "MACs",
+                    "weights B",
+                    "zeros",
+                    "output B",
+                ),
+                [_make_row(layer) for layer in self.layers],
+                right=("MACs", "weights B", "zeros", "output B"),
+            ),
+            f"{self.macs:,} MACs, {self.weight_bytes:,} bytes of weights, "
+            f"{memory.arena_bytes:,} bytes of activations ({proof}), most at {memory.peak_node}",
+        ]
+        if self.board is not None:
+            title = f"kernels for {self.optimize} on {self.board.name}"
+            parts += list_kernel_parts(title, self.kernels, clock_hz=self.board.clock_hz)
+        return [*parts, *(f"advice: {finding.render()}" for finding in self.advice)]
+
+
+def inspect(
+    model: Any,
+    board: str | Board | None = None,
+    optimize: str = "balanced",
+    rounding: str = "half_up",
+    trust: bool = False,
+) -> Inspection:
+    """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it.
+
+    Args:
+        model: Whatever `tinyq.load` takes.
+        board: Show the kernels that this board's core would run, too.
+        optimize: What they are chosen for: ``balanced``, ``speed``, ``size`` or ``ram``.
+        rounding: As of `tinyq.load`.
+        trust: As of `tinyq.load`.
+
+    Raises:
+        TinyqError: An argument is wrong, or the model cannot be used.
+    """
+    chosen = as_board(board) if board else None
+    check_objective(optimize)
+    graph = simplify(load(model, rounding, trust))
+    return Inspection(
+        graph=graph,
+        layers=tuple(summarize(graph)),
+        memory=plan(graph),
+        board=chosen,
+        optimize=optimize,
+        kernels=_choose(graph, chosen, optimize) if chosen else (),
+        advice=_advise(model),
+    )
+
+
+def _choose(graph: Graph, board: Board, optimize: str) -> tuple[LayerKernel, ...]:
+    """What `tinyq build` would choose, estimated."""
+    budget = find_budget(board, capacities(graph, board))
+    candidates = gather_candidates(graph, prefer_isas(board.isa))
+    return list_kernels(choose_kernels(graph, candidates, optimize, budget))
+
+
+def _advise(model: Any) -> tuple[Finding, ...]:
+    """Advice on a Keras model; other files do not say enough about the training."""
+    if is_path(model):
+        path = as_path(model)
+        if path.suffix.lower() != ".keras":
+            return ()
+        from tinyq.training.lowering.network import load_keras
+
+        model = load_keras(path)
+    if not is_keras_model(model):
+        return ()
+    from tinyq.training.advice import advise
+
+    return advise(model)
+
+
+def _make_row(layer: LayerSummary) -> tuple[str, ...]:
+    return (
+        layer.name,
+        layer.operation,
+        layer.formats,
+        f"{layer.macs:,}",
+        f"{layer.weight_bytes:,}",
+        "-" if layer.zero_weights is None else f"{layer.zero_weights:.0%}",
+        f"{layer.output_bytes:,}",
+    )

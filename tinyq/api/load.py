@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tinyq.api.arguments import as_path, is_keras_model, is_path
+from tinyq.errors import ModelError, TinyqError
+from tinyq.graph import Graph
+from tinyq.models import HALF_UP, load_model
+
+
+def load(model: Any, rounding: str = HALF_UP, trust: bool = False) -> Graph:
+    """The integer graph of a model, as a microcontroller computes it.
+
+    Args:
+        model: Path of a .keras, .tflite, .h5 or .tqg file or of a SavedModel; a quantized Keras
+            model; or a graph, which is returned as it is.
+        rounding: Of .tflite and tfmot models: ``half_up`` rounds once, ``tflite`` as TFLite's
+            kernels do.
+        trust: Whether a SavedModel is loaded although it is a program.
+
+    Raises:
+        ModelError: The model is missing, damaged, not quantized, or of an unknown kind.
+        TinyqError: There is no such rounding rule, or the model leaves no choice.
+    """
+    if is_path(model):
+        return load_model(as_path(model), rounding, trust)
+    if rounding != HALF_UP:
+        raise TinyqError(
+            "the rounding rule of this model is fixed",
+            where="rounding",
+            remedy="leave rounding out: it is a choice for .tflite files",
+        )
+    if isinstance(model, Graph):
+        return model
+    if is_keras_model(model):
+        from tinyq.training.lowering.network import import_keras
+
+        return import_keras(model)
+    raise ModelError(
+        f"{type(model).__name__} is no model",
+        remedy="give a quantized Keras 3 model, a graph, or the path of a file",
+    )

@@ -1,0 +1,1 @@
+"""Kernels of Arm v6-M: short products and eight registers for most instructions."""

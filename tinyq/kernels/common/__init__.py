@@ -1,0 +1,1 @@
+"""What kernels of several instruction sets share: loops in C around micro-kernels."""

@@ -1,0 +1,167 @@
+"""Estimates of what kernels cost before anything is compiled.
+
+Special kernels state their instructions themselves. Those of the generic kernels are fitted to
+counts, see benchmarks/generic.py, which writes the table that is read here.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from types import MappingProxyType
+
+from tinyq.support.documents import read_document
+from tinyq.support.resources import TEMPLATES
+
+TABLE = TEMPLATES / "kernels/generic.json"
+GENERIC = "generic"
+
+# Thumb instructions of two bytes that kernels in assembly use; nearly all others have four.
+_NARROW = frozenset(("mov", "cmp", "b", "bne", "beq", "bx", "it", "subs", "adds", "push", "pop"))
+# Mean of the kernels' C parts with gcc -O2 on Cortex-M4.
+_STATEMENT_BYTES = 7
+# Kernels were counted with a stage of three constants; this is what each threshold more costs.
+CONSTANT_COST = 6
+_STATEMENT = re.compile(r"[;{]")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a node has to do in one inference.
+
+    Attributes:
+        macs: Multiply-accumulates, those with padding left out.
+        elements: Values of the output.
+        lines: Lines of windows inside the image, elements times the height of a window.
+        constants: Constants of the output stage that are read beside three for each value.
+        taps: Places of windows inside the image, elements times the area of a window.
+        rows: Rows along the innermost axis of the output, pixels of an image.
+        inputs: Values of the first operand.
+        units: Storage units of the output, each for all taps of its window.
+        stage: Name and format of the output stage, empty without one.
+        shared: Whether other nodes have the same kernel: the compiler then inlines it less, and
+            what is constant for one node is none for all.
+    """
+
+    macs: int
+    elements: int
+    lines: int
+    constants: int = 0
+    taps: int = 0
+    rows: int = 0
+    inputs: int = 0
+    units: int = 0
+    stage: str = ""
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Fitted figures of a generic kernel.
+
+    Attributes:
+        terms: Instructions for one of each of `list_terms` that counts.
+        stage: Output stage that it was counted with, empty without one.
+    """
+
+    terms: Mapping[str, float]
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All fitted figures.
+
+    Attributes:
+        kernels: By the kernel's name.
+        stages: Instructions of output stages for each value of the output.
+        median_per_element: Instructions for each value of the output; median of all operations.
+    """
+
+    kernels: Mapping[str, Entry]
+    stages: Mapping[str, float]
+    median_per_element: float
+
+    def apply(self, entry: Entry, work: Work) -> float:
+        """Instructions of a kernel for a node, its further constants left out."""
+        terms = list_terms(work)
+        fitted = sum(value * terms[name] for name, value in entry.terms.items())
+        if work.stage in self.stages and entry.stage in self.stages:
+            # Figures of stages are those of the smallest kernel, which does nothing else.
+            least = work.elements * self.stages[work.stage]
+            fitted = max(fitted + least - work.elements * self.stages[entry.stage], least)
+        return fitted
+
+
+def list_terms(work: Work) -> Mapping[str, int]:
+    """What an estimate is a sum of."""
+    return {
+        "call": 1,
+        "row": work.rows,
+        "element": work.elements,
+        "line": work.lines,
+        "tap": work.taps,
+        "mac": work.macs,
+        "input": work.inputs,
+        "unit": work.units,
+        "shared_element": work.elements * work.shared,
+        "shared_tap": work.taps * work.shared,
+        "shared_unit": work.units * work.shared,
+    }
+
+
+def estimate_instructions(name: str, work: Work) -> int:
+    """Instructions of a generic kernel.
+
+        instructions = sum over terms of coefficient * work
+                     + elements * (stage - the stage that the kernel was fitted with)
+                     + constants * 6
+
+    A kernel that was never counted is as fast as the median of its operation; without any, it
+    takes for each value of the output what the median of all operations takes.
+    """
+    table = load_table(TABLE)
+    rivals = [it for key, it in table.kernels.items() if _operation(key) == _operation(name)]
+    entries = [table.kernels[name]] if name in table.kernels else rivals
+    estimates = [table.apply(entry, work) for entry in entries]
+    found = median(estimates) if estimates else table.median_per_element * work.elements
+    return max(round(found) + CONSTANT_COST * work.constants, 1)
+
+
+def estimate_code(text: str) -> int:
+    """Bytes of machine code of a C text whose inner loops may be Thumb assembly."""
+    repeats, assembly, statements = [1], 0, 0
+    for line in map(str.strip, text.splitlines()):
+        if not line.startswith('"'):
+            statements += 0 if line.startswith(("*", "/*")) else len(_STATEMENT.findall(line))
+            continue
+        word = (line.strip('"').removesuffix("\\n").split() or [""])[0]
+        if word == ".rept":
+            repeats.append(repeats[-1] * int(line.strip('"').removesuffix("\\n").split()[1]))
+        elif word == ".endr":
+            repeats.pop()
+        elif word and not word.startswith(".") and not word.endswith(":"):
+            assembly += repeats[-1] * (2 if word in _NARROW else 4)
+    return assembly + _STATEMENT_BYTES * statements
+
+
+def _operation(name: str) -> str:
+    return name.partition("_")[0]
+
+
+@functools.cache
+def load_table(path: Path) -> Table:
+    """Read what benchmarks/generic.py wrote."""
+    content = read_document(path, "estimates", "install tinyq again")
+    return Table(
+        {
+            name: Entry(MappingProxyType(entry["terms"]), entry["stage"])
+            for name, entry in content["kernels"].items()
+        },
+        content["stages"],
+        content["median_per_element"],
+    )

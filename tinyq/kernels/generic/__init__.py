@@ -1,0 +1,1 @@
+"""Kernels in C99, one template for each operation: the definition of what it computes."""

@@ -1,0 +1,74 @@
+"""Pooling, resizing and moving codes, in C99."""
+
+from __future__ import annotations
+
+from tinyq.kernels.base import Bound
+from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
+from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.registry import kernel
+
+_POOLED = ("s4", "s8", "u2", "u4", "u8")
+_MOVED = (*ACTIVATIONS, "s4", "u8", "s16")
+
+
+@kernel("maxpool2d", (*_POOLED, "s16"), text="generic/maxpool2d", shared=True)
+@kernel("averagepool2d", _POOLED, text="generic/averagepool2d", shared=True)
+@kernel("tfliteaveragepool2d", ("s8", "s16"), text="generic/tfliteaveragepool2d", shared=True)
+@kernel("sumpool2d", _MOVED, text="generic/sumpool2d", shared=True)
+def bind_pool(layer: LayerSpec) -> Bound:
+    """Pooling over windows."""
+    return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k", "x_at"))
+
+
+@kernel("pad2d", _MOVED, text="generic/pad2d", shared=True)
+def bind_pad2d(layer: LayerSpec) -> Bound:
+    """A border around an image."""
+    return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
+
+
+@kernel("reshape", (*_MOVED, "s32"), text="generic/reshape", shared=True)
+def bind_reshape(layer: LayerSpec) -> Bound:
+    """Rows of another length."""
+    return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "in_k"))
+
+
+@kernel("concatenate", _MOVED, text="generic/concatenate", shared=True)
+def bind_concatenate(layer: LayerSpec) -> Bound:
+    """Channels of two tensors side by side."""
+    a, b = (read_code(layer.inputs[0].format, row, "k") for row in "ab")
+    return bind_shared(layer, a_code=a, b_code=b)
+
+
+@kernel("maxpool2d", "b1", text="generic/maxpool2d_bits", shared=True)
+@kernel("pickpixels", ("s8", "s16"), text="generic/pickpixels", shared=True)
+@kernel("stridedcopy", ("s8", "s16", "s32", "u8"), text="generic/stridedcopy", shared=True)
+def bind_units(layer: LayerSpec) -> Bound:
+    """Operations that move or compare whole units."""
+    return bind_shared(layer)
+
+
+@kernel("interpolate", "s8", text="generic/interpolate", shared=True)
+def bind_interpolate(layer: LayerSpec) -> Bound:
+    """Bilinear resizing of bytes: all sums are within int32."""
+    return bind_shared(
+        layer,
+        about="|weight| <= 2^11 and four products of 2^7 * 2^10.. keep the sum below 2^30.",
+        mean=(
+            "const int32_t total = left * (1024 - across) + right * across;",
+            "y[k] = (int8_t)tq_divide_away(total, (int32_t)1 << 20);",
+        ),
+    )
+
+
+@kernel("interpolate", "s16", text="generic/interpolate", shared=True)
+def bind_wide_interpolate(layer: LayerSpec) -> Bound:
+    """Bilinear resizing of 16-bit codes."""
+    return bind_shared(
+        layer,
+        about="Columns are summed in int32, rows in int64: |weight| <= 2^11.",
+        mean=(
+            "const int64_t total = (int64_t)left * (1024 - across) + (int64_t)right * across;",
+            "const int32_t one = (int32_t)1 << 20;",
+            "y[k] = (int16_t)((total + (total > 0 ? one / 2 : -one / 2)) / one);",
+        ),
+    )

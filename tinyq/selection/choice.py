@@ -1,0 +1,142 @@
+"""The choice of kernels: which of those that fit computes each node, by a stated objective.
+
+Every node has candidates, each with instructions, bytes of its tables and of its code, and what it
+asks of the arena. One is taken for each node, so that the objective is smallest among all choices
+within flash and RAM; a mixed-integer program proves it. Code that several nodes share counts once.
+Where candidates were counted, their estimated cycles take the place of instructions.
+
+    speed     fewest instructions, then the smallest flash
+    size      smallest flash, then fewest instructions
+    ram       smallest arena, then fewest instructions, then the smallest flash
+    balanced  instructions / I + flash / F + ram / R is smallest, where I, F and R are the least
+              that any choice needs and the firmware's own part counts in flash and RAM: one percent
+              of one is worth one percent of another
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from tinyq.errors import TinyqError
+from tinyq.graph import Graph
+from tinyq.selection.budget import Budget
+from tinyq.selection.candidates import Bounds, Candidates
+from tinyq.selection.solver import Program
+
+OBJECTIVES = ("balanced", "speed", "size", "ram")
+BALANCED, SPEED, SIZE, RAM = OBJECTIVES
+EXPLANATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        BALANCED: "one percent of the fewest instructions, of the least flash and of the least RAM "
+        "are worth the same",
+        SPEED: "fewest instructions, then least flash",
+        SIZE: "least flash, then fewest instructions",
+        RAM: "smallest arena, then fewest instructions, then least flash",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Kernels of all nodes that need one.
+
+    Attributes:
+        objective: One of `OBJECTIVES`.
+        bounds: What computes each node, in execution order.
+        candidates: What it was chosen from, by node.
+    """
+
+    objective: str
+    bounds: Bounds
+    candidates: Candidates
+
+    @property
+    def flash_bytes(self) -> int:
+        """Tables and code, shared code once."""
+        parts = {key: size for bound in self.bounds.values() for key, size in bound.code.items()}
+        return sum(bound.table_bytes for bound in self.bounds.values()) + sum(parts.values())
+
+
+def choose_kernels(
+    graph: Graph,
+    candidates: Candidates,
+    objective: str = BALANCED,
+    budget: Budget | None = None,
+) -> Choice:
+    """The best choice by an objective.
+
+    Args:
+        graph: A verified graph.
+        candidates: What can compute each of its nodes.
+        objective: One of `OBJECTIVES`.
+        budget: What the choice may take. Where none is small enough, one as little above it as can
+            be: the linker says by how much.
+
+    Raises:
+        TinyqError: There is no such objective.
+    """
+    check_objective(objective)
+    program = Program.of(graph, candidates, budget or Budget())
+    chosen = program.start()
+    if any(len(found) > 1 for found in candidates.values()):
+        chosen = _SEARCHES[objective](program)
+    bounds = {
+        name: found[index] for (name, found), index in zip(candidates.items(), chosen, strict=True)
+    }
+    return Choice(objective, MappingProxyType(bounds), candidates)
+
+
+def check_objective(objective: str) -> None:
+    """Check a name.
+
+    Raises:
+        TinyqError: There is no such objective.
+    """
+    if objective not in OBJECTIVES:
+        raise TinyqError(
+            f"there is no objective {objective!r}",
+            where="--optimize",
+            remedy=f"choose one of {', '.join(OBJECTIVES)}",
+        )
+
+
+def _in_order(*names: str) -> Callable[[Program], tuple[int, ...]]:
+    """A search by one goal after the other."""
+
+    def search(program: Program) -> tuple[int, ...]:
+        columns = np.zeros(0)
+        for name in names:
+            program, columns = program.settle(getattr(program, name))
+        return program.read(columns)
+
+    return search
+
+
+def _balance(program: Program) -> tuple[int, ...]:
+    """Search by the sum of all goals, each as a multiple of the least that any choice needs."""
+    free, budget = program.free(), program.budget
+    terms = (
+        (program.instructions, 0),
+        (program.flash, budget.firmware_flash_bytes),
+        (program.arena, budget.firmware_ram_bytes),
+    )
+    goal = np.zeros(len(program.flash))
+    for costs, fixed in terms:
+        base = free.find_least(costs) + fixed
+        goal += costs / base if base else 0.0
+    _, columns = program.settle(goal)
+    return program.read(columns)
+
+
+_SEARCHES: Mapping[str, Callable[[Program], tuple[int, ...]]] = MappingProxyType(
+    {
+        BALANCED: _balance,
+        SPEED: _in_order("instructions", "flash"),
+        SIZE: _in_order("flash", "instructions"),
+        RAM: _in_order("arena", "instructions", "flash"),
+    }
+)
