@@ -16,6 +16,7 @@ from tinyq.measurement.run import Measurement
 from tinyq.measurement.run import measure as run
 from tinyq.project import Project, create_project
 from tinyq.support.datasets import Dataset
+from tinyq.support.folders import check_writable
 from tinyq.support.tables import Part, Shown
 
 
@@ -106,6 +107,8 @@ def measure(
     Raises:
         TinyqError: It is no build folder, the target cannot be opened, or the data do not fit.
     """
+    if report is not None:
+        check_writable(as_path(report))
     project = as_project(folder)
     target = choose_target(project.image.board, target)
     if compare_kernels:

@@ -13,6 +13,7 @@ from tinyq.measurement.profile import Profile
 from tinyq.measurement.profile import profile as run
 from tinyq.measurement.profile.page import read_measured, write_page
 from tinyq.numerics.formats import Codes
+from tinyq.support.folders import check_writable
 from tinyq.support.tables import Part, Shown
 
 
@@ -80,6 +81,8 @@ def profile(
     Raises:
         TinyqError: It is no build folder, or no emulated core stands for the board.
     """
+    if report is not None:
+        check_writable(as_path(report))
     project = as_project(folder)
     cycles = None if measured is None else read_measured(as_path(measured), project)
     codes = None if data is None else _encode(data, project.graph)
