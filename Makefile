@@ -5,19 +5,21 @@
 VENV    ?= .venv
 PYTHON  ?=
 EXAMPLES ?= 20000
+MUTATIONS ?= 10000
+FUZZ_SECONDS ?= 300
 BENCH   ?=
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.tinyq-installed
 # A file's tests stay together, in order: a worker builds what they share once. A board serves one.
-WORKERS = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WORKERS = -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 C_FILES = $(shell find firmware templates -name '*.[ch]' 2>/dev/null | sort)
 
 export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz faults bench changelog new clean
+.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
@@ -28,6 +30,9 @@ help:
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
 	@echo 'make faults          disk errors and kills at 45 operations of each command, 540 in all'
+	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
+	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
+	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
 	@echo 'make bench           every script in benchmarks/'
 	@echo 'make new             stubs and tests of one more: KIND=method|layer|op|kernel|board|port NAME=my_name'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
@@ -72,10 +77,20 @@ format: setup
 	$(if $(C_FILES),clang-format -i $(C_FILES))
 
 fuzz: setup
-	TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+	TINYQ_FUZZ_SECONDS=600 TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
 
 faults: setup
 	TINYQ_FAULTS=45 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
+
+fuzz-readers: setup
+	$(BIN)/python -m pip install --quiet 'atheris>=3.0'
+	@for target in graph data manifest recipe tflite keras; do echo "$$target"; $(BIN)/python -m tests.fuzz.readers $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+mutations: setup
+	TINYQ_MUTATIONS=$(MUTATIONS) $(BIN)/python -m pytest tests/fuzz/test_mutations.py --seed=random
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
 
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }

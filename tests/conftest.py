@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.requirements import report_missing
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 SEED = pytest.StashKey[int]()
+CHOSEN = pytest.StashKey[bool]()
 TESTS = Path(__file__).resolve().parent
 # Quick suites without Keras run first, so that a fault shows early.
 ORDER = (
@@ -32,6 +34,9 @@ ORDER = (
     "emulator",
     "hil",
 )
+# What these draw is held against exact answers, so that any seed will do: each day has its own.
+# The others train or count, and their limits are for seed 0.
+ROLLING = {"bitexact", "emulator", "fuzz", "hil", "property"}
 MARKED = {"emulator", "fuzz", "hil", "package"}
 EMULATOR_TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc")
 
@@ -51,14 +56,30 @@ settings.load_profile("default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tinyq")
     group.addoption("--bench", metavar="FILE", help="the boards plugged in here, for tests/hil")
-    group.addoption("--seed", default="0", help="seed of the random tests, a number or `random`")
+    group.addoption(
+        "--seed", help="seed of the random tests, a number or `random`; that of the day by default"
+    )
     group.addoption("--update-golden", action="store_true", help="rewrite the golden files")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     wanted = config.getoption("--seed")
-    seed = secrets.randbits(32) if wanted == "random" else int(wanted)
+    today = int(datetime.now(UTC).strftime("%Y%m%d"))
+    seed = secrets.randbits(32) if wanted == "random" else int(wanted or today)
     config.stash[SEED] = getattr(config, "workerinput", {}).get("seed", seed)
+    config.stash[CHOSEN] = wanted is not None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    seed = config.stash[SEED]
+    where = "" if config.stash[CHOSEN] else f" in {', '.join(sorted(ROLLING))}, else 0"
+    return f"seed: {seed}{where} (--seed={seed} repeats it)"
+
+
+def seed_of(config: pytest.Config, path: Path) -> int:
+    """The seed of the tests in a file."""
+    rolls = config.stash[CHOSEN] or suite_of(path) in ROLLING
+    return config.stash[SEED] if rolls else 0
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,9 +100,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(suite)
         if suite == "emulator":
             item.add_marker(pytest.mark.requires(*EMULATOR_TOOLS))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(
         key=lambda item: ORDER.index(suite) if (suite := suite_of(item.path)) in ORDER else -1
     )
+
+
+def group_of(item: pytest.Item) -> str:
+    """What `--dist loadgroup` keeps on one worker: a file, or one case of a test that is spread."""
+    stem = f"{suite_of(item.path)}/{item.path.stem}"
+    return f"{stem}/{item.name}" if item.get_closest_marker("spread") else stem
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -97,14 +126,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     report = yield
     if report.failed and "seed" in getattr(item, "fixturenames", ()):
-        report.sections.append(("seed", f"repeat with --seed={item.config.stash[SEED]}"))
+        report.sections.append(("seed", f"repeat with --seed={seed_of(item.config, item.path)}"))
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def seed(request: pytest.FixtureRequest) -> int:
     """The seed of this run, printed when a test that uses it fails."""
-    return request.config.stash[SEED]
+    return seed_of(request.config, request.path)
 
 
 @pytest.fixture

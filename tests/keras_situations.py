@@ -214,7 +214,7 @@ situation("Identity", VECTOR, vector(L.Identity()))
 situation("RandomFlip", IMAGE, lambda x: image(L.ReLU())(L.RandomFlip("horizontal")(x)))
 for _name, _arguments in {
     **dict.fromkeys(("RandomRotation", "RandomContrast", "RandomZoom", "RandomBrightness"), (0.1,)),
-    **dict.fromkeys(("RandomShear", "RandomPerspective", "RandomErasing", "RandomHue"), (0.1,)),
+    **dict.fromkeys(("RandomPerspective", "RandomErasing", "RandomHue"), (0.1,)),
     **dict.fromkeys(("RandomSaturation", "RandomSharpness", "RandomInvert"), (0.1,)),
     **dict.fromkeys(("RandomColorDegeneration", "RandomPosterization"), (1,)),
     "RandomTranslation": (0.1, 0.1),
@@ -245,7 +245,11 @@ situation(
 )
 situation("SpectralNormalization", VECTOR, vector(L.SpectralNormalization(L.Dense(6))))
 situation("UnitNormalization", VECTOR, vector(L.UnitNormalization()))
+situation("UnitNormalization of rows", SEQUENCE, sequence(L.UnitNormalization()))
 situation("LayerNormalization", VECTOR, vector(L.LayerNormalization()))
+situation("LayerNormalization of rows", SEQUENCE, sequence(L.LayerNormalization()))
+situation("RMSNormalization", SEQUENCE, sequence(L.RMSNormalization()))
+situation("GroupNormalization", IMAGE, image(L.GroupNormalization(2)))
 situation("EinsumDense", SEQUENCE, sequence(L.EinsumDense("abc,cd->abd", (12, 5), bias_axes="d")))
 situation("model in a model", IMAGE, image(_nested))
 situation("layer used twice", VECTOR, vector(_shared))

@@ -75,7 +75,8 @@ def ask_device(
     """
     samples = len(cases[0].inputs)
     # Whole words, because the inputs stand one behind the other.
-    input_bytes = WORD + -(-max(case.inputs.shape[1] for case in cases) // WORD) * WORD
+    longest = max(case.inputs.shape[1] for case in cases)
+    input_bytes = WORD + -(-longest // WORD) * WORD
     sizes = [case.graph.output.type.packed_bytes for case in cases]
     requests = np.zeros((len(cases), samples, input_bytes), np.uint8)
     for index, case in enumerate(cases):

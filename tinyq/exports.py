@@ -22,7 +22,8 @@ import numpy as np
 import tinyq
 from tinyq.codegen import SourceTree, emit
 from tinyq.errors import TinyqError
-from tinyq.firmware.build import BuildOptions, Image, render_settings
+from tinyq.firmware.build import BuildOptions, Image
+from tinyq.firmware.settings import render_settings
 from tinyq.graph import Graph, Tensor, reference
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph

@@ -10,25 +10,26 @@ from tests.bitexact.cases import draw_cases
 from tests.harness import SANITIZE
 from tinyq.kernels.registry import list_kernels
 
-# Compiler and flags. The sanitizers find what a wrong result may hide; -O3 what they may.
+# Compiler, flags, cases of each kernel. The sanitizers find what a wrong result may hide; -O3
+# what they may.
 BUILDS = [
-    pytest.param("gcc", SANITIZE, marks=pytest.mark.requires("gcc"), id="gcc-sanitized"),
-    pytest.param("clang", SANITIZE, marks=pytest.mark.requires("clang"), id="clang-sanitized"),
-    pytest.param("gcc", ("-O3",), marks=pytest.mark.requires("gcc"), id="gcc-O3"),
+    pytest.param("gcc", SANITIZE, 8, marks=pytest.mark.requires("gcc"), id="gcc-sanitized"),
+    pytest.param("clang", SANITIZE, 4, marks=pytest.mark.requires("clang"), id="clang-sanitized"),
+    pytest.param("gcc", ("-O3",), 4, marks=pytest.mark.requires("gcc"), id="gcc-O3"),
 ]
-COUNT = 8
 GROUPS = sorted({kernel.operation for kernel in list_kernels()})
 
 
-@pytest.mark.parametrize(("compiler", "flags"), BUILDS)
+@pytest.mark.spread
+@pytest.mark.parametrize(("compiler", "flags", "count"), BUILDS)
 @pytest.mark.parametrize("operation", GROUPS)
-def test_kernels_equal_the_reference(operation, compiler, flags, rng):
+def test_kernels_equal_the_reference(operation, compiler, flags, count, rng):
     kernels = [
         kernel
         for kernel in list_kernels()
         if kernel.operation == operation and kernel.isa == "generic"
     ]
-    cases = [case for kernel in kernels for case in draw_cases(kernel, rng, COUNT)]
+    cases = [case for kernel in kernels for case in draw_cases(kernel, rng, count)]
     results = run_cases(cases, compiler, flags)
     for case, result in zip(cases, results, strict=True):
         wanted = case.expect()

@@ -334,7 +334,13 @@ SIXTEEN_BIT_CASES = {name: case for name, case in CASES.items() if name not in O
 }
 
 
-def convert(case: Case, rng: np.random.Generator, bits: int = 8, per_channel: bool = True) -> bytes:
+def convert(
+    case: Case,
+    rng: np.random.Generator,
+    bits: int = 8,
+    per_channel: bool = True,
+    allow_floats: bool = False,
+) -> bytes:
     """The case as a .tflite file with int8 or int16 activations."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -355,7 +361,8 @@ def convert(case: Case, rng: np.random.Generator, bits: int = 8, per_channel: bo
         converter.inference_input_type = tf.int8 if bits == 8 else tf.int16
         converter.inference_output_type = converter.inference_input_type
         content = converter.convert()
-    require_integers(content)
+    if not allow_floats:
+        require_integers(content)
     return content
 
 

@@ -115,8 +115,9 @@ def write_lstm(schema, rng, steps, inputs, cells, power=-11, clip=0.0, major=Fal
     places += [-1, -1, file.add("INT8", (1, cells), h_scale, h_zero, state=True)]
     places += [file.add("INT16", (1, cells), 2.0**power, state=True), -1, -1, -1, -1]
     y = file.add("INT8", (*shape[:2], cells), h_scale, h_zero)
-    between = [file.add("INT16", (1, cells), 2.0**-12) for _ in range(4)]
-    between.append(file.add("INT8", (1, cells), h_scale, h_zero))
+    # The converter gives them no shape: they are there for their scales alone.
+    between = [file.add("INT16", (0,), 2.0**-12) for _ in range(4)]
+    between.append(file.add("INT8", (0,), h_scale, h_zero))
     options = schema.UnidirectionalSequenceLSTMOptionsT()
     options.fusedActivationFunction = schema.ActivationFunctionType.TANH
     options.cellClip, options.timeMajor = clip, major

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.mixed_model import mixed_model
+from tests.requirements import report_missing
 from tinyq.errors import BudgetError, TinyqError
 from tinyq.firmware.build_systems import DIRECT, build_system_names, find_build_system
 from tinyq.firmware.build_systems.platformio import scons_package
@@ -26,7 +27,7 @@ SAMPLES = 3
 def system(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name in TOOLS and shutil.which(TOOLS[name]) is None:
-        pytest.skip(f"{name} is not installed")
+        report_missing(f"{name} is not installed")
     return name
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.mixed_model import _Model, mixed_model
+from tests.requirements import report_missing
 from tinyq.commands.export import export as command
 from tinyq.errors import TinyqError
 from tinyq.exports import (
@@ -333,8 +334,9 @@ def test_arduino_library_describes_itself(tmp_path):
 
 
 @pytest.mark.requires("avr-gcc", "avr-g++")
-@pytest.mark.skipif(not AVR.is_dir(), reason="needs Debian's arduino-core-avr")
 def test_arduino_sketches_answer_in_simavr(tmp_path, rng):
+    if not AVR.is_dir():
+        report_missing("Debian's arduino-core-avr is not installed")
     from tinyq.targets.session import Session
     from tinyq.targets.simavr import build_runner
     from tinyq.targets.streams import ProcessStream

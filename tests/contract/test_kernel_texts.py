@@ -15,9 +15,11 @@ import pytest
 from tinyq import kernels
 from tinyq.errors import TinyqError
 from tinyq.graph import TensorType
+from tinyq.kernels.armv7em.rowpairs import filter_rows
 from tinyq.kernels.base import Bound, Kernel, Part, Refusal
 from tinyq.kernels.epilogues import list_epilogues
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.packing.epilogue import Clip, Epilogue
 from tinyq.kernels.packing.record import Record
 from tinyq.kernels.registry import kernel, list_kernels
 from tinyq.kernels.text import make_once, write_kernel, write_part
@@ -166,6 +168,15 @@ def test_an_error_of_a_template_names_its_line():
     with pytest.raises(TinyqError, match="constants") as caught:
         write_kernel(replace(Bound(layer(), 1), kernel=found), "f", make_once())
     assert re.search(r"kernels/mve/add\.c\.j2:\d+$", caught.value.where)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("twice", [False, True])
+def test_row_pairs_finish_the_lines_that_they_compute(rows, twice):
+    width = 6
+    epilogue = Epilogue(Clip.SIGNED, shift=1, bits=8, twice=twice)
+    text = write_part(filter_rows(width, 4, rows, epilogue), "f")
+    assert text.count("smmlar" if twice else "smmla ") == width * rows
 
 
 def test_two_kernels_of_one_name_are_refused():

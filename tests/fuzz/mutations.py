@@ -109,9 +109,10 @@ def change_array(content: bytes, rng: np.random.Generator) -> bytes:
                 array.reshape(-1)[int(rng.integers(array.size))] = np.asarray(value).astype(
                     array.dtype
                 )
-    elif kind == 3:
+    elif kind == 3 and array.dtype.kind in "iufb":
         others = (np.int8, np.float64, np.uint64, np.complex64, "S4", "<U3", "M8[s]", bool)
-        array = array.astype(np.float64).astype(others[int(rng.integers(len(others)))])
+        with np.errstate(all="ignore"):
+            array = array.astype(np.float64).astype(others[int(rng.integers(len(others)))])
     else:
         array = array.reshape(-1)[: int(rng.integers(array.size + 1))]
     buffer = io.BytesIO()

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bitexact.test_tflite_ops import CASES, convert
+from tests.bitexact.test_tflite_networks import NETWORKS, SHAPE, from_keras, sequences
+from tests.bitexact.test_tflite_ops import CASES, Case, convert, rewrite
 from tests.bitexact.test_tflite_recurrent import write_lstm, write_svdf
+from tests.bitexact.test_tflite_unsigned import as_unsigned
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, reference
 from tinyq.graph.passes import simplify
@@ -31,6 +33,7 @@ ORIGINALS = (
     *("argmax rows", "matmul", "transposed conv", "nearest corners", "bilinear centers"),
 )
 WIDE_ORIGINALS = ("conv 3x3", "dense", "leaky relu", "matmul left", "softmax", "tanh")
+MORE = ("functions", "moves", "reductions", "choices", "normalizations", "sums")
 WORDS = (0, 1, 2, 4, 7, 127, 255, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 4)
 
 
@@ -41,7 +44,19 @@ def originals() -> list[bytes]:
     rng = np.random.default_rng(0)
     recurrent = [write_lstm(schema, rng, 4, 5, 6), write_svdf(schema, rng, 6, 4, 2, 3)]
     wide = [convert(CASES[name], rng, 16) for name in WIDE_ORIGINALS]
-    return [*recurrent, *wide, *(convert(CASES[name], rng) for name in ORIGINALS)]
+    networks = [
+        convert(Case("", SHAPE, NETWORKS[name][0]), rng, allow_floats=True) for name in MORE
+    ]
+    unsigned = rewrite(convert(CASES["conv 3x3"], rng, per_channel=False), as_unsigned(60))
+    several = [*recurrent, *wide, *networks, unsigned, open_batch(rng)]
+    return [*several, *(convert(CASES[name], rng) for name in ORIGINALS)]
+
+
+def open_batch(rng: np.random.Generator) -> bytes:
+    import keras
+
+    shape, layers = sequences(keras.layers)
+    return from_keras(keras.Sequential([keras.Input(shape), *layers]), shape, rng)
 
 
 def damage(content: bytes, rng: np.random.Generator) -> bytes:

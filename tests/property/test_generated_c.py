@@ -6,6 +6,7 @@ node and kept in build/fuzz/ as a graph file, beside a text that says what went 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -31,6 +32,7 @@ from tinyq.memory.planner import plan
 
 WANTED = os.environ.get("TINYQ_FUZZ_GRAPHS")
 GRAPHS = int(WANTED or 300)
+PARTS = 4
 EMIT = emit
 KEPT = Path(__file__).parents[2] / "build" / "fuzz"
 # Graphs of one executable: the compiler and its sanitizers start once for all.
@@ -170,13 +172,17 @@ def batches(cases: Iterator[Case]) -> Iterator[list[Case]]:
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.requires("gcc")
-def test_generated_c_equals_the_reference(seed, capsys):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_generated_c_equals_the_reference(part, seed, capsys):
+    """Each part takes every ``PARTS``-th graph, so that several workers share them."""
     lines: list[str] = []
     shown = WANTED is not None
+    cases = itertools.islice(draw_cases(seed, GRAPHS), part, None, PARTS)
     with capsys.disabled() if shown else nullcontext(), progress_bar(shown) as bar:
-        task = bar.add_task("graphs", total=GRAPHS, faults=0)
-        for batch in batches(draw_cases(seed, GRAPHS)):
+        task = bar.add_task("graphs", total=-(-GRAPHS // PARTS), faults=0)
+        for batch in batches(cases):
             lines += [keep(*shorten(*fault)) for fault in find_faults(batch)]
             bar.update(task, advance=len(batch), faults=len(lines))
     assert not lines, f"kept in {KEPT}:\n" + "\n".join(lines)

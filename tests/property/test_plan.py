@@ -176,7 +176,11 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
         output = graph.tensors[node.output].type
         spoil(rng, memory["arena"], planned, node)
         if node.name not in planned.views:
-            codes = node.op.run(*(read(name) for name in node.inputs))[0]
+            operands = [
+                read(name)[None] if is_data(graph, node, position) else read(name)
+                for position, name in enumerate(node.inputs)
+            ]
+            codes = node.op.run(*operands)[0]
             view(node.output)[:] = output.format.pack(codes).reshape(-1)
         spoil(rng, memory["arena"], planned, node)
         owned = np.zeros(planned.arena_bytes, bool)
@@ -188,6 +192,11 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
         memory["arena"][~owned] = noise[~owned]
     assert (memory["input"] == original).all()
     assert (read(graph.outputs[0]) == run(graph, inputs)).all()
+
+
+def is_data(graph: Graph, node: Node, position: int) -> bool:
+    """Whether an operand is a constant in the place of data, without the axis of the batch."""
+    return graph.tensors[node.inputs[position]].is_constant and position in node.op.batched
 
 
 def spoil(rng: np.random.Generator, arena: np.ndarray, planned: MemoryPlan, node: Node) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import struct
 import subprocess
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from tinyq.targets.wire import Decoder, Frame
 
 CAPACITY = 600
 COMPILERS = [pytest.param(name, marks=pytest.mark.requires(name)) for name in ("gcc", "clang")]
-SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint8), ctypes.c_int32)
 WARNINGS = ["-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 
 frames = st.builds(
@@ -38,67 +38,65 @@ lines = st.lists(
 ).map(b"".join)
 
 
-class DecoderState(ctypes.Structure):
-    _fields_ = [
-        ("bytes", ctypes.POINTER(ctypes.c_uint8)),
-        ("capacity", ctypes.c_int32),
-        ("length", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("left", ctypes.c_uint8),
-        ("overflow", ctypes.c_uint8),
-        ("complete", ctypes.c_uint8),
-    ]
-
-
 class Twin:
-    """firmware/core/wire.c as a library."""
+    """firmware/core/wire.c in a process of its own, under sanitizers: see wire_twin.c."""
 
     def __init__(self, compiler: str, folder: Path) -> None:
-        library = folder / f"wire-{compiler}.so"
-        sanitize = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
-        trap = (
-            ["-fsanitize-undefined-trap-on-error"] if compiler == "gcc" else ["-fsanitize-trap=all"]
-        )
+        program = folder / f"wire-{compiler}"
+        sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
+        sources = [FIRMWARE / "core" / "wire.c", Path(__file__).with_name("wire_twin.c")]
         subprocess.run(
-            [compiler, "-std=c99", "-O2", "-shared", "-fPIC", *WARNINGS, *sanitize, *trap]
-            + [str(FIRMWARE / "core" / "wire.c"), "-o", str(library)],
+            [compiler, "-std=c99", "-O1", *WARNINGS, *sanitize, f"-I{FIRMWARE / 'core'}"]
+            + [*map(str, sources), "-o", str(program)],
             check=True,
         )
-        self._library = ctypes.CDLL(str(library))
-        self._library.tq_wire_crc32.restype = ctypes.c_uint32
+        self._log = (folder / "log").open("w+b")
+        self._process = subprocess.Popen(
+            [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
+        self._ask(b"c", struct.pack("<I", CAPACITY))
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+        self._log.close()
 
     def encode(self, frame: Frame) -> bytes:
-        size = len(frame.payload)
-        buffer = (ctypes.c_uint8 * (size + wire.OVERHEAD_BYTES))()
-        self._library.tq_wire_put_header(
-            buffer, ctypes.c_uint8(frame.kind), ctypes.c_uint16(frame.sequence)
-        )
-        ctypes.memmove(ctypes.addressof(buffer) + 4, frame.payload, size)
-        sent = bytearray()
-        sink = SINK(lambda part, count: sent.extend(part[:count]))
-        self._library.tq_wire_send(buffer, ctypes.c_int32(size), sink)
-        return bytes(sent)
+        return self._ask(b"e", struct.pack("<BH", frame.kind, frame.sequence) + frame.payload)
 
     def decode(self, line: bytes) -> list[Frame | None]:
         """Return frames, and None for each damaged one."""
-        buffer = (ctypes.c_uint8 * CAPACITY)()
-        state = DecoderState()
-        self._library.tq_wire_decoder_start(ctypes.byref(state), buffer, CAPACITY)
-        found: list[Frame | None] = []
-        for byte in line:
-            event = self._library.tq_wire_accept(ctypes.byref(state), ctypes.c_uint8(byte))
-            if event == 1:
-                content = bytes(buffer[: state.length])
-                sequence = int.from_bytes(content[2:4], "little")
-                found.append(Frame(content[1], sequence, content[4:-4], content[0]))
-            elif event == 2:
+        reply, found, at = self._ask(b"d", line), [], 0
+        while at < len(reply):
+            if reply[at] == 2:
                 found.append(None)
+                at += 1
+                continue
+            (size,) = struct.unpack_from("<I", reply, at + 1)
+            content = reply[at + 5 : at + 5 + size]
+            sequence = int.from_bytes(content[2:4], "little")
+            found.append(Frame(content[1], sequence, content[4:-4], content[0]))
+            at += 5 + size
         return found
+
+    def _ask(self, what: bytes, content: bytes) -> bytes:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(what + struct.pack("<I", len(content)) + content)
+            self._process.stdin.flush()
+        head = self._process.stdout.read(4)
+        if len(head) < 4:
+            self._process.wait(10)
+            self._log.seek(0)
+            raise AssertionError(f"the C twin has ended:\n{self._log.read().decode()[-3000:]}")
+        return self._process.stdout.read(struct.unpack("<I", head)[0])
 
 
 @pytest.fixture(scope="module", params=COMPILERS)
 def twin(request, tmp_path_factory):
-    return Twin(request.param, tmp_path_factory.mktemp("wire"))
+    made = Twin(request.param, tmp_path_factory.mktemp("wire"))
+    yield made
+    made.close()
 
 
 def python_frames(line: bytes) -> list[Frame | None]:

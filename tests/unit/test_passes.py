@@ -8,18 +8,25 @@ import pytest
 from tinyq.errors import ModelError
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.graph.epilogues import Requantize, Threshold
+from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
+from tinyq.graph.ops.extremum import Extremum
+from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.max_pool2d import MaxPool2D
+from tinyq.graph.ops.multiply import Multiply
 from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.graph.ops.tflite_add import TfliteAdd
+from tinyq.graph.ops.tflite_squared_difference import TfliteSquaredDifference
 from tinyq.graph.ops.window import Window
 from tinyq.graph.passes import PIPELINE, simplify
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.passes.drop_identity import drop_identity
 from tinyq.graph.passes.fold_padding import fold_padding
 from tinyq.graph.passes.merge_reshapes import merge_reshapes
+from tinyq.graph.passes.tabulate_constants import tabulate_constants
 from tinyq.graph.reference import run
 from tinyq.numerics.formats import find_format
 
@@ -163,6 +170,44 @@ def test_reshapes_of_reshapes_merge(sketch, rng):
     merged = merge_reshapes(graph)
     assert same(graph, merged, rng) == ["back", "conv"]
     assert same(graph, drop_identity(merged), rng) == ["conv"]
+
+
+def pair_operations(stage):
+    scales = (1 << 30, -1, 1 << 30, -2)
+    return {
+        "add": Add(stage, 700, -300, -7, 5),
+        "tflite": TfliteAdd(stage, *scales, -1, 20, -7, 5),
+        "multiply": Multiply(stage, -7, 5),
+        "square": TfliteSquaredDifference(stage, *scales, -7, 5),
+        "extremum": Extremum(1),
+    }
+
+
+@pytest.mark.parametrize("name", ["add", "tflite", "multiply", "square", "extremum"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("kind", ["number", "channels", "stage"])
+def test_an_operation_with_one_number_is_a_table(name, first, kind, rng):
+    stage = Requantize("s8", 0.5, 4, -100, 127)
+    builder = GraphBuilder.start("sketch", IMAGE, "x")
+    number = np.full(IMAGE.shape, 35)
+    if kind == "channels":
+        number[..., 1] = 36
+    other = builder.constant("number", number, S8, IMAGE.scale, IMAGE.zero_point)
+    values = {"bias": 11, "multiplier": 1 << 24, "shift": 34}
+    parts = [np.full(3, value) for value in values.values()]
+    if kind == "stage":
+        parts[0][2] += 5000
+    operation = pair_operations(stage)[name]
+    constants = []
+    if name != "extremum":
+        constants = [builder.constant(f"c_{i}", part, S32) for i, part in enumerate(parts)]
+    operands = (other, "x") if first else ("x", other)
+    graph = builder.build(builder.apply("y", operation, *operands, *constants))
+    table = tabulate_constants(graph)
+    same(graph, table, rng)
+    is_one = kind == "number" or (kind == "stage" and name == "extremum")
+    assert isinstance(table.nodes[0].op, Lookup) == is_one
+    assert ("number" in table.tensors) != is_one
 
 
 def test_the_pipeline_keeps_codes(sketch, rng):

@@ -141,6 +141,21 @@ def test_identical_names_in_c_are_told_apart(rng):
     assert [node.name for node in lower_keras(model).nodes] == ["a_b", "a_b_2"]
 
 
+def test_names_that_the_user_has_taken(rng):
+    def body(x):
+        x = L.Conv2D(2, 1, name="image_codes")(x)
+        x = L.Conv2D(2, 1, activation="tanh", name="image_codes_tanh_table")(x)
+        x = L.Conv2D(2, 1, activation="softmax", name="conv")(x)
+        x = L.Conv2D(2, 1, name="conv_weights")(x)
+        return L.Conv2D(2, 1, name="conv_softmax")(x)
+
+    model = tinyq.quantize(functional(SHAPE, body), {})
+    calibrate(model, rng.normal(0, 1, (16, *SHAPE)))
+    nodes = [node.name for node in lower_keras(model).nodes]
+    assert len(set(nodes)) == len(nodes)
+    assert {"image_codes", "conv", "conv_softmax_2", "conv_weights", "conv_softmax"} <= set(nodes)
+
+
 @pytest.mark.parametrize("method", ["int8", "uint4", "binary"])
 def test_one_by_one_input(method, rng):
     model = functional((1, 1, 1), lambda x: L.Conv2D(1, 1, name="conv")(x))

@@ -69,6 +69,14 @@ def test_unsupported_operators_are_all_named_with_their_index(schema, tmp_path):
     assert "1 COS, 3 CUSTOM:MyOperator, 4 WHILE" in error.message
 
 
+@pytest.mark.parametrize("name", ["VAR_HANDLE", "CALL_ONCE", "ASSIGN_VARIABLE"])
+def test_states_are_named(schema, name, tmp_path):
+    error = refuse(write_model(schema, ["RELU", name], ("INT8",) * 3), tmp_path)
+    assert "keeps a state" in error.message
+    assert name in error.message
+    assert "whole window" in str(error.remedy)
+
+
 def test_float_models_are_refused(schema, tmp_path):
     error = refuse(write_model(schema, ["RELU"], ("FLOAT32", "FLOAT32")), tmp_path)
     assert "FLOAT32" in error.message

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from tinyq.errors import ModelError, TinyqError
-from tinyq.importers.tfmot import load_tf_keras
+from tinyq.importers.old_keras import load_old_keras
 from tinyq.support.keras_config import (
     SAVED_MODEL,
     check_h5_file,
@@ -20,12 +18,14 @@ from tinyq.support.keras_config import (
 )
 from tinyq.support.limits import describe
 from tinyq.training.lowering.network import load_keras
+from tinyq.training.registry import load_layers
 
-_WRAPPERS = {"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer", "PruneLowMagnitude"}
+_QUANTIZED = {"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"}
+_WRAPPED = {"PruneLowMagnitude", "ClusterWeights"}
 
 
 def load_float_model(path: Path, trust: bool = False) -> keras.Model:
-    """A float model of Keras 3.
+    """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
         path: ``.keras``, ``.h5``, or the folder of a SavedModel that tf_keras wrote from layers.
@@ -35,27 +35,46 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
         ModelError: The file is missing, damaged, of another kind, or holds something unknown.
     """
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return _load_saved_model(path, trust)
+        return load_old_keras(path, trust)
     if path.suffix.lower() in (".h5", ".hdf5"):
-        return _load_h5(path, str(path))
+        return _load_h5(path)
     if path.suffix.lower() == ".keras":
-        return load_keras(path)
+        return _load_v3(path)
     raise ModelError(
         "is no Keras model", where=str(path), remedy="give a .keras or .h5 file, or a SavedModel"
     )
 
 
 def trained_with_tfmot(path: Path) -> bool:
-    """Whether an ``.h5`` file holds layers that tfmot wrapped.
+    """Whether an ``.h5`` file holds layers that tfmot quantized in training.
 
     Raises:
         ModelError: The file is missing or damaged.
     """
-    return bool(class_names(read_h5_config(path)) & _WRAPPERS)
+    return bool(class_names(read_h5_config(path)) & _QUANTIZED)
 
 
-def _load_h5(path: Path, where: str) -> keras.Model:
+def _load_v3(path: Path) -> keras.Model:
+    try:
+        return load_keras(path)
+    except ModelError as error:
+        if error.__cause__ is None and "Keras cannot load" in error.message:
+            return _load_old(path, error)
+        raise
+
+
+def _load_h5(path: Path) -> keras.Model:
+    names = class_names(read_h5_config(path))
+    if names & _QUANTIZED:
+        raise ModelError(
+            "tfmot quantized the model in training",
+            where=str(path),
+            remedy="build it as it is: `tinyq build MODEL.h5 --board BOARD`",
+        )
+    if names & _WRAPPED:
+        return load_old_keras(path)
     stored = check_h5_file(path)
+    load_layers()
     try:
         with warnings.catch_warnings(), limit_weights(keras.Layer, stored, path):
             warnings.simplefilter("ignore")
@@ -63,26 +82,16 @@ def _load_h5(path: Path, where: str) -> keras.Model:
     except TinyqError:
         raise
     except Exception as error:  # Keras raises whatever the layers' constructors raise
+        return _load_old(path, ModelError(f"Keras cannot load the model: {describe(error)}"))
+
+
+def _load_old(path: Path, first: ModelError) -> keras.Model:
+    """The model by way of Keras 2, where Keras 3 has refused it."""
+    try:
+        return load_old_keras(path)
+    except ModelError as second:
         raise ModelError(
-            f"Keras cannot load the model: {describe(error)}",
-            where=where,
-            remedy="save it as .keras",
+            f"{first.message}; with Keras 2: {second.message}",
+            where=second.where or str(path),
+            remedy=second.remedy or "save it as .keras with Keras 3",
         ) from None
-
-
-def _load_saved_model(folder: Path, trust: bool) -> keras.Model:
-    """Keras 3 reads no layers out of a SavedModel; tf_keras does, and writes what Keras 3 reads."""
-    model: Any = load_tf_keras(folder, trust)
-    with tempfile.TemporaryDirectory(prefix="tinyq-saved-model-") as scratch:
-        path = Path(scratch) / "model.h5"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model.save(path)
-        except Exception:  # a bare tf.Module has no save, a model without layers cannot
-            raise ModelError(
-                "the SavedModel holds functions but no Keras layers",
-                where=str(folder),
-                remedy="convert it to an int8 .tflite file, or save the model as .keras",
-            ) from None
-        return _load_h5(path, str(folder))

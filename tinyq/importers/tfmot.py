@@ -28,12 +28,19 @@ from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.importers.tflite import import_tflite
 from tinyq.numerics.formats import FORMATS
-from tinyq.support.keras_config import check_h5_file, check_saved_model, limit_weights
+from tinyq.support.keras_config import (
+    check_h5_file,
+    check_keras_file,
+    check_saved_model,
+    limit_weights,
+)
+from tinyq.support.limits import describe
 
 _N_BIT = "tensorflow_model_optimization.python.core.quantization.keras.experimental.default_n_bit"
 _N_BIT_MODULES = ("quantize_registry", "quantize_configs", "quantizers", "transforms")
 _LEGACY = "TF_USE_LEGACY_KERAS"
 _QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer")
+_NORMALIZATION = "BatchNormalization"
 _PRUNED, _CLUSTERED = "PruneLowMagnitude", "ClusterWeights"
 _NARROW = Conv2D | Dense | DepthwiseConv2D
 _CALIBRATION_SAMPLES = 500
@@ -76,7 +83,18 @@ def import_tfmot(
     with tempfile.TemporaryDirectory(prefix="tinyq-tfmot-") as folder:
         path = Path(folder) / f"{name or model.name}.tflite"
         path.write_bytes(content)
-        return store_in_4_bits(import_tflite(path, rounding))
+        try:
+            graph = import_tflite(path, rounding)
+        except ModelError as error:
+            if "FLOAT32" not in error.message:
+                raise
+            raise ModelError(
+                f"tfmot left a part of the model in floating point: {error.message}",
+                where=error.where,
+                remedy="tfmot quantizes no Dense layer that BatchNormalization follows, and no "
+                "layer that it does not know: take that out, or train with tinyq.quantize",
+            ) from None
+        return store_in_4_bits(graph)
 
 
 def load_tfmot() -> tuple[Any, Any]:
@@ -114,7 +132,9 @@ def load_tf_keras(path: Path, trust: bool = False) -> Any:
         raise ModelError("there is no such model", where=str(path))
     if path.is_dir():
         check_saved_model(path, trust)
-    stored = None if path.is_dir() else check_h5_file(path)
+    stored = None
+    if not path.is_dir():
+        stored = check_keras_file(path) if path.suffix == ".keras" else check_h5_file(path)
     with _quiet():
         tf_keras, tfmot = load_tfmot()
         try:
@@ -132,7 +152,7 @@ def load_tf_keras(path: Path, trust: bool = False) -> Any:
             raise
         except Exception as error:  # tf_keras raises whatever its file readers raise
             raise ModelError(
-                f"tf_keras cannot load the model: {_first_line(error)}",
+                f"tf_keras cannot load the model: {describe(error)}",
                 where=str(path),
                 remedy="save it with model.save('NAME.h5'), or import the module of its own layers",
             ) from None
@@ -144,13 +164,15 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
     Arguments and errors are those of ``import_tfmot``.
     """
     with _quiet():
-        model = _strip(model)
+        model = strip_wrappers(model)
         _require_exact_bits(model)
+        _require_quantized_sums(model)
         if not has_trained_ranges(model) and data is None:
             raise ModelError(
                 "the model has no trained ranges",
                 where=model.name,
-                remedy="give some hundred inputs as data, or train it with tfmot's quantize_model",
+                remedy="run `tinyq quantize MODEL --data DATA.npz -o model.keras` first, or train "
+                "it with tfmot's quantize_model",
             )
         lite = _load("tensorflow").lite
         try:
@@ -165,7 +187,7 @@ def convert_tfmot(model: Any, data: Any = None) -> bytes:
             raise
         except Exception as error:  # the converter raises classes of its own and of MLIR
             raise ModelError(
-                f"TensorFlow's converter refuses the model: {_first_line(error)}",
+                f"TensorFlow's converter refuses the model: {describe(error)}",
                 where=model.name,
                 remedy="convert it yourself and give the .tflite file",
             ) from None
@@ -195,6 +217,25 @@ def _require_exact_bits(model: Any) -> None:
                 where=layer.name,
                 remedy=f"train with num_bits_activation = {_ACTIVATION_BITS}",
             )
+
+
+def _require_quantized_sums(model: Any) -> None:
+    """Check that no BatchNormalization follows a Dense layer: tfmot leaves that sum in float."""
+    for layer in model.layers:
+        if type(layer).__name__ not in _QUANTIZED or type(_inner(layer)).__name__ != _NORMALIZATION:
+            continue
+        source = layer.input._keras_history[0]
+        if type(_inner(source)).__name__ == "Dense":
+            raise ModelError(
+                "tfmot does not quantize a Dense layer that a BatchNormalization follows",
+                where=layer.name,
+                remedy="leave the BatchNormalization out, or give the float model to "
+                "`tinyq quantize`, which folds it",
+            )
+
+
+def _inner(layer: Any) -> Any:
+    return getattr(layer, "layer", layer)
 
 
 def _bits_of(layer: Any) -> tuple[set[int], set[int]]:
@@ -240,10 +281,12 @@ def store_in_4_bits(graph: Graph) -> Graph:
     return narrowed
 
 
-def _strip(model: Any) -> Any:
+def strip_wrappers(model: Any) -> Any:
     """The model without the wrappers of pruning and clustering."""
+    kinds = {type(layer).__name__ for layer in getattr(model, "layers", ())}
+    if not kinds & {_PRUNED, _CLUSTERED}:
+        return model
     _, tfmot = load_tfmot()
-    kinds = {type(layer).__name__ for layer in model.layers}
     if _PRUNED in kinds:
         model = tfmot.sparsity.keras.strip_pruning(model)
     if _CLUSTERED in kinds:
@@ -276,7 +319,7 @@ def _load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ToolMissing(
-            f"{name} cannot be loaded: {_first_line(error)}",
+            f"{name} cannot be loaded: {describe(error)}",
             remedy="install them: `pip install tensorflow-model-optimization tf_keras`",
         ) from None
 
@@ -295,7 +338,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

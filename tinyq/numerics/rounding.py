@@ -343,7 +343,7 @@ def softmax(codes: Int32s, table: Int32s) -> Int32s:
     Returns:
         Codes of scale 1/256 and zero point -128, int32, shape (..., classes).
 
-    Twin: tq_softmax_s8_generic in templates/kernels/softmax_s8_generic.c.j2.
+    Twin: tq_softmax in templates/kernels/generic/softmax.c.j2.
     """
     difference = codes.max(axis=-1, keepdims=True) - codes
     powers = table[difference].astype(np.int64)

@@ -10,9 +10,10 @@ from types import MappingProxyType
 
 from tinyq.codegen import emit
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.firmware.build import BuildOptions, Costs, Image, build
+from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.build_systems import DIRECT, find_build_system
 from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
+from tinyq.firmware.settings import Costs
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest, save_graph

@@ -52,6 +52,11 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
             "train apart",
             stacklevel=2,
         )
+    if plain.fixed:
+        warnings.warn(
+            f"factors and offsets of {', '.join(plain.fixed)} stay as they are: they do not train",
+            stacklevel=2,
+        )
     return assemble(units, rules, checked, model.name).model
 
 

@@ -263,6 +263,7 @@ def _explain(error: ValidationError, where: str) -> RecipeError:
         )
     cause = getattr(fault.get("ctx", {}).get("error"), "args", (None,))[0]
     if isinstance(cause, TinyqError):
-        return RecipeError(f"{key}: {cause.message}", where=where, remedy=cause.remedy)
+        place = f"{where}, {cause.where}" if cause.where else where
+        return RecipeError(f"{key}: {cause.message}", where=place, remedy=cause.remedy)
     message = fault["msg"].removeprefix("Value error, ")
     return RecipeError(f"{key}: {message}", where=where, remedy="correct the value")

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError
+from tinyq.support.limits import describe
 from tinyq.training.registry import (
     find_quantizations,
     find_refusals,
@@ -61,10 +62,12 @@ class Rewritten:
     Attributes:
         model: Functional model with the weights of the float model.
         copied: Names of layers that were used more than once: each use has weights of its own now.
+        fixed: Names of layers whose weights became constants.
     """
 
     model: keras.Model
     copied: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
 
 class Rewriting:
@@ -74,6 +77,7 @@ class Rewriting:
         self._reserved = reserved
         self._used: set[str] = set()
         self.copied: dict[str, None] = {}
+        self.fixed: dict[str, None] = {}
 
     def name(self, wanted: str) -> str:
         """A name that no other layer has."""
@@ -104,7 +108,13 @@ class Rewriting:
         apart = name_of(activation) not in MERGED_ACTIVATIONS and kind_of(layer) != "Activation"
         if apart:
             config["activation"] = "linear"
-        twin = type(layer).from_config(config)
+        try:
+            twin = type(layer).from_config(config)
+        except (TypeError, ValueError) as error:
+            raise use.refuse(
+                f"Keras cannot build the layer again: {describe(error)}",
+                "leave it out, or do this step in the data",
+            ) from None
         output = self.add(twin, *use.inputs)
         twin.set_weights(layer.get_weights())
         if not apart:
@@ -147,7 +157,7 @@ def rewrite(model: keras.Model) -> Rewritten:
     rewriting.place(start)
     (output,) = _Walk(rewriting).follow(model, [inputs])
     plain = keras.Model(inputs, output, name=model.name)
-    return Rewritten(plain, tuple(rewriting.copied))
+    return Rewritten(plain, tuple(rewriting.copied), tuple(rewriting.fixed))
 
 
 def name_of(activation: Any) -> str:

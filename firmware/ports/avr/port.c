@@ -108,6 +108,8 @@ int32_t tq_port_stack_used(void)
     return (int32_t)(tq_stack_top - byte);
 }
 
+/* By the watchdog. The boot loader that Arduino ships on the Mega 2560 does not stop it and starts
+ * anew until power is cut (github.com/arduino/ArduinoCore-avr/issues/183); newer ones do. */
 void tq_port_reset(void)
 {
     while ((UCSR0A & 1u << TXC0) == 0u) {

@@ -23,6 +23,10 @@
 #define CLOCK_HFCLKSTARTED TQ_REGISTER(0x40000100u)
 #define NVMC_ICACHECNF TQ_REGISTER(0x4001E540u)
 
+#define FICR_INFO_PART TQ_REGISTER(0x10000100u)
+#define UICR_APPROTECT TQ_REGISTER(0x10001208u)
+#define APPROTECT_DISABLE TQ_REGISTER(0x40000558u)
+
 #define UART 0x40002000u
 #define UART_STARTRX TQ_REGISTER(UART + 0x000u)
 #define UART_STARTTX TQ_REGISTER(UART + 0x008u)
@@ -53,8 +57,22 @@
 /* BAUDRATE = baud * 2^32 / 16 MHz, in steps of 2^12. */
 #define BAUDRATE ((uint32_t)(((uint64_t)TQ_BAUD << 32) / 16000000u + 0x800u) & 0xFFFFF000u)
 
+/* Since revision 3 of the nRF52840 and B of the nRF52833 the debug port is locked after a reset until
+ * the firmware opens it, which it does where whoever has flashed it says so in UICR. Without it the
+ * next program has to erase the whole chip. */
+static void open_debug_port(void)
+{
+    const uint32_t part = FICR_INFO_PART;
+    if (part == 0x52840u || part == 0x52833u) {
+        APPROTECT_DISABLE = UICR_APPROTECT;
+    }
+}
+
 void tq_port_init(void)
 {
+    if (TQ_CLOCK_HZ == 64000000) {
+        open_debug_port(); /* the nRF51 has no such lock */
+    }
     CLOCK_HFCLKSTARTED = 0u;
     CLOCK_HFCLKSTART = 1u;
     for (uint32_t polls = CRYSTAL_POLLS; polls > 0u && CLOCK_HFCLKSTARTED == 0u; polls--) {

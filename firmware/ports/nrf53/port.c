@@ -18,6 +18,14 @@
 #error "TQ_CLOCK_HZ: the core has 64 or 128 MHz"
 #endif
 
+#define FICR_TRIM_ADDRESS(index) TQ_REGISTER(0x00FF0300u + 8u * (index))
+#define FICR_TRIM_VALUE(index) TQ_REGISTER(0x00FF0304u + 8u * (index))
+#define TRIMS 32u
+#define UICR_APPROTECT TQ_REGISTER(0x00FF8000u)
+#define UICR_SECUREAPPROTECT TQ_REGISTER(0x00FF801Cu)
+#define CTRLAP_APPROTECT_DISABLE TQ_REGISTER(0x50006544u)
+#define CTRLAP_SECUREAPPROTECT_DISABLE TQ_REGISTER(0x5000654Cu)
+
 #define CACHE_ENABLE TQ_REGISTER(0x50001500u)
 
 #define CLOCK_HFCLKSTART TQ_REGISTER(0x50005000u)
@@ -61,8 +69,24 @@
 static volatile uint8_t received;
 static volatile uint8_t sent;
 
+/* Values that were measured when the chip was made, for registers that do not keep them. */
+static void trim(void)
+{
+    for (uint32_t index = 0; index < TRIMS; index++) {
+        const uint32_t address = FICR_TRIM_ADDRESS(index);
+        if (address == 0xFFFFFFFFu || address == 0u) {
+            return;
+        }
+        TQ_REGISTER(address) = FICR_TRIM_VALUE(index);
+    }
+}
+
 void tq_port_init(void)
 {
+    trim();
+    /* As in nrf/port.c: the debug port stays open where UICR says so. */
+    CTRLAP_APPROTECT_DISABLE = UICR_APPROTECT;
+    CTRLAP_SECUREAPPROTECT_DISABLE = UICR_SECUREAPPROTECT;
     CLOCK_HFCLKCTRL = TQ_CLOCK_HZ > 64000000u ? HFCLKCTRL_128_MHZ : HFCLKCTRL_64_MHZ;
     CLOCK_HFCLKSTARTED = 0u;
     CLOCK_HFCLKSTART = 1u;

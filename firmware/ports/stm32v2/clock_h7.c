@@ -44,6 +44,20 @@
 #define PLL1DIVR_N_200_P_2 (199u | 1u << 9 | 1u << 16 | 1u << 24)
 #define HSI_HZ 64000000u
 
+#define DBGMCU_IDCODE TQ_REGISTER(0x5C001000u)
+#define IDCODE_REVISION_V 0x20000000u
+#define AXI_TARG7_FN_MOD TQ_REGISTER(0x51008108u)
+#define FN_MOD_ONE_READ 1u
+
+/* Revisions before V corrupt reads of the AXI SRAM while another is under way: one at a time.
+ * Source: ES0392, 2.2.9. */
+static void guard_reads(void)
+{
+    if ((DBGMCU_IDCODE & 0xFFFF0000u) < IDCODE_REVISION_V) {
+        AXI_TARG7_FN_MOD = FN_MOD_ONE_READ;
+    }
+}
+
 /* The supply must be chosen once before the voltage can be changed. */
 static uint32_t set_power(void)
 {
@@ -71,6 +85,7 @@ tq_stm32_clock tq_stm32_start_clock(void)
     const tq_stm32_clock slow = {HSI_HZ, HSI_HZ};
     const tq_stm32_clock fast = {TQ_CLOCK_HZ, TQ_CLOCK_HZ / 4u};
     const tq_stm32_clock divided = {HSI_HZ, HSI_HZ / 4u};
+    guard_reads();
     RCC_CFGR &= ~CFGR_SW_MASK;
     (void)tq_stm32_wait(&RCC_CFGR, CFGR_SWS_MASK, 0u);
     if (set_power() == 0u || start_pll() == 0u) {

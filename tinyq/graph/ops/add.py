@@ -31,7 +31,7 @@ class Add(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_add in templates/kernels/add_s8_s8_generic.c.j2.
+    Twin: tq_add in templates/kernels/generic/add.c.j2.
     """
 
     x_factor: int

@@ -18,7 +18,7 @@ class Argmax(Op):
 
     Operands: x (..., channels). Output: s32 (..., 1).
 
-    Twin: tq_argmax in templates/kernels/argmax_s8_generic.c.j2.
+    Twin: tq_argmax in templates/kernels/generic/argmax.c.j2.
     """
 
     kernel: ClassVar[str] = "argmax"

@@ -30,7 +30,7 @@ class AveragePool2D(Op):
     Attributes:
         window: Pool size, stride, padding.
 
-    Twin: tq_averagepool2d in templates/kernels/averagepool2d_s8_generic.c.j2.
+    Twin: tq_averagepool2d in templates/kernels/generic/averagepool2d.c.j2.
     """
 
     window: Window

@@ -21,7 +21,7 @@ class Concatenate(Op):
 
     More than two are joined pair by pair. Operands: a (..., A), b (..., B).
 
-    Twin: tq_concatenate in templates/kernels/concatenate_s8_generic.c.j2.
+    Twin: tq_concatenate in templates/kernels/generic/concatenate.c.j2.
     """
 
     kernel: ClassVar[str] = "concatenate"

@@ -29,7 +29,7 @@ class Conv2D(Accumulating):
         window: Kernel size, stride, dilation, padding.
         x_zero: Zero point of the input.
 
-    Twin: tq_conv2d in templates/kernels/conv2d_s8_s8_generic.c.j2.
+    Twin: tq_conv2d in templates/kernels/generic/conv2d.c.j2.
     """
 
     window: Window

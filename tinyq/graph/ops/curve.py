@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, TensorType
@@ -26,7 +25,7 @@ class Curve(Op):
     Attributes:
         scale: Real value of one output code.
 
-    Twin: tq_curve in templates/kernels/curve_s16_generic.c.j2.
+    Twin: tq_curve in templates/kernels/generic/curve.c.j2.
     """
 
     scale: float | None
@@ -47,9 +46,8 @@ class Curve(Op):
         place = x.astype(np.int64) + 2**15
         base = table[place >> 7].astype(np.int64)
         slope = (table[(place >> 7) + 1] - base).astype(np.int16).astype(np.int64)
-        line: npt.NDArray[np.int64] = base + ((slope * (place & 127) + 64) >> 7)
-        output: Codes = line.astype(np.int16).astype(np.int32)
-        return output
+        line = base + ((slope * (place & 127) + 64) >> 7)
+        return np.asarray(line.astype(np.int16), np.int32)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -27,7 +27,7 @@ class Dense(Accumulating):
     Attributes:
         x_zero: Zero point of the input.
 
-    Twin: tq_dense in templates/kernels/dense_s8_s8_generic.c.j2.
+    Twin: tq_dense in templates/kernels/generic/dense.c.j2.
     """
 
     x_zero: int = 0

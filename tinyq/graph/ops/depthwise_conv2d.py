@@ -30,7 +30,7 @@ class DepthwiseConv2D(Accumulating):
         window: Kernel size, stride, dilation, padding.
         x_zero: Zero point of the input.
 
-    Twin: tq_depthwise2d in templates/kernels/depthwise2d_s8_s8_generic.c.j2.
+    Twin: tq_depthwise2d in templates/kernels/generic/depthwise2d.c.j2.
     """
 
     window: Window

@@ -24,7 +24,7 @@ class Extremum(Op):
     Attributes:
         largest: 1 for the larger code, 0 for the smaller one.
 
-    Twin: tq_extremum in templates/kernels/extremum_s8_s8_generic.c.j2.
+    Twin: tq_extremum in templates/kernels/generic/extremum.c.j2.
     """
 
     largest: int

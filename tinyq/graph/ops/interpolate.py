@@ -28,7 +28,7 @@ class Interpolate(Op):
     neighbours are one pixel, and the weight may be negative.
     Operands: x (height, width, channels), rows s16 (out_height, 3), columns s16 (out_width, 3).
 
-    Twin: tq_interpolate in templates/kernels/interpolate_s8_generic.c.j2.
+    Twin: tq_interpolate in templates/kernels/generic/interpolate.c.j2.
     """
 
     kernel: ClassVar[str] = "interpolate"

@@ -28,7 +28,7 @@ class MatrixMultiply(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_matmul in templates/kernels/matmul_s8_s8_generic.c.j2.
+    Twin: tq_matmul in templates/kernels/generic/matmul.c.j2.
     """
 
     x_zero: int = 0

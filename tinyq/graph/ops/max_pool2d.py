@@ -24,7 +24,7 @@ class MaxPool2D(Op):
     Attributes:
         window: Pool size, stride, padding.
 
-    Twin: tq_maxpool2d in templates/kernels/maxpool2d_s8_generic.c.j2.
+    Twin: tq_maxpool2d in templates/kernels/generic/maxpool2d.c.j2.
     """
 
     window: Window

@@ -27,7 +27,7 @@ class Multiply(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_multiply in templates/kernels/multiply_s8_s8_generic.c.j2.
+    Twin: tq_multiply in templates/kernels/generic/multiply.c.j2.
     """
 
     x_zero: int = 0

@@ -25,7 +25,7 @@ class Pad2D(Op):
         padding: Rows and columns at top, bottom, left, right, at least 0.
         value: A code of the input's format; the zero point pads with real zeros.
 
-    Twin: tq_pad2d in templates/kernels/pad2d_s8_generic.c.j2.
+    Twin: tq_pad2d in templates/kernels/generic/pad2d.c.j2.
     """
 
     padding: tuple[int, int, int, int]

@@ -20,7 +20,7 @@ class PickPixels(Op):
 
     Operands: x (height, width, channels), rows u16 (out_height), columns u16 (out_width).
 
-    Twin: tq_pickpixels in templates/kernels/pickpixels_s8_generic.c.j2.
+    Twin: tq_pickpixels in templates/kernels/generic/pickpixels.c.j2.
     """
 
     kernel: ClassVar[str] = "pickpixels"

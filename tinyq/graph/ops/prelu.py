@@ -46,7 +46,7 @@ class Prelu(Op):
         scale: Real value of one output code.
         format: Format of x and y, ``s8`` or ``s16``.
 
-    Twin: tq_prelu in templates/kernels/prelu_s8_s8_generic.c.j2.
+    Twin: tq_prelu in templates/kernels/generic/prelu.c.j2.
     """
 
     positive_multiplier: int
@@ -125,7 +125,7 @@ class Prelu(Op):
 class TflitePrelu(Prelu):
     """Like ``Prelu`` with TFLite's two roundings; the shifts are exponents of ``scale_twice``.
 
-    Twin: tq_tfliteprelu in templates/kernels/tfliteprelu_s8_s8_generic.c.j2.
+    Twin: tq_prelu in templates/kernels/generic/prelu.c.j2.
     """
 
     kernel: ClassVar[str] = "tfliteprelu"

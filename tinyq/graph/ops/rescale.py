@@ -28,7 +28,7 @@ class Rescale(Accumulating):
         x_zero: Zero point of the input.
         left_shift: 0 .. 20.
 
-    Twin: tq_rescale in templates/kernels/rescale_s8_generic.c.j2.
+    Twin: tq_rescale in templates/kernels/generic/rescale.c.j2.
     """
 
     x_zero: int = 0

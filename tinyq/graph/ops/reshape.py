@@ -22,7 +22,7 @@ class Reshape(Op):
     Attributes:
         shape: Output shape, all sizes given.
 
-    Twin: tq_reshape in templates/kernels/reshape_b1_generic.c.j2.
+    Twin: tq_reshape in templates/kernels/generic/reshape.c.j2.
     """
 
     shape: Shape

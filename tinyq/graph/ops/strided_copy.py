@@ -28,7 +28,7 @@ class StridedCopy(Op):
         strides: Distance in elements per output axis; 0 repeats, negative reverses.
         start: Position of the first element.
 
-    Twin: tq_stridedcopy in templates/kernels/stridedcopy_s8_generic.c.j2.
+    Twin: tq_stridedcopy in templates/kernels/generic/stridedcopy.c.j2.
     """
 
     shape: Shape

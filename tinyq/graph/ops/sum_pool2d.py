@@ -27,7 +27,7 @@ class SumPool2D(Accumulating):
         window: Pool size and stride, no padding.
         x_zero: Zero point of the input.
 
-    Twin: tq_sumpool2d in templates/kernels/sumpool2d_s8_generic.c.j2.
+    Twin: tq_sumpool2d in templates/kernels/generic/sumpool2d.c.j2.
     """
 
     window: Window

@@ -41,7 +41,7 @@ class Svdf(Accumulating):
         exponent: -31 .. 30.
         x_zero: Zero point of the input.
 
-    Twin: tq_svdf in templates/kernels/svdf_s8_s8_generic.c.j2.
+    Twin: tq_svdf in templates/kernels/generic/svdf.c.j2.
     Reference: Nakkiran et al. 2015, Compressing deep neural networks using a rank-constrained
     topology, Interspeech.
     """

@@ -35,7 +35,7 @@ class TfliteAdd(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_tfliteadd in templates/kernels/tfliteadd_s8_s8_generic.c.j2.
+    Twin: tq_tfliteadd in templates/kernels/generic/tfliteadd.c.j2.
     """
 
     x_multiplier: int

@@ -30,7 +30,7 @@ class TfliteAveragePool2D(Op):
         lo: Smallest output code.
         hi: Largest output code.
 
-    Twin: tq_tfliteaveragepool2d in templates/kernels/tfliteaveragepool2d_s8_generic.c.j2.
+    Twin: tq_tfliteaveragepool2d in templates/kernels/generic/tfliteaveragepool2d.c.j2.
     """
 
     window: Window

@@ -28,7 +28,7 @@ class TfliteL2Norm(Op):
     Attributes:
         x_zero: Zero point of x.
 
-    Twin: tq_tflitel2norm in templates/kernels/tflitel2norm_s8_generic.c.j2.
+    Twin: tq_tflitel2norm in templates/kernels/generic/tflitel2norm.c.j2.
     """
 
     x_zero: int

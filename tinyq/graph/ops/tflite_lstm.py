@@ -55,7 +55,7 @@ class TfliteLstm(Op):
         scale: Real value of one output code.
         zero_point: Output code of real 0.
 
-    Twin: tq_tflitelstm in templates/kernels/tflitelstm_s8_s8_generic.c.j2.
+    Twin: tq_tflitelstm in templates/kernels/generic/tflitelstm.c.j2.
     Reference: Hochreiter, Schmidhuber 1997, Long short-term memory, Neural Computation 9(8).
     """
 

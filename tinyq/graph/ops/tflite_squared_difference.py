@@ -36,7 +36,7 @@ class TfliteSquaredDifference(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_squareddifference in templates/kernels/squareddifference_s8_s8_generic.c.j2.
+    Twin: tq_squareddifference in templates/kernels/generic/squareddifference.c.j2.
     """
 
     x_multiplier: int

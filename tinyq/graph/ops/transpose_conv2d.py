@@ -31,7 +31,7 @@ class TransposeConv2D(Accumulating):
         size: Height and width of the output.
         x_zero: Zero point of the input.
 
-    Twin: tq_transposeconv2d in templates/kernels/transposeconv2d_s8_s8_generic.c.j2.
+    Twin: tq_transposeconv2d in templates/kernels/generic/transposeconv2d.c.j2.
     """
 
     window: Window

@@ -17,6 +17,7 @@ from tinyq.graph.passes.fuse_lookups import fuse_lookups
 from tinyq.graph.passes.merge_duplicates import merge_duplicates
 from tinyq.graph.passes.merge_reshapes import merge_reshapes
 from tinyq.graph.passes.remove_constant_channels import remove_constant_channels
+from tinyq.graph.passes.tabulate_constants import tabulate_constants
 
 Pass = Callable[[Graph], Graph]
 
@@ -26,6 +27,7 @@ PIPELINE: tuple[Pass, ...] = (
     merge_reshapes,
     drop_identity,
     fold_padding,
+    tabulate_constants,
     fuse_lookups,
     remove_constant_channels,
     drop_dead_nodes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
 
     Returns:
         A verified graph named after the file. A float input or output that the file quantizes
-        first or dequantizes last becomes the quantized tensor.
+        first or dequantizes last becomes the quantized tensor; a last softmax, log-softmax or
+        logistic function in floating point is left out, with a warning.
 
     Raises:
         ModelError: The file is damaged, or holds an operator, type or shape that is not
@@ -42,14 +44,30 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
     model = relabel_unsigned(read_model(path))
+    try:
+        graph = _convert_model(model, rounding, _identifier(path.stem))
+    except ModelError as error:
+        remedy = _open_axes(model) or error.remedy
+        raise ModelError(error.message, where=error.where, remedy=remedy) from None
+    _check_kernels(model.path, graph)
+    return graph
+
+
+def _convert_model(model: FileModel, rounding: str, name: str) -> Graph:
     operators, start = _without_start(model)
     model, operators = fold_constants(model, operators)
     model, operators = fold_dilations(model, operators)
     settled = settle_islands(model, operators)
     model, operators = settled.model, settled.operators
     end = _find_end(settled)
+    if settled.tail is not None:
+        warnings.warn(
+            f"{model.path}: the last operator, {settled.tail.name}, is in floating point and left "
+            "out; the outputs are the codes that it reads, whose order is the same",
+            stacklevel=3,
+        )
     _check_operators(model.path, operators)
-    conversion = _begin(model, start, rounding, _identifier(path.stem))
+    conversion = _begin(model, start, rounding, name)
     importers = find_importers()
     for operator in operators:
         _convert(importers[operator.name], Layer(operator, conversion))
@@ -58,9 +76,21 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
     output = conversion.names[end]
     if output == conversion.builder.input or conversion.builder.is_constant(output):
         raise ModelError("the model computes nothing", where=model.path)
-    graph = conversion.builder.build(output)
-    _check_kernels(model.path, graph)
-    return graph
+    return conversion.builder.build(output)
+
+
+def _open_axes(model: FileModel) -> str | None:
+    """The remedy for a model whose input has no fixed size, which TFLite takes as 1."""
+    for index in model.inputs:
+        tensor = model.tensors[index]
+        axes = [axis for axis in tensor.open_axes if axis > 0]
+        if axes:
+            places = " and ".join(map(str, axes))
+            return (
+                f"give the input {tensor.name!r} a fixed shape before conversion: "
+                f"axis {places} is open, which TFLite takes as 1"
+            )
+    return None
 
 
 def _check_kernels(path: str, graph: Graph) -> None:
@@ -87,7 +117,8 @@ def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:
         raise ModelError(
             f"unsupported operators: {names}{rest}",
             where=path,
-            remedy="replace these layers before conversion",
+            remedy="convert the model up to these operators, and compute them and what follows "
+            "in the application; or build it of others (docs/decisions/0021 lists them)",
         )
 
 

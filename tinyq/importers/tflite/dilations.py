@@ -64,6 +64,16 @@ def fold_dilations(
     return replace(model, tensors=tuple(tensors)), found
 
 
+def inner_tensors(model: FileModel) -> set[int]:
+    """Tensors inside of such convolutions, whose pixels lie in another order in the file."""
+    found: set[int] = set()
+    for operator in model.operators:
+        chain = _follow(operator, model.operators, model) if operator.name == _FIRST else None
+        if chain is not None:
+            found.update(index for one in chain.operators[:-1] for index in one.outputs)
+    return found
+
+
 def _follow(
     first: FileOperator, operators: Sequence[FileOperator], model: FileModel
 ) -> _Chain | None:

@@ -157,10 +157,21 @@ def _slice(operands: Operands) -> list[Array]:
 
 @folds("STRIDED_SLICE")
 def _strided_slice(operands: Operands) -> list[Array]:
-    begins, ends, steps = (operands.vector(place) for place in (1, 2, 3))
+    places = [operands.vector(place) for place in (1, 2, 3)]
+    return [np.asarray(operands.values[0][slice_index(operands.operator, *places)])]
+
+
+def slice_index(
+    operator: FileOperator, begins: list[int], ends: list[int], steps: list[int]
+) -> tuple[Any, ...]:
+    """NumPy's index for a STRIDED_SLICE with its masks.
+
+    Raises:
+        ValueError: Its ends are offsets.
+    """
     names = ("Begin", "End", "ShrinkAxis", "Ellipsis", "NewAxis")
-    masks = {name: operands.option(f"{name}Mask", 0) for name in names}
-    if operands.option("Offset", False):
+    masks = {name: operator.options.get(f"{name}Mask", 0) for name in names}
+    if operator.options.get("Offset", False):
         raise ValueError("ends as offsets")
 
     def choose(place: int) -> Any:
@@ -172,7 +183,7 @@ def _strided_slice(operands: Operands) -> list[Array]:
         begin = None if set_in["Begin"] else begins[place]
         return slice(begin, None if set_in["End"] else ends[place], steps[place])
 
-    return [np.asarray(operands.values[0][tuple(map(choose, range(len(begins))))])]
+    return tuple(map(choose, range(len(begins))))
 
 
 def _reduces(function: Callable[..., Any]) -> Fold:

@@ -22,6 +22,9 @@ from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
 FROM_FLOAT = "FromFloat"  # option of a QUANTIZE at the end of an island: its 256 values
 REMEDY = "convert with full-integer quantization (int8 weights and activations)"
 _SPLIT_DATA = 1  # SPLIT has the axis first
+# Rising functions of all values: in floating point at the end of a network they are left out, since
+# no integers define them, and the outputs are the codes that they would read.
+_TAILS = ("LOGISTIC", "LOG_SOFTMAX", "SOFTMAX")
 _MOVES = (
     *("EXPAND_DIMS", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE"),
     *("TRANSPOSE", "UNPACK", "GATHER", "TILE", "BROADCAST_TO", "REVERSE_V2"),
@@ -46,11 +49,15 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
-    """A file without islands: its tensors, its operators, and what each float tensor was."""
+    """A file without islands: its tensors, its operators, and what each float tensor was.
+
+    ``tail`` is a last operator on floats that was left out, see ``_TAILS``.
+    """
 
     model: FileModel
     operators: list[FileOperator]
     curves: dict[int, Curve]
+    tail: FileOperator | None
 
 
 class _Settling:
@@ -58,12 +65,16 @@ class _Settling:
 
     def __init__(self, model: FileModel) -> None:
         self.path = model.path
+        self.outputs = model.outputs
+        self.tail: FileOperator | None = None
         self.tensors = list(model.tensors)
         self.curves: dict[int, Curve] = {}
         self.found: list[FileOperator] = []
 
     def take(self, operator: FileOperator) -> None:
-        if self._begins(operator) or self._moves(operator) or self._computes(operator):
+        if self._begins(operator) or self._moves(operator):
+            return
+        if self._ends(operator) or self._computes(operator):
             return
         self.found.append(self._read_codes(operator))
 
@@ -98,6 +109,17 @@ class _Settling:
         for index in operator.outputs:
             self.tensors[index] = _under(self.tensors[index], carrier)
             self.curves[index] = replace(curve, carrier=index)
+        return True
+
+    def _ends(self, operator: FileOperator) -> bool:
+        """The last operator, whose input says as much as its output."""
+        if operator.name not in _TAILS or operator.outputs[0] not in self.outputs:
+            return False
+        curve = self.curves.get(operator.inputs[0])
+        if curve is None or not curve.is_plain:
+            return False
+        self.curves[operator.outputs[0]] = curve
+        self.tail = operator
         return True
 
     def _computes(self, operator: FileOperator) -> bool:
@@ -161,7 +183,7 @@ def settle_islands(model: FileModel, operators: Sequence[FileOperator]) -> Settl
     for operator in operators:
         settling.take(operator)
     settled = replace(model, tensors=tuple(settling.tensors))
-    return Settled(settled, settling.found, settling.curves)
+    return Settled(settled, settling.found, settling.curves, settling.tail)
 
 
 def _single(tensor: FileTensor) -> npt.NDArray[np.float32] | None:

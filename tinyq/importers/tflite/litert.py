@@ -14,12 +14,14 @@ import numpy as np
 from tinyq.errors import ModelError, ToolMissing
 from tinyq.graph import Graph
 from tinyq.graph.reference import dequantize
+from tinyq.importers.tflite.dilations import inner_tensors
 from tinyq.importers.tflite.reader import FileModel, read_model
 from tinyq.importers.tflite.unsigned import OFFSET
 from tinyq.numerics.formats import Codes
 
-# What LiteRT's reference kernels lack (ELU), or compute wrongly: SUM of int8 writes one value.
-NOT_IN_REFERENCE = ("ELU", "SUM")
+# What LiteRT's reference kernels compute wrongly: of a SUM of int8 they write one value.
+NOT_IN_REFERENCE = ("SUM",)
+_LACKING = "Didn't find op"
 # Operators whose versions LiteRT's reference kernels refuse, though they compute them.
 _VERSIONED = ("DEPTH_TO_SPACE", "TILE")
 
@@ -48,10 +50,14 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 
     Returns:
         Indexes of file tensors by names of graph tensors, in execution order; operators with
-        several outputs are left out.
+        several outputs, and the parts of a convolution that is put together, are left out.
     """
     found = {}
-    for operator in read_model(path).operators:
+    model = read_model(path)
+    hidden = inner_tensors(model)
+    for operator in model.operators:
+        if hidden.intersection(operator.outputs):
+            continue
         base = f"{operator.name.lower()}_{operator.index}"
         names = [
             node.output
@@ -66,8 +72,7 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
 def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
 
-    A file with an operator of ``NOT_IN_REFERENCE`` runs with the default kernels, without a
-    delegate.
+    See ``open_interpreter`` for the files that those do not compute.
 
     Args:
         path: The file.
@@ -125,21 +130,53 @@ def _complaining(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> Any:
+    with _complaining(path):
+        return open_interpreter(path.read_bytes(), str(path))
+
+
+def open_interpreter(content: bytes, where: str = "") -> Any:
+    """LiteRT's interpreter, with the reference kernels where they compute the file.
+
+    Where they lack an operator, or compute it wrongly, the default kernels without a delegate.
+
+    Raises:
+        ToolMissing: LiteRT is not installed.
+        ValueError, RuntimeError: LiteRT refuses the file.
+    """
     try:
         litert = importlib.import_module("ai_edge_litert.interpreter")
     except ImportError:
         raise ToolMissing(
-            "LiteRT is not installed", where=str(path), remedy="run `pip install ai-edge-litert`"
+            "LiteRT is not installed", where=where or None, remedy="run `pip install ai-edge-litert`"
         ) from None
     resolvers = litert.OpResolverType
-    lacking = any(one.name in NOT_IN_REFERENCE for one in read_model(path).operators)
-    kernels = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if lacking else resolvers.BUILTIN_REF
-    with warnings.catch_warnings(), _complaining(path):
+    allowed = [resolvers.BUILTIN_REF, resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
+    if _names(content) & {*NOT_IN_REFERENCE}:
+        del allowed[0]
+    changed = lower_versions(content)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        interpreter = litert.Interpreter(
-            model_content=lower_versions(path.read_bytes()),
-            experimental_op_resolver_type=kernels,
-            experimental_preserve_all_tensors=True,
-        )
-        interpreter.allocate_tensors()
-    return interpreter
+        for kernels in allowed:
+            try:
+                interpreter = litert.Interpreter(
+                    model_content=changed,
+                    experimental_op_resolver_type=kernels,
+                    experimental_preserve_all_tensors=True,
+                )
+                interpreter.allocate_tensors()
+            except ValueError as error:
+                if kernels == allowed[-1] or _LACKING not in str(error):
+                    raise
+            else:
+                return interpreter
+    raise AssertionError("one of the two has returned or raised")
+
+
+def _names(content: bytes) -> set[str]:
+    """Names of the operators of a file."""
+    import tflite
+
+    names = {number: name for name, number in vars(tflite.BuiltinOperator).items()}
+    model = tflite.Model.GetRootAs(content, 0)
+    codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
+    return {str(names.get(max(code.DeprecatedBuiltinCode(), code.BuiltinCode()))) for code in codes}

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyq.importers.tflite.folding import slice_index
 from tinyq.importers.tflite.reader import FileOperator, FileTensor
 
 Shape = tuple[int, ...]
@@ -54,19 +55,26 @@ SHAPES: Mapping[str, Rule] = MappingProxyType(_FOUND)
 
 
 def infer_shapes(operator: FileOperator, tensors: Sequence[FileTensor]) -> dict[int, FileTensor]:
-    """The outputs of an operator under their true shapes, where the file leaves them open."""
+    """The outputs of an operator under their true shapes, where the file leaves them open.
+
+    Several outputs have one shape.
+    """
     rule = SHAPES.get(operator.name)
     outputs = [tensors[index] for index in operator.outputs]
-    if rule is None or len(outputs) != 1 or not outputs[0].open_axes:
+    if rule is None or not any(output.open_axes for output in outputs):
         return {}
     sources = Sources(operator, tuple(tensors[index] for index in operator.inputs))
     try:
         shape = rule(sources)
     except (ValueError, IndexError, TypeError, ZeroDivisionError):
         return {}
-    if len(shape) != len(outputs[0].shape) or min(shape, default=1) < 1:
+    if min(shape, default=1) < 1:
         return {}
-    return {outputs[0].index: replace(outputs[0], shape=shape)}
+    return {
+        output.index: replace(output, shape=shape)
+        for output in outputs
+        if len(output.shape) == len(shape)
+    }
 
 
 def _rule(*names: str) -> Callable[[Rule], Rule]:
@@ -168,6 +176,27 @@ def _pad(sources: Sources) -> Shape:
 def _slice(sources: Sources) -> Shape:
     parts = zip(sources.shape(), sources.integers(1), sources.integers(2), strict=True)
     return tuple(size - begin if count == -1 else count for size, begin, count in parts)
+
+
+@_rule("STRIDED_SLICE")
+def _strided_slice(sources: Sources) -> Shape:
+    places = [sources.integers(position) for position in (1, 2, 3)]
+    shape: Shape = np.broadcast_to(0, sources.shape())[slice_index(sources.operator, *places)].shape
+    return shape
+
+
+@_rule("SPLIT")
+def _split(sources: Sources) -> Shape:
+    shape = list(sources.shape(1))
+    shape[sources.integers(0)[0]] //= len(sources.operator.outputs)
+    return tuple(shape)
+
+
+@_rule("UNPACK")
+def _unpack(sources: Sources) -> Shape:
+    shape = list(sources.shape())
+    del shape[sources.option("Axis", 0)]
+    return tuple(shape)
 
 
 @_rule("GATHER")

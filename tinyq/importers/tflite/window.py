@@ -17,7 +17,11 @@ def window_of(layer: Layer, shape: Shape, size: tuple[int, ...]) -> Window:
     Raises:
         ModelError: The input is no image, or an option makes no sense.
     """
-    layer.require(len(shape) == 3, f"the input {shape} is no image of one sample")
+    layer.require(
+        len(shape) == 3,
+        f"the input {shape} is no image of one sample",
+        "convert the model with a batch of 1",
+    )
     stride = (layer.option("StrideH", 1), layer.option("StrideW", 1))
     dilation = (layer.option("DilationHFactor", 1), layer.option("DilationWFactor", 1))
     padding = layer.option("Padding", _SAME)

@@ -18,7 +18,7 @@ from tinyq.training.tracing import Step
     *("RandomColorDegeneration", "RandomColorJitter", "RandomElasticTransform"),
     *("RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue"),
     *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation"),
-    *("RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom"),
+    *("RandomSaturation", "RandomSharpness", "RandomTranslation", "RandomZoom"),
     preserves=True,
 )
 def lower_nothing(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:

@@ -28,6 +28,6 @@ refuses(
     remedy="do this step before the model, in the data (with tf.data or NumPy)",
 )
 refuses(
-    *("LayerNormalization", "GroupNormalization", "RMSNormalization"),
-    remedy="use BatchNormalization, which becomes part of the layer before it",
+    *("RandomShear", "RandomCrop", "RandAugment", "AugMix", "MixUp", "CutMix"),
+    remedy="do this step in the data, with tf.data",
 )

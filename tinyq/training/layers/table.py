@@ -42,6 +42,10 @@ def _above(x: Any, limit: float) -> Any:
     return ops.maximum(x, ops.cast(limit, x.dtype))
 
 
+def _reciprocal_root(x: Any, factor: float, epsilon: float) -> Any:
+    return 1.0 / ops.sqrt(ops.maximum(x, ops.zeros_like(x)) * factor + epsilon)
+
+
 _ACTIVATIONS = (
     *("celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu"),
     *("hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid"),
@@ -59,6 +63,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
         "clip": _clipped,
         "minimum": _below,
         "maximum": _above,
+        "reciprocal_root": _reciprocal_root,
     }
 )
 _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -69,7 +74,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 _NONNEGATIVE = (
     *("sigmoid", "hard_sigmoid", "sparse_sigmoid", "exponential", "softplus", "relu6"),
-    *("absolute", "square", "squareplus", "sparse_plus"),
+    *("absolute", "square", "squareplus", "sparse_plus", "reciprocal_root"),
 )
 # Operations of keras.ops by class: the function, and the attributes that are its arguments.
 _OPERATIONS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(

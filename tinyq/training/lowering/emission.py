@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Lowering:
     name: str
     names: Mapping[str, str]
     builder: GraphBuilder | None = None
+    parts: set[str] = field(default_factory=set)
 
     @property
     def graph(self) -> GraphBuilder:
@@ -68,12 +69,22 @@ class Lowering:
 
     def apply(self, step: Step, operation: Op, *inputs: str, suffix: str = "") -> Value:
         """Add a node called after its layer; ``suffix`` marks all but a layer's last node."""
-        name = self.identify(step.name) + (f"_{suffix}" if suffix else "")
-        return Value(self.graph.apply(name, operation, *inputs))
+        return Value(self.graph.apply(self._part(step, suffix), operation, *inputs))
+
+    def _part(self, step: Step, suffix: str) -> str:
+        """Name of a part of a layer, which is neither that of a layer nor of another part."""
+        name = self.identify(step.name)
+        if not suffix:
+            return name
+        found, number = f"{name}_{suffix}", 2
+        while found in self.names.values() or found in self.parts:
+            found, number = f"{name}_{suffix}_{number}", number + 1
+        self.parts.add(found)
+        return found
 
     def constant(self, step: Step, suffix: str, codes: Any, number_format: str | Format) -> str:
         """Add a constant of a layer."""
-        name = f"{self.identify(step.name)}_{suffix}"
+        name = self._part(step, suffix)
         if isinstance(number_format, str):
             number_format = find_format(number_format)
         return self.graph.constant(name, codes, number_format)

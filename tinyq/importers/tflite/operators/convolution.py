@@ -25,6 +25,7 @@ from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View
 from tinyq.importers.tflite.window import window_of
+from tinyq.numerics.rounding import INT32_MAX
 
 MAX_GROUPS = 64  # each is a slice, a convolution and a join of its own
 
@@ -155,6 +156,8 @@ def weighted_stage(
     wide = layer.type_of(layer.result(), *CODES).format.name
     layer.require(wide == x.format.name, f"{layer.source()} goes to {layer.result()}")
     if wide == "s8":
+        farthest = sums * max(x.format.hi - x.zero_point, x.zero_point - x.format.lo) + abs(bias)
+        layer.require(int(farthest.max()) <= INT32_MAX, "an accumulator leaves int32")
         return epilogue(layer, gains, bias, channels=channels, prefix=prefix)
     layer.require(layer.source(1).type == "INT8", "16-bit activations take 8-bit weights")
     reach = sums << 15

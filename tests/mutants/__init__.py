@@ -1,0 +1,1 @@
+"""Planted faults, and the program that plants them: ``python -m tests.mutants``."""
