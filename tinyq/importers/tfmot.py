@@ -319,7 +319,7 @@ def _load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ToolMissing(
-            f"{name} cannot be loaded: {_first_line(error)}",
+            f"{name} cannot be loaded: {describe(error)}",
             remedy="install them: `pip install tensorflow-model-optimization tf_keras`",
         ) from None
 
