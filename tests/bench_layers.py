@@ -16,7 +16,8 @@ from tests.selected import emit_for, list_special
 from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.epilogues import Accumulating, Requantize, Threshold
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Requantize, Threshold
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.hardware.boards import Board, find_board

@@ -21,7 +21,7 @@ from tests.bitexact.cases import finish_case
 from tests.drawing.bench import CHANNELS, Draw
 from tests.operations import REGISTRY
 from tinyq.graph import Graph, GraphBuilder, Node, TensorType
-from tinyq.graph.epilogues import Accumulating
+from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.hardware.boards import find_board
 from tinyq.kernels.base import Kernel

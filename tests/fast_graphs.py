@@ -9,8 +9,8 @@ import numpy as np
 from tests import random_graphs
 from tests.selected import list_special
 from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
-    Accumulating,
     Output,
     Raw,
     Requantize,

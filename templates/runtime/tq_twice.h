@@ -198,7 +198,7 @@ static inline int32_t tq_logarithm(int32_t raw)
  * table   [513]
  * x       -2^15 .. 2^15 - 1, the whole range of the table
  *
- * Twin: tinyq.numerics.fixed_point.interpolate16
+ * Twin: tinyq.numerics.interpolation.interpolate16
  */
 static inline int32_t tq_interpolate16(const int16_t *table, int32_t x)
 {
@@ -222,7 +222,7 @@ static inline int32_t tq_wide_exponential(const int16_t *table, int32_t differen
  * table        [256] the logistic function at i / 24, Q0.16
  * hyperbolic   1 for the hyperbolic tangent, else 0
  *
- * Twin: tinyq.numerics.fixed_point.interpolated_sigmoid
+ * Twin: tinyq.numerics.interpolation.interpolated_sigmoid
  */
 static inline int32_t tq_interpolated_sigmoid(int32_t v, const uint16_t *table, int32_t hyperbolic)
 {

@@ -20,7 +20,7 @@ import numpy as np
 from tests.harness import STRICT, SanitizerError, compile_c
 from tinyq.codegen.emit import list_runtime
 from tinyq.graph import Op, TensorType
-from tinyq.graph.epilogues import Accumulating
+from tinyq.graph.accumulating import Accumulating
 from tinyq.kernels.base import Bound, Kernel
 from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.kernels.layer import LayerSpec

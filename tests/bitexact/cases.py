@@ -14,7 +14,7 @@ from tests.drawing.bench import Draw
 from tests.drawing.graphs import draw_table
 from tests.operations import REGISTRY
 from tinyq.graph import Op, TensorType
-from tinyq.graph.epilogues import Accumulating
+from tinyq.graph.accumulating import Accumulating
 from tinyq.kernels.base import Kernel
 from tinyq.kernels.epilogues import EpilogueFunction, list_epilogues
 from tinyq.kernels.registry import list_kernels

@@ -19,7 +19,8 @@ from tests.drawing.formulas import HALF, Nested, map_channels, twice, wrap
 from tests.operations import REGISTRY
 from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
 from tinyq.graph import Graph, Node, TensorType
-from tinyq.graph.epilogues import Accumulating, Output
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Output
 from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.reference import run
 from tinyq.numerics.formats import Codes

@@ -14,9 +14,9 @@ import pytest
 from tests.random_graphs import draw_graph, draw_inputs
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, Op, TensorType
+from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
     WIDE_LIMIT,
-    Accumulating,
     Output,
     Raw,
     Requantize,

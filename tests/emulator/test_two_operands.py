@@ -20,7 +20,8 @@ from tests.fast_graphs import add_tables
 from tests.many_graphs import Case, ask_device
 from tests.selected import emit_for
 from tinyq.graph import Graph, GraphBuilder, Op, TensorType
-from tinyq.graph.epilogues import Accumulating, Requantize, RequantizeTwice
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Requantize, RequantizeTwice
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.reference import run
 from tinyq.hardware.boards import find_board

@@ -8,7 +8,7 @@ from tests.drawing.graphs import is_codes
 from tests.drawing.registry import bench_case, bench_tables, formula, step
 from tests.operations.tflite_wide_softmax import add_wide
 from tinyq.graph.ops.tflite_sigmoid import TfliteSigmoid
-from tinyq.numerics.fixed_point import sigmoid_table
+from tinyq.numerics.interpolation import sigmoid_table
 
 
 @step(is_codes)

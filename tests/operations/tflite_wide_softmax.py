@@ -11,7 +11,8 @@ from tests.drawing.registry import bench_case, bench_tables, formula, step
 from tinyq.graph.epilogues import RequantizeWide
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.tflite_wide_softmax import TfliteWideSoftmax
-from tinyq.numerics.fixed_point import interpolation_table, quantize_multiplier
+from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.interpolation import interpolation_table
 
 TABLES = (
     interpolation_table(np.exp, -10.0, 0.0),

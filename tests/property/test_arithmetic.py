@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tinyq.numerics import fixed_point
+from tinyq.numerics import fixed_point, interpolation
 from tinyq.numerics.rounding import (
     BIAS_LIMIT,
     INT32_MAX,
@@ -282,5 +282,5 @@ def test_functions_in_c(c, raw, fraction, word):
 @given(st.integers(0, 2**32 - 1), st.integers(-(2**15), 2**15 - 1))
 def test_interpolation_in_c(c, seed, x):
     table = np.random.default_rng(seed).integers(-(2**15), 2**15, 513).astype(np.int16)
-    expected = fixed_point.interpolate16(table.astype(np.int32), np.array([x], np.int64))[0]
+    expected = interpolation.interpolate16(table.astype(np.int32), np.array([x], np.int64))[0]
     assert c.interpolate(table, x) == expected

@@ -23,7 +23,8 @@ from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
 from tinyq.codegen import SourceTree, emit
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph
-from tinyq.graph.epilogues import Accumulating, Raw
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Raw
 from tinyq.graph.ops import OPERATIONS, STAGES
 from tinyq.graph.storage import save_graph
 from tinyq.kernels.epilogues import list_epilogues

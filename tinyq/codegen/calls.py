@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.graph.epilogues import Accumulating, Output
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Output
 from tinyq.kernels.base import Bound
 from tinyq.kernels.ctext import identify
 from tinyq.kernels.epilogues import EpilogueFunction

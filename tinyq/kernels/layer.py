@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import cast
 
 from tinyq.graph import Graph, Node, TensorType
-from tinyq.graph.epilogues import Accumulating
+from tinyq.graph.accumulating import Accumulating
 from tinyq.kernels.epilogues import EpilogueFunction, find_epilogue
 from tinyq.kernels.estimates import Work
 from tinyq.numerics.formats import Codes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.numerics.fixed_point import round_away
+from tinyq.numerics.interpolation import round_away
 
 
 def curve_table(

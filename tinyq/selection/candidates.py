@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.graph.epilogues import Accumulating
+from tinyq.graph.accumulating import Accumulating
 from tinyq.kernels.base import Bound, Kernel, Refusal
 from tinyq.kernels.epilogues import EpilogueFunction, find_epilogue
 from tinyq.kernels.layer import describe_layer, name_formats

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
 from tinyq.graph import Op, epilogues
-from tinyq.graph.epilogues import Accumulating, Output, Scaled
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Output, Scaled
 
 
 def _modules() -> Iterator[ModuleType]:

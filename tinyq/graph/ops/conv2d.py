@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.epilogues import Accumulating, require_axis, require_zero
+from tinyq.graph.accumulating import Accumulating, require_axis, require_zero
 from tinyq.graph.ops.window import Window, centered
 from tinyq.graph.proofs import Bounds, products
 from tinyq.numerics.formats import Codes

@@ -10,7 +10,8 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import Bounds, elements, multiplied, require_sums
 from tinyq.numerics.formats import Codes
 

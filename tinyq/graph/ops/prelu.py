@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, Operand, Span, TensorType
-from tinyq.graph.epilogues import require_zero
+from tinyq.graph.accumulating import require_zero
 from tinyq.graph.proofs import (
     EXPONENTS,
     INT32,

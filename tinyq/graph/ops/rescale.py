@@ -10,7 +10,8 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.epilogues import Accumulating, narrow, require_zero
+from tinyq.graph.accumulating import Accumulating, require_zero
+from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import Bounds, elements
 from tinyq.numerics.formats import Codes
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.epilogues import Accumulating, narrow, require_zero
+from tinyq.graph.accumulating import Accumulating, require_zero
+from tinyq.graph.epilogues import narrow
 from tinyq.graph.ops.window import Window, centered
 from tinyq.graph.proofs import INT32, Bounds, elements, require_sums, require_values
 from tinyq.numerics.formats import Codes

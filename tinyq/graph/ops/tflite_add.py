@@ -10,7 +10,8 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.epilogues import Accumulating, narrow
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import EXPONENTS, MANTISSAS, Bounds, elements, require_sums, require_values
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.graph.proofs import require_constant, require_values
-from tinyq.numerics import fixed_point
+from tinyq.numerics import interpolation
 from tinyq.numerics.formats import Codes, find_format
 
 
@@ -22,7 +22,7 @@ class TfliteSigmoid(Op):
         v = floor((x * multiplier + 2**(shift - 1)) / 2**shift)       (half 0 for shift 0)
         y = interpolated_sigmoid(v, table, hyperbolic)
 
-    Operands: x s16 (..., channels); table u16 (256), see ``fixed_point.sigmoid_table``.
+    Operands: x s16 (..., channels); table u16 (256), see ``interpolation.sigmoid_table``.
     Output: s16, scale 2**-15, zero point 0.
 
     Attributes:
@@ -54,7 +54,7 @@ class TfliteSigmoid(Op):
         x, table = codes
         half = (1 << self.shift) >> 1
         scaled = (x.astype(np.int64) * self.multiplier + half) >> self.shift
-        return fixed_point.interpolated_sigmoid(scaled, table, self.hyperbolic).astype(np.int32)
+        return interpolation.interpolated_sigmoid(scaled, table, self.hyperbolic).astype(np.int32)
 
     def prove(self, *operands: Operand) -> Span | None:
         """Check the attributes that the shape does not tell."""

@@ -11,7 +11,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.graph.proofs import MANTISSAS, require_constant, require_values
-from tinyq.numerics import fixed_point
+from tinyq.numerics import fixed_point, interpolation
 from tinyq.numerics.formats import Codes, find_format
 
 MAX_CLASSES = 32767
@@ -28,7 +28,7 @@ class TfliteWideSoftmax(Op):
                    0, 2**15 - 1)
 
     Operands: x s16 (..., classes), at most 32,767 classes; exponentials and reciprocals s16 (513),
-    see ``fixed_point.interpolation_table``. Output: s16, scale 2**-15, zero point 0.
+    see ``interpolation.interpolation_table``. Output: s16, scale 2**-15, zero point 0.
 
     Attributes:
         multiplier: Mantissa of the scale of x in steps of 10 / 65535.
@@ -58,11 +58,11 @@ class TfliteWideSoftmax(Op):
         difference = x.astype(np.int64) - x.max(axis=-1, keepdims=True)
         scaled = fixed_point.scale_twice(difference, self.multiplier, self.exponent)
         place = np.clip(scaled + 2**15 - 1, -(2**15), 2**15 - 1)
-        powers = fixed_point.interpolate16(exponentials, place)
+        powers = interpolation.interpolate16(exponentials, place)
         total = powers.sum(axis=-1, keepdims=True)
         headroom = fixed_point.leading_zeros(total)
         mantissa = (((total << (headroom - 1)) + (1 << 13)) >> 14) - 3 * 2**15
-        reciprocal = fixed_point.interpolate16(reciprocals, np.minimum(mantissa, 2**15 - 1))
+        reciprocal = interpolation.interpolate16(reciprocals, np.minimum(mantissa, 2**15 - 1))
         bits = 31 - headroom
         shares = (powers * reciprocal + (np.int64(1) << (bits - 1))) >> bits
         return np.asarray(np.clip(shares, 0, 2**15 - 1), np.int32)
@@ -72,7 +72,7 @@ class TfliteWideSoftmax(Op):
         powers, _ = (require_constant(table, "a table") for table in operands[1:])
         require_values(self.multiplier, "multiplier", MANTISSAS)
         require_values(powers, "a power", (0, 2**15 - 1))
-        last = fixed_point.interpolate16(powers, np.asarray([2**15 - 1], np.int64))
+        last = interpolation.interpolate16(powers, np.asarray([2**15 - 1], np.int64))
         require_values(last, "the power of the largest code", (2, 2**15 - 1))  # so that no sum is 0
         return None
 

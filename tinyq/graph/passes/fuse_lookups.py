@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from tinyq.graph import Graph, Node, Tensor
-from tinyq.graph.epilogues import Accumulating, Requantize, RequantizeTwice
+from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.epilogues import Requantize, RequantizeTwice
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.passes.rewrite import readers, with_nodes
 from tinyq.numerics.formats import Codes

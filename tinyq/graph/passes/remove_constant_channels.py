@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.graph import Graph, Node, Op, Tensor
-from tinyq.graph.epilogues import Accumulating
+from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.concatenate import Concatenate

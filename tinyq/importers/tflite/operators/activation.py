@@ -25,12 +25,11 @@ from tinyq.importers.tflite.tables import (
 )
 from tinyq.numerics.fixed_point import (
     divide_by_power,
-    interpolation_table,
     quantize_multiplier,
     scale_twice,
-    sigmoid_table,
     softmax_exponentials,
 )
+from tinyq.numerics.interpolation import interpolation_table, sigmoid_table
 from tinyq.numerics.rounding import fold_affine, softmax_table
 
 

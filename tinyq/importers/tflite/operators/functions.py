@@ -20,11 +20,7 @@ from tinyq.importers.tflite.operators.activation import import_wide_leaky_relu
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import all_codes, has_wide_codes, look_up, sampled
 from tinyq.numerics.curves import curve_table
-from tinyq.numerics.fixed_point import (
-    inverse_square_root,
-    quantize_multiplier,
-    scale_twice,
-)
+from tinyq.numerics.fixed_point import inverse_square_root, quantize_multiplier, scale_twice
 
 Codes64 = npt.NDArray[np.int64]
 _RSQRT_BITS = 20  # by which TFLite shifts reciprocal roots to keep them integers
