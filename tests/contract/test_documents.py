@@ -83,7 +83,7 @@ READERS = {
     "estimates": load_table,
     **{
         kind: lambda path, kind=kind: read_document(path, kind, "make it again")
-        for kind in SCHEMAS.keys() - {"project", "measurement", "estimates", "graph"}
+        for kind in sorted(SCHEMAS.keys() - {"project", "measurement", "estimates", "graph"})
     },
 }
 
