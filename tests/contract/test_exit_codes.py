@@ -143,10 +143,16 @@ def test_a_finding_is_1(case, place, monkeypatch, capsys) -> None:
     assert list(content)[:2] == ["document", "schema"]
 
 
+def list_files(place: Path) -> list[str]:
+    """All but what measuring on the host builds."""
+    files = (path.relative_to(place).as_posix() for path in place.rglob("*"))
+    return sorted(name for name in files if not name.startswith("build/host"))
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_is_2(case, place, monkeypatch, capsys) -> None:
     words, code = WRONG[case]
-    before = sorted(str(path) for path in place.rglob("*"))
+    before = list_files(place)
     assert run(words, place, monkeypatch) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -159,7 +165,7 @@ def test_wrong_input_is_2(case, place, monkeypatch, capsys) -> None:
     assert error["code"] in CODES
     assert code in (None, error["code"])
     assert error["message"]
-    assert sorted(str(path) for path in place.rglob("*")) == before
+    assert list_files(place) == before
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -217,14 +223,12 @@ def tree(cls: type) -> list[type]:
 
 
 def test_codes_are_those_of_the_registry() -> None:
-    """Every class of errors in the package has a code of its own, and no code is left over."""
-    for path in sorted((ROOT / "tinyq").rglob("*.py")):
-        for name in re.findall(r"^class (\w+)\(\w*Error\)", path.read_text("utf-8"), re.MULTILINE):
-            assert path.name == "errors.py" or not name.endswith("Error"), (path, name)
+    """Every class of errors.py has a code of its own, others have one of these, none is left."""
     classes = [cls for cls in tree(TinyqError) if cls.__module__.startswith("tinyq")]
-    codes = [cls.code for cls in classes]
+    codes = [cls.code for cls in classes if cls.__module__ == TinyqError.__module__]
     assert len(set(codes)) == len(codes)
     assert {*codes, "usage", "interrupted"} == set(CODES)
+    assert {cls.code for cls in classes} <= set(CODES)
     assert InternalError in classes
     for code, meaning in CODES.items():
         assert re.fullmatch(r"[a-z_]+", code)

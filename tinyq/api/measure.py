@@ -16,6 +16,7 @@ from tinyq.measurement.run import Measurement
 from tinyq.measurement.run import measure as run
 from tinyq.project import Project, create_project
 from tinyq.support.datasets import Dataset
+from tinyq.support.folders import check_writable
 from tinyq.support.tables import Part, Shown
 
 
@@ -110,6 +111,9 @@ def measure(
     target = choose_target(project.image.board, target)
     if compare_kernels:
         _check_comparable(target)
+    place = None if report is None else as_path(report)
+    if place is not None:
+        check_writable(place)
     answers = as_dataset(data).take(samples)
     result = run(project, target, answers, progress)
     own = _measure_own(project, target, answers) if compare_kernels else None
@@ -119,7 +123,6 @@ def measure(
         result,
         origin=describe_origin(describe_command()),
     )
-    place = None if report is None else as_path(report)
     page = write_report(found, project.graph, project.plan, place) if place else None
     return Measured(found, own, page)
 

@@ -13,6 +13,7 @@ from tinyq.measurement.profile import Profile
 from tinyq.measurement.profile import profile as run
 from tinyq.measurement.profile.page import read_measured, write_page
 from tinyq.numerics.formats import Codes
+from tinyq.support.folders import check_writable
 from tinyq.support.tables import Part, Shown
 
 
@@ -81,10 +82,13 @@ def profile(
         TinyqError: It is no build folder, or no emulated core stands for the board.
     """
     project = as_project(folder)
+    place = None if report is None else as_path(report)
+    if place is not None:
+        check_writable(place)
     cycles = None if measured is None else read_measured(as_path(measured), project)
     codes = None if data is None else _encode(data, project.graph)
     found = run(project, codes, core, loops, progress)
-    page = None if report is None else write_page(found, cycles, as_path(report))
+    page = None if place is None else write_page(found, cycles, place)
     return Profiled(found, cycles, page)
 
 

@@ -38,7 +38,8 @@ def check_replaceable(folder: Path, stamp: str, kind: str) -> None:
     """
     with _explaining(folder):
         finish_replacing(folder)
-        _check_place(Path(os.path.realpath(folder)))
+        if not folder.is_file():
+            check_writable(folder)
         if not folder.exists() or (folder / stamp).is_file():
             return
         if not folder.is_dir() or any(_MARK not in path.name for path in folder.iterdir()):
@@ -49,13 +50,19 @@ def check_replaceable(folder: Path, stamp: str, kind: str) -> None:
             )
 
 
-def _check_place(place: Path) -> None:
-    """Raise an OSError where a folder can be neither made nor filled."""
-    there = next(path for path in (place, *place.parents) if os.path.lexists(path))
-    if not there.is_dir() and there != place:
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
-    if not os.access(there, os.W_OK) and not os.access(there.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be filled, or made; for what takes long before it is written.
+
+    Raises:
+        FileError: There is a file in its way, or it may not be written.
+    """
+    place = Path(os.path.realpath(folder))
+    with _explaining(folder):
+        there = next(path for path in (place, *place.parents) if os.path.lexists(path))
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+        if not os.access(there, os.W_OK) and not os.access(there.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(there))
 
 
 @contextmanager

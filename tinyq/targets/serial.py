@@ -79,4 +79,4 @@ def _advise(address: str, ports: tuple[str, ...]) -> str:
     if not ports:
         return "plug the board in: this machine has no serial port now"
     near = difflib.get_close_matches(address, ports, n=3, cutoff=0.5) or ports
-    return f"ports that are there: {', '.join(near)}"
+    return f"plug the board in, or name one of the ports that are there: {', '.join(near)}"

@@ -147,7 +147,9 @@ def open_interpreter(content: bytes, where: str = "") -> Any:
         litert = importlib.import_module("ai_edge_litert.interpreter")
     except ImportError:
         raise ToolMissing(
-            "LiteRT is not installed", where=where or None, remedy="run `pip install ai-edge-litert`"
+            "LiteRT is not installed",
+            where=where or None,
+            remedy="run `pip install ai-edge-litert`",
         ) from None
     resolvers = litert.OpResolverType
     allowed = [resolvers.BUILTIN_REF, resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
