@@ -12,17 +12,17 @@ from pathlib import PurePath
 
 import numpy as np
 import pytest
-from tinyq.codegen.kernels import Kernel
 
-from tests.emulator.test_fast_kernels import SPECIAL, WIDENED, make_cases
+from tests.emulator.test_fast_kernels import NARROWED, SPECIAL, make_cases
 from tests.many_graphs import Case, ask_device
 from tinyq.hardware.boards import find_board
+from tinyq.kernels.base import Kernel
 
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "1"))
 MOST_DRAWN = 16  # until there are `CASES` that fit
 HANDY = 2600  # bytes of a case; several share an image. Larger ones only where no other fits
 ROOM = 8192  # bytes for the arenas of an image and its largest input and output
-KERNELS = [kernel for kernel in (*SPECIAL, *WIDENED) if kernel.isa == "armv6m"]
+KERNELS = [kernel for kernel in (*SPECIAL, *NARROWED) if kernel.isa == "armv6m"]
 
 
 def measure_arena(case: Case) -> int:
@@ -47,7 +47,7 @@ def draw_small(kernel: Kernel, place: int, seed: int) -> list[Case]:
         if count > MOST_DRAWN * CASES:
             break
     fitting = [case for case in drawn if measure_arena(case) + measure_buffers(case) <= ROOM]
-    assert fitting, f"{kernel.path.name}: no case fits; draw smaller ones in tests/fast_graphs.py"
+    assert fitting, f"{kernel.name}: no case fits; draw smaller ones in tests/fast_graphs.py"
     return fitting[:CASES]
 
 
@@ -74,7 +74,7 @@ def test_the_core_has_no_instructions_but_its_own():
 def test_kernels_of_armv6m_answer_as_the_reference_on_a_cortex_m0(seed, tmp_path):
     named = []
     for place, kernel in enumerate(KERNELS):
-        named += [(kernel.path.name, case) for case in draw_small(kernel, place, seed)]
+        named += [(kernel.name, case) for case in draw_small(kernel, place, seed)]
     wrong = []
     for index, image in enumerate(pack(named)):
         cases = [case for _, case in image]

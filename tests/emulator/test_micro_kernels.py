@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from tests.cores import CORES
 from tests.micro_kernels import End, MicroCall, Read, Written, run_calls
-from tinyq.kernels.armv7em import assembly
+from tinyq.kernels.armv6m import assembly as v6m
+from tinyq.kernels.armv7em import assembly as v7em
 from tinyq.kernels.armv7em.dense_lanes import widen_inputs
 from tinyq.kernels.armv7em.quads import PIXELS, Quads, QuadSums
+from tinyq.kernels.armv7m.quads import PairedQuads
 from tinyq.kernels.common.blocks import Outputs, Stream
 from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.mve import vectors
@@ -41,7 +44,7 @@ def scale(acc: np.ndarray, multiplier: np.ndarray, epilogue: Epilogue) -> np.nda
     return np.clip(high >> epilogue.shift, epilogue.lo, epilogue.hi).astype(np.int8)
 
 
-def list_copies(rng: np.random.Generator) -> Calls:
+def list_copies(rng: np.random.Generator, assembly: ModuleType = v7em) -> Calls:
     for count in (1, 4, 31, 32, 33, 100):
         x = draw_bytes(rng, count)
         for loose in (False, True):
@@ -63,6 +66,21 @@ def widen_words(x: np.ndarray) -> np.ndarray:
     pixels, words, _ = x.shape
     halves = x.reshape(pixels, words, 2, 2).transpose(1, 3, 0, 2)
     return np.ascontiguousarray(halves).astype(np.int16)
+
+
+def list_small_copies(rng: np.random.Generator) -> Calls:
+    return list_copies(rng, v6m)
+
+
+def list_paired_panels(rng: np.random.Generator) -> Calls:
+    """Words u + 2^24 * x of two pixels, u counted from -128; places 0, 3, 1, 2 of a word."""
+    for words in (1, 3, 8, 9):
+        x = draw_bytes(rng, 4, words, 4)
+        ordered = x[:, :, [0, 3, 1, 2]].astype(np.int64).reshape(2, 2, words * 4)
+        panel = (ordered[:, 0] + 128 + (ordered[:, 1] << 24)).T
+        part = PairedQuads().gather(words)
+        to = Written(np.ascontiguousarray(panel).astype(np.uint64).astype(np.uint32))
+        yield part.name, MicroCall(part, (Read(x), to))
 
 
 def list_panels(rng: np.random.Generator) -> Calls:
@@ -187,7 +205,8 @@ def list_finish(
 
 
 CHECKS: dict[str, tuple[Callable[[np.random.Generator], Calls], ...]] = {
-    "armv7m": (list_copies,),
+    "armv6m": (list_small_copies,),
+    "armv7m": (list_copies, list_paired_panels),
     "armv7em": (list_copies, list_panels, list_products),
     "mve": (list_vectors,),
 }
@@ -255,6 +274,6 @@ def test_sextets_of_mve_estimate_by_what_is_counted(seed, tmp_path):
 
 def test_a_wrong_answer_is_seen(tmp_path):
     x = np.arange(8, dtype=np.int8)
-    call = MicroCall(assembly.copy_bytes(8, loose=False), (Read(x), Written(x + 1)))
+    call = MicroCall(v7em.copy_bytes(8, loose=False), (Read(x), Written(x + 1)))
     (outcome,) = run_calls([call], CORES["armv7em"], tmp_path / "out")
     assert outcome.written == x.tobytes()
