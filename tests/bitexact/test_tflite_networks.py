@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
-from tests.bitexact.test_tflite_ops import Case, compare, convert, dense, normal, plain
+from tests.bitexact.test_tflite_ops import Case, compare, convert, dense, normal, plain, rewrite
 from tests.harness import check_graph
 from tests.requirements import require_module
 from tinyq.graph import Graph, reference
@@ -132,6 +132,18 @@ NETWORKS = {
 def test_layers_equal_litert(name, rng):
     build, bits, wanted = NETWORKS[name]
     check_layers(convert(Case("", SHAPE, build), rng, bits), rng, wanted)
+
+
+def test_relu_to_one(tmp_path, rng):
+    """The converter writes none; LiteRT has it."""
+
+    def rename(schema, model):
+        number = schema.BuiltinOperator.RELU_0_TO_1
+        model.operatorCodes[0].builtinCode, model.operatorCodes[0].version = number, 1
+        model.operatorCodes[0].deprecatedBuiltinCode = min(number, 127)
+
+    case = Case("RELU6", SHAPE, plain(lambda tf, x: tf.nn.relu6(x)))
+    compare(rewrite(convert(case, rng), rename), "RELU_0_TO_1", tmp_path, rng)
 
 
 def test_square_roots(tmp_path, rng):

@@ -26,15 +26,12 @@ from tinyq.importers.tflite import import_tflite
 
 require_module("ai_edge_litert")
 
-# Operators that LiteRT computes with uint8 codes, and how far their weights' zero point is moved.
+# Operators that LiteRT computes with uint8 codes.
 LEGACY = (
-    *("conv 3x3", "conv 1x1 relu", "conv stride relu6", "conv valid", "conv dilated"),
-    *("depthwise", "depthwise stride", "depthwise multiplier", "dense", "dense relu"),
-    *("transposed conv", "average pool", "average pool valid", "average pool relu", "max pool"),
-    *("mean", "mean keep", "mean apart", "add", "add constant", "add channels", "sub", "mul"),
-    *("mul gate", "concat channels", "concat rows", "pad", "pad channels", "reshape", "transpose"),
-    *("strided slice", "softmax", "logistic", "tanh", "relu", "relu6", "leaky relu", "argmax"),
-    *("nearest", "requantize", "split", "slice", "prelu"),
+    *("conv stride relu6", "conv dilated", "depthwise stride", "depthwise multiplier"),
+    *("dense relu", "transposed conv", "average pool", "average pool relu", "max pool"),
+    *("mean apart", "add channels", "sub", "mul gate", "concat rows", "pad channels", "softmax"),
+    *("logistic", "leaky relu", "prelu", "argmax", "nearest", "requantize"),
 )
 
 

@@ -22,7 +22,7 @@ from tinyq.training.rewriting import rewrite
 ALL = "TINYQ_SITUATIONS"
 SAMPLE = (
     *("Conv2D groups", "Conv2DTranspose", "squeeze and excite", "softmax in the middle"),
-    *("UpSampling2D bilinear", "Minimum", "slices", "model used twice"),
+    *("Minimum", "slices"),
 )
 CHOSEN = tuple(SITUATIONS) if os.environ.get(ALL) else SAMPLE
 LEAST_DB = 20.0
@@ -57,6 +57,8 @@ def test_it_trains(name):
         warnings.simplefilter("ignore", UserWarning)
         quantized = tinyq.quantize(model, {})
     calibrate(quantized, x)
+    if not quantized.trainable_variables:
+        return  # pools alone: nothing to train, and the codes are compared above
     target = np.random.default_rng(1).normal(size=model.predict_on_batch(x).shape)
     quantized.compile(keras.optimizers.Adam(1e-2), "mse")
     before = [variable.numpy().copy() for variable in quantized.trainable_variables]

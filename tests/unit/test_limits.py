@@ -54,10 +54,10 @@ def header(shape: str, dtype: str = "<f8") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
 
-@pytest.mark.parametrize("shape", ["(2**40,)", "(1099511627776,)", "(65536, 65536, 9)", "(-5,)"])
+@pytest.mark.parametrize("shape", ["(1099511627776,)", "(65536, 65536, 9)", "(131073,)", "(-5,)"])
 def test_a_header_of_lies_takes_no_memory(shape):
     tracemalloc.start()
-    with pytest.raises((ModelError, ValueError, SyntaxError)):
+    with pytest.raises(ModelError, match=r"at most 1,048,576|of shape"):
         read_array(header(shape), 2**20)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()

@@ -107,6 +107,8 @@ def measure(
     Raises:
         TinyqError: It is no build folder, the target cannot be opened, or the data do not fit.
     """
+    if report is not None:
+        check_writable(as_path(report))
     project = as_project(folder)
     target = choose_target(project.image.board, target)
     if compare_kernels:

@@ -81,6 +81,8 @@ def profile(
     Raises:
         TinyqError: It is no build folder, or no emulated core stands for the board.
     """
+    if report is not None:
+        check_writable(as_path(report))
     project = as_project(folder)
     place = None if report is None else as_path(report)
     if place is not None:

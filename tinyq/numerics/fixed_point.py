@@ -293,52 +293,18 @@ def interpolation_table(
     unit = 32768.0
     value, middle = function(left) * unit, function(left + step / 2.0) * unit
     after = least + np.arange(1, 513, dtype=np.float64) * step
-    chord = _round_away((function(after) * unit + _round_away(value)) / 2.0)
-    excess = _round_away((chord - _round_away(middle)) / 2.0)
-    last = _round_away(function(np.asarray([most])) * unit)
-    table = np.concatenate([_round_away(value) - excess, last])
+    chord = round_away((function(after) * unit + round_away(value)) / 2.0)
+    excess = round_away((chord - round_away(middle)) / 2.0)
+    last = round_away(function(np.asarray([most])) * unit)
+    table = np.concatenate([round_away(value) - excess, last])
     return np.asarray(np.clip(table, -(2**15), 2**15 - 1), np.int32)
-
-
-def curve_table(
-    function: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
-    x_scale: float,
-    y_scale: float,
-) -> Int32s:
-    """A function of all 16-bit codes for `tinyq.graph.ops.curve`, made in float32 as TFLite does.
-
-    Args:
-        function: Of reals; each value is rounded to float32.
-        x_scale: Real value of one input code.
-        y_scale: Real value of one output code.
-
-    Returns:
-        int32 codes of s16, shape (513,).
-    """
-    single = np.float32
-    least, most = single(x_scale) * single(-(2**15)), single(x_scale) * single(2**15 - 1)
-    span = single(y_scale) * single(2**15 - 1) - single(y_scale) * single(-(2**15))
-    step, unit = (most - least) / single(512), single(65536) / span
-
-    def scaled(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        values: npt.NDArray[np.float32] = function(x.astype(np.float64)).astype(single) * unit
-        return values
-
-    index = np.arange(512, dtype=single)
-    with np.errstate(all="ignore"):
-        value, after = scaled(least + index * step), scaled(least + (index + single(1)) * step)
-        middle = _round_away(scaled(least + index * step + step / single(2)))
-        chord = _round_away((after + _round_away(value)) / single(2))
-        excess = _round_away((chord - middle) / single(2))
-        last = _round_away(scaled(np.asarray([most], single)))
-    table = np.concatenate([_round_away(value) - excess, last])
-    return np.asarray(np.clip(np.nan_to_num(table), -(2**15), 2**15 - 1), np.int32)
 
 
 Real = TypeVar("Real", np.float32, np.float64)
 
 
-def _round_away(x: npt.NDArray[Real]) -> npt.NDArray[Real]:
+def round_away(x: npt.NDArray[Real]) -> npt.NDArray[Real]:
+    """Nearest whole number, a half away from zero."""
     away: npt.NDArray[Real] = np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
     return away
 

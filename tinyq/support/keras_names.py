@@ -146,7 +146,9 @@ CLASSES = (
 # Functions of TensorFlow that old files call by name, as layers.
 TENSORFLOW_FUNCTIONS = _split(
     """
-    __operators__.add __operators__.getitem clip_by_value compat.v1.nn.avg_pool
+    __operators__.add __operators__.getitem __operators__.mul __operators__.sub
+    __operators__.truediv math.abs math.negative math.truediv nn.softplus
+    clip_by_value compat.v1.nn.avg_pool
     compat.v1.nn.max_pool compat.v1.nn.softmax compat.v1.transpose concat expand_dims identity
     math.add math.divide math.maximum math.minimum math.multiply math.reduce_max math.reduce_mean
     math.reduce_sum math.sigmoid math.square math.sqrt math.subtract math.tanh

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import require_values
 from tinyq.numerics.formats import Codes
 
 
@@ -48,6 +49,12 @@ class Extremum(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         return np.asarray((np.maximum if self.largest else np.minimum)(*codes), np.int32)
+
+    def prove(self, *operands: Operand) -> Span:
+        """Check the attribute; codes are compared alone."""
+        require_values(self.largest, "largest", (0, 1))
+        choose = max if self.largest else min
+        return choose(*(one.lo for one in operands)), choose(*(one.hi for one in operands))
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

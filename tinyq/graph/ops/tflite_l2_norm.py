@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Op, TensorType
+from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.proofs import elements, multiplied, require_sums
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
 
@@ -58,6 +59,13 @@ class TfliteL2Norm(Op):
     def macs(self, *types: TensorType) -> int:
         """Squares."""
         return int(np.prod(types[0].shape, dtype=np.int64))
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check that squares stay in their integers."""
+        (x,) = operands
+        code = elements(x, self.x_zero)
+        require_sums(multiplied(code, code).scaled(x.type.shape[-1]), "the sum of squares")
+        return None
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

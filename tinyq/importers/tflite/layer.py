@@ -18,7 +18,12 @@ _FORMATS = {"BOOL": "s8", "INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "
 _DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FLOAT32": "<f4"}
 CODES = ("s8", "s16")  # formats of activations that weights and functions take
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
-_LIMITS = {"RELU": (0.0, None), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
+_LIMITS = {
+    "RELU_0_TO_1": (0.0, 1.0),
+    "RELU": (0.0, None),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+    "RELU6": (0.0, 6.0),
+}
 _LEAST_SCALE = 2.0**-40  # of an activation, so that ratios of scales stay within float32
 _REMEDY_INTEGER = "convert with full-integer quantization (int8 weights and activations)"
 

@@ -78,7 +78,7 @@ def import_wide_softmax(layer: Layer) -> None:
     layer.finish(layer.apply(TfliteWideSoftmax(*pair), layer.activation(), *names))
 
 
-@imports("RELU", "RELU6", "RELU_N1_TO_1")
+@imports("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1")
 def import_relu(layer: Layer) -> None:
     """Change of scale and clip."""
     ratio = np.float32(layer.scale(layer.source())) / np.float32(layer.scale(layer.result()))

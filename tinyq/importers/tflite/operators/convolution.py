@@ -218,6 +218,8 @@ def gains_of(layer: Layer, channels: int, axis: int, data: int = 0) -> npt.NDArr
 
         gain = s_x * s_w / s_y
 
+    TFLite multiplies the scales of uint8 operators in float32, those of int8 ones in float64.
+
     Args:
         layer: The operator, whose input 1 are the weights.
         channels: How many.
@@ -236,7 +238,10 @@ def gains_of(layer: Layer, channels: int, axis: int, data: int = 0) -> npt.NDArr
         f"expected {channels} along axis {axis}",
     )
     x_scale, y_scale = layer.scale(layer.source(data)), layer.scale(layer.result())
-    return np.broadcast_to(x_scale * scales / y_scale, channels)
+    product = x_scale * scales
+    if layer.source(1).is_unsigned:
+        product = (np.float32(x_scale) * scales.astype(np.float32)).astype(np.float64)
+    return np.broadcast_to(product / y_scale, channels)
 
 
 def _require_bias_scale(layer: Layer) -> None:

@@ -19,8 +19,8 @@ from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.activation import import_wide_leaky_relu
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import all_codes, has_wide_codes, look_up, sampled
+from tinyq.numerics.curves import curve_table
 from tinyq.numerics.fixed_point import (
-    curve_table,
     inverse_square_root,
     quantize_multiplier,
     scale_twice,
