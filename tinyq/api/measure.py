@@ -113,6 +113,9 @@ def measure(
     target = choose_target(project.image.board, target)
     if compare_kernels:
         _check_comparable(target)
+    place = None if report is None else as_path(report)
+    if place is not None:
+        check_writable(place)
     answers = as_dataset(data).take(samples)
     result = run(project, target, answers, progress)
     own = _measure_own(project, target, answers) if compare_kernels else None
@@ -122,7 +125,6 @@ def measure(
         result,
         origin=describe_origin(describe_command()),
     )
-    place = None if report is None else as_path(report)
     page = write_report(found, project.graph, project.plan, place) if place else None
     return Measured(found, own, page)
 

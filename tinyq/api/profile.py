@@ -84,10 +84,13 @@ def profile(
     if report is not None:
         check_writable(as_path(report))
     project = as_project(folder)
+    place = None if report is None else as_path(report)
+    if place is not None:
+        check_writable(place)
     cycles = None if measured is None else read_measured(as_path(measured), project)
     codes = None if data is None else _encode(data, project.graph)
     found = run(project, codes, core, loops, progress)
-    page = None if report is None else write_page(found, cycles, as_path(report))
+    page = None if place is None else write_page(found, cycles, place)
     return Profiled(found, cycles, page)
 
 

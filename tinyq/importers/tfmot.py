@@ -91,8 +91,8 @@ def import_tfmot(
             raise ModelError(
                 f"tfmot left a part of the model in floating point: {error.message}",
                 where=error.where,
-                remedy="tfmot quantizes no Dense layer that BatchNormalization follows, and no "
-                "layer that it does not know: take that out, or train with tinyq.quantize",
+                remedy="take that layer out, or train with tinyq.quantize: tfmot quantizes no "
+                "Dense layer that BatchNormalization follows, and no layer that it does not know",
             ) from None
         return store_in_4_bits(graph)
 
