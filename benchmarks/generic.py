@@ -158,7 +158,7 @@ def _solve(relative: np.ndarray, ratio: float, bounds: Bounds) -> np.ndarray | N
 
 
 def fit_stages(kernels: Mapping[str, Kernel]) -> dict[str, float]:
-    """Instructions of each output stage for each value of the output, by one kernel's layers."""
+    """Instructions of each epilogue for each value of the output, by one kernel's layers."""
     drawn = {
         f"{it.epilogue}_{it.format}": draw_samples(kernels[STAGE_KERNEL], FITTED, SAMPLES, it)
         for it in list_epilogues()

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.base import Bound, Kernel, Refusal
@@ -199,7 +199,7 @@ def make(rung: Rung, formats: tuple[str, str], name: str = "model") -> Graph:
     return builder.build(builder.apply("layer", operation, "input", weights, *tables))
 
 
-def _make_stage(rung: Rung) -> Output:
+def _make_stage(rung: Rung) -> Epilogue:
     kind = RequantizeTwice if rung.twice else Requantize
     return kind("s8", 1.0, rung.zero, -128, 127)
 

@@ -99,7 +99,7 @@ def draw_samples(
         kernel: A generic kernel.
         seed: Any word; those of two words differ in size.
         count: How many.
-        stage: Output stage; the one that the kernels were fitted with if none is given.
+        stage: Epilogue; the one that the kernels were fitted with if none is given.
     """
     rng = np.random.default_rng(zlib.crc32(f"{seed} {kernel.name}".encode()))
     draw = SizedDraw(rng)
@@ -131,7 +131,7 @@ def estimate(sample: Sample) -> int:
 
 
 def has_stage(kernel: Kernel) -> bool:
-    """Whether an output stage finishes the kernel's values."""
+    """Whether an epilogue finishes the kernel's values."""
     return kernel.operation in REGISTRY.staged
 
 

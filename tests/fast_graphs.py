@@ -11,7 +11,7 @@ from tests.selected import list_special
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
-    Output,
+    Epilogue,
     Raw,
     Requantize,
     RequantizeTwice,
@@ -58,7 +58,7 @@ def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndar
     return rng.integers(low, entry.hi + 1, shape).astype(np.int32)
 
 
-def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...]) -> Output:
+def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...]) -> Epilogue:
     """A stage that special kernels know, with a whole or a part of the range."""
     if kernel.formats[0] == "b1":
         return Threshold()
@@ -78,7 +78,7 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
 
 
-def _draw_any_stage(rng: np.random.Generator) -> Output:
+def _draw_any_stage(rng: np.random.Generator) -> Epilogue:
     """A stage that is none of those which most special kernels know."""
     kind = int(rng.integers(0, 8))
     if kind < 2:
@@ -97,7 +97,7 @@ def _draw_any_stage(rng: np.random.Generator) -> Output:
 
 
 def add_tables(
-    builder: GraphBuilder, rng: np.random.Generator, stage: Output, acc: np.ndarray, same: bool
+    builder: GraphBuilder, rng: np.random.Generator, stage: Epilogue, acc: np.ndarray, same: bool
 ) -> list[str]:
     """Constants of a stage that spread accumulators over the output, some of them by far."""
     channels = acc.shape[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.epilogues import Output, Raw, Requantize, Threshold
+from tinyq.graph.epilogues import Epilogue, Raw, Requantize, Threshold
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
 from tinyq.numerics.formats import find_format
@@ -24,7 +24,9 @@ class _Model:
         codes = codes | 1 if number_format.step == 2 else codes
         return self.builder.constant(f"{name}/weights", codes, number_format)
 
-    def tables(self, name: str, output: Output, channels: int, divisor_bits: int = 0) -> list[str]:
+    def tables(
+        self, name: str, output: Epilogue, channels: int, divisor_bits: int = 0
+    ) -> list[str]:
         """Constants of a stage; codes are accumulators divided by about ``2**divisor_bits``."""
         reach = 4 << divisor_bits
         draw = {

@@ -112,7 +112,7 @@ class Case:
         types: Types of all inputs, in the order of the node.
         codes: Their codes, without a batch axis.
         kernel: The kernel under test.
-        stage: Its output stage, or None.
+        stage: Its epilogue, or None.
         shares: Operand whose buffer the output takes over, or -1.
     """
 

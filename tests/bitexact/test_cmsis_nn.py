@@ -24,7 +24,7 @@ from tinyq.errors import TinyqError
 from tinyq.firmware.build import Image
 from tinyq.firmware.cmsis_nn import ISA, choose_rounding, find_cmsis_nn
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
 from tinyq.graph.reference import run
@@ -50,7 +50,7 @@ class Sketch:
     rule: type
     builder: GraphBuilder
 
-    def stage(self) -> Output:
+    def stage(self) -> Epilogue:
         lo, hi = sorted(self.rng.integers(-128, 128, 2).tolist()) if self.odd() else (-128, 127)
         zero = int(self.rng.integers(-128, 128))
         return self.rule("s8", 0.1, zero, min(lo, hi - 1), max(hi, lo + 1))
@@ -75,7 +75,7 @@ class Sketch:
         return self.builder.constant(f"{name}/w", codes, find_format(form))
 
     def tables(
-        self, name: str, stage: Output, channels: int, depth: int, *, alike: bool = False
+        self, name: str, stage: Epilogue, channels: int, depth: int, *, alike: bool = False
     ) -> list[str]:
         count = 1 if alike else channels
         shift = 31 + int(np.log2(depth * 60)) + self.rng.integers(-1, 3, count)

@@ -1,4 +1,4 @@
-"""Every kernel with every output stage against the reference, under both sanitizers."""
+"""Every kernel with every epilogue against the reference, under both sanitizers."""
 
 from __future__ import annotations
 

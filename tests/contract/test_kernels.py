@@ -14,7 +14,7 @@ from tests.harness import STRICT
 from tinyq.errors import TinyqError
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.graph.epilogues import Raw, Requantize
-from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.kernels.base import Bound, Kernel, Refusal, list_members
 from tinyq.kernels.ctext import COLUMNS
 from tinyq.kernels.epilogues import list_epilogues
@@ -81,7 +81,7 @@ def test_each_format_names_as_many_operands_as_are_keyed():
 
 
 def test_every_stage_has_a_template():
-    assert {it.epilogue for it in list_epilogues()} == {name.lower() for name in STAGES}
+    assert {it.epilogue for it in list_epilogues()} == {name.lower() for name in EPILOGUES}
     assert not [it.name for it in list_epilogues() if not (TEMPLATES / it.template).is_file()]
     formats = {it.format for it in list_epilogues()}
     assert formats >= {"b1", "s4", "u2", "u4", "s8", "u8", "s16", "s32"}

@@ -20,8 +20,8 @@ from tests.operations import REGISTRY
 from tests.random_graphs import NOT_DRAWN, draw_graph, draw_inputs
 from tinyq.graph import Graph, Node, TensorType
 from tinyq.graph.accumulating import Accumulating
-from tinyq.graph.epilogues import Output
-from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.graph.epilogues import Epilogue
+from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.reference import run
 from tinyq.numerics.formats import Codes
 
@@ -169,7 +169,7 @@ class TestOperation:
                 assert case.output[index].tolist() == expected, case.node
 
 
-@pytest.mark.parametrize("name", sorted(STAGES))
+@pytest.mark.parametrize("name", sorted(EPILOGUES))
 def test_random_graphs_have_the_stage(name):
     drawn = {
         type(case.node.op.output).__name__
@@ -196,7 +196,7 @@ def compute(operation, inputs: Sequence[Codes]) -> Nested:
     )
 
 
-def finish(stage: Output, acc: int, *constants: int) -> int:
+def finish(stage: Epilogue, acc: int, *constants: int) -> int:
     kind = type(stage).__name__
     if kind == "Raw":
         return acc + constants[0]

@@ -17,7 +17,7 @@ from tinyq.graph import Graph, GraphBuilder, Op, TensorType
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
     WIDE_LIMIT,
-    Output,
+    Epilogue,
     Raw,
     Requantize,
     RequantizeTwice,
@@ -26,7 +26,7 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
-from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.conv2d import Conv2D
@@ -62,9 +62,9 @@ def test_every_operation_says_what_it_takes(name):
     )
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", EPILOGUES)
 def test_every_epilogue_says_what_it_takes(name):
-    assert STAGES[name].prove is not Output.prove, f"{name} has no method `prove`"
+    assert EPILOGUES[name].prove is not Epilogue.prove, f"{name} has no method `prove`"
     assert name in {type(stage).__name__ for stage, _ in EPILOGUES.values()}, (
         f"no boundary pair of {name} stands in EPILOGUES of this file"
     )
@@ -72,7 +72,7 @@ def test_every_epilogue_says_what_it_takes(name):
 
 CLIP = ("s8", 0.5, 0, -128, 127)
 # Constants of a channel that a layer of one weight 1 takes, for each epilogue.
-EPILOGUES: dict[str, tuple[Output, dict[str, int]]] = {
+EPILOGUES: dict[str, tuple[Epilogue, dict[str, int]]] = {
     "Requantize": (Requantize(*CLIP), {"bias": 0, "multiplier": 2**30, "shift": 31}),
     "RoundEven": (RoundEven(*CLIP), {"bias": 0, "multiplier": 2**30, "shift": 31, "even": 1}),
     "RequantizeTwice": (
@@ -115,7 +115,7 @@ PAIRS = [
 ]
 
 
-def layer(stage: Output, constants: dict[str, int]) -> Graph:
+def layer(stage: Epilogue, constants: dict[str, int]) -> Graph:
     builder = GraphBuilder.start("one", TensorType((1,), S8, 0.5))
     weights = builder.constant("w", [[1]], S8)
     names = []

@@ -7,7 +7,7 @@ import numpy as np
 from tests.drawing.graphs import draw_codes
 from tinyq.graph import Op
 from tinyq.graph.epilogues import (
-    Output,
+    Epilogue,
     Raw,
     Requantize,
     RequantizeTwice,
@@ -74,7 +74,7 @@ class Draw:
         least = (max(1, height - pads[0] - pads[1]), max(1, width - pads[2] - pads[3]))
         return window, (least[0] + self.integer(0, 4), least[1] + self.integer(0, 4))
 
-    def stage(self, stage: EpilogueFunction) -> Output:
+    def stage(self, stage: EpilogueFunction) -> Epilogue:
         scaling = {
             "requantize": Requantize,
             "roundeven": RoundEven,
@@ -95,7 +95,7 @@ class Draw:
             )
         return {"threshold": Threshold, "raw": Raw}[stage.epilogue]()
 
-    def tables(self, output: Output, acc: np.ndarray) -> list[np.ndarray]:
+    def tables(self, output: Epilogue, acc: np.ndarray) -> list[np.ndarray]:
         """Constants of a stage that spread these accumulators over the output's codes."""
         channels = acc.shape[-1]
         reach = int(np.abs(acc).max(initial=0)) + 1

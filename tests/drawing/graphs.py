@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyq.graph import GraphBuilder, TensorType
 from tinyq.graph.epilogues import (
-    Output,
+    Epilogue,
     Raw,
     Requantize,
     RequantizeTwice,
@@ -92,10 +92,10 @@ class Drawing:
     def type(self, name: str) -> TensorType:
         return self.builder.type(name)
 
-    def stage(self) -> Output:
+    def stage(self) -> Epilogue:
         return draw_stage(self)
 
-    def stage_constants(self, stage: Output, reach: Codes) -> list[str]:
+    def stage_constants(self, stage: Epilogue, reach: Codes) -> list[str]:
         return stage_constants(self, stage, reach)
 
 
@@ -245,7 +245,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
     return kind(number_format, 0.25, zero_point, lo, hi)
 
 
-def draw_stage(drawing: Drawing) -> Output:
+def draw_stage(drawing: Drawing) -> Epilogue:
     kind = drawing.integer(0, 11)
     if kind < 3:
         return Threshold(0.5)
@@ -272,7 +272,7 @@ def draw_format(drawing: Drawing) -> str:
     return str(drawing.rng.choice(("s8", "u4", "u2", "s4", "u8"), p=(0.4, 0.3, 0.15, 0.08, 0.07)))
 
 
-def stage_constants(drawing: Drawing, stage: Output, reach: Codes) -> list[str]:
+def stage_constants(drawing: Drawing, stage: Epilogue, reach: Codes) -> list[str]:
     """The stage's constants as tensors, in order, for accumulators within +-reach."""
     if isinstance(stage, Threshold):
         values = draw_threshold(drawing, reach)
@@ -314,7 +314,7 @@ def draw_weights(drawing: Drawing, shape: Sequence[int], axis: int = 0) -> tuple
     return weights, number_format
 
 
-def out_channels(drawing: Drawing, stage: Output) -> int:
+def out_channels(drawing: Drawing, stage: Epilogue) -> int:
     name = stage.type((1,)).format.name
     return int(drawing.rng.choice(CHANNELS.get(name, CHANNELS["s8"])))
 

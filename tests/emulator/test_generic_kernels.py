@@ -21,7 +21,7 @@ from tinyq.kernels.registry import list_kernels
 
 ALL = os.environ.get("TINYQ_GENERIC_KERNELS") == "all"
 COUNT = 3 if ALL else 1
-STAGES = 99 if ALL else 1  # output stages of each kernel
+STAGES = 99 if ALL else 1  # epilogues of each kernel
 OTHERS = 12  # kernels beside those of wide codes, where not all are taken
 SMALL_BYTES = 500  # of an encoded case, where there is one: the serial line takes the time
 MOST_BYTES = 2600  # of an encoded case: the chip has 8 KiB of RAM
@@ -46,7 +46,7 @@ def choose_kernels(seed: int) -> list[Kernel]:
 
 
 def draw_small(kernel: Kernel, rng: np.random.Generator) -> list[Case]:
-    """Cases that fit into the chip's RAM: `COUNT` with each output stage, the smallest drawn."""
+    """Cases that fit into the chip's RAM: `COUNT` with each epilogue, the smallest drawn."""
     drawn: dict[str, list[Case]] = {}
     for _ in range(TRIES):
         for case in draw_cases(kernel, rng, COUNT):

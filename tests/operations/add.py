@@ -18,7 +18,7 @@ from tests.drawing.graphs import (
 from tests.drawing.partners import draw_partner
 from tests.drawing.registry import bench_case, formula, step
 from tests.operations.rescale import add_rescale
-from tinyq.graph.epilogues import Output, Threshold
+from tinyq.graph.epilogues import Epilogue, Threshold
 from tinyq.graph.ops.add import Add
 from tinyq.kernels.base import Kernel
 
@@ -54,7 +54,7 @@ def draw_step(drawing: Drawing, source: str) -> str:
 
 
 @bench_case("add", staged=True)
-def draw_case(draw: Draw, kernel: Kernel, output: Output):
+def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     a, b = kernel.formats
     factors = [draw.integer(-(2**15), 2**15 - 1) for _ in range(2)]
     op = Add(output, *factors, draw.zero_point(a), draw.zero_point(b))

@@ -18,13 +18,13 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted_image, weight=3)
-def draw_step(drawing: Drawing, source: str, stage: Output | None = None) -> str:
+def draw_step(drawing: Drawing, source: str, stage: Epilogue | None = None) -> str:
     x = drawing.type(source)
     window = draw_window(drawing, x.shape)
     stage = stage or draw_stage(drawing)
@@ -38,7 +38,7 @@ def draw_step(drawing: Drawing, source: str, stage: Output | None = None) -> str
 
 
 @bench_case("conv2d", staged=True)
-def draw_case(draw: Draw, kernel: Kernel, output: Output):
+def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     window, size = draw.window()
     x_channels, out_channels = draw.channels(), draw.channels()
     x, w = kernel.formats

@@ -17,13 +17,13 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.dense import Dense
 from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted)
-def add_dense(drawing: Drawing, source: str, stage: Output | None = None) -> str:
+def add_dense(drawing: Drawing, source: str, stage: Epilogue | None = None) -> str:
     x = drawing.type(source)
     stage = stage or draw_stage(drawing)
     x_zero = draw_x_zero(drawing, x)
@@ -36,7 +36,7 @@ def add_dense(drawing: Drawing, source: str, stage: Output | None = None) -> str
 
 
 @bench_case("dense", staged=True)
-def draw_case(draw: Draw, kernel: Kernel, output: Output):
+def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     channels = int(draw.rng.choice([*CHANNELS, 63, 64, 65, 200]))
     x, w = kernel.formats
     op = Dense(output, draw.zero_point(x))

@@ -17,7 +17,7 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.kernels.base import Kernel
 
@@ -37,7 +37,7 @@ def draw_step(drawing: Drawing, source: str) -> str:
 
 
 @bench_case("depthwise2d", staged=True)
-def draw_case(draw: Draw, kernel: Kernel, output: Output):
+def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     window, size = draw.window()
     channels, multiplicity = draw.channels(), draw.integer(1, 3)
     x, w = kernel.formats

@@ -16,13 +16,13 @@ from tests.drawing.graphs import (
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.kernels.base import Kernel
 
 
 @step(is_small)
-def add_rescale(drawing: Drawing, source: str, stage: Output | None = None) -> str:
+def add_rescale(drawing: Drawing, source: str, stage: Epilogue | None = None) -> str:
     x = drawing.type(source)
     stage = stage or draw_stage(drawing)
     x_zero, left_shift = 0, 0
@@ -35,7 +35,7 @@ def add_rescale(drawing: Drawing, source: str, stage: Output | None = None) -> s
 
 
 @bench_case("rescale", staged=True)
-def draw_case(draw: Draw, kernel: Kernel, output: Output):
+def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     (x,) = kernel.formats
     op = Rescale(output, draw.zero_point(x), draw.integer(0, 9))
     return op, [((draw.size(3), draw.channels()), x)]

@@ -1,4 +1,4 @@
-"""Sum over windows of an image: average pooling whose division rides in the output stage."""
+"""Sum over windows of an image: average pooling whose division rides in the epilogue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_windows
 from tests.drawing.graphs import Drawing, draw_stage, draw_x_zero, is_image, stage_constants, widest
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.base import Kernel
@@ -28,7 +28,7 @@ def draw_step(drawing: Drawing, source: str) -> str:
 
 
 @bench_case("sumpool2d", staged=True)
-def draw_case(draw: Draw, kernel: Kernel, output: Output):
+def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     (x,) = kernel.formats
     window, size = draw.window(padded=False)
     return SumPool2D(output, window, draw.zero_point(x)), [((*size, draw.channels()), x)]

@@ -25,7 +25,7 @@ from tinyq.errors import TinyqError
 from tinyq.graph import Graph
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import Raw
-from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.storage import save_graph
 from tinyq.kernels.epilogues import list_epilogues
 from tinyq.kernels.registry import list_kernels
@@ -81,7 +81,7 @@ def parts(graph: Graph) -> set[tuple[str, ...]]:
 
 def all_parts() -> set[tuple[str, ...]]:
     known = {operation.kernel for name, operation in OPERATIONS.items() if name not in NOT_DRAWN}
-    known |= {name.lower() for name in STAGES if name not in NOT_DRAWN}
+    known |= {name.lower() for name in EPILOGUES if name not in NOT_DRAWN}
     generic = [kernel for kernel in list_kernels() if kernel.isa == "generic"]
     kernels = {(kernel.operation, *kernel.formats) for kernel in generic}
     stages = {(it.epilogue, it.format) for it in list_epilogues()}

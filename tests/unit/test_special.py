@@ -9,7 +9,7 @@ from tests.bench_layers import Layer, make_graph
 from tests.selected import emit_for, list_special
 from tinyq.errors import TinyqError
 from tinyq.graph import GraphBuilder, TensorType
-from tinyq.graph.epilogues import Output, Raw, Requantize, RoundEven, Steps, Threshold
+from tinyq.graph.epilogues import Epilogue, Raw, Requantize, RoundEven, Steps, Threshold
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.base import Bound, Refusal
@@ -205,8 +205,8 @@ def test_no_special_kernel_stores_bit_planes_code_by_code(name, number_format):
         assert not fitting, f"{fitting} would write outputs of u2"
 
 
-def staged_graph(stage: Output):
-    """A first layer whose output stage is not one of two roundings."""
+def staged_graph(stage: Epilogue):
+    """A first layer whose epilogue is not one of two roundings."""
     builder = GraphBuilder.start("model", TensorType((8, 8, 1), S8))
     weights = builder.constant("w", np.ones((16, 3, 3, 1)), S8)
     shapes = zip(stage.names, stage.constant_shapes(16), strict=True)

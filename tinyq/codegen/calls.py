@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.graph.accumulating import Accumulating
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.kernels.base import Bound
 from tinyq.kernels.ctext import identify
 from tinyq.kernels.epilogues import EpilogueFunction
@@ -312,7 +312,7 @@ def _make_epilogue_records(
     return (Record(finisher.struct, names[f"{node.name} output"], fields),)
 
 
-def _list_arrays(output: Output) -> Iterator[tuple[str, str, str]]:
+def _list_arrays(output: Epilogue) -> Iterator[tuple[str, str, str]]:
     for key, values in output.arrays().items():
         yield "int8_t ", f"{key}[{len(values)}]", f"{{{', '.join(map(str, values))}}}"
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.graph import Op, Operand, Shape, Span, TensorType
 from tinyq.graph.proofs import Bounds, require_constant
 from tinyq.numerics.formats import Codes, find_format
@@ -16,14 +16,14 @@ from tinyq.numerics.formats import Codes, find_format
 
 @dataclass(frozen=True, slots=True)
 class Accumulating(Op):
-    """An operation that accumulates and ends in an output stage.
+    """An operation that accumulates and ends in an epilogue.
 
-        y = output.finish(accumulate(operands), constants of the stage)
+        y = output.finish(accumulate(operands), constants of the epilogue)
 
-    The inputs of a node are the operands, then the stage's constants in the order of ``names``.
+    The inputs of a node are the operands, then the epilogue's constants in the order of ``names``.
     """
 
-    output: Output
+    output: Epilogue
 
     operands: ClassVar[int]
 
@@ -57,7 +57,7 @@ class Accumulating(Op):
         raise NotImplementedError
 
     def prove(self, *operands: Operand) -> Span:
-        """Check the sums and the stage's constants."""
+        """Check the sums and the epilogue's constants."""
         named = zip(self.output.names, operands[self.operands :], strict=True)
         constants = [require_constant(operand, name) for name, operand in named]
         channels = operands[-1].type.shape[-1]

@@ -1,7 +1,8 @@
-"""Output stages: what turns the int32 accumulators of an operation into the output's codes.
+"""Epilogues: what turns the int32 accumulators of an operation into the output's codes.
 
-An operation that accumulates is complete only with a stage, and works with every stage. A stage
-is no operation of its own: it is fused into the kernel, and accumulators never reach memory.
+An operation that accumulates is complete only with an epilogue, and works with every epilogue. An
+epilogue is no operation of its own: it is fused into the kernel, and accumulators never reach
+memory.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _LEVELS = (-128, 127)  # int8 in C
 _MOST_LEVELS = 16
 
 
-class Output:
-    """A stage. ``names`` are its constants, each int32 and with the channels as last axis.
+class Epilogue:
+    """An epilogue. ``names`` are its constants, each int32 and with the channels as last axis.
 
     ``accumulator`` is the C type that it takes.
     """
@@ -51,7 +52,7 @@ class Output:
         raise NotImplementedError
 
     def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
-        """Accumulators in the integers of the stage.
+        """Accumulators in the integers of the epilogue.
 
         Raises:
             ModelError: A value leaves them, which the C code could not represent.
@@ -59,11 +60,11 @@ class Output:
         return narrow(acc, what)
 
     def geometry(self) -> dict[str, int]:
-        """Integers that the stage's C code needs."""
+        """Integers that the epilogue's C code needs."""
         return {}
 
     def arrays(self) -> dict[str, tuple[int, ...]]:
-        """Arrays of int8 that the stage's C code needs, of the same length for every layer."""
+        """Arrays of int8 that the epilogue's C code needs, of the same length for every layer."""
         return {}
 
     def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
@@ -82,13 +83,13 @@ class Output:
 
         Raises:
             ModelError: A constant lies outside of its documented range, or a sum can leave the
-                integers of the stage.
+                integers of the epilogue.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled(Output):
+class Scaled(Epilogue):
     """Scale to codes of a format, add the zero point, saturate; what the stages below share.
 
         y = clip(zero_point + scaled(acc), lo, hi)
@@ -124,7 +125,7 @@ class Scaled(Output):
         raise NotImplementedError
 
     def geometry(self) -> dict[str, int]:
-        """Integers that the stage's C code needs."""
+        """Integers that the epilogue's C code needs."""
         return {"zero_point": self.zero_point, "lo": self.lo, "hi": self.hi}
 
 
@@ -239,7 +240,7 @@ class RequantizeWide(Scaled):
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold(Output):
+class Threshold(Epilogue):
     """Compare with one integer per channel: BatchNorm and sign in one step.
 
     y = compare(acc, threshold, flip)
@@ -269,7 +270,7 @@ class Threshold(Output):
 
 
 @dataclass(frozen=True, slots=True)
-class Steps(Output):
+class Steps(Epilogue):
     """Compare with several integers per channel: BatchNorm and any quantized activation in one.
 
         y = levels[count_steps(acc, threshold, flip)]
@@ -294,7 +295,7 @@ class Steps(Output):
         if not output_format.contains(np.asarray(self.levels, np.int64)):
             raise ModelError(f"levels {self.levels} leave format {self.format}")
         if not 2 <= len(self.levels) <= _MOST_LEVELS:
-            raise ModelError(f"an output stage has 2 to {_MOST_LEVELS} levels, not these")
+            raise ModelError(f"an epilogue has 2 to {_MOST_LEVELS} levels, not these")
         if any(np.diff(self.levels) < 0):
             raise ModelError(f"levels {self.levels} are not ascending")
         return TensorType(shape, output_format, self.scale, self.zero_point)
@@ -312,11 +313,11 @@ class Steps(Output):
         return self.levels[0], self.levels[-1]
 
     def geometry(self) -> dict[str, int]:
-        """Integers that the stage's C code needs."""
+        """Integers that the epilogue's C code needs."""
         return {"steps": len(self.levels) - 1}
 
     def arrays(self) -> dict[str, tuple[int, ...]]:
-        """Arrays that the stage's C code needs."""
+        """Arrays that the epilogue's C code needs."""
         return {"levels": self.levels + (0,) * (_MOST_LEVELS - len(self.levels))}
 
     def constant_shapes(self, channels: int) -> tuple[Shape, ...]:
@@ -325,7 +326,7 @@ class Steps(Output):
 
 
 @dataclass(frozen=True, slots=True)
-class Raw(Output):
+class Raw(Epilogue):
     """Accumulators as they are, plus a bias.
 
         y = acc + bias

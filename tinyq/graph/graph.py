@@ -95,7 +95,7 @@ class Op:
     """An operation: shape rule, integer meaning, cost. ``run`` is the definition.
 
     Subclasses are frozen dataclasses whose fields are plain integers, strings, tuples of them,
-    or an output stage, so that a graph can be saved.
+    or an epilogue, so that a graph can be saved.
 
     Class attributes:
         kernel: First part of the kernel's name, such as ``conv2d``.

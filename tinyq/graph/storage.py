@@ -20,8 +20,8 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, Node, Op, Tensor, TensorType
-from tinyq.graph.epilogues import Output
-from tinyq.graph.ops import OPERATIONS, STAGES
+from tinyq.graph.epilogues import Epilogue
+from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.ops.window import Window
 from tinyq.numerics.formats import Codes, Format, find_format
 from tinyq.support import limits
@@ -143,16 +143,16 @@ _TABLES: Mapping[str, Callable[[Format, Any, tuple[int, ...]], Format]] = {
 }
 
 
-def _describe_record(record: Op | Output | Window) -> dict[str, Any]:
+def _describe_record(record: Op | Epilogue | Window) -> dict[str, Any]:
     fields: dict[str, Any] = {"type": type(record).__name__}
     for field in dataclasses.fields(record):  # type: ignore[arg-type]  # all three are dataclasses
         value = getattr(record, field.name)
-        nested = isinstance(value, (Op, Output, Window))
+        nested = isinstance(value, (Op, Epilogue, Window))
         fields[field.name] = _describe_record(value) if nested else value
     return fields
 
 
-_RECORDS: Mapping[str, type] = {**OPERATIONS, **STAGES, "Window": Window}
+_RECORDS: Mapping[str, type] = {**OPERATIONS, **EPILOGUES, "Window": Window}
 
 
 def _restore_record(data: Mapping[str, Any]) -> Any:  # noqa: ANN401  # one of three families

@@ -18,7 +18,7 @@ class LayerSummary:
         operation: Kernel name.
         formats: Formats and shapes of the operands and the output.
         macs: Multiply-accumulates of one inference, counted from the shapes.
-        weight_bytes: Packed constants, the output stage's included.
+        weight_bytes: Packed constants, the epilogue's included.
         output_bytes: Packed output.
         zero_weights: Share of the weights that are 0, 0 .. 1; None where there are none.
     """

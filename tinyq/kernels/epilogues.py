@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tinyq.graph.ops import STAGES
+from tinyq.graph.ops import EPILOGUES
 
 _FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -83,5 +83,5 @@ def find_epilogue(epilogue: str, number_format: str) -> EpilogueFunction | None:
 
 def find_accumulator(epilogue: str) -> str:
     """C type of the accumulators that an epilogue takes, by its name in lower case."""
-    found = {name.lower(): entry.accumulator for name, entry in STAGES.items()}
+    found = {name.lower(): entry.accumulator for name, entry in EPILOGUES.items()}
     return found[epilogue]

@@ -37,12 +37,12 @@ class Work:
         macs: Multiply-accumulates, those with padding left out.
         elements: Values of the output.
         lines: Lines of windows inside the image, elements times the height of a window.
-        constants: Constants of the output stage that are read beside three for each value.
+        constants: Constants of the epilogue that are read beside three for each value.
         taps: Places of windows inside the image, elements times the area of a window.
         rows: Rows along the innermost axis of the output, pixels of an image.
         inputs: Values of the first operand.
         units: Storage units of the output, each for all taps of its window.
-        stage: Name and format of the output stage, empty without one.
+        stage: Name and format of the epilogue, empty without one.
         shared: Whether other nodes have the same kernel: the compiler then inlines it less, and
             what is constant for one node is none for all.
     """
@@ -65,7 +65,7 @@ class Entry:
 
     Attributes:
         terms: Instructions for one of each of `list_terms` that counts.
-        stage: Output stage that it was counted with, empty without one.
+        stage: Epilogue that it was counted with, empty without one.
     """
 
     terms: Mapping[str, float]
@@ -78,7 +78,7 @@ class Table:
 
     Attributes:
         kernels: By the kernel's name.
-        stages: Instructions of output stages for each value of the output.
+        stages: Instructions of epilogues for each value of the output.
         median_per_element: Instructions for each value of the output; median of all operations.
     """
 

@@ -28,7 +28,7 @@ class LayerSpec:
         operands: Codes of the operands that are constants, None for the others.
         data: Indexes of the operands that a kernel reads through pointers, be they constants or
             not: those with a value for each sample (``Op.batched``). The others are weights.
-        epilogue: Class of the output stage in lower case, empty without one.
+        epilogue: Class of the epilogue in lower case, empty without one.
         constants: Codes of the epilogue's constants by their names.
         geometry: Integers of the operation and of the epilogue.
         isas: Instruction sets whose kernels may be used, best first.

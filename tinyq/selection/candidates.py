@@ -164,7 +164,7 @@ def find_output(graph: Graph, node: Node) -> EpilogueFunction | None:
     if found:
         return found
     raise TinyqError(
-        f"there is no output stage {epilogue} for format {output}",
+        f"there is no epilogue {epilogue} for format {output}",
         where=node.name,
         remedy="choose another output format, or let tinyq/kernels/epilogues.py name this one "
         f"beside templates/kernels/epilogues/{epilogue}.c.j2",

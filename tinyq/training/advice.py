@@ -154,7 +154,7 @@ def check_scales(structure: Structure) -> Iterator[Finding]:
             yield Finding(
                 layer.name,
                 "the logits are sums of signs, so that softmax sees large whole numbers",
-                "put BatchNormalization after the last layer; it is folded into its output stage",
+                "put BatchNormalization after the last layer; it is folded into its epilogue",
             )
         else:
             yield Finding(

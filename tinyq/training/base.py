@@ -1,4 +1,4 @@
-"""What all quantized layers share: the input's encoding, and the output stage."""
+"""What all quantized layers share: the input's encoding, and the epilogue."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class QuantizedLayer(keras.layers.Layer):
 
 
 class FinishedLayer(QuantizedLayer):
-    """A layer that accumulates integers and ends in an output stage.
+    """A layer that accumulates integers and ends in an epilogue.
 
         real = activation(batch_norm(accumulator_scale * acc + bias))
         code = clip(floor(real / scale + 1/2) + zero_point, lo, hi), or the sign for binary
@@ -126,7 +126,7 @@ class FinishedLayer(QuantizedLayer):
             self.batch_norm = keras.layers.BatchNormalization(name="batch_norm", **batch_norm)
 
     def build_stage(self, shape: Any) -> None:
-        """Create the state of the output stage for an output of ``shape``."""
+        """Create the state of the epilogue for an output of ``shape``."""
         self.output_quantizer.build(shape)
         if self.batch_norm is not None:
             self.batch_norm.build(shape)

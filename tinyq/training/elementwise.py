@@ -22,7 +22,7 @@ class ElementwiseLayer(FinishedLayer):
         _ = self.activation_name
 
     def build(self, input_shape: Any) -> None:
-        """Create the state of the output stage."""
+        """Create the state of the epilogue."""
         self.build_stage(self.compute_output_shape(input_shape))
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -24,7 +24,7 @@ OWN_OPTIONS = ("name", "activation", "dtype", "quantization_config")
 
 
 class WeightedLayer(FinishedLayer):
-    """A layer with a kernel: quantized weights, bias, BatchNorm, activation, output stage.
+    """A layer with a kernel: quantized weights, bias, BatchNorm, activation, epilogue.
 
     Args:
         weight_method: Method of the weights, or its name.
@@ -51,12 +51,12 @@ class WeightedLayer(FinishedLayer):
         _ = self.activation_name
 
     def build(self, input_shape: Any) -> None:
-        """Create kernel, bias and the state of the output stage."""
+        """Create kernel, bias and the state of the epilogue."""
         super().build(input_shape)
         self.finish_build(input_shape)
 
     def finish_build(self, input_shape: Any) -> None:
-        """Create the state of quantizers and output stage, where the kernel exists."""
+        """Create the state of quantizers and epilogue, where the kernel exists."""
         self.weight_quantizer.build(self.kernel.shape)
         if self.weight_quantizer.updates:
             self.kernel.constraint = self.weight_quantizer.updated

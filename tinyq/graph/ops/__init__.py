@@ -1,6 +1,6 @@
 """Operations: one file each, found by walking this folder.
 
-``OPERATIONS`` maps a class name to the class; ``STAGES`` does so for output stages.
+``OPERATIONS`` maps a class name to the class; ``EPILOGUES`` does so for epilogues.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType, ModuleType
 
 from tinyq.graph import Op, epilogues
 from tinyq.graph.accumulating import Accumulating
-from tinyq.graph.epilogues import Output, Scaled
+from tinyq.graph.epilogues import Epilogue, Scaled
 
 
 def _modules() -> Iterator[ModuleType]:
@@ -36,6 +36,6 @@ def _classes(base: type, modules: Iterable[ModuleType]) -> Iterator[type]:
 OPERATIONS: Mapping[str, type[Op]] = MappingProxyType(
     {member.__name__: member for member in _classes(Op, _modules())}
 )
-STAGES: Mapping[str, type[Output]] = MappingProxyType(
-    {member.__name__: member for member in _classes(Output, [epilogues])}
+EPILOGUES: Mapping[str, type[Epilogue]] = MappingProxyType(
+    {member.__name__: member for member in _classes(Epilogue, [epilogues])}
 )

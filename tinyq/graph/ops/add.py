@@ -18,7 +18,7 @@ from tinyq.numerics.formats import Codes
 
 @dataclass(frozen=True, slots=True)
 class Add(Accumulating):
-    """Weighted sum of two tensors, rounded once, in the output stage.
+    """Weighted sum of two tensors, rounded once, in the epilogue.
 
         acc = (x - x_zero) * x_factor + (y - y_zero) * y_factor
 

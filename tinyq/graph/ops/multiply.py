@@ -18,7 +18,7 @@ from tinyq.numerics.formats import Codes
 
 @dataclass(frozen=True, slots=True)
 class Multiply(Accumulating):
-    """Product of two tensors; the scales are in the output stage.
+    """Product of two tensors; the scales are in the epilogue.
 
         acc = (x - x_zero) * (y - y_zero)
 

@@ -18,11 +18,11 @@ from tinyq.numerics.formats import Codes
 
 @dataclass(frozen=True, slots=True)
 class Rescale(Accumulating):
-    """Pass every element through an output stage.
+    """Pass every element through an epilogue.
 
         acc = (x - x_zero) * 2**left_shift
 
-    The left shift gives the stage's integer bias a finer step where one code is coarse.
+    The left shift gives the epilogue's integer bias a finer step where one code is coarse.
     Operands: x (..., channels).
 
     Attributes:

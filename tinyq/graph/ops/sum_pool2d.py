@@ -1,4 +1,4 @@
-"""Sum over windows of an image: average pooling whose division rides in the output stage."""
+"""Sum over windows of an image: average pooling whose division rides in the epilogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SumPool2D(Accumulating):
         acc[r, c, k] = sum_{i, j} (x[r*s + i, c*s + j, k] - x_zero)
 
     Windows must lie inside the image, so that all sums have as many terms and the mean's
-    division is part of the stage's multiplier. Operands: x (height, width, channels).
+    division is part of the epilogue's multiplier. Operands: x (height, width, channels).
 
     Attributes:
         window: Pool size and stride, no padding.

@@ -84,7 +84,7 @@ def _of_codes(codes: Codes) -> Range:
 
 
 def _finished(graph: Graph, node: Node, lo: Int64s, hi: Int64s) -> Range | None:
-    """Range after a node's output stage, which is monotone in the accumulator.
+    """Range after a node's epilogue, which is monotone in the accumulator.
 
     None where an accumulator could leave int32, or would be shifted out of it.
     """

@@ -1,4 +1,4 @@
-"""Tables that follow a table, and clips that an output stage can do itself."""
+"""Tables that follow a table, and clips that an epilogue can do itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinyq.numerics.formats import Codes
 
 
 def fuse_lookups(graph: Graph) -> Graph:
-    """Compose a table with the table before it; turn a mere clip into the stage's range."""
+    """Compose a table with the table before it; turn a mere clip into the epilogue's range."""
     tensors = dict(graph.tensors)
     reading = readers(graph)
     producers: dict[str, Node] = {}
@@ -58,14 +58,14 @@ def _clipped(tensors: Mapping[str, Tensor], before: Node, node: Node, table: Cod
     operation = before.op
     if not isinstance(operation, Accumulating):
         return None
-    stage = operation.output
-    if not isinstance(stage, Requantize | RequantizeTwice) or stage.format != "s8":
+    epilogue = operation.output
+    if not isinstance(epilogue, Requantize | RequantizeTwice) or epilogue.format != "s8":
         return None
     codes = np.arange(-128, 128)
-    inside = table[(codes >= stage.lo) & (codes <= stage.hi)]
+    inside = table[(codes >= epilogue.lo) & (codes <= epilogue.hi)]
     lo, hi = int(inside.min()), int(inside.max())
-    reached = np.clip(codes, stage.lo, stage.hi)
+    reached = np.clip(codes, epilogue.lo, epilogue.hi)
     if not np.array_equal(table[reached + 128], np.clip(reached, lo, hi)):
         return None
-    fused = replace(operation, output=replace(stage, lo=lo, hi=hi))
+    fused = replace(operation, output=replace(epilogue, lo=lo, hi=hi))
     return replace(before, op=fused, output=node.output)

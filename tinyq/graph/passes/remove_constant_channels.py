@@ -226,12 +226,12 @@ def _slim_constant(node: Node, position: int, codes: Codes, live: Mask, gone: Ma
         part = live[: codes.shape[-1]] if position == 0 else live[-codes.shape[-1] :]
         return codes[..., part]
     if isinstance(operation, Accumulating):
-        return codes[..., live]  # weights of a depthwise layer, operands, the stage's constants
+        return codes[..., live]  # weights of a depthwise layer, operands, the epilogue's constants
     return codes
 
 
 def _with_constants(graph: Graph, node: Node, source: Range, gone: Mask) -> Codes:
-    """The stage's first constant, a bias or a threshold, with the known channels' part in it."""
+    """The epilogue's first constant, a bias or a threshold, with the known channels' part in it."""
     weights, first = (graph.tensors[name].codes for name in node.inputs[1:3])
     assert weights is not None and first is not None and isinstance(node.op, Accumulating)
     folded = gone & _known(node, source)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.graph.epilogues import WIDE_LIMIT, Output, Requantize, RequantizeTwice, RequantizeWide
+from tinyq.graph.epilogues import WIDE_LIMIT, Epilogue, Requantize, RequantizeTwice, RequantizeWide
 from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.rounding import INT32_MAX, fold_affine
 
-Epilogue = tuple[Output, tuple[str, ...]]  # and the names of its constants
+FilledEpilogue = tuple[Epilogue, tuple[str, ...]]  # and the names of its constants
 
 
 def epilogue(
@@ -24,7 +24,7 @@ def epilogue(
     channels: int,
     activation: int | str | None = None,
     prefix: str = "",
-) -> Epilogue:
+) -> FilledEpilogue:
     """Epilogue under the graph's rounding rule, and the names of its constants.
 
     Args:
@@ -49,7 +49,7 @@ def epilogue(
             [mantissa for mantissa, _ in pairs],
             [power for _, power in pairs],
         )
-        output: Output = RequantizeTwice(*fields)
+        output: Epilogue = RequantizeTwice(*fields)
     else:
         affine = fold_affine(gains, biases * gains)
         constants = (affine.bias, affine.multiplier, affine.shift)
@@ -65,7 +65,7 @@ def wide_epilogue(
     *,
     channels: int,
     prefix: str = "",
-) -> Epilogue:
+) -> FilledEpilogue:
     """Epilogue of 16-bit activations, which TFLite scales once by a 16-bit mantissa.
 
     Where no accumulator can leave int32 it is ``Requantize``, else ``RequantizeWide``.
@@ -92,7 +92,7 @@ def wide_epilogue(
         affine = fold_affine(gains, biases * gains)
         if int((farthest + np.abs(affine.bias.astype(np.int64))).max()) <= INT32_MAX:
             known = (affine.bias, affine.multiplier, affine.shift)
-            output: Output = Requantize(*fields)
+            output: Epilogue = Requantize(*fields)
             return output, _add_constants(layer, output, known, prefix)
     pairs = [quantize_multiplier(float(value)) for value in gains]
     layer.require(max(power for _, power in pairs) <= 14, "a scale ratio is too large")
@@ -113,7 +113,7 @@ def _add_wide_constants(
     biases: npt.NDArray[np.int64],
     scales: list[tuple[int, int]],
     prefix: str,
-) -> Epilogue:
+) -> FilledEpilogue:
     """The stage for 63-bit mantissas and their shifts, and the names of its constants."""
     low = _low_word(biases)
     upper = [mantissa >> 32 for mantissa, _ in scales]
@@ -128,7 +128,7 @@ def exact_wide_epilogue(
     gains: npt.NDArray[np.float64],
     biases: npt.NDArray[np.int64],
     reach: npt.NDArray[np.int64],
-) -> Epilogue:
+) -> FilledEpilogue:
     """Like ``exact_epilogue`` with a mantissa of 63 bits and accumulators of 46."""
     farthest = reach + np.abs(biases)
     layer.require(bool((farthest < WIDE_LIMIT).all()), "an accumulator leaves 46 bits")
@@ -148,7 +148,7 @@ def exact_epilogue(
     gains: npt.NDArray[np.float64],
     biases: npt.NDArray[np.int64],
     reach: npt.NDArray[np.int64],
-) -> Epilogue:
+) -> FilledEpilogue:
     """Epilogue that rounds as ``round(double(acc) * gain)`` does, one gain per channel.
 
     ``Requantize`` where a multiplier of 31 bits does that for every channel, else
@@ -174,7 +174,7 @@ def exact_epilogue(
 
 
 def _add_constants(
-    layer: Layer, output: Output, constants: tuple[npt.ArrayLike, ...], prefix: str
+    layer: Layer, output: Epilogue, constants: tuple[npt.ArrayLike, ...], prefix: str
 ) -> tuple[str, ...]:
     return tuple(
         layer.number(f"{prefix}{name}", codes, "s32")

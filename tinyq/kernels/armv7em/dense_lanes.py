@@ -180,7 +180,7 @@ def _refuse(layer: LayerSpec, g: DenseGeometry) -> str:
     if layer.epilogue == ONCE and layer.output.format.bits != 8:
         return "outputs are no bytes"
     if layer.epilogue not in (ONCE, RAW):
-        return f"the output stage is {layer.epilogue}"
+        return f"the epilogue is {layer.epilogue}"
     if g.in_channels > _MOST_INPUTS:
         return "rows are too long"
     return ""

@@ -67,7 +67,7 @@ class Quads(Block):
         if len(layer.weights) % 2 and layer.output.format.bits < 8:
             return "the number of output channels is odd"
         if "bias" not in layer.constants:
-            return "the output stage has no bias"
+            return "the epilogue has no bias"
         reach = sum_reach(layer, by_channel(layer.weights))
         if layer.epilogue == TWICE:
             return refuse_scaling_twice(layer, reach)
@@ -158,9 +158,9 @@ class QuadSums(Quads):
         """Why the constants do not fit, empty where they do."""
         if layer.weights is None:
             return "the weights are no constants"
-        accumulators = {name.lower(): entry.accumulator for name, entry in ops.STAGES.items()}
+        accumulators = {name.lower(): entry.accumulator for name, entry in ops.EPILOGUES.items()}
         if accumulators[layer.epilogue] != "int32_t":
-            return f"the output stage {layer.epilogue} takes no int32"
+            return f"the epilogue {layer.epilogue} takes no int32"
         refused = super().refuse(layer)
         return "" if refused else "another kernel finishes these outputs without a call"
 

@@ -24,7 +24,7 @@ def bind_sliced_rows(layer: LayerSpec, slices: Slices) -> Bound | Refusal:
     """A dense layer by the micro-kernels of a core."""
     g = read_dense(layer)
     if layer.epilogue != THRESHOLD:
-        return Refusal(f"the output stage is {layer.epilogue}")
+        return Refusal(f"the epilogue is {layer.epilogue}")
     if reason := refuse_inputs(slices, g.in_channels) or refuse_counters(layer):
         return Refusal(reason)
     counters = pack_counters(layer)

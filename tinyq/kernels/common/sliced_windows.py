@@ -95,7 +95,7 @@ def bind_sliced_windows(layer: LayerSpec, slices: Slices) -> Bound | Refusal:
 
 def _refuse(layer: LayerSpec, g: WindowGeometry, slices: Slices) -> str:
     if layer.epilogue != THRESHOLD:
-        return f"the output stage is {layer.epilogue}"
+        return f"the epilogue is {layer.epilogue}"
     if g.dilation_width != 1:
         return "taps lie apart"
     return refuse_inputs(slices, g.in_channels)

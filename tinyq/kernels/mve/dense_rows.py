@@ -91,7 +91,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
 
 def _refuse(layer: LayerSpec) -> str:
     if layer.epilogue not in (ONCE, TWICE, RAW):
-        return f"the output stage is {layer.epilogue}"
+        return f"the epilogue is {layer.epilogue}"
     reason = refuse_weights(layer)
     if reason or layer.epilogue == RAW:
         return reason

@@ -156,7 +156,7 @@ def pack_scales(fold: VectorFold) -> Table:
     twice = len(padded) - 1
     exponent = padded[1] if twice else np.zeros(0, np.uint32)
     words = SCALES.pack({"twice": twice}, multiplier=padded[0], exponent=exponent)
-    return Table("scales", words, "constants of the output stage")
+    return Table("scales", words, "constants of the epilogue")
 
 
 def _refuse_addend(layer: LayerSpec, reach: Int64s) -> str:

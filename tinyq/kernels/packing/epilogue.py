@@ -148,7 +148,7 @@ def sum_reach(layer: LayerSpec, weights: Int64s) -> Int64s:
 def refuse_epilogue(layer: LayerSpec) -> str:
     """Why the epilogue is none that rounds once to at most 8 bits."""
     if layer.epilogue != ONCE:
-        return f"the output stage is {layer.epilogue or 'missing'}"
+        return f"the epilogue is {layer.epilogue or 'missing'}"
     if layer.output.format.bits > 8:
         return f"outputs have {layer.output.format.bits} bits"
     if layer.output.format.planes > 1:
@@ -169,7 +169,7 @@ def refuse_scaling(layer: LayerSpec, reach: Int64s, room: int = 8, gain: int = 0
     if reason:
         return reason
     if "bias" not in layer.constants:
-        return "the constants of the output stage are no constants"
+        return "the constants of the epilogue are no constants"
     shift = common_shift(layer)
     if shift is None:
         return "the channels have different shifts"

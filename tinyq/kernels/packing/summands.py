@@ -59,7 +59,7 @@ class SummandSum:
 def refuse_summands(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
     if layer.epilogue != TWICE:
-        return f"the output stage is {layer.epilogue or 'missing'}"
+        return f"the epilogue is {layer.epilogue or 'missing'}"
     if any(np.ptp(table) for table in layer.constants.values()):
         return "the channels have different constants"
     x, y = _list_summands(layer)

@@ -41,7 +41,7 @@ class TermSum:
 def refuse_terms(layer: LayerSpec) -> str:
     """Why these constants do not fit, empty where they do."""
     if layer.epilogue != TWICE:
-        return f"the output stage is {layer.epilogue or 'missing'}"
+        return f"the epilogue is {layer.epilogue or 'missing'}"
     if any(np.ptp(table) for table in layer.constants.values()):
         return "the channels have different constants"
     reach = sum(np.abs(list_terms(layer, operand)).max() for operand in ("x", "y"))

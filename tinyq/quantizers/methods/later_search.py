@@ -192,9 +192,7 @@ describe(
             ),
             "scale = b / 2^c",
         ),
-        missing=(
-            "wave E: search for bits; the dyadic output stage itself is what all of tinyq uses"
-        ),
+        missing=("wave E: search for bits; the dyadic epilogue itself is what all of tinyq uses"),
     )
 )
 

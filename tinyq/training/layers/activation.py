@@ -27,7 +27,7 @@ LEFT_SHIFT = 16
 class QuantizedActivation(ElementwiseLayer):
     """Stand-alone BatchNorm, ReLU, sign or change of format.
 
-    In integers: acc = (code - zero_point) * 2**left_shift, then the output stage.
+    In integers: acc = (code - zero_point) * 2**left_shift, then the epilogue.
     """
 
     def left_shift(self) -> int:
@@ -65,8 +65,8 @@ def build_activation(unit: Unit, options: dict[str, Any], rule: Rule) -> Quantiz
 def lower_activation(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
     """Stand-alone BatchNorm, activation or change of format."""
     layer = step.layer
-    stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
-    operation = Rescale(stage, zero_of(layer.input_encoding()), layer.left_shift())
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
+    operation = Rescale(epilogue, zero_of(layer.input_encoding()), layer.left_shift())
     return lowering.apply(step, operation, plain(inputs[0], step), *constants)
 
 

@@ -120,9 +120,9 @@ def lower_add(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Valu
     layer = step.layer
     factors = [int(ops.convert_to_numpy(factor)) for factor in layer.factors()]
     zeros = [zero_of(layer.input_encoding(index)) for index in range(2)]
-    stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
     names = [plain(value, step) for value in inputs]
-    return lowering.apply(step, Add(stage, *factors, *zeros), *names, *constants)
+    return lowering.apply(step, Add(epilogue, *factors, *zeros), *names, *constants)
 
 
 @rewrites("Add", "ops.Add")

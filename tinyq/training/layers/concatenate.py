@@ -27,7 +27,7 @@ from tinyq.training.tracing import Step
 class QuantizedConcatenate(ElementwiseLayer):
     """Tensors side by side, brought to one scale.
 
-    Every input passes an output stage of its own, then the codes are joined.
+    Every input passes an epilogue of its own, then the codes are joined.
 
     Args:
         axis: Axis along which they are joined, as in Keras.
@@ -86,8 +86,8 @@ def lower_concatenate(lowering: Lowering, step: Step, inputs: tuple[Value, ...])
     branches = []
     for index, (value, shape) in enumerate(zip(inputs, step.shapes, strict=True)):
         mark = f"input{index}"
-        stage, constants = lowering.stage(step, layer.branch_map(index), shape[-1], mark)
-        operation = Rescale(stage, zero_of(layer.input_encoding(index)))
+        epilogue, constants = lowering.epilogue(step, layer.branch_map(index), shape[-1], mark)
+        operation = Rescale(epilogue, zero_of(layer.input_encoding(index)))
         name = plain(value, step)
         branch = lowering.apply(step, operation, name, *constants, suffix=mark)
         if not inner:

@@ -91,9 +91,9 @@ def lower_convolution(lowering: Lowering, step: Step, inputs: tuple[Value, ...])
     weights = lowering.constant(
         step, "weights", codes.transpose(TO_DEPLOYED_ORDER), layer.weight_format()
     )
-    stage, constants = lowering.stage(step, layer.code_map(), layer.filters)
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), layer.filters)
     window = window_of(step, inputs[0].padding)
-    operation = Conv2D(stage, window, zero_of(layer.input_encoding()))
+    operation = Conv2D(epilogue, window, zero_of(layer.input_encoding()))
     return lowering.on_image(step, inputs[0], operation, weights, *constants)
 
 
@@ -101,9 +101,9 @@ def _lower_channelwise(lowering: Lowering, step: Step, value: Value, codes: Any)
     """A group for each channel is a depthwise convolution."""
     layer = step.layer
     weights = lowering.constant(step, "weights", codes[:, :, 0], layer.weight_format())
-    stage, constants = lowering.stage(step, layer.code_map(), layer.filters)
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), layer.filters)
     window = window_of(step, value.padding)
-    operation = DepthwiseConv2D(stage, window, zero_of(layer.input_encoding()))
+    operation = DepthwiseConv2D(epilogue, window, zero_of(layer.input_encoding()))
     return lowering.on_image(step, value, operation, weights, *constants)
 
 
@@ -128,8 +128,10 @@ def _lower_groups(lowering: Lowering, step: Step, value: Value, codes: Any) -> V
         )
         order = codes[..., own].transpose(TO_DEPLOYED_ORDER)
         weights = lowering.constant(step, f"{mark}_weights", order, layer.weight_format())
-        stage, constants = lowering.stage(step, (gain[own], offset[own]), filters, mark)
-        operation = Conv2D(stage, window_of(step, value.padding), zero_of(layer.input_encoding()))
+        epilogue, constants = lowering.epilogue(step, (gain[own], offset[own]), filters, mark)
+        operation = Conv2D(
+            epilogue, window_of(step, value.padding), zero_of(layer.input_encoding())
+        )
         part = lowering.apply(step, operation, picked.name, weights, *constants, suffix=mark)
         if joined is None:
             joined = part

@@ -26,7 +26,7 @@ class _TransposedLayer(WeightedLayer):
     """Its kernel lies as that of a convolution, the output channels innermost."""
 
     def build(self, input_shape: Any) -> None:
-        """Create kernel, bias and the state of the output stage."""
+        """Create kernel, bias and the state of the epilogue."""
         self.kernel = self.add_weight(
             name="kernel",
             shape=(*self.kernel_size, input_shape[-1], self.filters),
@@ -107,7 +107,7 @@ def lower_transposed(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) 
     codes = codes[None] if codes.ndim == 3 else codes
     order = codes.transpose(TO_DEPLOYED_ORDER)
     weights = lowering.constant(step, "weights", order, layer.weight_format())
-    stage, constants = lowering.stage(step, layer.code_map(), layer.filters)
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), layer.filters)
     shape = image_shape(step.shape)
     size, stride = pair(layer.kernel_size, 1), pair(layer.strides, 1)
     padding = NO_PADDING
@@ -115,5 +115,5 @@ def lower_transposed(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) 
         padding = same_padding(shape, size, stride, (1, 1))
     window = Window(size, stride, (1, 1), padding)
     zero = zero_of(layer.input_encoding())
-    operation = TransposeConv2D(stage, window, (shape[0], shape[1]), zero)
+    operation = TransposeConv2D(epilogue, window, (shape[0], shape[1]), zero)
     return lowering.on_image(step, inputs[0], operation, weights, *constants)

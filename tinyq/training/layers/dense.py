@@ -36,6 +36,6 @@ def lower_dense(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Va
     layer = step.layer
     codes = layer.weight_codes().T
     weights = lowering.constant(step, "weights", codes, layer.weight_format())
-    stage, constants = lowering.stage(step, layer.code_map(), layer.units)
-    operation = Dense(stage, zero_of(layer.input_encoding()))
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), layer.units)
+    operation = Dense(epilogue, zero_of(layer.input_encoding()))
     return lowering.apply(step, operation, plain(inputs[0], step), weights, *constants)

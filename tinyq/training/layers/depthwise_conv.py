@@ -66,6 +66,6 @@ def lower_depthwise(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -
     codes = codes.reshape(*codes.shape[:2], -1)
     weights = lowering.constant(step, "weights", codes, layer.weight_format())
     window = window_of(step, inputs[0].padding)
-    stage, constants = lowering.stage(step, layer.code_map(), codes.shape[-1])
-    operation = DepthwiseConv2D(stage, window, zero_of(layer.input_encoding()))
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), codes.shape[-1])
+    operation = DepthwiseConv2D(epilogue, window, zero_of(layer.input_encoding()))
     return lowering.on_image(step, inputs[0], operation, weights, *constants)

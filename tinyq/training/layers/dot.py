@@ -76,9 +76,9 @@ def lower_product(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> 
     """Product of matrices."""
     layer = step.layer
     zeros = [zero_of(layer.input_encoding(index)) for index in range(2)]
-    stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
     names = [plain(value, step) for value in inputs]
-    return lowering.apply(step, MatrixMultiply(stage, *zeros), *names, *constants)
+    return lowering.apply(step, MatrixMultiply(epilogue, *zeros), *names, *constants)
 
 
 @rewrites("Dot")

@@ -29,7 +29,7 @@ _LAYERS = {
 class QuantizedGlobalAveragePooling(ElementwiseLayer):
     """Mean over all positions, rounded once to an encoding of its own.
 
-        acc = sum of (code - zero_point), its division is part of the output stage
+        acc = sum of (code - zero_point), its division is part of the epilogue
 
     Args:
         keepdims: Whether positions remain as axes of length 1.
@@ -40,7 +40,7 @@ class QuantizedGlobalAveragePooling(ElementwiseLayer):
         self.keepdims = keepdims
 
     def build(self, input_shape: Any) -> None:
-        """Create the state of the output stage."""
+        """Create the state of the epilogue."""
         self.positions = int(np.prod(input_shape[1:-1]))
         super().build(input_shape)
 
@@ -76,11 +76,11 @@ def build_global_average(unit: Unit, options: dict[str, Any], rule: Rule) -> Any
 
 @lowers("QuantizedGlobalAveragePooling")
 def lower_global_average(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
-    """Sum over all positions; the division is in the stage."""
+    """Sum over all positions; the division is in the epilogue."""
     layer = step.layer
     plain(inputs[0], step)
-    stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
-    operation = SumPool2D(stage, whole_window(step), zero_of(layer.input_encoding()))
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
+    operation = SumPool2D(epilogue, whole_window(step), zero_of(layer.input_encoding()))
     return lowering.on_image(step, inputs[0], operation, *constants)
 
 

@@ -101,8 +101,8 @@ def lower_minimum(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> 
 def _branch(lowering: Lowering, step: Step, value: Value, index: int) -> Value:
     layer = step.layer
     mark = f"input{index}"
-    stage, constants = lowering.stage(step, layer.branch_map(index), step.shape[-1], mark)
-    operation = Rescale(stage, zero_of(layer.input_encoding(index)))
+    epilogue, constants = lowering.epilogue(step, layer.branch_map(index), step.shape[-1], mark)
+    operation = Rescale(epilogue, zero_of(layer.input_encoding(index)))
     return lowering.apply(step, operation, plain(value, step), *constants, suffix=mark)
 
 

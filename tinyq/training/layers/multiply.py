@@ -60,9 +60,9 @@ def lower_multiply(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) ->
     """Product of two tensors."""
     layer = step.layer
     zeros = [zero_of(layer.input_encoding(index)) for index in range(2)]
-    stage, constants = lowering.stage(step, layer.code_map(), step.shape[-1])
+    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
     names = [plain(value, step) for value in inputs]
-    return lowering.apply(step, Multiply(stage, *zeros), *names, *constants)
+    return lowering.apply(step, Multiply(epilogue, *zeros), *names, *constants)
 
 
 @rewrites("Multiply", "ops.Multiply")

@@ -1,4 +1,4 @@
-"""What all converters of Keras layers use: values, names, constants, output stages."""
+"""What all converters of Keras layers use: values, names, constants, epilogues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras import ops
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
-from tinyq.graph.epilogues import Output, Requantize, RoundEven, Steps, Threshold
+from tinyq.graph.epilogues import Epilogue, Requantize, RoundEven, Steps, Threshold
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.numerics import rounding
 from tinyq.numerics.formats import Format, find_format
@@ -117,10 +117,10 @@ class Lowering:
         inner = self.apply(step, operation, image.name, *constants, suffix="image")
         return self.restore(step, inner)
 
-    def stage(
+    def epilogue(
         self, step: Step, code_map: tuple[Any, Any], channels: int, suffix: str = ""
-    ) -> tuple[Output, tuple[str, ...]]:
-        """Output stage of a finished layer and the names of its constants."""
+    ) -> tuple[Epilogue, tuple[str, ...]]:
+        """Epilogue of a finished layer and the names of its constants."""
         layer = step.layer
         gain, offset = (
             np.broadcast_to(ops.convert_to_numpy(part), (channels,)) for part in code_map
@@ -129,22 +129,22 @@ class Lowering:
         prefix = f"{suffix}_" if suffix else ""
         try:
             if encoding.format.step == 2:
-                stage: Output = Threshold(1.0)
+                epilogue: Epilogue = Threshold(1.0)
                 constants: tuple[Any, ...] = rounding.fold_threshold(gain, offset)
             elif encoding.levels:
-                stage = Steps(encoding.format.name, *_meaning(encoding), encoding.levels)
+                epilogue = Steps(encoding.format.name, *_meaning(encoding), encoding.levels)
                 borders = ops.convert_to_numpy(layer.borders())
                 constants = rounding.fold_steps(gain, offset, borders)
             else:
-                stage = _requantize(layer, encoding)
+                epilogue = _requantize(layer, encoding)
                 constants = _scaling(layer, gain, offset)
         except TinyqError as error:
             raise ModelError(error.message, where=step.name, remedy=error.remedy) from None
         names = tuple(
             self.constant(step, prefix + name, codes, "s32")
-            for name, codes in zip(stage.names, constants, strict=True)
+            for name, codes in zip(epilogue.names, constants, strict=True)
         )
-        return stage, names
+        return epilogue, names
 
 
 def identifier(name: str) -> str:
@@ -189,7 +189,7 @@ def _meaning(encoding: Encoding) -> tuple[float, int]:
 
 
 def _scaling(layer: Any, gain: Any, offset: Any) -> tuple[Any, ...]:
-    """Constants of the stage that ``_requantize`` gives."""
+    """Constants of the epilogue that ``_requantize`` gives."""
     if layer.rounds_to_even:
         folded, even = rounding.fold_even(gain, offset)
         return folded.bias, folded.multiplier, folded.shift, even
@@ -200,5 +200,5 @@ def _scaling(layer: Any, gain: Any, offset: Any) -> tuple[Any, ...]:
 def _requantize(layer: Any, encoding: Encoding) -> Requantize | RoundEven:
     scale, zero_point = _meaning(encoding)
     lo, hi = (int(ops.convert_to_numpy(bound)) for bound in layer.clip_range())
-    stage = RoundEven if layer.rounds_to_even else Requantize
-    return stage(encoding.format.name, scale, zero_point, lo, hi)
+    epilogue = RoundEven if layer.rounds_to_even else Requantize
+    return epilogue(encoding.format.name, scale, zero_point, lo, hi)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.graph import TensorType
-from tinyq.graph.epilogues import Output
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.concatenate import Concatenate
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
@@ -150,8 +150,8 @@ def weighted_stage(
     bias: npt.NDArray[np.int64],
     sums: npt.NDArray[np.int64],
     prefix: str = "",
-) -> tuple[Output, tuple[str, ...]]:
-    """Output stage of a product with weights whose absolute values add up to ``sums``."""
+) -> tuple[Epilogue, tuple[str, ...]]:
+    """Epilogue of a product with weights whose absolute values add up to ``sums``."""
     channels = len(sums)
     wide = layer.type_of(layer.result(), *CODES).format.name
     layer.require(wide == x.format.name, f"{layer.source()} goes to {layer.result()}")

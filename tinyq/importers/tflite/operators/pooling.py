@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph.epilogues import Output, Requantize, RequantizeTwice
+from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice
 from tinyq.graph.ops.average_pool2d import AveragePool2D
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.max_pool2d import MaxPool2D
@@ -109,7 +109,7 @@ def _reduced(layer: Layer) -> str:
     return layer.reshape(name, (outer, count, inner), "image")
 
 
-def _sum_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[str, ...]]:
+def _sum_stage(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple[str, ...]]:
     """Stage of a sum: TFLite scales it in float32, with the zero points in a bias.
 
     y = round_away(float32(sum of x) * scale - float32(x_zero) * scale * count) + y_zero
@@ -135,7 +135,7 @@ def _sum_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[s
     return output, _same_constants(layer, output, (0, *pair), channels)
 
 
-def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[str, ...]]:
+def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple[str, ...]]:
     """Stage of a mean: TFLite divides the quantized multiplier, which rounds it down."""
     meaning = layer.type_of(layer.result(), *CODES)
     ratio = layer.scale(layer.source()) / layer.scale(layer.result())
@@ -147,7 +147,7 @@ def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[
         multiplier, exponent = quantize_multiplier(ratio)
         bits = min(count.bit_length() - 1, 31 + exponent)
         multiplier, exponent = (multiplier << bits) // count, exponent - bits
-        output: Output = RequantizeTwice(*fields, *limits)
+        output: Epilogue = RequantizeTwice(*fields, *limits)
         constants = (0, multiplier, exponent)
     else:
         affine = fold_affine(ratio / count, 0.0)
@@ -157,7 +157,7 @@ def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Output, tuple[
 
 
 def _same_constants(
-    layer: Layer, output: Output, constants: tuple[object, ...], channels: int
+    layer: Layer, output: Epilogue, constants: tuple[object, ...], channels: int
 ) -> tuple[str, ...]:
     """Constants that are the same for all channels."""
     return tuple(
