@@ -23,7 +23,7 @@ from tinyq.training.recipe import read_recipe
 FILE = '''
 from keras import ops
 import tinyq
-from tinyq.quantizers.activations import StepQuantizer
+from tinyq.quantizers.learned_activations import StepQuantizer
 
 @tinyq.register_weights(format="s4")
 def sevenths(kernel, axes):

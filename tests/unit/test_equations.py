@@ -12,7 +12,7 @@ import tinyq
 from tests.small_models import L, functional, scramble
 from tinyq.numerics.formats import find_format
 from tinyq.quantizers import METHODS, gradients, levels, penalties, scales, steps
-from tinyq.quantizers.activations import ClipQuantizer
+from tinyq.quantizers.learned_activations import ClipQuantizer
 from tinyq.quantizers.parts.rounding import draw_nearest, draw_sign, draw_ternary
 from tinyq.quantizers.signs import ShiftedSignQuantizer
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinyq.quantizers.activations import ClipQuantizer, StepQuantizer
+from tinyq.quantizers.learned_activations import ClipQuantizer, StepQuantizer
 from tinyq.quantizers.parts.learned import SMALLEST_SHARE, LearnedNumber
 
 

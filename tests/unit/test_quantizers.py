@@ -9,7 +9,8 @@ from keras import ops
 
 from tinyq.errors import TinyqError
 from tinyq.quantizers import METHODS, find_method, gradients, levels, scales, steps
-from tinyq.quantizers.activations import RangeQuantizer, StepQuantizer
+from tinyq.quantizers.activations import RangeQuantizer
+from tinyq.quantizers.learned_activations import StepQuantizer
 from tinyq.quantizers.parts.rounding import round_half_up
 from tinyq.quantizers.signs import SignQuantizer
 

@@ -7,13 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from tinyq.quantizers.activations import (
-    ActivationBuilder,
-    ClipQuantizer,
-    FixedQuantizer,
-    StepQuantizer,
-)
+from tinyq.quantizers.activations import ActivationBuilder, FixedQuantizer
 from tinyq.quantizers.bases import BasisParts
+from tinyq.quantizers.learned_activations import ClipQuantizer, StepQuantizer
 from tinyq.quantizers.parts import clusters, gradients, levels, scales, steps, updates
 from tinyq.quantizers.parts.clusters import Fit
 from tinyq.quantizers.parts.preparation import squash
