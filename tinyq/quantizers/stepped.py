@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 from scipy.stats import norm
 
-from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+from tinyq.quantizers.activations import ActivationQuantizer
+from tinyq.quantizers.encoding import Encoding
 from tinyq.quantizers.parts.gradients import Derivative, with_gradient
 from tinyq.quantizers.parts.stairs import climb
 

@@ -24,7 +24,7 @@ from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, Rule, read_recipe
 from tinyq.training.registry import find_classes
-from tinyq.training.schedule import MethodSchedule
+from tinyq.training.schedule import MethodSchedule, advance
 
 __all__ = [
     "CodeFlipRate",
@@ -34,6 +34,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Rule",
+    "advance",
     "advise",
     "calibrate",
     "post_training",

@@ -13,6 +13,7 @@ from tinyq.errors import ModelError, RecipeError
 from tinyq.quantizers import find_activations
 from tinyq.training.layers.activation import QuantizedActivation
 from tinyq.training.layers.input import QuantizedInput
+from tinyq.training.model import QuantizedModel
 from tinyq.training.patterns import Unit
 from tinyq.training.recipe import Recipe, Rule
 from tinyq.training.registry import INPUT, Quantization, find_lowerings, kind_of
@@ -52,7 +53,7 @@ def assemble(
     for unit in units:
         assembly.add(unit)
     output = assembly.finished(units[-1].name)
-    return Assembled(keras.Model(assembly.input, output, name=name), assembly.layers)
+    return Assembled(QuantizedModel(assembly.input, output, name=name), assembly.layers)
 
 
 @dataclass(frozen=True, slots=True)
