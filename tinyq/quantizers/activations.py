@@ -62,6 +62,11 @@ class ActivationQuantizer(keras.layers.Layer):
         return 0.0
 
     @property
+    def signed(self) -> bool:
+        """Whether negative values have codes of their own; else they all become 0."""
+        return self.format.lo < 0
+
+    @property
     def has_procedure(self) -> bool:
         """Whether ``advance`` changes anything."""
         return type(self).advance is not ActivationQuantizer.advance
@@ -189,6 +194,11 @@ class UnsignedQuantizer(ActivationQuantizer):
         narrow = "u2" if planes and bits <= 2 else "u4"
         super().__init__(narrow if bits <= 4 else "s8", **options)
         self.max_code = 2**bits - 1
+
+    @property
+    def signed(self) -> bool:
+        """False: 0 is the smallest code, in s8 too."""
+        return False
 
     def scale(self) -> Any:
         """Real value of one code step, float32 tensor without axes."""

@@ -116,6 +116,11 @@ class SteppedQuantizer(ActivationQuantizer):
         self.derivative = derivative
         self.fixed = scale
 
+    @property
+    def signed(self) -> bool:
+        """False: 0 is the smallest code, in s8 too."""
+        return False
+
     def build(self, input_shape: Any) -> None:
         """Create the scale or the range that it follows, variables both."""
         del input_shape
