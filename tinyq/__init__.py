@@ -9,11 +9,19 @@ from tinyq.support import keras_classes as _keras_classes
 __version__ = "0.1.0"
 _LAZY = {
     "quantize": "tinyq.training",
+    "settle": "tinyq.training",
     "load_methods": "tinyq.quantizers",
     "register_activations": "tinyq.quantizers",
     "register_weights": "tinyq.quantizers",
 }
-__all__ = ["__version__", "load_methods", "quantize", "register_activations", "register_weights"]
+__all__ = [
+    "__version__",
+    "load_methods",
+    "quantize",
+    "register_activations",
+    "register_weights",
+    "settle",
+]
 
 
 _keras_classes.install()

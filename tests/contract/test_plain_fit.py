@@ -24,7 +24,7 @@ from tinyq.training.lowering.network import import_keras
 from tinyq.training.model import QuantizedModel
 from tinyq.training.schedule import find_unfinished
 
-OPTIONS = {"batch_size": BATCH, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
+OPTIONS = {"batch_size": BATCH, "epochs": EPOCHS, "shuffle": False, "verbose": 0, "settle": False}
 SAMPLE = [("weights", "inq2"), ("weights", "proxquant1"), ("activations", "ir_net")]
 
 

@@ -25,6 +25,7 @@ from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, Rule, read_recipe
 from tinyq.training.registry import find_classes
 from tinyq.training.schedule import MethodSchedule, advance
+from tinyq.training.settling import settle
 
 __all__ = [
     "CodeFlipRate",
@@ -40,6 +41,7 @@ __all__ = [
     "post_training",
     "quantize",
     "read_recipe",
+    "settle",
 ]
 __all__ += sorted(find_classes())  # the quantized layers, one file each in tinyq.training.layers
 
