@@ -18,6 +18,7 @@ from tests.plain_fit import (
     quantized_network,
     train_by_hand,
 )
+from tinyq.commands.cli import main
 from tinyq.errors import TinyqWarning
 from tinyq.training import MethodSchedule, advance
 from tinyq.training.lowering.network import import_keras
@@ -100,3 +101,20 @@ def test_an_import_says_which_method_is_unfinished():
     with warnings.catch_warnings():
         warnings.simplefilter("error", TinyqWarning)
         import_keras(model)
+
+
+def test_the_command_line_says_it_in_a_line(tmp_path, capsys):
+    model = quantized_network("weights", "inq2")
+    x, y = load_samples()
+    model.train_on_batch(x, y)
+    model.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", TinyqWarning)
+        assert main(["inspect", str(tmp_path / "model.keras")]) == 0
+    told = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in told if line.startswith("warning: ")]
+    assert "middle has not come to its end" in line
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TinyqWarning)
+        with pytest.raises(TinyqWarning):
+            import_keras(tmp_path / "model.keras")
