@@ -47,7 +47,10 @@ class ProxQuant(Method):
 
     bits: int = option(1, "1 for signs, 2 for ternary weights", choices=(1, 2))
     strength: float = option(
-        2e-3, "strength of the proximal step before the last fifth", low=0.0, open=True
+        2e-3,
+        "strength of the proximal step before the last fifth; proxquant2 has 0.03",
+        low=0.0,
+        open=True,
     )
 
     def weights(self) -> WeightParts:
