@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
     from tinyq.quantizers import load_methods, register_activations, register_weights
+    from tinyq.training import settle
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,11 +53,13 @@ __all__ = [
     "quantize",
     "register_activations",
     "register_weights",
+    "settle",
 ]
 _QUANTIZERS = ("load_methods", "register_activations", "register_weights")
 _LAZY = {
     **{name: f"tinyq.api.{name}" for name in __all__ if name not in globals()},
     **dict.fromkeys(_QUANTIZERS, "tinyq.quantizers"),
+    "settle": "tinyq.training",
 }
 
 

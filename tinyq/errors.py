@@ -32,6 +32,13 @@ CODES: Mapping[str, str] = MappingProxyType(
 """Every code that `--json` may print for an error, and what it means. Codes stay as they are."""
 
 
+class TinyqWarning(UserWarning):
+    """Something is done, and the user should know what it means.
+
+    Python's filters make it an error: ``warnings.simplefilter("error", TinyqWarning)``.
+    """
+
+
 class TinyqError(Exception):
     """Something is wrong that the user can put right.
 

@@ -19,6 +19,9 @@ from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import import_keras, load_keras, lower_keras
 
 VECTORS = 1000
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*model's input has method:tinyq.errors.TinyqWarning"
+)
 L_SLOPES = keras.initializers.RandomUniform(-0.5, 1.5, seed=1)
 IMAGE = (7, 5, 3)
 SEQUENCE = (11, 3)

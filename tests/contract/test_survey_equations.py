@@ -63,7 +63,7 @@ FAULTY = {
     ),
     17: equation(
         "D = argmax (sum of |w| > D)^2 / count",
-        "twn fgq bcgd binaryrelax hwang_sung2014 proxquant",
+        "twn fgq bcgd binaryrelax hwang_sung2014",
         (UNIT, "test_eq_17_best_threshold_against_brute_force"),
         (UNIT, "test_eq_17_per_channel_is_the_same_as_alone"),
     ),

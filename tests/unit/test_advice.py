@@ -69,7 +69,7 @@ def test_pooling_of_signs(pool):
     [
         ({"first": {"weights": "ternary"}}, "conv_1"),
         ({"last": {"weights": "int4"}}, "scores"),
-        ({"last": {"activations": "uint4"}}, "scores"),
+        ({"last": {"activations": "binary"}}, "scores"),
     ],
 )
 def test_ends_of_few_bits(change, layer):

@@ -80,6 +80,7 @@ def test_unsupported_layers_are_named(layer, words):
     refuse(quantize(apply, shape=(5, 4)), *words)
 
 
+@pytest.mark.filterwarnings("ignore:.*model's input has method:tinyq.errors.TinyqWarning")
 def test_unsupported_options_are_named():
     few = {"layers": {"odd": {"activations": "uint4"}}}
     refuse(quantize(lambda x: L.Conv2D(4, 3, groups=2, name="odd")(x), few, (6, 6, 4)), "groups")

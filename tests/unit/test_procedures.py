@@ -67,3 +67,31 @@ def test_proximal_steps_draw_weights_to_levels_and_hold_them_at_the_end(name, rn
         updated = array(quantizer.updated(kernel))
         distances.append(np.abs(updated - array(quantizer.quantized(kernel))).mean())
     assert distances[0] > distances[1] > distances[2] > distances[3] == 0.0
+
+
+@pytest.mark.parametrize("strength", [1e-3, 0.03, 2.0])
+@pytest.mark.parametrize("spread", [0.01, 0.1, 3.0])
+def test_ternary_proximal_step_of_the_authors(strength, spread, rng):
+    """w' = (w + lambda q) / (1 + lambda); q has a mean for each sign, threshold 0.7 mean |w|."""
+    quantizer = quantizer_of("proxquant2")
+    weights = (rng.normal(0.3 * spread, spread, SHAPE)).astype(np.float32)
+    threshold = 0.7 * np.abs(weights).mean()
+    above, below = weights > threshold, weights < -threshold
+    levels = np.where(above, weights[above].mean(), np.where(below, weights[below].mean(), 0.0))
+    quantizer.setting.assign(strength)
+    grain = np.abs(levels).max() / 127  # of the device's integers
+    np.testing.assert_allclose(array(quantizer.quantized(weights)), levels, atol=0.51 * grain)
+    wanted = (weights + strength * levels) / (1 + strength)
+    share = strength / (1 + strength)
+    np.testing.assert_allclose(
+        array(quantizer.updated(weights)), wanted, atol=0.52 * grain * share, rtol=1e-6
+    )
+
+
+def test_levels_of_both_signs_differ_on_the_device(rng):
+    quantizer = quantizer_of("proxquant2")
+    weights = np.abs(rng.normal(0, 0.1, SHAPE)) * np.where(rng.random(SHAPE) < 0.5, 1.0, -0.5)
+    codes, _ = quantizer.split(weights.astype(np.float32))
+    low, zero, high = np.unique(array(codes))
+    assert zero == 0 and -100 < low < 0 and high == 127
+    assert quantizer.format(weights.astype(np.float32)).name == "n2"

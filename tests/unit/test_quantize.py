@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 import tinyq
 from tests.small_models import L, functional, normed, scramble
+from tinyq.errors import TinyqWarning
 from tinyq.training import QuantizedActivation, QuantizedConv2D, calibrate
 from tinyq.training.lowering.network import lower_keras
 from tinyq.training.patterns import find_units
@@ -159,9 +162,11 @@ def test_names_that_the_user_has_taken(rng):
 @pytest.mark.parametrize("method", ["int8", "uint4", "binary"])
 def test_one_by_one_input(method, rng):
     model = functional((1, 1, 1), lambda x: L.Conv2D(1, 1, name="conv")(x))
-    quantized = tinyq.quantize(
-        model, {"first": {"activations": method}, "last": {"activations": method}}
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "image: the model's input", TinyqWarning)
+        quantized = tinyq.quantize(
+            model, {"first": {"activations": method}, "last": {"activations": method}}
+        )
     calibrate(quantized, rng.normal(0, 1, (16, 1, 1, 1)))
     assert lower_keras(quantized).input.type.format.name == {"int8": "s8", "uint4": "u4"}.get(
         method, "b1"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinyq
+from tinyq.errors import TinyqWarning
 from tinyq.training import schedule
 from tinyq.training.schedule import MethodSchedule
 
@@ -34,21 +35,58 @@ def drive(callback: MethodSchedule, epochs: int, steps: int | None, first: int =
     ("epochs", "progress"),
     [(1, [0.0]), (2, [0.0, 1.0]), (3, [0.0, 0.5, 1.0]), (5, [0.0, 0.25, 0.5, 0.75, 1.0])],
 )
-@pytest.mark.parametrize("steps", [4, None])
-def test_by_epochs_the_last_one_has_progress_1(told, epochs, progress, steps):
-    drive(MethodSchedule(), epochs, steps)
+def test_without_known_steps_the_last_epoch_has_progress_1(told, epochs, progress):
+    if epochs == 1:
+        with pytest.warns(TinyqWarning, match="steps_per_epoch"):
+            drive(MethodSchedule(), epochs, None)
+    else:
+        drive(MethodSchedule(), epochs, None)
     assert told == progress
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 24), (2, 12), (3, 100), (11, 4)])
+def test_short_trainings_have_twelve_stages(told, epochs, steps):
+    drive(MethodSchedule(), epochs, steps)
+    np.testing.assert_allclose(told, np.arange(12) / 11)
+
+
+def test_long_trainings_have_a_stage_for_each_epoch(told):
+    drive(MethodSchedule(), 20, 3)
+    np.testing.assert_allclose(told, np.arange(20) / 19)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 1), (1, 5), (2, 3)])
+def test_trainings_of_few_steps_end_at_1(told, epochs, steps):
+    callback = MethodSchedule()
+    drive(callback, epochs, steps)
+    callback.on_train_end()
+    assert told[-1] == 1.0 and sorted(told) == told
+
+
+def test_a_training_that_stops_early_does_not_end_at_1(told):
+    callback = MethodSchedule(epochs=9)
+    drive(callback, 5, 8)
+    callback.on_train_end()
+    assert 0.4 < told[-1] < 0.6
+
+
+def test_a_resumed_training_goes_on(told):
+    drive(MethodSchedule(), 12, 4)
+    whole = [*told]
+    told.clear()
+    drive(MethodSchedule(), 12, 4, first=7)
+    assert told == whole[7:]
 
 
 def test_epochs_of_a_longer_training(told):
     callback = MethodSchedule(epochs=5)
-    drive(callback, 2, 4)
-    drive(callback, 5, 4, first=2)
+    drive(callback, 2, None)
+    drive(callback, 5, None, first=2)
     assert told == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_beyond_the_training_the_progress_stays_1(told):
-    drive(MethodSchedule(epochs=3), 5, 4)
+    drive(MethodSchedule(epochs=3), 5, None)
     assert told == [0.0, 0.5, 1.0, 1.0, 1.0]
 
 
@@ -85,3 +123,4 @@ def test_fit_ends_at_1_for_every_quantizer(monkeypatch):
     x, y = np.zeros((8, 6), np.float32), np.zeros(8)
     model.fit(x, y, epochs=3, verbose=0, callbacks=[MethodSchedule()])
     assert seen[-1] == 1.0 and sorted(seen) == seen
+    assert len(seen) == 4  # three steps, and the end

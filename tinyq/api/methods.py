@@ -249,6 +249,11 @@ def _list_lines(entry: Entry, told: Told) -> list[str]:
     for phase in dict.fromkeys(phase for one in told.values() for phase in one.phases):
         having = [name for (name, _), one in told.items() if phase in one.phases]
         lines.append(f"phase: {phase}" + ("" if len(having) == len(told) else _among(having)))
+    if any(len(one.phases) > 1 for one in told.values()):
+        lines.append(
+            "training: fit of a model from tinyq.quantize runs these phases by itself; a loop of "
+            "train_on_batch calls tinyq.training.advance(model, progress)"
+        )
     for name, known in _options(entry).items():
         facts = "; ".join(filter(None, (known["meaning"], known["range"], known["source"])))
         lines.append(f"option: {name} = {known['default']}: {facts}")

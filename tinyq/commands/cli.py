@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +28,7 @@ from tinyq.commands.methods import methods
 from tinyq.commands.output import print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
-from tinyq.errors import InternalError, TinyqError, explain_system_error
+from tinyq.errors import InternalError, TinyqError, TinyqWarning, explain_system_error
 from tinyq.support.quiet import hush_imports
 
 _INTERRUPTED = 130
@@ -102,10 +103,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _flush(code)
 
 
+@contextmanager
+def _telling_warnings() -> Iterator[None]:
+    """Show tinyq's own warnings as a line, without the place in its code."""
+    usual = warnings.showwarning
+
+    def show(message: Any, category: Any, *place: Any, **options: Any) -> None:
+        if issubclass(category, TinyqWarning):
+            typer.echo(f"warning: {message}", err=True)
+        else:
+            usual(message, category, *place, **options)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
+
+
 def _run(words: list[str]) -> int:
     as_json = "--json" in words
     try:
-        app(args=words, prog_name="tinyq")
+        with _telling_warnings():
+            app(args=words, prog_name="tinyq")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if as_json and code:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         tables,
         weights,
     )
-    from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+    from tinyq.quantizers.activations import ActivationQuantizer
+    from tinyq.quantizers.encoding import Encoding
     from tinyq.quantizers.finding import (
         METHODS,
         Preset,
@@ -76,7 +77,7 @@ _MODULES = {
 }
 _NAMES = {
     "ActivationQuantizer": "activations",
-    "Encoding": "activations",
+    "Encoding": "encoding",
     "METHODS": "finding",
     "Preset": "finding",
     "find_activations": "finding",

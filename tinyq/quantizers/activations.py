@@ -3,80 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
 from tinyq.numerics.formats import Format, find_format
+from tinyq.quantizers.encoding import Encoding
 from tinyq.quantizers.parts.gradients import (
     Derivative,
     inside,
     with_gradient,
 )
-from tinyq.quantizers.parts.levels import sign
 from tinyq.quantizers.parts.rounding import round_half_up
-from tinyq.quantizers.parts.stairs import climb
 
 SMALLEST_RANGE = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """What codes mean at this moment of training.
-
-        real = scale * (code - zero_point)
-
-    Attributes:
-        format: Number format of the codes.
-        scale: float32 tensor without axes.
-        zero_point: float32 tensor without axes, an integer.
-        bound: Largest code, where it is less than that of the format.
-        levels: Codes in use, ascending, where they are not all at the same distance.
-        borders: Where each level but the first begins, in parts of the scale.
-        floor: Smallest code, where it is more than that of the format.
-    """
-
-    format: Format
-    scale: Any
-    zero_point: Any
-    bound: int | None = None
-    levels: tuple[int, ...] = ()
-    borders: tuple[float, ...] = ()
-    floor: int | None = None
-
-    @property
-    def highest(self) -> int:
-        """Largest code."""
-        return self.format.hi if self.bound is None else self.bound
-
-    @property
-    def lowest(self) -> int:
-        """Smallest code."""
-        return self.format.lo if self.floor is None else self.floor
-
-    def centered(self, values: Any) -> Any:
-        """Codes minus the zero point, float32 integers, of values that lie on the grid."""
-        return round_half_up(values / self.scale)
-
-    def codes(self, values: Any) -> Any:
-        """Codes of any real values, saturated.
-
-        Twin: tinyq.graph.reference.quantize_input
-        """
-        if self.format.step == 2:
-            return sign(values)
-        if self.levels:
-            heights = tuple(level - self.levels[0] for level in self.levels[1:])
-            return climb(values / self.scale, self.borders, heights) + float(self.levels[0])
-        codes = round_half_up(values / self.scale) + self.zero_point
-        return ops.clip(codes, self.lowest, self.highest)
-
-    def real(self, codes: Any) -> Any:
-        """Real values of codes, float32."""
-        centered = ops.cast(codes, "float32") - self.zero_point
-        return centered * self.scale
 
 
 class ActivationQuantizer(keras.layers.Layer):
@@ -112,6 +53,20 @@ class ActivationQuantizer(keras.layers.Layer):
         Formats of more than two codes have none.
         """
         return 0.0
+
+    @property
+    def signed(self) -> bool:
+        """Whether negative values have codes of their own; else they all become 0."""
+        return self.format.lo < 0
+
+    @property
+    def has_procedure(self) -> bool:
+        """Whether ``advance`` changes anything."""
+        return type(self).advance is not ActivationQuantizer.advance
+
+    def finished(self) -> bool:
+        """Whether training has come to the end of the method's procedure, or there is none."""
+        return True
 
     def advance(self, progress: float) -> None:
         """Set what follows a schedule.
@@ -232,6 +187,11 @@ class UnsignedQuantizer(ActivationQuantizer):
         narrow = "u2" if planes and bits <= 2 else "u4"
         super().__init__(narrow if bits <= 4 else "s8", **options)
         self.max_code = 2**bits - 1
+
+    @property
+    def signed(self) -> bool:
+        """False: 0 is the smallest code, in s8 too."""
+        return False
 
     def scale(self) -> Any:
         """Real value of one code step, float32 tensor without axes."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from tinyq.quantizers.activations import ActivationBuilder, FixedQuantizer
 from tinyq.quantizers.bases import BasisParts
+from tinyq.quantizers.fresh import FreshTableParts
 from tinyq.quantizers.learned_activations import ClipQuantizer, StepQuantizer
 from tinyq.quantizers.parts import clusters, gradients, levels, scales, steps, updates
 from tinyq.quantizers.parts.clusters import Fit
@@ -22,7 +23,7 @@ from tinyq.quantizers.stepped import (
     log_borders,
     middle_borders,
 )
-from tinyq.quantizers.tables import Partition, Table, TableParts, pass_on
+from tinyq.quantizers.tables import Partition, Table, TableParts, choose_by_threshold, pass_on
 from tinyq.quantizers.weights import LearnedStep, WeightParts
 
 # Steps of the uniform quantizer with the least error for the positive half of a normal
@@ -165,6 +166,21 @@ def table(bits: int, fit: Fit, count: int | None = None, **options: Any) -> Tabl
         pass_on,
         per_tensor=True,
         table=Table(count or 2**bits, fit, **options),
+    )
+
+
+def means_of_signs(procedure: Procedure) -> FreshTableParts:
+    """Ternary weights with the mean of each sign for its level, which follow the weights."""
+    return FreshTableParts(
+        "n2",
+        _WIDE,
+        steps.ternary_threshold,
+        scales.step_scale,
+        pass_on,
+        projection=False,
+        per_tensor=True,
+        table=Table(3, clusters.part_by_mean, choose_by_threshold),
+        procedure=procedure,
     )
 
 

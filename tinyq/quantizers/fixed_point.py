@@ -11,8 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+from tinyq.quantizers.activations import ActivationQuantizer
 from tinyq.quantizers.combinations import ActivationParts
+from tinyq.quantizers.encoding import Encoding
 from tinyq.quantizers.method import Entry
 from tinyq.quantizers.parts import gradients, levels, scales, steps
 from tinyq.quantizers.weights import WeightParts

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from keras import ops
+
 from tinyq.errors import TinyqError
 from tinyq.quantizers.parts.penalties import Penalty
 from tinyq.quantizers.parts.updates import Update
@@ -110,3 +113,34 @@ class Procedure:
             yield "random codes are drawn, and training uses the master weights", "leave draw out"
         if self.trains_step and self.penalty is None:
             yield "no penalty trains the step", "give penalty= or leave trains_step out"
+
+
+class Finishing:
+    """What a weight quantizer knows of the course of its procedure."""
+
+    parts: Any
+    setting: Any
+    frozen: Any
+    aimed: Any
+
+    @property
+    def has_procedure(self) -> bool:
+        """Whether ``advance`` changes anything."""
+        return self.parts.procedure.schedule is not None
+
+    def finished(self) -> bool:
+        """Whether training has come to the end of the procedure, or there is none."""
+        procedure: Procedure = self.parts.procedure
+        if procedure.schedule is None:
+            return True
+        ends = [is_at_end(self.setting, procedure.schedule)]
+        if procedure.freezes:
+            ends.append(bool((ops.convert_to_numpy(self.frozen) > 0).all()))
+        if procedure.multiplies:
+            ends.append(bool(ops.convert_to_numpy(self.aimed) > 0))
+        return all(ends)
+
+
+def is_at_end(setting: Any, schedule: Callable[[float], float]) -> bool:
+    """Whether a variable has the last value of a schedule, in float32."""
+    return bool(ops.convert_to_numpy(setting) == np.float32(schedule(1.0)))

@@ -8,9 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+from tinyq.quantizers.activations import ActivationQuantizer
+from tinyq.quantizers.encoding import Encoding
 from tinyq.quantizers.parts.gradients import Derivative, clipped_identity, with_gradient
 from tinyq.quantizers.parts.levels import sign
+from tinyq.quantizers.procedure import is_at_end
 
 
 class SignQuantizer(ActivationQuantizer):
@@ -45,6 +47,15 @@ class SignQuantizer(ActivationQuantizer):
             self.setting = self.add_weight(
                 name="setting", shape=(), initializer=start, trainable=False
             )
+
+    @property
+    def has_procedure(self) -> bool:
+        """Whether ``advance`` changes anything."""
+        return self.schedule is not None
+
+    def finished(self) -> bool:
+        """Whether the setting is that of the end."""
+        return self.schedule is None or is_at_end(self.setting, self.schedule)
 
     def advance(self, progress: float) -> None:
         """Set what follows a schedule."""

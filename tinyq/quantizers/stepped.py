@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 from scipy.stats import norm
 
-from tinyq.quantizers.activations import ActivationQuantizer, Encoding
+from tinyq.quantizers.activations import ActivationQuantizer
+from tinyq.quantizers.encoding import Encoding
 from tinyq.quantizers.parts.gradients import Derivative, with_gradient
 from tinyq.quantizers.parts.stairs import climb
 
@@ -114,6 +115,11 @@ class SteppedQuantizer(ActivationQuantizer):
         self.borders = borders
         self.derivative = derivative
         self.fixed = scale
+
+    @property
+    def signed(self) -> bool:
+        """False: 0 is the smallest code, in s8 too."""
+        return False
 
     def build(self, input_shape: Any) -> None:
         """Create the scale or the range that it follows, variables both."""

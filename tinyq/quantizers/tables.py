@@ -217,6 +217,11 @@ class TableQuantizer(WeightQuantizer):
         return MOST
 
     @property
+    def has_procedure(self) -> bool:
+        """Whether ``advance`` changes anything."""
+        return super().has_procedure or self.parts.table.moves == "epochs"
+
+    @property
     def updates(self) -> bool:
         """Whether ``updated`` changes anything."""
         return super().updates or self.parts.table.keeps

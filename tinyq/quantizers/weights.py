@@ -25,7 +25,7 @@ from tinyq.quantizers.parts.levels import Levels
 from tinyq.quantizers.parts.preparation import Preparation, prune
 from tinyq.quantizers.parts.scales import Scale, step_scale
 from tinyq.quantizers.parts.steps import Axes, Step, no_step
-from tinyq.quantizers.procedure import Procedure
+from tinyq.quantizers.procedure import Finishing, Procedure
 
 
 def by_count_and_range(count: int, hi: float) -> float:
@@ -146,7 +146,7 @@ class WeightParts:
         return WeightQuantizer(self, axes, **options)
 
 
-class WeightQuantizer(keras.layers.Layer):
+class WeightQuantizer(Finishing, keras.layers.Layer):
     """Quantizes a kernel, one scale for each output channel.
 
     Args:

@@ -24,7 +24,8 @@ from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, Rule, read_recipe
 from tinyq.training.registry import find_classes
-from tinyq.training.schedule import MethodSchedule
+from tinyq.training.schedule import MethodSchedule, advance
+from tinyq.training.settling import settle
 
 __all__ = [
     "CodeFlipRate",
@@ -34,11 +35,13 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Rule",
+    "advance",
     "advise",
     "calibrate",
     "post_training",
     "quantize",
     "read_recipe",
+    "settle",
 ]
 __all__ += sorted(find_classes())  # the quantized layers, one file each in tinyq.training.layers
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
-from tinyq.errors import ModelError, RecipeError
+from tinyq.errors import ModelError, RecipeError, TinyqWarning
 from tinyq.quantizers import find_activations
 from tinyq.training.layers.activation import QuantizedActivation
 from tinyq.training.layers.input import QuantizedInput
+from tinyq.training.model import QuantizedModel
 from tinyq.training.patterns import Unit
 from tinyq.training.recipe import Recipe, Rule
 from tinyq.training.registry import INPUT, Quantization, find_lowerings, kind_of
@@ -52,7 +54,7 @@ def assemble(
     for unit in units:
         assembly.add(unit)
     output = assembly.finished(units[-1].name)
-    return Assembled(keras.Model(assembly.input, output, name=name), assembly.layers)
+    return Assembled(QuantizedModel(assembly.input, output, name=name), assembly.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,16 @@ class _Plan:
             else:
                 found |= self.wishes(reader)
         return found or {DEFAULT}
+
+    def readers_of(self, name: str, method: str) -> tuple[str, ...]:
+        """Names of the units that read a unit, behind pools and such too, by a method."""
+        found: list[str] = []
+        for reader in self.readers[name]:
+            if reader.is_preserving:
+                found += self.readers_of(reader.name, method)
+            elif self.wanted(reader) == method:
+                found.append(reader.name)
+        return tuple(dict.fromkeys(found))
 
     def emitted(self, unit: Unit) -> str:
         """Activation method of a unit's output; the widest where the readers differ."""
@@ -142,6 +154,16 @@ class _Assembly:
                 remedy="use int8, uint4 or binary for the first layer's activations",
             )
         self.input = keras.Input(tuple(unit.layer.batch_shape[1:]), name=unit.name)
+        if _is_unsigned(method):
+            warnings.warn(
+                f"{unit.name}: the model's input has method {method}, which has no codes below 0: "
+                "negative values of the data become 0; give the first layer `activations: int8` "
+                "if there are any",
+                TinyqWarning,
+                stacklevel=2,
+            )
+        if _is_unsigned(method) or (fixed is not None and fixed[0] >= 0):
+            self.nonnegative.add(unit.name)
         name = self._name(f"{unit.name}_codes")
         layer = QuantizedInput(name=name, output_method=method, output_range=fixed)
         self._record(unit.name, layer(self.input), method, layer)
@@ -197,6 +219,8 @@ class _Assembly:
             self._require_signed(unit.name, positive)
         if activation != "linear" or positive:
             self.nonnegative.add(unit.name)
+        elif unit.name not in self.postponed:
+            self._require_sign_kept(unit.name, method)
         return method, activation
 
     def _adapt(self, source: str, wanted: str) -> Any:
@@ -209,6 +233,8 @@ class _Assembly:
             if _replaces_relu(wanted):
                 activation = "linear"
                 self._require_signed(source, source in self.nonnegative)
+            elif activation == "linear" and source not in self.nonnegative:
+                self._require_sign_kept(source, wanted)
             layer = QuantizedActivation(
                 activation=activation, output_method=wanted, name=self._name(f"{source}_{wanted}")
             )
@@ -222,6 +248,19 @@ class _Assembly:
                 where=where,
                 remedy="put BatchNormalization between the ReLU and the binary layer",
             )
+
+    def _require_sign_kept(self, where: str, method: str) -> None:
+        """Refuse a ReLU that the float model does not have."""
+        if not _is_unsigned(method):
+            return
+        readers = ", ".join(self.plan.readers_of(where, method)) or "its reader"
+        raise ModelError(
+            f"its values may be negative, and {readers} would read them by {method}, which has no "
+            "codes below 0: all negative values would become 0",
+            where=where,
+            remedy=f"give {readers} `activations: int8` in the recipe, or put a ReLU behind "
+            f"{where}",
+        )
 
     def _record(self, name: str, tensor: Any, method: str, layer: Any = None) -> None:
         self.tensors[name] = tensor
@@ -247,6 +286,11 @@ def _takes_plain_signs(method: str) -> bool:
 
 def _replaces_relu(method: str) -> bool:
     return find_activations(method).replaces_relu
+
+
+def _is_unsigned(method: str) -> bool:
+    """Whether a method has no codes for negative values; signs of two values have."""
+    return not find_activations(method).build(name="probe").signed
 
 
 def _norm_options(norm: Any) -> dict[str, Any] | None:

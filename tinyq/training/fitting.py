@@ -11,9 +11,6 @@ import numpy as np
 
 from tinyq.errors import DataError
 from tinyq.support.datasets import Dataset
-from tinyq.training.schedule import MethodSchedule
-
-_STAGES = 12
 
 Progress = Callable[[int, int], None]
 
@@ -75,14 +72,13 @@ def fit(
         keras.optimizers.Adam(rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    stages = MethodSchedule(stages=max(schedule.epochs, _STAGES))
     shown = [] if progress is None else [_Report(progress, steps)]
     model.fit(
         np.asarray(data.x, np.float32),
         data.y,
         batch_size=schedule.batch_size,
         epochs=schedule.epochs,
-        callbacks=[stages, *shown, *callbacks],
+        callbacks=[*shown, *callbacks],
         verbose=0,
     )
 

@@ -33,6 +33,8 @@ class WeightedLayer(FinishedLayer):
 
     shared_axes: tuple[int, ...]
     reduced_axes: tuple[int, ...]
+    computes_with_codes: bool = False
+    """Whether training computes with the device's weights, without a gradient."""
 
     def __init__(
         self,
@@ -110,7 +112,9 @@ class WeightedLayer(FinishedLayer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Output values: simulated in training, exact integers in inference."""
         if training:
-            sums = self.accumulate(inputs, self.weight_quantizer(self.kernel))
+            quantizer = self.weight_quantizer
+            kernel = (quantizer.quantized if self.computes_with_codes else quantizer)(self.kernel)
+            sums = self.accumulate(inputs, kernel)
             sums = sums + self.bias if self.use_bias else sums
             if self.gradient_method is not None:
                 sums = round_gradient(sums, GRADIENTS[self.gradient_method], self.gradient_noise)

@@ -330,7 +330,22 @@ def part_in_three(values: Values, count: int, share: float = 0.05) -> Codebook:
     Reference: survey eq. 22 and 25; the means as first values of the trained scales.
     """
     del count
-    threshold = share * np.abs(values).max(initial=0.0)
+    return _mean_of_each_sign(values, share * np.abs(values).max(initial=0.0))
+
+
+def part_by_mean(values: Values, count: int) -> Codebook:
+    """The same with the threshold of ternary weight networks.
+
+        D = 0.7 mean |w|
+
+    Reference: Li and Liu 2016, arXiv:1605.04711; Bai et al. 2019, arXiv:1810.00861, a mean for each
+        sign.
+    """
+    del count
+    return _mean_of_each_sign(values, 0.7 * float(np.abs(values).mean()))
+
+
+def _mean_of_each_sign(values: Values, threshold: float) -> Codebook:
     sides = [np.abs(side) for side in (values[values < -threshold], values[values > threshold])]
     negative, positive = (float(side.mean()) if side.size else 1e-8 for side in sides)
     return on_fine_grid(np.array([-negative, 0.0, positive]))

@@ -23,6 +23,7 @@ from tinyq.training.registry import (
     kind_of,
     load_layers,
 )
+from tinyq.training.schedule import warn_of_unfinished
 from tinyq.training.tracing import Step, walk
 
 INPUT = "InputLayer"
@@ -30,6 +31,8 @@ INPUT = "InputLayer"
 
 def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
     """The integer graph that a quantized Keras model computes in inference, simplified.
+
+    A method whose procedure is not finished brings a ``TinyqWarning``.
 
     Args:
         model: Model from ``tinyq.quantize``, or the path of its ``.keras`` file.
@@ -39,7 +42,12 @@ def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Gr
         ModelError: A layer is not supported, not quantized or not trained, a weight is not finite,
             or the file is damaged.
     """
-    return simplify(lower_keras(model, name))
+    if isinstance(model, str | Path):
+        name = name or Path(model).stem
+        model = load_keras(Path(model))
+    graph = lower_keras(model, name)
+    warn_of_unfinished(model)
+    return simplify(graph)
 
 
 def lower_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:

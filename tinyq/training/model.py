@@ -1,0 +1,82 @@
+"""The model that `tinyq.quantize` returns: its `fit` runs the procedures of its methods."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from tinyq.training.registry import serializable
+from tinyq.training.schedule import MethodSchedule, has_procedure
+from tinyq.training.settling import BATCHES, needs_settling, settle, single_input
+
+_BATCH_SIZE = 32
+
+
+@serializable
+class QuantizedModel(keras.Model):
+    """A functional model of quantized layers.
+
+    ``fit`` adds a ``MethodSchedule`` where a method changes in the course of training and no such
+    callback is given, so that schedules, freezing, proximal steps, relaxations and prunings need no
+    word of the user's. At its end it settles BatchNorm's averages. A loop of ``train_on_batch``
+    calls ``tinyq.training.advance`` and ``tinyq.settle``.
+    """
+
+    def fit(self, *args: Any, settle: bool = True, **options: Any) -> Any:
+        """Train; further arguments and the result are those of ``keras.Model.fit``.
+
+        Args:
+            args: Arguments of ``keras.Model.fit``.
+            settle: Whether BatchNorm's moving averages are estimated anew at the end, on up to 64
+                batches of the training data.
+            options: Arguments of ``keras.Model.fit``.
+        """
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **options).arguments
+        del given["self"]
+        if has_procedure(self):
+            given["callbacks"] = _with_schedule(given.get("callbacks"))
+        data = given.get("x")
+        if settle and inspect.isgenerator(data):
+            data = deque[Any](maxlen=BATCHES)
+            given["x"] = _remembering(given["x"], data)
+        history = super().fit(**given)
+        if settle and data is not None and needs_settling(self):
+            self._settle(data, given)
+        return history
+
+    def _settle(self, data: Any, given: dict[str, Any]) -> None:
+        """Settle on the training part of the data, and say so."""
+        share = given.get("validation_split") or 0.0
+        if share:
+            data = single_input(data)
+            data = data[: int(len(data) * (1.0 - share))]
+        samples = settle(self, data, given.get("batch_size") or _BATCH_SIZE)
+        if given.get("verbose", "auto") != 0:
+            sys.stdout.write(
+                f"BatchNorm's averages settled on {samples:,} samples; fit(..., settle=False) "
+                "leaves them as they are\n"
+            )
+
+
+def _remembering(batches: Iterator[Any], recent: deque[Any]) -> Iterator[Any]:
+    """The same batches; the last ones are kept, for what can be read but once."""
+    for batch in batches:
+        recent.append(batch)
+        yield batch
+
+
+def _with_schedule(callbacks: Any) -> Any:
+    """Callbacks with a schedule of the methods, which is told of a batch before the others."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        if not any(isinstance(one, MethodSchedule) for one in callbacks.callbacks):
+            callbacks.append(MethodSchedule())
+        return callbacks
+    listed = list(keras.tree.flatten(callbacks)) if callbacks is not None else []
+    if any(isinstance(one, MethodSchedule) for one in listed):
+        return callbacks
+    return [MethodSchedule(), *listed]
