@@ -135,6 +135,12 @@ class RecipeError(TinyqError):
     code = "recipe"
 
 
+class YamlError(TinyqError):
+    """A text is no YAML, or not of the plain kind; `line` counts from 1, None where unknown."""
+
+    line: int | None = None
+
+
 class ToolError(TinyqError):
     """A compiler, linker or build tool has ended with an error; `output` is what it printed."""
 

@@ -335,10 +335,10 @@ class Talker:
 
 
 OTHERS = {
-    "text": (b"$GPGGA,092750.000,5321.6802,N\r\n", "but other bytes came: b'"),
-    "zeros": (b"\0\1\2\3\0", "but other bytes came: b'"),
-    "loopback": (None, "but other bytes came: b'"),
-    "other protocol": (cobs.encode(b"Z" * 40) + b"\0", "but other bytes came: b'"),
+    "text": (b"$GPGGA,092750.000,5321.6802,N\r\n", "but other bytes came: b"),
+    "zeros": (b"\0\1\2\3\0", "but other bytes came: b"),
+    "loopback": (None, "but other bytes came: b"),
+    "other protocol": (cobs.encode(b"Z" * 40) + b"\0", "but other bytes came: b"),
 }
 
 

@@ -21,7 +21,7 @@ from tinyq.kernels.base import Kernel
 CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "1"))
 MOST_DRAWN = 16  # until there are `CASES` that fit
 HANDY = 2600  # bytes of a case; several share an image. Larger ones only where no other fits
-ROOM = 8192  # bytes for the arenas of an image and its largest input and output
+ROOM = 7168  # bytes for the arenas of an image and its largest input and output
 KERNELS = [kernel for kernel in (*SPECIAL, *NARROWED) if kernel.isa == "armv6m"]
 
 

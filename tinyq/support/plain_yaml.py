@@ -7,18 +7,12 @@ from typing import Any
 
 import yaml
 
-from tinyq.errors import TinyqError
+from tinyq.errors import YamlError
 
 DEPTH = 32
 VALUES = 20_000
 """Scalars, lists and mappings, each alias counted as all that it stands for."""
 SCALAR_LETTERS = 4_000
-
-
-class YamlError(TinyqError):
-    """A text is no YAML, or not of the plain kind; ``line`` counts from 1, None where unknown."""
-
-    line: int | None = None
 
 
 def read_yaml(text: str) -> Any:  # noqa: ANN401  # any plain data

@@ -20,12 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from tinyq.errors import RecipeError, TinyqError
+from tinyq.errors import RecipeError, TinyqError, YamlError
 from tinyq.quantizers.backward import GRADIENTS
 from tinyq.quantizers.method import Method, Role
 from tinyq.quantizers.registration import find_or_load
 from tinyq.support import limits
-from tinyq.support.plain_yaml import YamlError, read_yaml
+from tinyq.support.plain_yaml import read_yaml
 
 
 def _known(role: Role) -> BeforeValidator:
