@@ -1,6 +1,6 @@
 """What other people's model files become: which are taken, whether exactly, why others are refused.
 
-python benchmarks/doors.py LIST [--out TABLE.json] [--samples 3] [--seconds 300]
+python benchmarks/doors.py LIST [--out TABLE.json] [--page PAGE.md] [--samples 3] [--seconds 300]
 
 LIST is a folder, which is searched, or a text file with one path a line (columns after a tab are
 left alone). Every file runs in a process of its own with a limit of time; what was tried is kept in
@@ -156,6 +156,31 @@ def summarize(rows: dict[str, Any]) -> Iterator[str]:
         yield from (f"{count:5} {cause}" for cause, count in causes.most_common())
 
 
+def write_page(rows: dict[str, Any], page: Path, command: str) -> None:
+    """The table by causes and by files, as a page."""
+    lines = ["# What other people's model files become", "", f"    {command}", ""]
+    lines += ["Arena and constants are planned and counted, not measured; codes are held against"]
+    lines += [
+        "LiteRT's on random inputs, all layers' last one.",
+        "",
+        "```",
+        *summarize(rows),
+        "```",
+        "",
+    ]
+    lines += ["| file | becomes | MACs | arena B | constants B |", "|---|---|--:|--:|--:|"]
+    for row in sorted(rows.values(), key=lambda row: str(row["file"])):
+        sizes = (row.get(key) for key in ("macs", "arena_bytes", "constant_bytes"))
+        cells = ["-" if size is None else f"{size:,}" for size in sizes]
+        state = row["state"] if row["state"] == _EXACT else f"{row['state']}: {_shorten(row)}"
+        lines.append(f"| {row['file']} | {state} | {' | '.join(cells)} |")
+    page.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _shorten(row: dict[str, Any]) -> str:
+    return str(row.get("reason") or f"{row.get('differing')} codes")[:90].replace("|", "/")
+
+
 def _cause(row: dict[str, Any]) -> str:
     """A reason without the numbers and names that only one file has."""
     reason = re.sub(r"'[^']*'", "'…'", row.get("reason", ""))
@@ -166,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("list", type=Path)
     parser.add_argument("--out", type=Path, default=Path("build/doors.json"))
+    parser.add_argument("--page", type=Path, help="write the tables to this file, too")
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--again", help="try files again whose reason matches this expression")
@@ -177,6 +203,9 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     rows = run_all(list_files(options.list), options.out, options)
     print("\n".join(summarize(rows)))
+    if options.page:
+        command = f"python benchmarks/doors.py LIST --samples {options.samples}"
+        write_page(rows, options.page, command)
 
 
 if __name__ == "__main__":
