@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -68,17 +69,38 @@ def test_drawn_lines_leave_the_firmware_whole(seed, tmp_path):
         assert done.returncode == 0, f"start={start}\n{done.stderr.decode()[-3000:]}"
 
 
+def run_libfuzzer(program: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run libFuzzer as the child of a shell, which is small.
+
+    Linux hands the peak memory of a process on to the program that takes its place, and libFuzzer
+    holds that peak against its limit: after gigabytes of tests it would call itself out of memory.
+    """
+    command = ["sh", "-c", '"$@"; exit $?', "sh", str(program), "-rss_limit_mb=2048", *options]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace")
+
+
 @pytest.mark.requires("clang")
 def test_libfuzzer_finds_no_line_that_breaks_the_firmware(seed, tmp_path):
     program = compile_fuzzer("clang", tmp_path, "-fsanitize=fuzzer")
     CORPUS.mkdir(parents=True, exist_ok=True)
     for number in range(64):
         (CORPUS / f"drawn_{number}").write_bytes(draw_requests(random.Random(number)))
-    command = [str(program), f"-max_total_time={SECONDS}", f"-seed={seed + 1}", "-max_len=4096"]
-    done = subprocess.run(
-        [*command, "-rss_limit_mb=2048", f"-artifact_prefix={CORPUS}/", str(CORPUS)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
+    limits = (f"-max_total_time={SECONDS}", f"-seed={seed + 1}", "-max_len=4096")
+    done = run_libfuzzer(program, *limits, f"-artifact_prefix={CORPUS}/", str(CORPUS))
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.requires("clang")
+def test_only_memory_of_the_fuzzer_is_held_against_its_limit(tmp_path):
+    program = compile_fuzzer("clang", tmp_path, "-fsanitize=fuzzer")
+    held = b"\1" * (512 << 20)
+    done = run_libfuzzer(program, "-runs=1")
+    assert done.returncode == 0, done.stderr[-4000:]
+    peaks = [int(peak) << 20 for peak in re.findall(r"rss: (\d+)Mb", done.stderr)]
+    assert peaks
+    assert max(peaks) < len(held) // 2, done.stderr
+    done = run_libfuzzer(
+        program, "-max_total_time=9", "-rss_limit_mb=16", f"-artifact_prefix={tmp_path}/"
+    )
+    assert done.returncode != 0
+    assert "libFuzzer: out-of-memory" in done.stderr

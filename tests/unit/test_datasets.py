@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.peak_memory import measure_growth
 from tinyq.errors import DataError
 from tinyq.support.datasets import load_dataset, make_dataset
 
@@ -187,14 +188,14 @@ def test_a_spoilt_file_is_one_message(kind: str, tmp_path: Path) -> None:
 
 def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
     """A few kilobytes that unpack to gigabytes are refused by their header."""
-    import resource
-
     path = tmp_path / "bomb.npz"
     spoil(path, "huge and there")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(DataError, match="8,000,000,000 bytes"):
-        load_dataset(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+    def load() -> None:
+        with pytest.raises(DataError, match="8,000,000,000 bytes"):
+            load_dataset(path)
+
+    assert measure_growth(load) < 100_000_000
 
 
 def test_no_sample_is_an_error() -> None:
