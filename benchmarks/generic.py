@@ -62,6 +62,8 @@ FITTED, CHECKED = "fit", "check"
 SAMPLES, CHECKS = 12, 6
 # Of operations with weights, whose many kernels differ in one product alone.
 PRODUCTS, PRODUCT_SAMPLES = ("conv2d", "dense", "depthwise2d"), 8
+# Where the compiler unrolls some windows, and where most taps meet no code.
+WINDOW_SAMPLES = {"tfliteaveragepool2d": 72, "transposeconv2d": 36}
 STAGE_KERNEL = "rescale_s8_generic"
 _PRODUCT_TERMS = ("call", "element", "line", "tap", "mac", "shared_element")
 _MOST_FOR_A_CALL = 500  # instructions: what is the same for all sizes is little
@@ -178,10 +180,7 @@ def fit_stages(stages: Mapping[str, EpilogueFunction]) -> dict[str, float]:
 def fit_kernels(kernels: Mapping[str, Kernel]) -> tuple[dict[str, dict], dict[str, float]]:
     """Lines of the table, and the median instructions for a value of the output, by kernel."""
     drawn = {
-        name: draw_samples(
-            kernel, FITTED, PRODUCT_SAMPLES if kernel.operation in PRODUCTS else SAMPLES
-        )
-        for name, kernel in kernels.items()
+        name: draw_samples(kernel, FITTED, choose_count(kernel)) for name, kernel in kernels.items()
     }
     counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
     entries, each = {}, {}
@@ -199,6 +198,12 @@ def fit_kernels(kernels: Mapping[str, Kernel]) -> tuple[dict[str, dict], dict[st
         each[name] = median(n / k for n, k in zip(found, elements, strict=True))
         print(name, entries[name], flush=True)
     return entries, each
+
+
+def choose_count(kernel: Kernel) -> int:
+    """How many samples a kernel is fitted to."""
+    usual = PRODUCT_SAMPLES if kernel.operation in PRODUCTS else SAMPLES
+    return WINDOW_SAMPLES.get(kernel.operation, usual)
 
 
 def write_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> None:

@@ -188,7 +188,10 @@ def _describe(entry: TensorType) -> tuple[Format, float | None, int]:
 
 
 def _is_degenerate(graph: Graph) -> bool:
-    """Whether the compiler folds a layer: windows of one tap that are moved alone, few weights."""
+    """Whether the compiler folds a layer.
+
+    Windows of one tap that are moved alone, few weights, one code alone in the output.
+    """
     for node in graph.nodes:
         geometry = node.op.geometry(*graph.types(node))
         moved = geometry.get("kernel_height", 0) * geometry.get("kernel_width", 0) == 1
@@ -196,7 +199,8 @@ def _is_degenerate(graph: Graph) -> bool:
         few = isinstance(node.op, Accumulating) and any(
             it.is_constant and math.prod(it.type.shape) < _FEW for it in operands
         )
-        if few or (moved and node.op.kernel not in _POINTWISE):
+        single = "lo" in geometry and geometry["lo"] == geometry["hi"]
+        if few or single or (moved and node.op.kernel not in _POINTWISE):
             return True
     return False
 
