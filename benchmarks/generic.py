@@ -63,7 +63,7 @@ SAMPLES, CHECKS = 12, 6
 # Of operations with weights, whose many kernels differ in one product alone.
 PRODUCTS, PRODUCT_SAMPLES = ("conv2d", "dense", "depthwise2d"), 8
 # Where the compiler unrolls some windows, and where most taps meet no code.
-WINDOW_SAMPLES = {"tfliteaveragepool2d": 72, "maxpool2d": 72, "transposeconv2d": 36}
+WINDOW_SAMPLES = {"tfliteaveragepool2d": 72, "maxpool2d": 24, "transposeconv2d": 36}
 STAGE_KERNEL = "rescale_s8_generic"
 _PRODUCT_TERMS = ("call", "element", "line", "tap", "mac", "shared_element")
 _MOST_FOR_A_CALL = 500  # instructions: what is the same for all sizes is little
