@@ -1,7 +1,10 @@
 """Instruction estimates of all generic kernels, fitted to counts on the emulated Cortex-M4.
 
     python benchmarks/generic.py            count, fit, write templates/kernels/generic.json
+    python benchmarks/generic.py --only curve extremum      these alone; all other lines stay
     python benchmarks/generic.py --check    hold the estimates against layers of other sizes
+
+`--only` takes the beginnings of names of kernels and of epilogues, such as `requantize_s8`.
 
 `tinyq build` compares generic kernels with special ones by these figures where it does not count
 (`--tune`). An estimate is a sum of a few terms, see `tinyq.kernels.estimates`; the coefficients are
@@ -41,7 +44,7 @@ from tinyq.firmware.build import ask_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
 from tinyq.kernels.base import Kernel  # noqa: E402
-from tinyq.kernels.epilogues import list_epilogues  # noqa: E402
+from tinyq.kernels.epilogues import EpilogueFunction, list_epilogues  # noqa: E402
 from tinyq.kernels.estimates import (  # noqa: E402
     CONSTANT_COST,
     GENERIC,
@@ -50,7 +53,7 @@ from tinyq.kernels.estimates import (  # noqa: E402
     load_table,
 )
 from tinyq.kernels.registry import list_kernels  # noqa: E402
-from tinyq.support.documents import stamp  # noqa: E402
+from tinyq.support.documents import read_document, stamp  # noqa: E402
 from tinyq.support.resources import TEMPLATES  # noqa: E402
 from tinyq.targets.native import cache_folder  # noqa: E402
 
@@ -59,6 +62,8 @@ FITTED, CHECKED = "fit", "check"
 SAMPLES, CHECKS = 12, 6
 # Of operations with weights, whose many kernels differ in one product alone.
 PRODUCTS, PRODUCT_SAMPLES = ("conv2d", "dense", "depthwise2d"), 8
+# Where the compiler unrolls some windows, and where most taps meet no code.
+WINDOW_SAMPLES = {"tfliteaveragepool2d": 72, "maxpool2d": 24, "transposeconv2d": 36}
 STAGE_KERNEL = "rescale_s8_generic"
 _PRODUCT_TERMS = ("call", "element", "line", "tap", "mac", "shared_element")
 _MOST_FOR_A_CALL = 500  # instructions: what is the same for all sizes is little
@@ -157,12 +162,10 @@ def _solve(relative: np.ndarray, ratio: float, bounds: Bounds) -> np.ndarray | N
     return result.x[:columns] if result.success else None
 
 
-def fit_stages(kernels: Mapping[str, Kernel]) -> dict[str, float]:
+def fit_stages(stages: Mapping[str, EpilogueFunction]) -> dict[str, float]:
     """Instructions of each epilogue for each value of the output, by one kernel's layers."""
-    drawn = {
-        f"{it.epilogue}_{it.format}": draw_samples(kernels[STAGE_KERNEL], FITTED, SAMPLES, it)
-        for it in list_epilogues()
-    }
+    kernel = find_stage_kernel()
+    drawn = {name: draw_samples(kernel, FITTED, SAMPLES, it) for name, it in stages.items()}
     counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
     costs = {}
     for name, samples in drawn.items():
@@ -174,13 +177,10 @@ def fit_stages(kernels: Mapping[str, Kernel]) -> dict[str, float]:
     return costs
 
 
-def write_table(kernels: Mapping[str, Kernel]) -> None:
-    """Count, fit and write the table."""
+def fit_kernels(kernels: Mapping[str, Kernel]) -> tuple[dict[str, dict], dict[str, float]]:
+    """Lines of the table, and the median instructions for a value of the output, by kernel."""
     drawn = {
-        name: draw_samples(
-            kernel, FITTED, PRODUCT_SAMPLES if kernel.operation in PRODUCTS else SAMPLES
-        )
-        for name, kernel in kernels.items()
+        name: draw_samples(kernel, FITTED, choose_count(kernel)) for name, kernel in kernels.items()
     }
     counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
     entries, each = {}, {}
@@ -190,25 +190,71 @@ def write_table(kernels: Mapping[str, Kernel]) -> None:
         stage = find_usual_stage(kernels[name]) if has_stage(kernels[name]) else None
         entries[name] = {
             "terms": terms,
-            "stage": f"{stage.epilogue}_{stage.format}" if stage else "",
+            "stage": name_stage(stage) if stage else "",
             "largest_ratio": round(worst, 2),
             "samples": len(samples),
         }
         elements = [sum(work.elements for work in sample.works) for sample in samples]
-        per_element = median(n / k for n, k in zip(found, elements, strict=True))
-        each.setdefault(kernels[name].operation, []).append(per_element)
+        each[name] = median(n / k for n, k in zip(found, elements, strict=True))
         print(name, entries[name], flush=True)
+    return entries, each
+
+
+def choose_count(kernel: Kernel) -> int:
+    """How many samples a kernel is fitted to."""
+    usual = PRODUCT_SAMPLES if kernel.operation in PRODUCTS else SAMPLES
+    return WINDOW_SAMPLES.get(kernel.operation, usual)
+
+
+def write_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> None:
+    """Count, fit and write the table."""
+    entries, each = fit_kernels(kernels)
+    operations: dict[str, list[float]] = {}
+    for name, per_element in each.items():
+        operations.setdefault(kernels[name].operation, []).append(per_element)
     content = {
         "command": "python benchmarks/generic.py",
         "machine": BOARD,
-        "median_per_element": round(median(median(found) for found in each.values()), 1),
-        "stages": fit_stages(kernels),
+        "median_per_element": round(median(median(found) for found in operations.values()), 1),
+        "stages": fit_stages(stages),
         "kernels": entries,
     }
+    save(content)
+
+
+def add_to_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> None:
+    """Count and fit these, and write their lines among those that are there.
+
+    What an unknown operation costs stays as it is: that is a median of all counts.
+    """
+    content = read_document(TABLE, "estimates", "count all kernels, without --only")
+    found = content["kernels"] | fit_kernels(kernels)[0]
+    content["kernels"] = {name: found[name] for name in list_generic() if name in found}
+    content["stages"] = dict(sorted((content["stages"] | fit_stages(stages)).items()))
+    save(content)
+
+
+def save(content: dict) -> None:
+    """Replace the table."""
     partial = TABLE.with_suffix(".partial")
     partial.write_text(render(stamp("estimates", content)), "utf-8")
     partial.replace(TABLE)
     load_table.cache_clear()
+
+
+def list_generic() -> dict[str, Kernel]:
+    """All generic kernels by name."""
+    return {kernel.name: kernel for kernel in list_kernels() if kernel.isa == GENERIC}
+
+
+def find_stage_kernel() -> Kernel:
+    """The kernel that epilogues are counted with."""
+    return list_generic()[STAGE_KERNEL]
+
+
+def name_stage(stage: EpilogueFunction) -> str:
+    """What the table calls an epilogue."""
+    return f"{stage.epilogue}_{stage.format}"
 
 
 def render(content: dict) -> str:
@@ -220,15 +266,14 @@ def render(content: dict) -> str:
     return "{\n" + ",\n".join([*head, ' "kernels": {\n' + ",\n".join(rows) + "\n }\n}\n"])
 
 
-def check_table(kernels: Mapping[str, Kernel]) -> bool:
+def check_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> bool:
     """Whether estimates lie within twice the count and half of it; print those that do not."""
     samples = [s for kernel in kernels.values() for s in draw_samples(kernel, CHECKED, CHECKS)]
-    stages = [
+    samples += [
         sample
-        for stage in list_epilogues()
-        for sample in draw_samples(kernels[STAGE_KERNEL], CHECKED, CHECKS, stage)
+        for stage in stages.values()
+        for sample in draw_samples(find_stage_kernel(), CHECKED, CHECKS, stage)
     ]
-    samples += stages
     ratios = [estimate(s) / n for s, n in zip(samples, count_samples(samples), strict=True)]
     wrong = [(r, s) for r, s in zip(ratios, samples, strict=True) if not 0.5 <= r <= 2]
     for ratio, sample in wrong:
@@ -243,17 +288,21 @@ def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, check other layers")
-    parser.add_argument("--only", default="", help="with --check: names of kernels begin so")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="kernels and epilogues that begin so"
+    )
     words = parser.parse_args()
-    kernels = {kernel.name: kernel for kernel in list_kernels() if kernel.isa == GENERIC}
+    begins = tuple(words.only) or ("",)
+    kernels = {name: it for name, it in list_generic().items() if name.startswith(begins)}
+    found = {name_stage(stage): stage for stage in list_epilogues()}
+    stages = {name: stage for name, stage in found.items() if name.startswith(begins)}
+    for word in words.only:
+        if not any(name.startswith(word) for name in (*kernels, *stages)):
+            parser.error(f"no generic kernel and no epilogue begins with {word}")
     if words.check:
-        chosen = {
-            name: kernel
-            for name, kernel in kernels.items()
-            if name.startswith(words.only) or name == STAGE_KERNEL
-        }
-        return 0 if check_table(chosen) else 1
-    write_table(kernels)
+        return 0 if check_table(kernels, stages) else 1
+    write = add_to_table if words.only else write_table
+    write(kernels, stages)
     return 0
 
 

@@ -143,7 +143,7 @@ class Draw:
 
 
 def draw_rows(draw):
-    return draw.integer(1, 3), draw.channels()
+    return draw.size(3), draw.channels()
 
 
 def draw_mantissa(draw):

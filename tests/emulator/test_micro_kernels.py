@@ -6,6 +6,7 @@ Their instructions are counted, and what kernels estimate by is held against the
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
@@ -28,6 +29,7 @@ from tinyq.kernels.packing.epilogue import Clip, Epilogue
 from tinyq.kernels.packing.record import Table
 
 Calls = Iterator[tuple[str, MicroCall]]
+WORDS = (2, 4, 9, 32, 64)  # of a panel whose products are counted
 NO_TABLE = Table("weights", np.zeros(0, np.uint32), "")
 
 
@@ -127,23 +129,28 @@ def list_products(rng: np.random.Generator) -> Calls:
         yield part.name, MicroCall(part, (w, panel, to, End(0)))
     for clip, lo, hi in ((Clip.SIGNED, -128, 127), (Clip.SIGNED, -8, 7), (Clip.RANGE, -100, 90)):
         for words, channels in ((4, 2), (8, 4)):
-            yield list_codes(rng, words, channels, (clip, lo, hi))
+            epilogue = draw_epilogue(rng, clip, lo, hi)
+            yield list_codes(rng, words, channels, epilogue)
+
+
+def draw_epilogue(rng: np.random.Generator, clip: Clip, lo: int, hi: int) -> Epilogue:
+    """Any zero point; a range that no saturation gives is counted from its lower end."""
+    zero, shift = int(rng.integers(lo, hi + 1)), 6
+    addend = (1 << (shift - 1)) + ((zero - lo if clip == Clip.RANGE else zero) << shift)
+    return Epilogue(clip, shift, addend, (hi - lo).bit_length(), lo, hi)
 
 
 def list_codes(
-    rng: np.random.Generator, words: int, channels: int, limits: tuple[Clip, int, int]
+    rng: np.random.Generator, words: int, channels: int, epilogue: Epilogue
 ) -> tuple[str, MicroCall]:
-    """Codes of four pixels; a range that no saturation gives is counted from its lower end."""
-    clip, lo, hi = limits
-    zero, shift = int(rng.integers(lo, hi + 1)), 6
-    addend = (1 << (shift - 1)) + ((zero - lo if clip == Clip.RANGE else zero) << shift)
-    epilogue = Epilogue(clip, shift, addend, (hi - lo).bit_length(), lo, hi)
+    """Codes of four pixels."""
     multiplier = rng.integers(2**27, 2**28, (channels, 1)).astype(np.int32)
     w, panel, acc = draw_stream(rng, words, channels, multiplier)
-    meant = dataclasses.replace(epilogue, addend=(1 << (shift - 1)) + (zero << shift))
+    from_low = epilogue.lo << epilogue.shift if epilogue.clip == Clip.RANGE else 0
+    meant = dataclasses.replace(epilogue, addend=epilogue.addend + from_low)
     codes = np.ascontiguousarray(scale(acc, multiplier, meant).T)
     part = Quads().product(Stream(NO_TABLE, 0, epilogue), words, Outputs(channels, False, False))
-    return f"product {words} {channels} {clip.name}", MicroCall(
+    return f"product {words} {channels} {epilogue.clip.name}", MicroCall(
         part, (w, panel, Written(codes), End(0))
     )
 
@@ -225,37 +232,44 @@ def test_a_micro_kernel_computes_what_numpy_does(isa, seed, tmp_path):
     assert not wrong
 
 
-def count_products(
-    rng: np.random.Generator, kind: type[Quads], sizes: list[tuple[int, int]]
-) -> list[MicroCall]:
-    """Products of words by channels, in the order of ``sizes``."""
+def list_pairs(rng: np.random.Generator, kind: type[Quads], epilogue: Epilogue) -> list[MicroCall]:
+    """Products of each of `WORDS` by two channels, then by four."""
     calls = []
-    for words, channels in sizes:
+    for words, channels in itertools.product(WORDS, (2, 4)):
         if kind is Quads:
-            calls.append(list_codes(rng, words, channels, (Clip.SIGNED, -128, 127))[1])
+            calls.append(list_codes(rng, words, channels, epilogue)[1])
             continue
         w, panel, acc = draw_stream(rng, words, channels, np.zeros((channels, 0), np.int32))
-        nothing = Stream(NO_TABLE, 0, Epilogue())
-        part = kind().product(nothing, words, Outputs(0, False, False))
+        part = kind().product(Stream(NO_TABLE, 0, epilogue), words, Outputs(0, False, False))
         calls.append(MicroCall(part, (w, panel, Written(acc.astype(np.int32)), End(0))))
     return calls
 
 
 @pytest.mark.parametrize("kind", [Quads, QuadSums])
 def test_what_kernels_estimate_by_is_what_is_counted(kind, seed, tmp_path):
-    """Instructions of a word, of two channels' outputs, and of a word of the panel."""
+    """Instructions of two channels more, which is what estimates add up, and of the panel's words.
+
+    What outputs cost is a mean: some ranges take two instructions of an output, others five.
+    """
     rng = np.random.default_rng((seed, 4))
-    calls = count_products(rng, kind, [(32, 2), (64, 2), (64, 4)])
-    for words in (32, 64):
+    ranges = (Clip.SIGNED, -128, 127), (Clip.RANGE, -100, 90)
+    calls = [
+        call for limits in ranges for call in list_pairs(rng, kind, draw_epilogue(rng, *limits))
+    ]
+    for words in WORDS:
         x = draw_bytes(rng, PIXELS, words, 4)
         calls.append(MicroCall(kind().gather(words), (Read(x), Written(widen_words(x)))))
     outcomes = run_calls(calls, CORES["armv7em"], tmp_path / "out")
     assert [it.written for it in outcomes] == [call.expected for call in calls]
-    short, long, twice, few, many = (it.instructions for it in outcomes)
-    word = (long - short) / 32
-    assert kind.word_cost == pytest.approx(word, rel=0.01)
-    assert kind.finish_cost == pytest.approx(twice - long - 64 * word, rel=0.15)
-    assert kind.collect_cost == pytest.approx((many - few) / 32, rel=0.05)
+    counts = [it.instructions for it in outcomes]
+    panels = counts[-len(WORDS) :]
+    pairs = np.reshape(np.subtract(counts[1 : -len(WORDS) : 2], counts[: -len(WORDS) : 2]), (2, -1))
+    estimates = np.multiply(WORDS, kind.word_cost) + kind.finish_cost
+    assert pairs == pytest.approx(np.stack([estimates, estimates]), rel=0.25)
+    few, many = WORDS[-2:]
+    words = (pairs[:, -1] - pairs[:, -2]) / (many - few)
+    assert words == pytest.approx(kind.word_cost, rel=0.01)
+    assert kind.collect_cost == pytest.approx((panels[-1] - panels[-2]) / (many - few), rel=0.05)
 
 
 def test_sextets_of_mve_estimate_by_what_is_counted(seed, tmp_path):

@@ -33,7 +33,8 @@ def draw_case(draw, kernel, output):
     sign = int(draw.rng.choice([-1, 1]))
     x, y = kernel.formats
     zeros = draw.zero_point(x), draw.zero_point(y)
-    bits = draw.integer(15, 20) if x == "s8" else 15
+    # Sums of 16-bit codes shifted by 15, as TFLite does, leave no room for a bias.
+    bits = draw.integer(15, 20) if x == "s8" else draw.integer(13, 15)
     op = TfliteAdd(output, *pairs[0], *pairs[1], sign, bits, *zeros)
     return op, [(shape, x), (shape, y)]
 

@@ -249,6 +249,22 @@ def test_table_holds_the_packed_units(name, rng):
 
 
 @pytest.mark.requires("gcc")
+def test_a_model_that_reads_none_of_its_input_compiles():
+    """Its input is a parameter that nothing uses; the compiler would warn of that."""
+    s32, codes = find_format("s32"), np.array([[3, -1, 7], [2**31 - 1, -(2**31), 0]])
+    builder = GraphBuilder.start("constant", TensorType((5,), find_format("s8"), 1.0))
+    table = builder.constant("table", codes, s32)
+    graph = builder.build(builder.apply("last", OPERATIONS["Argmax"](), table))
+    tree = emit(graph, plan(graph))
+    assert "(void)input;" in text_of(tree, "constant.c")
+    assert harness.differences(graph, harness.compile_model(tree), inputs_of(graph)) == 0
+
+
+def test_an_input_that_is_read_is_not_called_unused(tree):
+    assert "(void)input;" not in text_of(tree, "mixed.c")
+
+
+@pytest.mark.requires("gcc")
 def test_harness_sees_a_write_outside_the_arena(mixed, tree):
     """A harness whose sanitizer sleeps would pass everything."""
     files = dict(tree.files)

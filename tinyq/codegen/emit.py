@@ -99,6 +99,7 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "graph": graph,
         "plan": plan,
         "calls": calls,
+        "reads_input": any("input" in call.arguments for call in calls),
         "marks": sum(call.index is not None for call in calls),
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
