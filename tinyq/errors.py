@@ -23,6 +23,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "tool": "a compiler, linker or build tool has ended with an error",
         "link": "the device does not answer, or its serial port cannot be used",
         "recipe": "a recipe cannot be used",
+        "yaml": "a text is no YAML, or not of the plain kind",
         "file": "a file or folder cannot be read or written",
         "memory": "there is not enough memory",
         "interrupted": "the user has interrupted the command",
@@ -138,6 +139,7 @@ class RecipeError(TinyqError):
 class YamlError(TinyqError):
     """A text is no YAML, or not of the plain kind; `line` counts from 1, None where unknown."""
 
+    code = "yaml"
     line: int | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from tests.contract.test_layers import make
 from tests.harness import compile_models, pack_rows
@@ -34,6 +35,7 @@ CASES = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:image. the model's input has method:tinyq.errors.TinyqWarning")
 def test_c_equals_keras(rng):
     graphs, expected, packed = [], [], []
     for number, case in enumerate(CASES):

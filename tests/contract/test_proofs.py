@@ -65,14 +65,14 @@ def test_every_operation_says_what_it_takes(name):
 @pytest.mark.parametrize("name", EPILOGUES)
 def test_every_epilogue_says_what_it_takes(name):
     assert EPILOGUES[name].prove is not Epilogue.prove, f"{name} has no method `prove`"
-    assert name in {type(stage).__name__ for stage, _ in EPILOGUES.values()}, (
-        f"no boundary pair of {name} stands in EPILOGUES of this file"
+    assert name in {type(stage).__name__ for stage, _ in BOUNDARIES.values()}, (
+        f"no boundary pair of {name} stands in BOUNDARIES of this file"
     )
 
 
 CLIP = ("s8", 0.5, 0, -128, 127)
 # Constants of a channel that a layer of one weight 1 takes, for each epilogue.
-EPILOGUES: dict[str, tuple[Epilogue, dict[str, int]]] = {
+BOUNDARIES: dict[str, tuple[Epilogue, dict[str, int]]] = {
     "Requantize": (Requantize(*CLIP), {"bias": 0, "multiplier": 2**30, "shift": 31}),
     "RoundEven": (RoundEven(*CLIP), {"bias": 0, "multiplier": 2**30, "shift": 31, "even": 1}),
     "RequantizeTwice": (
@@ -128,7 +128,7 @@ def layer(stage: Epilogue, constants: dict[str, int]) -> Graph:
 def test_the_last_value_inside_is_taken_the_first_outside_refused(
     name, constant, inside, outside, tmp_path
 ):
-    stage, constants = EPILOGUES[name]
+    stage, constants = BOUNDARIES[name]
     graph = layer(stage, constants | {constant: inside})
     codes = np.arange(-128, 128, dtype=np.int32)[:, None]
     run(graph, codes)
@@ -263,7 +263,7 @@ def test_sums_and_tables_at_their_limits(name):
 
 
 def test_the_wide_epilogue_takes_what_int32_does_not():
-    stage, constants = EPILOGUES["RequantizeWide"]
+    stage, constants = BOUNDARIES["RequantizeWide"]
     values = [[np.array([constants[name]]), "s32"] for name in stage.names]
     weights = [np.full((1, 2000), 127), "s8"]
     graph = one(Dense(stage), (2000,), S16, weights, *values)

@@ -168,6 +168,11 @@ class FixedPointQuantizer(ActivationQuantizer):
         self.grid = grid
         self.zero_point = self.format.lo if grid.kind == "u" else 0
 
+    @property
+    def signed(self) -> bool:
+        """True: an unsigned grid is the ReLU of the network that it comes from."""
+        return True
+
     def build(self, input_shape: Any) -> None:
         """Create the step, a variable so that no optimizer turns its quotients into products."""
         del input_shape
