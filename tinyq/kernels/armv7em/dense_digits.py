@@ -25,6 +25,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tinyq.kernels.armv7em.dense_lanes import describe_widening
 from tinyq.kernels.armv7em.packed_blocks import describe_lift, name_range
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.geometry import DenseGeometry, divide_up, read_dense, round_up
@@ -41,14 +42,12 @@ from tinyq.kernels.packing.epilogue import (
 from tinyq.kernels.packing.record import Record, Table
 from tinyq.kernels.packing.words import pair_words, to_words
 from tinyq.kernels.registry import kernel
-from tinyq.kernels.thumb import largest_divisor
 
 BLOCK = Record("bias:each", "weights:pairs", "multiplier:tail")
 
 _SOURCE = "armv7em/dense_digits.j2"
 _LANE = 16  # bits
 _ORDER = [0, 2, 1, 3]
-_REST = (0, 4, 2)  # bytes at which the codes behind the last word of four come to lie
 _MOST_INPUTS = 16_000
 # Instructions: of an input; of an input for a block of eight or four channels; of such a block's
 # outputs; of a row.
@@ -186,17 +185,7 @@ def widen_inputs(count: int) -> Part:
 
     Zeros follow up to a group of eight.
     """
-    words, rest = divmod(count, 4)
-    unroll = largest_divisor(words, 8) if words else 1
-    values = {
-        "words": words,
-        "unroll": unroll,
-        "looped": words > unroll,
-        "end": words * 4,
-        "padded": count % 8 != 0,
-        "padded_more": 8 - count % 8 > 4,
-        "rest": [(index, _REST[index]) for index in range(rest)],
-    }
+    values = describe_widening(count)
     return Part(_SOURCE, "widen", f"tq_widen_sum_{count}", MappingProxyType(values), shared=True)
 
 

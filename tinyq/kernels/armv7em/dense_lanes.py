@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -128,11 +129,11 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     )
 
 
-def widen_inputs(count: int) -> Part:
-    """``(x, wide)``: int16 of int8 codes, 0 2 1 3 of each word, zeros up to a group of eight."""
+def describe_widening(count: int) -> dict[str, Any]:
+    """The loop over codes that become int16, and the zeros behind them."""
     words, rest = divmod(count, 4)
     unroll = largest_divisor(words, 8) if words else 1
-    values = {
+    return {
         "words": words,
         "unroll": unroll,
         "looped": words > unroll,
@@ -141,6 +142,11 @@ def widen_inputs(count: int) -> Part:
         "padded_more": 8 - count % 8 > 4,
         "rest": [(index, _REST[index]) for index in range(rest)],
     }
+
+
+def widen_inputs(count: int) -> Part:
+    """``(x, wide)``: int16 of int8 codes, 0 2 1 3 of each word, zeros up to a group of eight."""
+    values = describe_widening(count)
     return Part(_SOURCE, "widen", f"tq_widen_{count}", MappingProxyType(values), shared=True)
 
 
