@@ -106,7 +106,7 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "input": _describe_buffer(graph.input.type),
         "output": _describe_buffer(graph.output.type),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
-        "stages": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
+        "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
     }
 
@@ -127,11 +127,11 @@ def _describe_buffer(tensor_type: TensorType) -> dict[str, Any]:
         "type": tensor_type,
         "format": number_format,
         "c_type": number_format.c_type,
-        "units": tensor_type.units,
+        "words": tensor_type.words,
         "bytes": tensor_type.packed_bytes,
         "row_length": (tensor_type.shape or (1,))[-1],
-        "row_units": number_format.row_bytes((tensor_type.shape or (1,))[-1])
-        // number_format.unit_bytes,
+        "row_words": number_format.row_bytes((tensor_type.shape or (1,))[-1])
+        // number_format.word_bytes,
     }
 
 
