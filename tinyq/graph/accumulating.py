@@ -94,3 +94,14 @@ def require_axis(w: TensorType, axis: int) -> None:
             f"the {w.format.table} of {w} are for axis {counted}, "
             f"this layer's output channels are axis {axis}"
         )
+
+
+def require_one_shape(x: TensorType, y: TensorType, verb: str) -> Shape:
+    """The shape of two operands that are taken value by value.
+
+    Raises:
+        ModelError: They have two.
+    """
+    if x.shape != y.shape:
+        raise ModelError(f"cannot {verb} {x} and {y}: the shapes differ")
+    return x.shape

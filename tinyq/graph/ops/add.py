@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.accumulating import Accumulating, require_zero
+from tinyq.graph.accumulating import Accumulating, require_one_shape, require_zero
 from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import Bounds, elements, require_sums
 from tinyq.numerics.formats import Codes
@@ -51,11 +51,10 @@ class Add(Accumulating):
         x, y = types
         require_zero(x, self.x_zero)
         require_zero(y, self.y_zero)
-        if x.shape != y.shape:
-            raise ModelError(f"cannot add {x} and {y}: the shapes differ")
+        shape = require_one_shape(x, y, "add")
         if not all(-(2**15) <= factor < 2**15 for factor in (self.x_factor, self.y_factor)):
             raise ModelError(f"factors {self.x_factor}, {self.y_factor} leave 16 bits")
-        return x.shape
+        return shape
 
     def sums(self, *operands: Operand) -> Bounds:
         """What the accumulators can be."""

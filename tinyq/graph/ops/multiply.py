@@ -8,9 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.accumulating import Accumulating, require_one_shape
 from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import Bounds, elements, multiplied, require_sums
 from tinyq.numerics.formats import Codes
@@ -44,9 +43,7 @@ class Multiply(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, y = types
-        if x.shape != y.shape:
-            raise ModelError(f"cannot multiply {x} and {y}: the shapes differ")
-        return x.shape
+        return require_one_shape(x, y, "multiply")
 
     def sums(self, *operands: Operand) -> Bounds:
         """What the accumulators can be."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.accumulating import Accumulating, require_one_shape
 from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import EXPONENTS, MANTISSAS, Bounds, elements, require_sums, require_values
 from tinyq.numerics import fixed_point
@@ -58,9 +58,7 @@ class TfliteAdd(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, y = types
-        if x.shape != y.shape:
-            raise ModelError(f"cannot add {x} and {y}: the shapes differ")
-        return x.shape
+        return require_one_shape(x, y, "add")
 
     def sums(self, *operands: Operand) -> Bounds:
         """What the accumulators can be."""

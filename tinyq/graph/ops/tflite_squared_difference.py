@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
-from tinyq.graph.accumulating import Accumulating
+from tinyq.graph.accumulating import Accumulating, require_one_shape
 from tinyq.graph.epilogues import narrow
 from tinyq.graph.proofs import EXPONENTS, MANTISSAS, Bounds, elements, require_sums, require_values
 from tinyq.numerics import fixed_point
@@ -57,15 +57,14 @@ class TfliteSquaredDifference(Accumulating):
     def accumulator_shape(self, *types: TensorType) -> Shape:
         """Shape of the accumulators."""
         x, y = types
-        if x.shape != y.shape:
-            raise ModelError(f"cannot subtract {y} from {x}: the shapes differ")
+        shape = require_one_shape(x, y, "subtract")
         scales = (self.x_multiplier, self.x_exponent), (self.y_multiplier, self.y_exponent)
         for multiplier, exponent in scales:
             if not (0 <= multiplier < 2**31 and -31 <= exponent <= 0):
                 raise ModelError(f"multiplier {multiplier} or exponent {exponent} is out of range")
             if multiplier * 2**exponent > 2**30:
                 raise ModelError("an operand's scale is more than 1/2, so its square leaves int32")
-        return x.shape
+        return shape
 
     def sums(self, *operands: Operand) -> Bounds:
         """What the accumulators can be."""

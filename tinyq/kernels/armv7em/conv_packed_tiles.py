@@ -140,7 +140,8 @@ def _bind(layer: LayerSpec, slots: int) -> Bound | Refusal:
     form = find_form(layer)
     fold = fold_gain(layer, GAIN + form.gain)
     loose = _reserve_loose(layer)
-    room = _ALIGNED + sizes.panels + sizes.lines * 4 + 2 * sizes.line + g.in_channels * 64 + loose
+    kept = sizes.transformed * 4 + 2 * sizes.line
+    room = _ALIGNED + sizes.panels + kept + g.in_channels * 64 + loose
     return Bound(
         layer,
         _estimate(sizes, loose),

@@ -34,7 +34,8 @@ from tinyq.kernels.armv7em.winograd2 import (
 )
 from tinyq.kernels.base import INT8, Bound, Refusal
 from tinyq.kernels.common.memory import fill_words
-from tinyq.kernels.geometry import WindowGeometry, read_window
+from tinyq.kernels.common.tiled_lines import TiledLines
+from tinyq.kernels.geometry import read_window
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import Scaling, fold_scaling, refuse_scaling, sum_reach
 from tinyq.kernels.packing.order import by_channel
@@ -46,7 +47,7 @@ PAIR = Record("weights:16*inputs", "constants:4")
 
 _ROOM = 3
 _TRANSFORM = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.int64)
-_ALL_BYTES, _BOTH_HALVES = 0x01010101, 0x00010001
+_BOTH_HALVES = 0x00010001
 _ALIGNED = 252  # bytes that the panel's alignment may cost
 # Instructions: of a pair of places, of a pair of channels, of a channel across four tiles, of a
 # code downwards.
@@ -54,24 +55,8 @@ _PAIR_COST, _FINISH_COST, _ACROSS_COST, _DOWN_COST = 178, 700, 110, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """What the kernel's memory and loops come to, in words where nothing else is said.
-
-    Attributes:
-        g: The layer.
-    """
-
-    g: WindowGeometry
-
-    @property
-    def line(self) -> int:
-        """Bytes of a line of x."""
-        return self.g.in_width * self.g.in_channels
-
-    @property
-    def line_words(self) -> int:
-        """A line of x."""
-        return self.line // 4
+class Sizes(TiledLines):
+    """What the kernel's memory and loops come to, in words where nothing else is said."""
 
     @property
     def panel(self) -> int:
@@ -79,12 +64,7 @@ class Sizes:
         return self.g.in_channels * 128
 
     @property
-    def words(self) -> int:
-        """Words of a pixel of x."""
-        return self.g.in_channels // 4
-
-    @property
-    def lines(self) -> int:
+    def transformed(self) -> int:
         """Transformed lines."""
         return (self.g.in_width + 2) * self.g.in_channels * 2
 
@@ -99,11 +79,6 @@ class Sizes:
         return (self.g.in_width + 1) * 8
 
     @property
-    def zeros(self) -> int:
-        """Four zero points."""
-        return self.g.x_zero % 256 * _ALL_BYTES
-
-    @property
     def edge_zeros(self) -> int:
         """Two zero points, doubled, as int16."""
         return 2 * self.g.x_zero % 65536 * _BOTH_HALVES
@@ -111,7 +86,7 @@ class Sizes:
     @property
     def scratch(self) -> int:
         """Bytes: the panel, transformed lines, a line of zero points."""
-        return _ALIGNED + self.panel + self.lines * 4 + self.line
+        return _ALIGNED + self.panel + self.transformed * 4 + self.line
 
     @property
     def cost(self) -> int:

@@ -26,6 +26,7 @@ import numpy as np
 
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.common.memory import copy_fours, fill_words
+from tinyq.kernels.common.tiled_lines import LINES, TiledLines
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import Clip, Epilogue, Scaling, fold_scaling
@@ -45,60 +46,23 @@ CHANNEL = Record("bias:1", "multiplier:1")
 
 _SOURCE = "armv7em/conv_winograd4.j2"
 _ORDER = [0, 2, 1, 3]
-_TILE, _LINES, _AT_ONCE = 4, 6, 4
+_TILE, _AT_ONCE = 4, 4
 _MOST_INPUTS = 64
 _SMALL_IMAGE, _FEW_INPUTS = 256, 32
 _PANEL_STEP = POSITIONS * 16  # bytes of panel of a pair of places
-_ALL_BYTES = 0x01010101
 # Instructions: of a pair of places, of storing products, of an output tile, of a word across four
 # tiles, of a word downwards.
 _PAIR_COST, _STORE_COST, _FINISH_COST, _ACROSS_COST, _DOWN_COST = 396, 14, 370, 60, 38
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """What the kernel's memory and loops come to, in words where nothing else is said.
-
-    Attributes:
-        g: The layer.
-    """
-
-    g: WindowGeometry
-
-    @property
-    def line(self) -> int:
-        """Bytes of a line of x."""
-        return self.g.in_width * self.g.in_channels
-
-    @property
-    def line_words(self) -> int:
-        """A line of x."""
-        return self.line // 4
-
-    @property
-    def padded(self) -> int:
-        """Bytes of a padded line."""
-        return (self.g.in_width + 2) * self.g.in_channels
-
-    @property
-    def row(self) -> int:
-        """A padded line."""
-        return self.padded // 4
-
-    @property
-    def lines(self) -> int:
-        """All padded lines."""
-        return _LINES * self.padded // 4
+class Sizes(TiledLines):
+    """What the kernel's memory and loops come to, in words where nothing else is said."""
 
     @property
     def tiles(self) -> int:
         """The lines' transform."""
         return self.padded * 3
-
-    @property
-    def pixel(self) -> int:
-        """A pixel of x."""
-        return self.g.in_channels // 4
 
     @property
     def panel(self) -> int:
@@ -111,14 +75,9 @@ class Sizes:
         return self.g.in_channels * POSITIONS // 2
 
     @property
-    def zeros(self) -> int:
-        """Four zero points."""
-        return self.g.x_zero % 256 * _ALL_BYTES
-
-    @property
     def scratch(self) -> int:
         """Bytes: padded lines, their transform, a panel, products of two channels."""
-        return _LINES * self.padded + self.tiles * 4 + self.panel * 4 + POSITIONS * 32
+        return LINES * self.padded + self.tiles * 4 + self.panel * 4 + POSITIONS * 32
 
     @property
     def cost(self) -> int:
@@ -126,7 +85,7 @@ class Sizes:
         g = self.g
         products = g.in_channels // 2 * _PAIR_COST + POSITIONS * _STORE_COST
         channels = g.out_channels // 2 * (products + 2 * _AT_ONCE * _FINISH_COST)
-        across = self.pixel * _LINES * _AT_ONCE * _ACROSS_COST
+        across = self.pixel * LINES * _AT_ONCE * _ACROSS_COST
         down = g.in_height // _TILE * self.padded * _DOWN_COST
         return g.out_pixels // (_AT_ONCE * _TILE * _TILE) * (channels + across) + down
 

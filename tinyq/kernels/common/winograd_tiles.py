@@ -32,6 +32,7 @@ import numpy as np
 
 from tinyq.kernels.base import Bound, Part, Refusal
 from tinyq.kernels.common.memory import copy_fours, fill_words
+from tinyq.kernels.common.tiled_lines import LINES, TiledLines
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import Epilogue, Fold, sum_reach
@@ -44,12 +45,11 @@ BLOCK = Record("weights:18*inputs*block")
 CHANNEL = Record("bias:1", "tail:tail")
 
 _SOURCE = "common/winograd_tiles.j2"
-_TILE, _LINES, _AT_ONCE = 4, 6, 2
+_TILE, _AT_ONCE = 4, 2
 _MOST_INPUTS = 64
 _SIGN = 128
 # Accumulators come multiplied by up to 2^6 and must be int32 then.
 _MOST_REACH = 2**25
-_ALL_BYTES = 0x01010101
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,15 +102,13 @@ class Tiles(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(TiledLines):
     """What the kernel's memory and loops come to, in words where nothing else is said.
 
     Attributes:
-        g: The layer.
         tiles: The micro-kernels.
     """
 
-    g: WindowGeometry
     tiles: Tiles
 
     @property
@@ -122,31 +120,6 @@ class Sizes:
     def sums(self) -> int:
         """Sums of a position."""
         return _AT_ONCE * self.some
-
-    @property
-    def line(self) -> int:
-        """Bytes of a line of x."""
-        return self.g.in_width * self.g.in_channels
-
-    @property
-    def line_words(self) -> int:
-        """A line of x."""
-        return self.line // 4
-
-    @property
-    def padded(self) -> int:
-        """Bytes of a padded line."""
-        return (self.g.in_width + 2) * self.g.in_channels
-
-    @property
-    def row(self) -> int:
-        """A padded line."""
-        return self.padded // 4
-
-    @property
-    def lines(self) -> int:
-        """All padded lines."""
-        return _LINES * self.padded // 4
 
     @property
     def fourth(self) -> int:
@@ -164,11 +137,6 @@ class Sizes:
         return self.padded * 3
 
     @property
-    def pixel(self) -> int:
-        """A pixel of x."""
-        return self.g.in_channels // 4
-
-    @property
     def panel(self) -> int:
         """A panel of two tiles."""
         return self.g.in_channels * POSITIONS * _AT_ONCE
@@ -179,15 +147,10 @@ class Sizes:
         return self.g.in_channels * POSITIONS // 2
 
     @property
-    def zeros(self) -> int:
-        """Four zero points."""
-        return self.g.x_zero % 256 * _ALL_BYTES
-
-    @property
     def scratch(self) -> int:
         """Bytes: padded lines, their transform, a panel, sums of a block of channels."""
         words = self.transformed + self.panel + POSITIONS * self.sums
-        return _LINES * self.padded + words * 4
+        return LINES * self.padded + words * 4
 
     @property
     def cost(self) -> int:
