@@ -1,0 +1,35 @@
+"""Estimates of specialized kernels against counts, on every emulated core that has some.
+
+A few kernels of each core; ``make estimates`` takes all of them, and the generic ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.cores import CORES
+from tests.estimated_cores import count_all, draw_estimates, list_kernels_of
+from tinyq.kernels.estimates import GENERIC
+
+# Small layers vary more: what surrounds their loops is estimated by one figure.
+MOST, MOST_SMALL, SMALL = 2.0, 3.0, 5_000
+WHOLE = os.environ.get("TINYQ_ESTIMATES") == "all"
+SOME, EACH = 4, 1
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_specialized_kernels_take_about_what_they_say(core: str, seed: int) -> None:
+    rng = np.random.default_rng((seed, 9))
+    kernels = [it for it in list_kernels_of(core) if it.isa != GENERIC]
+    if not WHOLE:
+        kernels = [kernels[index] for index in rng.permutation(len(kernels))[:SOME]]
+    drawn = draw_estimates(core, kernels, seed, 3 * EACH if WHOLE else EACH)
+    wrong = []
+    for one, count in zip(drawn, count_all(drawn), strict=True):
+        most = MOST if count >= SMALL else MOST_SMALL
+        if not count / most <= one.instructions <= count * most:
+            wrong.append(f"{one.layers}: {one.instructions:,} estimated, {count:,} counted")
+    assert not wrong, "\n".join(wrong)
