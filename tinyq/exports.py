@@ -276,7 +276,7 @@ def _describe_buffers(graph: Graph, side: str, codes: Mapping[str, Codes]) -> li
                 "expected": f"expected{end}",
                 "type": entry,
                 "c_type": entry.format.c_type,
-                "units": entry.units,
+                "words": entry.words,
                 "tensor": Tensor(name, entry, values[0]),
             }
         )
