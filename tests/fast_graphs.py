@@ -15,6 +15,7 @@ from tinyq.graph.epilogues import (
     Raw,
     Requantize,
     RequantizeTwice,
+    RequantizeWide,
     RoundEven,
     Steps,
     Threshold,
@@ -33,6 +34,7 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
+_TWICE_ALONE = "twice"  # how variants begin that round twice
 _ONCE = ("winograd2", "winograd4")  # variants that do not on armv7em
 _TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
@@ -62,8 +64,13 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     """A stage that special kernels know, with a whole or a part of the range."""
     if kernel.formats[0] == "b1":
         return Threshold()
+    if kernel.formats[0] == "s16" and rng.random() < 0.7:
+        return RequantizeWide("s16", 1.0, int(rng.integers(-9, 9)), -(2**15), 2**15 - 1)
     if kernel.variant.startswith(_STAGED):
         return _draw_any_stage(rng)
+    if kernel.variant.startswith(_TWICE_ALONE):
+        low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+        return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
     if kernel.operation == "dense" and rng.random() < 0.3:
         return Raw()
     entry = find_format(str(rng.choice(formats)))
@@ -111,11 +118,21 @@ def add_tables(
         tables = [rng.integers(-reach, reach, shape), rng.integers(0, 2, channels)]
     elif isinstance(stage, Raw):
         tables = [rng.integers(-reach, reach, channels)]
+    elif isinstance(stage, RequantizeWide):
+        shift = 31 + int(np.clip(reach.bit_length() - 15, 0, 31)) - rng.integers(0, 3, channels)
+        multiplier = rng.integers(2**30, 2**31, channels)
+        low = rng.integers(-(2**31), 2**31, channels)
+        bias = rng.integers(-min(reach, 2**30), min(reach, 2**30), channels)
+        tables = [bias, rng.integers(-2, 2, channels), multiplier, low, shift]
     elif isinstance(stage, RequantizeTwice):
         exponent = min(max(8 - reach.bit_length(), -20), -1)
         exponents = np.minimum(exponent + rng.integers(-2, 2, channels), -1)
-        bias = rng.integers(-reach, reach, channels)
-        tables = [bias, rng.integers(2**30, 2**31, channels), exponents]
+        bias = rng.integers(-min(reach, 2**29), min(reach, 2**29), channels)
+        multiplier = rng.integers(2**30, 2**31, channels)
+        weak = rng.random(channels) < 0.1  # channels without effect, as pruning leaves them
+        exponents = np.where(weak, rng.choice([0, -31, -25]), exponents)
+        multiplier = np.where(weak & (exponents == 0), 0, multiplier)
+        tables = [bias, multiplier, exponents]
     else:
         spread = float(rng.choice([3.0, 60.0, 2000.0]))
         gain = spread / reach * rng.uniform(-1.2, 1.2, channels)
@@ -167,12 +184,67 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
 
 def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
     shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    if kernel.variant.endswith("strips"):
+        return _draw_strips(rng, shape)
     if kernel.variant.endswith("rowpairs2"):
         shape = ((shape[0] + 1) // 2 * 2, (shape[1] + 1) // 2 * 2, shape[2])
         window = Window((3, 3), (2, 2), (1, 1), (0, 1, 0, 1))
     else:
         window = Window((3, 3), padding=(1, 1, 1, 1))
     return shape, (3, 3, shape[2]), window
+
+
+def _draw_strips(rng: np.random.Generator, shape: Shape) -> tuple[Shape, Shape, Window]:
+    """Any window of single channels: long lines, lines that are columns, gaps, any padding."""
+    shape = (shape[0], 1, shape[2]) if rng.random() < 0.2 else shape
+    size = tuple(int(v) for v in rng.integers(1, (8, 8)))
+    size = (size[0], 1) if shape[1] == 1 and rng.random() < 0.8 else size
+    stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
+    dilation = tuple(int(v) for v in rng.integers(1, (4, 4))) if rng.random() < 0.3 else (1, 1)
+    extent = Window(size, stride, dilation).extent()
+    if rng.random() < 0.5 or any(e > s for e, s in zip(extent, shape, strict=False)):
+        padding = tuple(int(v) for v in rng.integers(0, 2 * np.repeat(extent, 2)))
+        short = [max(e - s, 0) for e, s in zip(extent, shape, strict=False)]
+        padding = (padding[0] + short[0], padding[1], padding[2] + short[1], padding[3])
+        padding = padding if shape[1] > 1 or size[1] > 1 else (*padding[:2], 0, 0)
+    else:
+        padding = (0, 0, 0, 0)
+    many = int(rng.integers(1, 4)) if rng.random() < 0.3 else 1
+    return shape, (*size, shape[2] * many), Window(size, stride, dilation, padding)
+
+
+def _draw_pool(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Window]:
+    """An image and windows that all have a tap inside it, or without padding for sums."""
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    if rng.random() < 0.2:
+        shape = (1, int(rng.integers(200, 400)), int(rng.choice((4, 5))))
+    size = tuple(int(rng.integers(1, min(side, 5) + 1)) for side in shape[:2])
+    if rng.random() < 0.3:
+        size = shape[:2]
+    stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
+    room = [(s - 1) // max(k - 1, 1) for s, k in zip(shape, size, strict=False)]
+    dilation = tuple(int(rng.integers(1, max(min(r, 3), 1) + 1)) for r in room)
+    padding = same_padding(shape, size, stride, dilation)
+    if kernel.operation == "sumpool2d" or rng.random() < 0.4:
+        padding = (0, 0, 0, 0)
+    return shape, Window(size, stride, dilation, padding)
+
+
+def _make_pool(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x = _draw_input(rng, kernel)
+    shape, window = _draw_pool(rng, kernel)
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    if kernel.operation == "sumpool2d":
+        stage = _draw_any_stage(rng) if rng.random() < 0.5 else draw_stage(rng, kernel, ("s8", "u8"))
+        operation = OPERATIONS["SumPool2D"](stage, window, _zero(rng, x))
+        samples = rng.integers(x.lo, x.hi + 1, (3, *shape)).astype(np.int32)
+        tables = add_tables(builder, rng, stage, operation.accumulate(samples), False)
+        return builder.build(builder.apply("layer_0", operation, "input", *tables))
+    low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+    more = (low, high) if kernel.operation == "tfliteaveragepool2d" else ()
+    names = {"maxpool2d": "MaxPool2D", "averagepool2d": "AveragePool2D"}
+    operation = OPERATIONS[names.get(kernel.operation, "TfliteAveragePool2D")](window, *more)
+    return builder.build(builder.apply("layer_0", operation, "input"))
 
 
 def _draw_weights(rng: np.random.Generator, kernel: Kernel, shape: Shape, axis: int = 0) -> Format:
@@ -295,10 +367,14 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
 
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
+    "averagepool2d": _make_pool,
     "conv2d": _make_windowed,
     "dense": _make_dense,
     "depthwise2d": _make_windowed,
+    "maxpool2d": _make_pool,
+    "sumpool2d": _make_pool,
     "tfliteadd": _make_tfliteadd,
+    "tfliteaveragepool2d": _make_pool,
 }
 
 
