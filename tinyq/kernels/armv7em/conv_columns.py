@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyq.kernels.armv7em.columns import collect_wide, estimate_column, list_column_parts
 from tinyq.kernels.armv7em.quads import Quads, QuadSums, pack_pairs
+from tinyq.kernels.armv7em.wide import FINISH_COST, finish_wide, pack_wide, refuse_wide
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.common.blocks import Outputs
 from tinyq.kernels.common.epilogue import estimate_epilogue
@@ -118,11 +119,32 @@ def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     return _bound(layer, s, stream.table, product, (4 * (s.sums_at + s.sums), stream.pair_words))
 
 
+@kernel("conv2d", "s16", (INT8, "b1"), variant="widecolumns", text=_TEXT)
+def bind_wide(layer: LayerSpec) -> Bound | Refusal:
+    """Codes of 16 bits whose sums stay within int32, rounded once by a mantissa of 63 bits."""
+    if layer.weights is None:
+        return Refusal("the weights are no constants")
+    entry, zero = layer.inputs[0].format, layer.geometry["x_zero"]
+    reach = max(entry.hi - zero, zero - entry.lo, -entry.lo)
+    if reason := refuse_wide(layer, np.abs(by_channel(layer.weights)).sum(1) * reach):
+        return Refusal(reason)
+    return _bind_wide(layer, finish_wide(layer, 4 * Quads.pixels, _bytes(layer), same=False))
+
+
 @kernel("conv2d", "s16", (INT8, "b1"), variant="stagedcolumns", text=_TEXT)
 def bind_wide_sums(layer: LayerSpec) -> Bound | Refusal:
     """Codes of 16 bits, whose sums are left to the epilogue's own function."""
     if layer.weights is None or not layer.epilogue:
         return Refusal("the constants are no constants")
+    return _bind_wide(layer, None)
+
+
+def _bytes(layer: LayerSpec) -> int:
+    return layer.output.format.bits // 8
+
+
+def _bind_wide(layer: LayerSpec, finish: Part | None) -> Bound | Refusal:
+    assert layer.weights is not None
     g, entry = read_window(layer), layer.inputs[0].format
     rows = by_channel(layer.weights)
     reach = max(entry.hi - g.x_zero, g.x_zero - entry.lo, -entry.lo)
@@ -140,7 +162,8 @@ def bind_wide_sums(layer: LayerSpec) -> Bound | Refusal:
     comment = "two channels: -zero point * sum of weights, weights as int16"
     product = QuadSums().product(streams[0], s.words, Outputs(0, False, False))
     rest = 4 * (s.sums_at + s.segments * s.sums), streams[0].pair_words
-    return _bound(layer, s, Table("weights", words, comment, "w"), product, rest)
+    table = Table("weights", words, comment, "w")
+    return _bound(layer, s, table, product, rest, finish)
 
 
 def _measure(g: WindowGeometry, bits: int, stride: int) -> Columns:
@@ -166,7 +189,12 @@ def _shorten(rows: Int64s, reach: int) -> int:
 
 
 def _bound(
-    layer: LayerSpec, s: Columns, table: Table, product: Part, rest: tuple[int, int]
+    layer: LayerSpec,
+    s: Columns,
+    table: Table,
+    product: Part,
+    rest: tuple[int, int],
+    finish: Part | None = None,
 ) -> Bound:
     scratch, pair_words = rest
     staged = product.macro == "sums"
@@ -176,10 +204,13 @@ def _bound(
     else:
         parts["collect"] = Quads().collect(1, s.words, 4 * s.words)
     parts["product"] = product
+    if finish:
+        parts["finish"] = finish
+    each = 0 if not staged else FINISH_COST if finish else estimate_epilogue(layer) + 4
     return Bound(
         layer,
-        round(_estimate(layer, s, staged=staged)),
-        tables=(table,),
+        round(_estimate(s, each, staged=staged)),
+        tables=(table, pack_wide(layer)) if finish else (table,),
         scratch_bytes=scratch,
         parts=MappingProxyType(parts),
         values=MappingProxyType(
@@ -187,21 +218,22 @@ def _bound(
                 "s": s,
                 "g": s.g,
                 "staged": staged,
+                "finished": finish is not None,
                 "end": divide_up(s.g.out_channels, 2) * pair_words,
                 "y_format": layer.output.format.name,
                 "acc_type": find_accumulator(layer.epilogue),
             }
         ),
-        calls_epilogue=staged,
+        calls_epilogue=staged and finish is None,
     )
 
 
-def _estimate(layer: LayerSpec, s: Columns, *, staged: bool) -> float:
+def _estimate(s: Columns, each: float, *, staged: bool) -> float:
     g, block = s.g, QuadSums() if staged else Quads()
     words = s.segments * s.words
     pairs = divide_up(g.out_channels, 2)
     products = pairs * (words * block.word_cost + s.segments * block.finish_cost)
     collected = words * (block.collect_cost if s.bits == 8 else 2 * _WIDE_COST)
     columns = s.pixels * (estimate_column(g, s.bits) + _PIXEL_COST)
-    finish = (estimate_epilogue(layer) + 4) * g.out_channels * g.out_pixels if staged else 0
+    finish = each * g.out_channels * g.out_pixels
     return divide_up(g.out_pixels, s.pixels) * (products + collected + columns + _BLOCK_COST) + finish

@@ -25,6 +25,7 @@ from tinyq.kernels.armv7em.dense_lanes import (
     pack_lanes,
     widen_inputs,
 )
+from tinyq.kernels.armv7em.wide import finish_wide, pack_wide, refuse_wide
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.common.epilogue import estimate_epilogue
 from tinyq.kernels.common.memory import fill_words
@@ -134,12 +135,30 @@ def bind_staged(layer: LayerSpec) -> Bound | Refusal:
     return _bind_lanes(layer, twice=False)
 
 
+@kernel("dense", "s16", INT8, variant="widewords", text=_TEXT)
+def bind_wide(layer: LayerSpec) -> Bound | Refusal:
+    """Inputs of 16 bits whose sums stay within int32, rounded once by a mantissa of 63 bits."""
+    if layer.weights is None:
+        return Refusal("the weights are no constants")
+    entry, zero = layer.inputs[0].format, layer.geometry["x_zero"]
+    sums = np.abs(layer.weights.astype(np.int64)).sum(1)
+    if reason := refuse_wide(layer, sums * max(entry.hi - zero, zero - entry.lo)):
+        return Refusal(reason)
+    finish = finish_wide(layer, 4, layer.output.format.bits // 8, same=False)
+    return _bind_words(layer, (pack_wide(layer), finish))
+
+
 @kernel("dense", "s16", INT8, variant="stagedwords", text=_TEXT)
 def bind_words(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits, whose sums are left to the epilogue's own function."""
-    g = read_dense(layer)
     if layer.weights is None or not layer.epilogue:
         return Refusal("the constants are no constants")
+    return _bind_words(layer, None)
+
+
+def _bind_words(layer: LayerSpec, finish: tuple[Table, Part] | None) -> Bound | Refusal:
+    assert layer.weights is not None
+    g = read_dense(layer)
     if g.in_channels > _MOST_INPUTS:
         return Refusal("rows are too long")
     rows = layer.weights.astype(np.int64)
@@ -156,7 +175,7 @@ def bind_words(layer: LayerSpec) -> Bound | Refusal:
     product = _multiply_words(length // 4, sums.fours)
     copy = copy_bytes(2 * g.in_channels, loose=True)
     parts_by_name: dict[str, Part] = {"widen": copy, "product": product}
-    return _bound(layer, sums, (table,), parts_by_name, twice=False)
+    return _bound(layer, sums, table, parts_by_name, finish)
 
 
 def _bind_lanes(layer: LayerSpec, *, twice: bool) -> Bound | Refusal:
@@ -176,46 +195,50 @@ def _bind_lanes(layer: LayerSpec, *, twice: bool) -> Bound | Refusal:
         for segment in _cut(rows, length)
     ]
     comment = "four channels: biases, weights two to a halfword"
-    tables = (Table("weights", np.concatenate(parts), comment, "w"),)
+    table = Table("weights", np.concatenate(parts), comment, "w")
     sums = Sums(g, length, 8, len(parts[0]))
     found: dict[str, Part] = {
         "widen": widen_inputs(g.in_channels),
         "product": multiply_lanes(length // 2, sums.fours, Epilogue()),
     }
-    if twice:
-        table, part = _finish_twice(layer, sums)
-        tables, found["finish"] = (*tables, table), part
-    return _bound(layer, sums, tables, found, twice=twice)
+    return _bound(layer, sums, table, found, _finish_twice(layer, sums) if twice else None)
 
 
 def _bound(
-    layer: LayerSpec, s: Sums, tables: tuple[Table, ...], parts: dict[str, Part], *, twice: bool
+    layer: LayerSpec,
+    s: Sums,
+    table: Table,
+    parts: dict[str, Part],
+    finish: tuple[Table, Part] | None,
 ) -> Bound:
+    """What all have in common; ``finish`` scales the sums, the epilogue's own function if not."""
     if s.rest_words:
         parts = {"fill": fill_words(), **parts}
     each = _WORDS_COST if s.bits == 16 else _LANES_COST
     places = s.segments * s.length
     products = s.fours * (places * each + s.segments * _FOUR_COST)
-    finish = _FINISH_COST if twice else estimate_epilogue(layer) + 8
+    if finish:
+        parts = {**parts, "finish": finish[1]}
+    last = _FINISH_COST if finish else estimate_epilogue(layer) + 8
     row = places * _WIDEN_COST + products + s.segments * _SEGMENT_COST + _ROW_COST
-    cost = s.g.rows * (row + s.g.out_channels * (finish + 2 * (s.segments - 1)))
+    cost = s.g.rows * (row + s.g.out_channels * (last + 2 * (s.segments - 1)))
     return Bound(
         layer,
         round(cost),
-        tables=tables,
+        tables=(table, finish[0]) if finish else (table,),
         scratch_bytes=s.scratch,
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {
                 "s": s,
                 "g": s.g,
-                "twice": twice,
+                "finished": finish is not None,
                 "y_format": layer.output.format.name,
                 "out_units": layer.output.units // s.g.rows,
                 "acc_type": find_accumulator(layer.epilogue),
             }
         ),
-        calls_epilogue=not twice,
+        calls_epilogue=finish is None,
     )
 
 

@@ -22,6 +22,7 @@ from tinyq.kernels.armv7em.strips import (
     pair_words_of,
     spread_line,
 )
+from tinyq.kernels.armv7em.wide import FINISH_COST, finish_wide, pack_wide, refuse_wide
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.common.epilogue import estimate_epilogue
 from tinyq.kernels.common.memory import fill_words
@@ -42,7 +43,6 @@ _GROUP = 4  # channels
 _SCRATCH = 4096  # bytes of strips where a band may be as high as it likes
 _BOTH_HALVES = 0x00010001
 _FINISH, _FINISH_TWICE = 3, 6  # instructions of an output
-_SPREAD, _SPREAD_SINGLE, _FILL = 0.6, 6.0, 1.5  # of a code, beside those for lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,20 @@ def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, staged=True)
 
 
-def _bind(layer: LayerSpec, *, staged: bool) -> Bound | Refusal:
+@kernel("depthwise2d", "s16", (INT8, "b1"), variant="widestrips", text=_TEXT)
+def bind_wide(layer: LayerSpec) -> Bound | Refusal:
+    """Codes of 16 bits, rounded once by a mantissa of 63 bits."""
+    if layer.weights is None:
+        return Refusal("the weights are no constants")
+    entry, zero = layer.inputs[0].format, layer.geometry["x_zero"]
+    reach = max(entry.hi - zero, zero - entry.lo, -entry.lo)
+    if reason := refuse_wide(layer, abs(taps_by_channel(layer.weights)).sum(1) * reach):
+        return Refusal(reason)
+    each = layer.geometry["out_channels"] * layer.output.format.bits // 8
+    return _bind(layer, staged=True, finish=finish_wide(layer, 4, each, same=True))
+
+
+def _bind(layer: LayerSpec, *, staged: bool, finish: Part | None = None) -> Bound | Refusal:
     if reason := _refuse_constants(layer, staged=staged):
         return Refusal(reason)
     g = _turn(read_window(layer))
@@ -188,25 +201,28 @@ def _bind(layer: LayerSpec, *, staged: bool) -> Bound | Refusal:
     lines = lay_lines(g, sizes.row, _finish_cost(layer, staged=staged))
     expanded = count_expanded(weights) * 4
     sums_at = expanded + sizes.group * sizes.strip
+    parts = _list_parts(sizes, lines, weights, staged=staged)
+    each = 0 if not staged else FINISH_COST if finish else estimate_epilogue(layer)
     return Bound(
         layer,
-        round(_estimate(layer, sizes, lines, weights, staged=staged)),
-        tables=(weights.table,),
+        round(_estimate(layer, sizes, lines, weights, staged=staged) + each * layer.work.elements),
+        tables=(weights.table, pack_wide(layer)) if finish else (weights.table,),
         scratch_bytes=sums_at + (sizes.sums if staged else 0),
         in_place=(0,) if sizes.in_place and sizes.bits == layer.output.format.bits else (),
-        parts=MappingProxyType(_list_parts(sizes, lines, weights, staged=staged)),
+        parts=MappingProxyType({**parts, "finish": finish} if finish else parts),
         values=MappingProxyType(
             {
                 "s": sizes,
                 "g": g,
                 "weights": weights,
                 "staged": staged,
+                "finished": finish is not None,
                 "strips_at": expanded // 4,
                 "sums_at": sums_at // 4,
                 "y_format": layer.output.format.name,
             }
         ),
-        calls_epilogue=staged,
+        calls_epilogue=staged and finish is None,
     )
 
 
@@ -291,6 +307,5 @@ def _estimate(
     spread = 2.1 * s.group if s.group == _GROUP else 7.0 * s.group
     lines_read = g.in_height * (g.in_width * spread + 40) + (bands - 1) * s.kept * s.row * 0.7
     padded = max((s.lines - g.in_height), 0) * s.group * (s.row_words * 3 + 12)
-    finished = estimate_epilogue(layer) * g.out_pixels * g.out_channels if staged else 0
     fixed = 3 * s.strip_words + 60
-    return outputs * (channel + expand * bands) + groups * (lines_read + padded) + finished + fixed
+    return outputs * (channel + expand * bands) + groups * (lines_read + padded) + fixed

@@ -356,15 +356,19 @@ def _settle_twice(layer: LayerSpec) -> tuple[Int64s, Int64s]:
     return np.where(idle, 0, multiplier), np.maximum(np.where(idle, 1, shift), 0)
 
 
-def _describe(layer: LayerSpec, shift: int) -> Epilogue:
+def describe_clip(layer: LayerSpec) -> tuple[Epilogue, int]:
+    """The clip range alone, and the zero point as it is counted then."""
     lo, hi, zero = (layer.geometry[key] for key in ("lo", "hi", "zero_point"))
     bits = (hi - lo).bit_length()
     whole = hi - lo + 1 == 1 << bits
     if whole and bits and -lo == 1 << (bits - 1):
-        clip = Clip.SIGNED
-    elif whole and bits and lo == 0:
-        clip = Clip.UNSIGNED
-    else:
-        clip, zero = Clip.RANGE, zero - lo
+        return Epilogue(Clip.SIGNED, bits=bits, lo=lo, hi=hi), zero
+    if whole and bits and lo == 0:
+        return Epilogue(Clip.UNSIGNED, bits=bits, lo=lo, hi=hi), zero
+    return Epilogue(Clip.RANGE, bits=bits, lo=lo, hi=hi), zero - lo
+
+
+def _describe(layer: LayerSpec, shift: int) -> Epilogue:
+    clip, zero = describe_clip(layer)
     addend = (1 << (shift - 33)) + zero * (1 << (shift - 32))
-    return Epilogue(clip, shift - 32, addend, bits, lo, hi)
+    return replace(clip, shift=shift - 32, addend=addend)
