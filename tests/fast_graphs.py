@@ -8,6 +8,7 @@ import numpy as np
 
 from tests import random_graphs
 from tests.selected import list_special
+from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
@@ -34,10 +35,11 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
-_TWICE_ALONE = "twice"  # how variants begin that round twice
+_TWICE_ALONE, _WIDE = "twice", "wide"  # how variants begin that round twice, or with 63 bits
 _ONCE = ("winograd2", "winograd4")  # variants that do not on armv7em
 _TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
+_APART = ("columns", "lanes", "words")  # how variants end whose taps may lie apart
 _STAGED = "staged"  # how variants begin that take what the others do not finish themselves
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
@@ -64,8 +66,8 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     """A stage that special kernels know, with a whole or a part of the range."""
     if kernel.formats[0] == "b1":
         return Threshold()
-    if kernel.formats[0] == "s16" and rng.random() < 0.7:
-        return RequantizeWide("s16", 1.0, int(rng.integers(-9, 9)), -(2**15), 2**15 - 1)
+    if kernel.variant.startswith(_WIDE) or (kernel.formats[0] == "s16" and rng.random() < 0.7):
+        return _draw_wide_stage(rng)
     if kernel.variant.startswith(_STAGED):
         return _draw_any_stage(rng)
     if kernel.variant.startswith(_TWICE_ALONE):
@@ -83,6 +85,13 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     if twice and entry.name == "s8" and rng.random() < 0.5:
         return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
+
+
+def _draw_wide_stage(rng: np.random.Generator) -> Epilogue:
+    """Both formats, with a ReLU now and then."""
+    entry = find_format(str(rng.choice(("s16", "s16", "s8"))))
+    low = int(rng.choice((entry.lo, 0)))
+    return RequantizeWide(entry.name, 1.0, int(rng.integers(-9, 9)), low, entry.hi)
 
 
 def _draw_any_stage(rng: np.random.Generator) -> Epilogue:
@@ -123,7 +132,10 @@ def add_tables(
         multiplier = rng.integers(2**30, 2**31, channels)
         low = rng.integers(-(2**31), 2**31, channels)
         bias = rng.integers(-min(reach, 2**30), min(reach, 2**30), channels)
-        tables = [bias, rng.integers(-2, 2, channels), multiplier, low, shift]
+        far = rng.integers(-2, 2, channels) if rng.random() < 0.2 else np.where(bias < 0, -1, 0)
+        shift = np.maximum(shift, 33) if rng.random() < 0.8 else shift
+        low = low if rng.random() < 0.7 else np.zeros(channels, np.int64)
+        tables = [bias, far, multiplier, low, shift]
     elif isinstance(stage, RequantizeTwice):
         exponent = min(max(8 - reach.bit_length(), -20), -1)
         exponents = np.minimum(exponent + rng.integers(-2, 2, channels), -1)
@@ -151,11 +163,16 @@ def add_tables(
     ]
 
 
-def _window(rng: np.random.Generator, size: tuple[int, int], shape: Shape) -> Window:
+def _window(
+    rng: np.random.Generator, size: tuple[int, int], shape: Shape, *, apart: bool = False
+) -> Window:
     stride = (int(rng.integers(1, 4)),) * 2
     if rng.random() < 0.5:
         stride = (1, 1)
     dilation = (int(rng.integers(1, 3)) if rng.random() < 0.2 else 1, 1)
+    if apart:
+        dilation = tuple(int(v) for v in rng.integers(1, (4, 4)))
+        stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
     padding = same_padding(shape, size, stride, dilation)
     extent = Window(size, stride, dilation).extent()
     if rng.random() < 0.3 and shape[0] >= extent[0] and shape[1] >= extent[1]:
@@ -179,7 +196,10 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
             (int(rng.choice((2, 3, 4, 5, 6, 8, shape[2]))), 3, 3, shape[2]),
             Window((3, 3), padding=(1, 1, 1, 1)),
         )
-    return shape, (outputs, *size, inputs), _window(rng, size, shape)
+    if kernel.variant.endswith("lanes"):
+        shape = (*(int(v) for v in rng.integers(1, 4, 2)), inputs)
+    apart = kernel.variant.endswith(_APART) and rng.random() < 0.6
+    return shape, (outputs, *size, inputs), _window(rng, size, shape, apart=apart)
 
 
 def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
@@ -401,7 +421,10 @@ def draw_fitting(
     """
     found = 0
     for _ in range(_TRIES):
-        graph = find_maker(kernel)(rng, kernel, f"{prefix}_{found}")
+        try:
+            graph = find_maker(kernel)(rng, kernel, f"{prefix}_{found}")
+        except ModelError:  # sums of any codes of 16 bits leave int32, those of samples did not
+            continue
         if max(t.type.packed_bytes for t in (graph.input, graph.output)) > _MOST_BYTES:
             continue
         nodes = [node for node in graph.nodes if node.op.kernel == kernel.operation]

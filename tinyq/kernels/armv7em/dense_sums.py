@@ -173,9 +173,10 @@ def _bind_words(layer: LayerSpec, finish: tuple[Table, Part] | None) -> Bound | 
     table = Table("weights", np.concatenate(parts), "four channels: biases, weights as bytes", "w")
     sums = Sums(g, length, 16, len(parts[0]))
     product = _multiply_words(length // 4, sums.fours)
-    copy = copy_bytes(2 * g.in_channels, loose=True)
-    parts_by_name: dict[str, Part] = {"widen": copy, "product": product}
-    return _bound(layer, sums, table, parts_by_name, finish)
+    found: dict[str, Part] = {"product": product}
+    if layer.operation == "dense":
+        found["widen"] = copy_bytes(2 * g.in_channels, loose=True)
+    return _bound(layer, sums, table, found, finish)
 
 
 def _bind_lanes(layer: LayerSpec, *, twice: bool) -> Bound | Refusal:
@@ -234,6 +235,7 @@ def _bound(
                 "g": s.g,
                 "finished": finish is not None,
                 "y_format": layer.output.format.name,
+                "window": None,
                 "out_units": layer.output.units // s.g.rows,
                 "acc_type": find_accumulator(layer.epilogue),
             }
