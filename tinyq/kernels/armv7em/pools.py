@@ -112,6 +112,8 @@ def _bind(layer: LayerSpec, kind: str, mean: str) -> Bound | Refusal:
     if g.in_channels < blocks.each:
         return Refusal("the codes of a pixel fill no word")
     largest = kind == "largest"
+    if (largest or mean) and layer.output.format != layer.inputs[0].format:
+        return Refusal("the outputs are codes of fewer bits, as the inputs were")
     taps = g.kernel_height * g.kernel_width
     whole = largest or taps <= _MOST_TAPS
     # Without an epilogue a pixel's sums are those of one block.
