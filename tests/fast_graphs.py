@@ -141,7 +141,10 @@ def add_tables(
         exponents = np.minimum(exponent + rng.integers(-2, 2, channels), -1)
         bias = rng.integers(-min(reach, 2**29), min(reach, 2**29), channels)
         multiplier = rng.integers(2**30, 2**31, channels)
-        weak = rng.random(channels) < 0.1  # channels without effect, as pruning leaves them
+        if same:
+            bias[:], exponents[:], multiplier[:] = bias[0], exponents[0], multiplier[0]
+        # Channels without effect, as pruning leaves them.
+        weak = (rng.random(channels) < 0.1) & (not same)
         exponents = np.where(weak, rng.choice([0, -31, -25]), exponents)
         multiplier = np.where(weak & (exponents == 0), 0, multiplier)
         tables = [bias, multiplier, exponents]
@@ -267,6 +270,41 @@ def _make_pool(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     return builder.build(builder.apply("layer_0", operation, "input"))
 
 
+def _make_moved(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    """A border, or a tensor beside another one of fewer or more channels."""
+    x = _draw_input(rng, kernel)
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    if kernel.operation == "pad2d":
+        padding = tuple(int(v) for v in rng.integers(0, 4, 4))
+        operation = OPERATIONS["Pad2D"](padding, _zero(rng, x))
+        return builder.build(builder.apply("layer_0", operation, "input"))
+    operands = ["input", "input"]
+    if rng.random() < 0.5:
+        other = (*shape[:2], int(rng.choice(_CHANNELS)))
+        operands[1] = builder.constant("other", draw_codes(rng, other, x), x)
+        operands = operands[:: int(rng.choice((1, -1)))]
+    operation = OPERATIONS["Concatenate"]()
+    return builder.build(builder.apply("layer_0", operation, *operands))
+
+
+def _make_product(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x = _draw_input(rng, kernel)
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    other = OPERATIONS["MaxPool2D"](Window((2, 2), padding=(0, 1, 0, 1)))
+    builder.apply("other", other, "input")
+    low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+    stage = Requantize("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
+    if rng.random() < 0.5:
+        stage = RequantizeTwice("s8", 1.0, stage.zero_point, low, high)
+    operation = OPERATIONS["Multiply"](stage, _zero(rng, x), _zero(rng, x))
+    samples = rng.integers(-128, 128, (2, 1, *shape)).astype(np.int32)
+    tables = add_tables(builder, rng, stage, operation.accumulate(*samples), True)
+    builder.apply("layer_0", operation, "input", "other", *tables)
+    return builder.build("layer_0")
+
+
 def _draw_weights(rng: np.random.Generator, kernel: Kernel, shape: Shape, axis: int = 0) -> Format:
     """A format that the kernel takes for weights of ``shape``; every second time s8."""
     names = [name for name in list_members(kernel.formats[1]) if axis == 0 or name != "g2"]
@@ -388,10 +426,13 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
     "averagepool2d": _make_pool,
+    "concatenate": _make_moved,
     "conv2d": _make_windowed,
     "dense": _make_dense,
     "depthwise2d": _make_windowed,
     "maxpool2d": _make_pool,
+    "multiply": _make_product,
+    "pad2d": _make_moved,
     "sumpool2d": _make_pool,
     "tfliteadd": _make_tfliteadd,
     "tfliteaveragepool2d": _make_pool,
