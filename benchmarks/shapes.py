@@ -31,6 +31,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tinyq.measurement.trial import Trial, run_trials  # noqa: E402
+
 from benchmarks.comparison.heatmap import Cell, draw_heatmap  # noqa: E402
 from tests.cores import CORES, NAMES  # noqa: E402
 from tests.shaped_layers import HALF_UP, ROUNDINGS, Shape, list_grid, make_graph, read_shape  # noqa: E402
@@ -40,7 +42,6 @@ from tinyq.firmware.build import ask_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.graph import Graph  # noqa: E402
 from tinyq.hardware.boards import Board  # noqa: E402
-from tinyq.measurement.trial import Trial, run_trials  # noqa: E402
 from tinyq.selection import (  # noqa: E402
     Bounds,
     choose_kernels,
@@ -271,8 +272,8 @@ def write_report(rows: Sequence[Row], isa: str, command: str) -> str:
     lines.append(_write_summary(("all", "", ""), summarize(rows)))
     lines += [
         "",
-        "| layer | formats | rounding | kernel | instructions | estimated cycles | CMSIS-NN | ratio "
-        "| constants B | arena B |",
+        "| layer | formats | rounding | kernel | instructions | estimated cycles | CMSIS-NN "
+        "| ratio | constants B | arena B |",
         "|---|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     order = sorted(rows, key=lambda row: (-(row.ratio or 0.0), row.shape.signature))

@@ -89,7 +89,9 @@ def read_shape(row: Mapping[str, str]) -> Shape | None:
     The columns: op, x, kernel (of two operands the second's shape), stride, dilation, padding, y
     and files.
     """
-    sizes = {key: _numbers(row.get(key) or "") for key in ("x", "kernel", "stride", "dilation", "y")}
+    sizes = {
+        key: _numbers(row.get(key) or "") for key in ("x", "kernel", "stride", "dilation", "y")
+    }
     if row["op"] not in _MAKERS or not sizes["x"]:
         return None
     shape = Shape(row["op"], sizes["x"], files=int(row.get("files") or 1))
@@ -258,7 +260,7 @@ def _draw_weights(rng: np.random.Generator, entry: Format, size: tuple[int, ...]
     return codes.astype(np.int32)
 
 
-def _choose_stage(shape: Shape) -> Epilogue:
+def _choose_epilogue(shape: Shape) -> Epilogue:
     if shape.activations == "b1":
         return Threshold()
     if shape.activations == "s16":
@@ -268,7 +270,11 @@ def _choose_stage(shape: Shape) -> Epilogue:
 
 
 def _finish(
-    shape: Shape, builder: GraphBuilder, rng: np.random.Generator, stage: Epilogue, acc: np.ndarray
+    shape: Shape,
+    builder: GraphBuilder,
+    rng: np.random.Generator,
+    epilogue: Epilogue,
+    acc: np.ndarray,
 ) -> list[str]:
     """Names of an epilogue's constants: gains of channels lie up to four times apart."""
     channels = acc.shape[-1]
@@ -278,13 +284,13 @@ def _finish(
     if not shape.per_channel:
         gain[:] = gain[0]
     offset = rng.normal(0.0, spread / 4, channels) if shape.per_channel else gain * 0.0
-    if isinstance(stage, Threshold):
+    if isinstance(epilogue, Threshold):
         tables = [rng.integers(-9, 10, channels), rng.integers(0, 2, channels)]
-    elif isinstance(stage, RequantizeTwice):
+    elif isinstance(epilogue, RequantizeTwice):
         pairs = [fixed_point.quantize_multiplier(float(it)) for it in gain]
         multiplier, exponent = (np.array(it) for it in zip(*pairs, strict=True))
         tables = [np.round(offset / gain).astype(np.int64), multiplier, exponent]
-    elif isinstance(stage, RequantizeWide):
+    elif isinstance(epilogue, RequantizeWide):
         pairs = [fixed_point.quantize_multiplier(float(it)) for it in gain]
         multiplier, exponent = (np.array(it) for it in zip(*pairs, strict=True))
         bias, none = np.round(offset / gain).astype(np.int64), np.zeros(channels, np.int64)
@@ -294,13 +300,13 @@ def _finish(
         tables = [folded.bias, folded.multiplier, folded.shift]
     return [
         builder.constant(key, np.asarray(table), S32)
-        for key, table in zip(stage.names, tables, strict=True)
+        for key, table in zip(epilogue.names, tables, strict=True)
     ]
 
 
 def _make_weighted(shape: Shape, builder: GraphBuilder, rng: np.random.Generator) -> str:
     entry = find_format(shape.weights)
-    inputs, stage = shape.x[-1], _choose_stage(shape)
+    inputs, epilogue = shape.x[-1], _choose_epilogue(shape)
     sizes = {
         "CONV_2D": (shape.outputs, *shape.kernel, inputs),
         "TRANSPOSE_CONV": (shape.outputs, *shape.kernel, inputs),
@@ -308,27 +314,27 @@ def _make_weighted(shape: Shape, builder: GraphBuilder, rng: np.random.Generator
         "FULLY_CONNECTED": (shape.outputs, inputs),
     }
     weights = _draw_weights(rng, entry, sizes[shape.operation])
-    operation = _choose_operation(shape, stage)
+    operation = _choose_operation(shape, epilogue)
     x = builder.type("input")
     samples = rng.integers(x.format.lo, x.format.hi + 1, (2, *shape.x)).astype(np.int32)
     if x.format.step == 2:
         samples = np.where(samples < 0, -1, 1).astype(np.int32)
-    names = _finish(shape, builder, rng, stage, operation.accumulate(samples, weights))
+    names = _finish(shape, builder, rng, epilogue, operation.accumulate(samples, weights))
     return builder.apply("layer", operation, "input", builder.constant("w", weights, entry), *names)
 
 
-def _choose_operation(shape: Shape, stage: Epilogue) -> Accumulating:
+def _choose_operation(shape: Shape, epilogue: Epilogue) -> Accumulating:
     zero = _zero(shape)
     if shape.operation == "FULLY_CONNECTED":
-        return OPERATIONS["Dense"](stage, zero)
+        return OPERATIONS["Dense"](epilogue, zero)
     if shape.operation == "TRANSPOSE_CONV":
         size = (shape.x[0] * shape.stride[0], shape.x[1] * shape.stride[1])
         padding = same_padding((*size, 1), shape.kernel, shape.stride, (1, 1))
         window = Window(shape.kernel, shape.stride, (1, 1), padding)
-        return OPERATIONS["TransposeConv2D"](stage, window, size, zero)
+        return OPERATIONS["TransposeConv2D"](epilogue, window, size, zero)
     depthwise = shape.operation == "DEPTHWISE_CONV_2D"
     name = "DepthwiseConv2D" if depthwise else "Conv2D"
-    return OPERATIONS[name](stage, _window(shape), zero)
+    return OPERATIONS[name](epilogue, _window(shape), zero)
 
 
 def _make_pool(shape: Shape, builder: GraphBuilder, rng: np.random.Generator) -> str:
@@ -341,23 +347,23 @@ def _make_pool(shape: Shape, builder: GraphBuilder, rng: np.random.Generator) ->
 
 
 def _make_mean(shape: Shape, builder: GraphBuilder, rng: np.random.Generator) -> str:
-    stage, window = _choose_stage(shape), Window((shape.x[0], shape.x[1]))
-    operation = OPERATIONS["SumPool2D"](stage, window, _zero(shape))
-    return _apply_alike(shape, builder, rng, (operation, 1), stage)
+    epilogue, window = _choose_epilogue(shape), Window((shape.x[0], shape.x[1]))
+    operation = OPERATIONS["SumPool2D"](epilogue, window, _zero(shape))
+    return _apply_alike(shape, builder, rng, (operation, 1), epilogue)
 
 
 def _make_pair(shape: Shape, builder: GraphBuilder, rng: np.random.Generator) -> str:
-    stage, zero = _choose_stage(shape), _zero(shape)
+    epilogue, zero = _choose_epilogue(shape), _zero(shape)
     if shape.operation == "MUL":
         return _apply_alike(
-            shape, builder, rng, (OPERATIONS["Multiply"](stage, zero, zero), 2), stage
+            shape, builder, rng, (OPERATIONS["Multiply"](epilogue, zero, zero), 2), epilogue
         )
     if shape.rounding == TFLITE:
         terms = (1_700_000_000, -1, 1_500_000_000, 0)
-        operation = OPERATIONS["TfliteAdd"](stage, *terms, 1, 20, zero, zero)
-        return _apply_alike(shape, builder, rng, (operation, 2), stage)
-    operation = OPERATIONS["Add"](stage, 16384, 11731, zero, zero)
-    return _apply_alike(shape, builder, rng, (operation, 2), stage)
+        operation = OPERATIONS["TfliteAdd"](epilogue, *terms, 1, 20, zero, zero)
+        return _apply_alike(shape, builder, rng, (operation, 2), epilogue)
+    operation = OPERATIONS["Add"](epilogue, 16384, 11731, zero, zero)
+    return _apply_alike(shape, builder, rng, (operation, 2), epilogue)
 
 
 def _apply_alike(
@@ -365,14 +371,14 @@ def _apply_alike(
     builder: GraphBuilder,
     rng: np.random.Generator,
     what: tuple[Accumulating, int],
-    stage: Epilogue,
+    epilogue: Epilogue,
 ) -> str:
     """An operation without weights: all channels have the same constants."""
     operation, operands = what
     x = builder.type("input").format
     samples = [rng.integers(x.lo, x.hi + 1, (2, *shape.x)).astype(np.int32)] * operands
     same = replace(shape, per_channel=False)
-    names = _finish(same, builder, rng, stage, operation.accumulate(*samples))
+    names = _finish(same, builder, rng, epilogue, operation.accumulate(*samples))
     return builder.apply("layer", operation, *["input"] * operands, *names)
 
 

@@ -102,18 +102,20 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         return Refusal(reason)
     s = _measure(g, 8, g.out_channels)
     stream = block.pack(_flatten(layer))
-    product = block.product(stream, s.words, Outputs(g.out_channels, False, g.out_channels % 2 == 1))
+    product = block.product(
+        stream, s.words, Outputs(g.out_channels, False, g.out_channels % 2 == 1)
+    )
     scratch = 4 * s.sums_at + s.pixels * g.out_channels
     return _bound(layer, s, stream.table, product, (scratch, stream.pair_words))
 
 
-@kernel("conv2d", "s8", (INT8, "b1"), variant="stagedcolumns", text=_TEXT)
+@kernel("conv2d", "s8", (INT8, "b1"), variant="sumscolumns", text=_TEXT)
 def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Sums that are left to the epilogue's own function."""
     g, block = read_window(layer), QuadSums()
     if reason := block.refuse(layer):
         return Refusal(reason)
-    s = _measure(g, 8, layer.output.units // g.out_pixels)
+    s = _measure(g, 8, layer.output.words // g.out_pixels)
     stream = block.pack(_flatten(layer))
     product = block.product(stream, s.words, Outputs(0, False, False))
     return _bound(layer, s, stream.table, product, (4 * (s.sums_at + s.sums), stream.pair_words))
@@ -131,7 +133,7 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     return _bind_wide(layer, finish_wide(layer, 4 * Quads.pixels, _bytes(layer), same=False))
 
 
-@kernel("conv2d", "s16", (INT8, "b1"), variant="stagedcolumns", text=_TEXT)
+@kernel("conv2d", "s16", (INT8, "b1"), variant="sumscolumns", text=_TEXT)
 def bind_wide_sums(layer: LayerSpec) -> Bound | Refusal:
     """Codes of 16 bits, whose sums are left to the epilogue's own function."""
     if layer.weights is None or not layer.epilogue:
@@ -149,7 +151,7 @@ def _bind_wide(layer: LayerSpec, finish: Part | None) -> Bound | Refusal:
     rows = by_channel(layer.weights)
     reach = max(entry.hi - g.x_zero, g.x_zero - entry.lo, -entry.lo)
     segment = _shorten(rows, reach)
-    s = Columns(g, 16, QuadSums.pixels, segment, layer.output.units // g.out_pixels)
+    s = Columns(g, 16, QuadSums.pixels, segment, layer.output.words // g.out_pixels)
     if s.segments > 1 and find_accumulator(layer.epilogue) == "int32_t":
         return Refusal("sums leave int32")
     padded = np.pad(rows, ((0, 0), (0, s.column - rows.shape[1])))
@@ -197,7 +199,7 @@ def _bound(
     finish: Part | None = None,
 ) -> Bound:
     scratch, pair_words = rest
-    staged = product.macro == "sums"
+    sums_to_scratch = product.macro == "sums"
     parts = list_column_parts(s.g, s.bits)
     if s.bits == 16:
         parts["collect"] = collect_wide(s.column // 2)
@@ -206,10 +208,10 @@ def _bound(
     parts["product"] = product
     if finish:
         parts["finish"] = finish
-    each = 0 if not staged else FINISH_COST if finish else estimate_epilogue(layer) + 4
+    each = 0 if not sums_to_scratch else FINISH_COST if finish else estimate_epilogue(layer) + 4
     return Bound(
         layer,
-        round(_estimate(s, each, staged=staged)),
+        round(_estimate(s, each, sums_to_scratch=sums_to_scratch)),
         tables=(table, pack_wide(layer)) if finish else (table,),
         scratch_bytes=scratch,
         parts=MappingProxyType(parts),
@@ -217,23 +219,25 @@ def _bound(
             {
                 "s": s,
                 "g": s.g,
-                "staged": staged,
+                "sums_to_scratch": sums_to_scratch,
                 "finished": finish is not None,
                 "end": divide_up(s.g.out_channels, 2) * pair_words,
                 "y_format": layer.output.format.name,
                 "acc_type": find_accumulator(layer.epilogue),
             }
         ),
-        calls_epilogue=staged and finish is None,
+        calls_epilogue=sums_to_scratch and finish is None,
     )
 
 
-def _estimate(s: Columns, each: float, *, staged: bool) -> float:
-    g, block = s.g, QuadSums() if staged else Quads()
+def _estimate(s: Columns, each: float, *, sums_to_scratch: bool) -> float:
+    g, block = s.g, QuadSums() if sums_to_scratch else Quads()
     words = s.segments * s.words
     pairs = divide_up(g.out_channels, 2)
     products = pairs * (words * block.word_cost + s.segments * block.finish_cost)
     collected = words * (block.collect_cost if s.bits == 8 else 2 * _WIDE_COST)
     columns = s.pixels * (estimate_column(g, s.bits) + _PIXEL_COST)
     finish = each * g.out_channels * g.out_pixels
-    return divide_up(g.out_pixels, s.pixels) * (products + collected + columns + _BLOCK_COST) + finish
+    return (
+        divide_up(g.out_pixels, s.pixels) * (products + collected + columns + _BLOCK_COST) + finish
+    )

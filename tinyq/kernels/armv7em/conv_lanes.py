@@ -1,4 +1,4 @@
-"""Convolution on Arm v7E-M as a dense layer of each pixel's window: few pixels, or weights as bytes.
+"""Convolution on Arm v7E-M, a dense layer of each pixel's window: few pixels, weights as bytes.
 
 Blocks of pixels compute pixels that do not exist where there are few.
 """
@@ -25,10 +25,10 @@ def bind_twice(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, dense_sums.bind_twice, _FEW)
 
 
-@kernel("conv2d", "s8", INT8, variant="stagedlanes", text=_TEXT)
-def bind_staged(layer: LayerSpec) -> Bound | Refusal:
+@kernel("conv2d", "s8", INT8, variant="sumslanes", text=_TEXT)
+def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Sums that are left to the epilogue's own function."""
-    return _bind(layer, dense_sums.bind_staged, _FEW)
+    return _bind(layer, dense_sums.bind_sums, _FEW)
 
 
 @kernel("conv2d", "s16", INT8, variant="widewords", text=_TEXT)
@@ -37,7 +37,7 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, dense_sums.bind_wide, 0)
 
 
-@kernel("conv2d", "s16", INT8, variant="stagedwords", text=_TEXT)
+@kernel("conv2d", "s16", INT8, variant="sumswords", text=_TEXT)
 def bind_words(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits, whose sums are left to the epilogue's own function."""
     return _bind(layer, dense_sums.bind_words, 0)

@@ -14,7 +14,7 @@ import numpy as np
 from tinyq.kernels.armv7em.columns import estimate_column, list_column_parts
 from tinyq.kernels.armv7em.packed_blocks import (
     collect_four,
-    count_staged,
+    count_unpacked,
     estimate_unpacking,
     limit_panels,
     list_unpacking,
@@ -91,14 +91,14 @@ class Sizes:
         return self.form.listed
 
     @property
-    def staged(self) -> int:
+    def unpacked(self) -> int:
         """Biases and unpacked weights of a pair of channels."""
-        return 2 + count_staged(self.places) // 4
+        return 2 + count_unpacked(self.places) // 4
 
     @property
     def panels_at(self) -> int:
         """Words before the panels in scratch."""
-        return self.levels + self.staged
+        return self.levels + self.unpacked
 
     @property
     def columns_at(self) -> int:
@@ -156,7 +156,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
                 "unpack": unpack_weights(form).name,
                 "codes": form.codes,
                 "gain": form.gain,
-                "stride": layer.output.units // g.out_pixels,
+                "stride": layer.output.words // g.out_pixels,
                 "y_format": layer.output.format.name,
             }
         ),

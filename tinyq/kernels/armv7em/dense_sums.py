@@ -127,10 +127,10 @@ def bind_twice(layer: LayerSpec) -> Bound | Refusal:
     return _bind_lanes(layer, twice=True)
 
 
-@kernel("dense", "s8", INT8, variant="stagedlanes", text=_TEXT)
-def bind_staged(layer: LayerSpec) -> Bound | Refusal:
+@kernel("dense", "s8", INT8, variant="sumslanes", text=_TEXT)
+def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Sums that are left to the epilogue's own function."""
-    if reason := _refuse_stage(layer):
+    if reason := _refuse_epilogue(layer):
         return Refusal(reason)
     return _bind_lanes(layer, twice=False)
 
@@ -148,7 +148,7 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     return _bind_words(layer, (pack_wide(layer), finish))
 
 
-@kernel("dense", "s16", INT8, variant="stagedwords", text=_TEXT)
+@kernel("dense", "s16", INT8, variant="sumswords", text=_TEXT)
 def bind_words(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits, whose sums are left to the epilogue's own function."""
     if layer.weights is None or not layer.epilogue:
@@ -236,7 +236,7 @@ def _bound(
                 "finished": finish is not None,
                 "y_format": layer.output.format.name,
                 "window": None,
-                "out_units": layer.output.units // s.g.rows,
+                "out_words": layer.output.words // s.g.rows,
                 "acc_type": find_accumulator(layer.epilogue),
             }
         ),
@@ -244,7 +244,7 @@ def _bound(
     )
 
 
-def _refuse_stage(layer: LayerSpec) -> str:
+def _refuse_epilogue(layer: LayerSpec) -> str:
     if layer.weights is None or not layer.epilogue:
         return "the constants are no constants"
     if find_accumulator(layer.epilogue) != "int32_t":

@@ -170,13 +170,13 @@ class Sizes:
 @kernel("depthwise2d", "s8", (INT8, "b1"), variant="strips", text=_TEXT)
 def bind(layer: LayerSpec) -> Bound | Refusal:
     """Any window whose outputs are requantized by SMMLA."""
-    return _bind(layer, staged=False)
+    return _bind(layer, sums_to_scratch=False)
 
 
-@kernel("depthwise2d", ("s8", "s16"), (INT8, "b1"), variant="stagedstrips", text=_TEXT)
+@kernel("depthwise2d", ("s8", "s16"), (INT8, "b1"), variant="sumsstrips", text=_TEXT)
 def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Any window, whose sums are left to the epilogue's own function."""
-    return _bind(layer, staged=True)
+    return _bind(layer, sums_to_scratch=True)
 
 
 @kernel("depthwise2d", "s16", (INT8, "b1"), variant="widestrips", text=_TEXT)
@@ -189,25 +189,30 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     if reason := refuse_wide(layer, abs(taps_by_channel(layer.weights)).sum(1) * reach):
         return Refusal(reason)
     each = layer.geometry["out_channels"] * layer.output.format.bits // 8
-    return _bind(layer, staged=True, finish=finish_wide(layer, 4, each, same=True))
+    return _bind(layer, sums_to_scratch=True, finish=finish_wide(layer, 4, each, same=True))
 
 
-def _bind(layer: LayerSpec, *, staged: bool, finish: Part | None = None) -> Bound | Refusal:
-    if reason := _refuse_constants(layer, staged=staged):
+def _bind(
+    layer: LayerSpec, *, sums_to_scratch: bool, finish: Part | None = None
+) -> Bound | Refusal:
+    if reason := _refuse_constants(layer, sums_to_scratch=sums_to_scratch):
         return Refusal(reason)
     g = _turn(read_window(layer))
     sizes = Sizes(g, layer.inputs[0].format.bits, layer.geometry["multiplicity"])
-    weights = pack_strips(layer, g, staged=staged)
-    lines = lay_lines(g, sizes.row, _finish_cost(layer, staged=staged))
+    weights = pack_strips(layer, g, sums_to_scratch=sums_to_scratch)
+    lines = lay_lines(g, sizes.row, _finish_cost(layer, sums_to_scratch=sums_to_scratch))
     expanded = count_expanded(weights) * 4
     sums_at = expanded + sizes.group * sizes.strip
-    parts = _list_parts(sizes, lines, weights, staged=staged)
-    each = 0 if not staged else FINISH_COST if finish else estimate_epilogue(layer)
+    parts = _list_parts(sizes, lines, weights, sums_to_scratch=sums_to_scratch)
+    each = 0 if not sums_to_scratch else FINISH_COST if finish else estimate_epilogue(layer)
     return Bound(
         layer,
-        round(_estimate(layer, sizes, lines, weights, staged=staged) + each * layer.work.elements),
+        round(
+            _estimate(layer, sizes, lines, weights, sums_to_scratch=sums_to_scratch)
+            + each * layer.work.elements
+        ),
         tables=(weights.table, pack_wide(layer)) if finish else (weights.table,),
-        scratch_bytes=sums_at + (sizes.sums if staged else 0),
+        scratch_bytes=sums_at + (sizes.sums if sums_to_scratch else 0),
         in_place=(0,) if sizes.in_place and sizes.bits == layer.output.format.bits else (),
         parts=MappingProxyType({**parts, "finish": finish} if finish else parts),
         values=MappingProxyType(
@@ -215,14 +220,14 @@ def _bind(layer: LayerSpec, *, staged: bool, finish: Part | None = None) -> Boun
                 "s": sizes,
                 "g": g,
                 "weights": weights,
-                "staged": staged,
+                "sums_to_scratch": sums_to_scratch,
                 "finished": finish is not None,
                 "strips_at": expanded // 4,
                 "sums_at": sums_at // 4,
                 "y_format": layer.output.format.name,
             }
         ),
-        calls_epilogue=staged and finish is None,
+        calls_epilogue=sums_to_scratch and finish is None,
     )
 
 
@@ -247,13 +252,13 @@ def _turn(g: WindowGeometry) -> WindowGeometry:
     )
 
 
-def _refuse_constants(layer: LayerSpec, *, staged: bool) -> str:
+def _refuse_constants(layer: LayerSpec, *, sums_to_scratch: bool) -> str:
     if layer.weights is None or not layer.epilogue:
         return "the constants are no constants"
     wide = layer.inputs[0].format.bits == 16
     reach = sum_reach(layer, taps_by_channel(layer.weights)) if "bias" in layer.constants else None
     refused = _refuse_scaling(layer, reach) if reach is not None else "there is no bias"
-    if not staged:
+    if not sums_to_scratch:
         return refused
     if not wide and not refused:
         return "another kernel finishes these outputs without a call"
@@ -276,14 +281,14 @@ def _refuse_scaling(layer: LayerSpec, reach: object) -> str:
     return refuse_scaling(layer, reach)
 
 
-def _finish_cost(layer: LayerSpec, *, staged: bool) -> int:
-    if staged:
+def _finish_cost(layer: LayerSpec, *, sums_to_scratch: bool) -> int:
+    if sums_to_scratch:
         return 1
     return _FINISH_TWICE if layer.epilogue == TWICE else _FINISH
 
 
 def _list_parts(
-    s: Sizes, lines: Lines, weights: StripWeights, *, staged: bool
+    s: Sizes, lines: Lines, weights: StripWeights, *, sums_to_scratch: bool
 ) -> dict[str, Part]:
     g = s.g
     parts: dict[str, Part] = {"fill": fill_words(), "expand": expand_weights(weights)}
@@ -291,16 +296,18 @@ def _list_parts(
         parts["spread"] = spread_line(g.in_width, g.in_channels, s.bits, s.strip)
     if s.moved:
         parts["move"] = copy_bytes(s.moved, loose=False)
-    parts["filter"] = filter_lines(g, lines, weights, s.row, 0 if staged else g.out_channels)
+    parts["filter"] = filter_lines(
+        g, lines, weights, s.row, 0 if sums_to_scratch else g.out_channels
+    )
     return parts
 
 
 def _estimate(
-    layer: LayerSpec, s: Sizes, lines: Lines, weights: StripWeights, *, staged: bool
+    layer: LayerSpec, s: Sizes, lines: Lines, weights: StripWeights, *, sums_to_scratch: bool
 ) -> float:
     g, bands = s.g, divide_up(s.g.out_height, s.band)
     groups = divide_up(g.in_channels, s.group)
-    line = lines.estimate(_finish_cost(layer, staged=staged))
+    line = lines.estimate(_finish_cost(layer, sums_to_scratch=sums_to_scratch))
     channel = g.out_height * line + bands * (estimate_call() + 14)
     expand = 20 + weights.packed * (6 if weights.bits >= 8 else 4 + 160 // weights.bits)
     outputs = groups * s.group * s.multiplicity

@@ -118,7 +118,7 @@ def _bind(layer: LayerSpec, kind: str, mean: str) -> Bound | Refusal:
     whole = largest or taps <= _MOST_TAPS
     # Without an epilogue a pixel's sums are those of one block.
     kept = 0 if largest else g.in_channels if not mean else blocks.size
-    staged = not largest and not mean
+    sums_to_scratch = not largest and not mean
     step = g.dilation_width * g.in_channels * code_bytes
     part = _take_largest(blocks, step, code_bytes) if largest else _add_up(blocks, step)
     return Bound(
@@ -136,12 +136,12 @@ def _bind(layer: LayerSpec, kind: str, mean: str) -> Bound | Refusal:
                 "most_taps": _MOST_TAPS,
                 "line_bytes": g.in_width * g.in_channels * code_bytes * g.dilation_height,
                 "step": step,
-                "out_units": layer.output.units // (g.out_height * g.out_width),
+                "out_words": layer.output.words // (g.out_height * g.out_width),
                 "y_format": layer.output.format.name,
                 "x_zero": layer.geometry.get("x_zero", 0),
             }
         ),
-        calls_epilogue=staged,
+        calls_epilogue=sums_to_scratch,
     )
 
 

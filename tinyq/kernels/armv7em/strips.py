@@ -151,11 +151,11 @@ def _split(words: int, block: int, stride: int) -> tuple[Chunk, ...]:
     return tuple(chunks)
 
 
-def pack_strips(layer: LayerSpec, g: WindowGeometry, *, staged: bool) -> StripWeights:
+def pack_strips(layer: LayerSpec, g: WindowGeometry, *, sums_to_scratch: bool) -> StripWeights:
     """Constants of a layer that is not refused."""
     assert layer.weights is not None
     flat = taps_by_channel(layer.weights)
-    bias, tail, epilogue, power = _fold(layer, flat.sum(1), staged=staged)
+    bias, tail, epilogue, power = _fold(layer, flat.sum(1), sums_to_scratch=sums_to_scratch)
     line = 2 * pair_words_of(g)
     lines = np.zeros((len(flat), g.kernel_height, line), np.int64)
     taps = flat.reshape(len(flat), g.kernel_height, g.kernel_width)
@@ -168,16 +168,14 @@ def pack_strips(layer: LayerSpec, g: WindowGeometry, *, staged: bool) -> StripWe
     comment = f"a channel: bias, scaling, weights of {bits} bits"
     table = Table("weights", stream, comment, "w")
     words = g.kernel_height * pair_words_of(g)
-    return StripWeights(
-        table, epilogue, bits, packed.shape[1], words, CHANNEL.count_words(**sizes)
-    )
+    return StripWeights(table, epilogue, bits, packed.shape[1], words, CHANNEL.count_words(**sizes))
 
 
 def _fold(
-    layer: LayerSpec, sums: Int64s, *, staged: bool
+    layer: LayerSpec, sums: Int64s, *, sums_to_scratch: bool
 ) -> tuple[Int64s, Int64s, Epilogue, int]:
     """Bias and tail of each channel, integers for the text, log2 of what weights grow by."""
-    if staged:
+    if sums_to_scratch:
         zero = -layer.geometry["x_zero"] * sums
         return zero, np.zeros((len(sums), 0), np.int64), Epilogue(), 0
     if layer.epilogue == TWICE:
@@ -243,14 +241,14 @@ def filter_lines(
         row: Bytes of a line of a strip.
         pixel: Bytes from output to output; 0 for sums, which lie one after the other.
     """
-    staged = pixel == 0
+    sums_to_scratch = pixel == 0
     each = pixel or 4
     last = g.out_width - (lines.blocks - 1) * lines.block
     values = {
         "lines": lines,
         "sums": [f"r{4 + index}" for index in range(lines.block)],
         "rows": [index * lines.step for index in range(lines.heights)] if lines.flat else [0],
-        "staged": staged,
+        "sums_to_scratch": sums_to_scratch,
         "epilogue": weights.epilogue,
         "offsets": [index * each for index in range(lines.block)],
         "near": (lines.block - 1) * each <= MOST_OFFSET,
@@ -261,7 +259,7 @@ def filter_lines(
         "ragged": last != lines.block and lines.blocks > 1,
         "row": (g.stride_height * row, g.out_width * each),
     }
-    name = "_sums" if staged else "_filter"
+    name = "_sums" if sums_to_scratch else "_filter"
     return Part(_SOURCE, "filter", name, MappingProxyType(values))
 
 
