@@ -1,7 +1,7 @@
 """Unpacking: a kernel for int8 activations behind a function that unpacks codes of fewer bits.
 
-The codes of ``u4``, ``u2``, ``s4``, ``s3``, ``s2`` and ``b1`` are int8 codes in fewer bits. A kernel
-that reads int8 computes the same from them once each has a byte of its own:
+The codes of ``u4``, ``u2``, ``s4``, ``s3``, ``s2`` and ``b1`` are int8 codes in fewer bits. A
+kernel that reads int8 computes the same from them once each has a byte of its own:
 
     y = kernel(unpack(x), ...)
 

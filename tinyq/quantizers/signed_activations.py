@@ -115,7 +115,7 @@ class SignedStepQuantizer(SignedQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        step = self._observed(inputs) if training else self.scale()
+        step = self._observed(inputs) if training and self.observes else self.scale()
         lo, hi = float(self.lo), float(self.hi)
 
         def encode(values: Any, width: Any) -> Any:
@@ -153,7 +153,7 @@ class SignedClipQuantizer(SignedQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        level = self._observed(inputs) if training else self.learned.value()
+        level = self._observed(inputs) if training and self.observes else self.learned.value()
         self.add_loss(_DECAY * ops.square(level))
 
         def forward(x: Any, a: Any) -> Any:
@@ -230,7 +230,7 @@ class OffsetStepQuantizer(SignedStepQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        step = self._observed(inputs) if training else self.scale()
+        step = self._observed(inputs) if training and self.observes else self.scale()
         scale = self.gradient_scale
         zero = damp(ops.convert_to_tensor(self.zero), scale)
 

@@ -53,7 +53,7 @@ class Int8(Method):
 @catalogued(
     Entry(
         id="int4",
-        title="3- to 7-bit weights",
+        title="2- to 7-bit weights",
         year=2018,
         reference=(
             "Raghuraman Krishnamoorthi: Quantizing deep convolutional networks for "
@@ -63,8 +63,16 @@ class Int8(Method):
         wave="-",
         summary="weights symmetric per channel, in -7 .. 7 with 4 bits",
         formulas=("w_q = d round(w / d), d = max |w| / n, n = 2^(k-1) - 1",),
-        weights={"int4": "s4", "int3": "s3", "int5": "s8", "int6": "s8", "int7": "s8"},
+        weights={
+            "int4": "s4",
+            "int2": "t2",
+            "int3": "s3",
+            "int5": "s8",
+            "int6": "s8",
+            "int7": "s8",
+        },
         options={
+            "int2": {"bits": 2},
             "int3": {"bits": 3},
             "int5": {"bits": 5},
             "int6": {"bits": 6},
@@ -76,11 +84,13 @@ class Int8(Method):
 class Int4(Method):
     """Weights symmetric per channel in -7 .. 7, or of another number of bits."""
 
-    bits: int = option(4, "bits of a code; of 5, 6 and 7 in a byte each", choices=(3, 4, 5, 6, 7))
+    bits: int = option(
+        4, "bits of a code; of 5, 6 and 7 in a byte each", choices=(2, 3, 4, 5, 6, 7)
+    )
 
     def weights(self) -> WeightParts:
         """Parts for weights."""
-        number_format = f"s{self.bits}" if self.bits <= 4 else "s8"
+        number_format = {2: "t2", 3: "s3", 4: "s4"}.get(self.bits, "s8")
         return quantizers.combinations.max_abs(number_format, 2 ** (self.bits - 1) - 1)
 
 
