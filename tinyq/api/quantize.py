@@ -167,7 +167,7 @@ def _quantize_by(recipe: Any, model: Any, file: Path | None, trust: bool) -> ker
         check_output(file)
     from tinyq.training.quantize import quantize as run
 
-    quantized = run(_load_float(model, trust), recipe)
+    quantized = run(load_float(model, trust), recipe)
     if file is not None:
         save_model(quantized, file)
     return quantized
@@ -197,7 +197,7 @@ def calibrate(
     from tinyq.training.reconstruction import Reconstruction
 
     quantized = post_training(
-        _load_float(model, trust),
+        load_float(model, trust),
         inputs,
         PostTraining(
             bits=options.bits,
@@ -273,7 +273,12 @@ def save_model(model: keras.Model, file: Path) -> None:
         model.save(partial)
 
 
-def _load_float(model: Any, trust: bool) -> keras.Model:
+def load_float(model: Any, trust: bool) -> keras.Model:
+    """A float model in memory, or from a file.
+
+    Raises:
+        ModelError: It is none.
+    """
     if is_path(model):
         from tinyq.importers.float_models import load_float_model
 

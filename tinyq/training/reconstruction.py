@@ -104,8 +104,6 @@ class _Fitting(keras.Model):
         self.sharpness.trainable = False
         self.parting = self.add_weight(name="parting", shape=(), initializer="zeros")
         self.parting.trainable = False
-        for rounding in roundings:
-            rounding.build()
         self.built = True
 
     @property

@@ -35,6 +35,8 @@ class WeightedLayer(FinishedLayer):
     reduced_axes: tuple[int, ...]
     computes_with_codes: bool = False
     """Whether training computes with the device's weights, without a gradient."""
+    damping: float = 0.0
+    """Strength of a term of the loss that holds weights near the values of their codes."""
     rounding: Callable[[], Any] | None = None
     """What gives the kernel that training computes with, in place of the method."""
 
@@ -116,6 +118,9 @@ class WeightedLayer(FinishedLayer):
         if self.rounding is not None:
             return self.rounding()
         quantizer = self.weight_quantizer
+        if self.damping:
+            distance = self.kernel - ops.stop_gradient(quantizer.quantized(self.kernel))
+            self.add_loss(self.damping * ops.sum(ops.square(distance)))
         return (quantizer.quantized if self.computes_with_codes else quantizer)(self.kernel)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
