@@ -36,7 +36,7 @@ static inline uint32_t tq_collect32(const uint8_t *fields, int32_t bytes, int32_
 
 static inline int32_t tq_dot_b1_s2(const uint32_t *x, const uint32_t *w, int32_t count)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < words; i++) {
         acc += tq_sum_signs(x[i], w[0]) - 2 * tq_sum_signs(x[i], w[1]);
@@ -67,7 +67,7 @@ static inline int32_t tq_dot_s8_s2(const int8_t *x, const uint32_t *w, int32_t c
 
 static inline int32_t tq_dot_b1_s3(const uint32_t *x, const uint32_t *w, int32_t count)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < words; i++) {
         acc +=
@@ -103,7 +103,7 @@ static inline int32_t tq_dot_s8_s3(const int8_t *x, const uint32_t *w, int32_t c
 static inline int32_t tq_dot_b1_d2(const uint32_t *x, const uint32_t *w, int32_t count,
                                    const int8_t *basis)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t differ0 = 0;
     int32_t differ1 = 0;
     for (int32_t i = 0; i < words; i++) {
@@ -145,7 +145,7 @@ static inline int32_t tq_dot_s8_d2(const int8_t *x, const uint32_t *w, int32_t c
 static inline int32_t tq_dot_b1_d3(const uint32_t *x, const uint32_t *w, int32_t count,
                                    const int8_t *basis)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t differ0 = 0;
     int32_t differ1 = 0;
     int32_t differ2 = 0;

@@ -56,7 +56,7 @@ static inline int32_t tq_dot_s4_t2(const uint8_t *x, const uint8_t *w, int32_t c
 static inline int32_t tq_dot_s4_s4(const uint8_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_s4(count);
+    const int32_t bytes = tq_words_s4(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i++) {
         const uint32_t codes = x[i];
@@ -138,7 +138,7 @@ static inline int32_t tq_dot_s4_d3(const uint8_t *x, const uint32_t *w, int32_t 
 static inline int32_t tq_dot_s4_p4(const uint8_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_p4(count);
+    const int32_t bytes = tq_words_p4(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i++) {
         const uint32_t codes = x[i];
@@ -152,7 +152,7 @@ static inline int32_t tq_dot_s4_p4(const uint8_t *x, const uint8_t *w, int32_t c
 static inline int32_t tq_dot_s4_a4(const uint8_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_a4(count);
+    const int32_t bytes = tq_words_a4(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i++) {
         const uint32_t codes = x[i];

@@ -19,7 +19,7 @@ from tinyq.training.distillation import Guided
 from tinyq.training.epochs import Batches, Epoch, Keeper, Kept, Report, Scores, score
 from tinyq.training.objectives import Objective, choose_objective
 from tinyq.training.oscillations import OscillationFreezing, damped
-from tinyq.training.patterns import find_units
+from tinyq.training.patterns import find_fused_layers
 from tinyq.training.phases import FLOAT_TEACHER, Phase
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, read_recipe
@@ -185,7 +185,7 @@ class _Run:
             return Guided(student)
         if phase.teacher == FLOAT_TEACHER:
             twin = rewrite(self.float_model).model
-            ends = {unit.name: unit.end for unit in find_units(twin)}
+            ends = {fused.name: fused.end for fused in find_fused_layers(twin)}
             return Guided(student, twin, phase.terms, ends)
         if self.settings.load is None:
             raise RecipeError(

@@ -49,7 +49,7 @@ _SIGNED_PLANES = {"lsq": "lsq(bits=2, signed=True)", "pact": "pact(bits=2, signe
             "dorefa2_planes": {"like": "dorefa"},
             "hwgq2_planes": {"like": "hwgq"},
         },
-        leaves_out="special kernels of the cores: the generic ones run everywhere",
+        leaves_out="specialized kernels of the cores: the generic ones run everywhere",
     )
 )
 @dataclass(frozen=True)
