@@ -230,7 +230,6 @@ def train(
     data: Dataset,
     validation: Dataset | None = None,
     course: Course | None = None,
-    *,
     settings: Settings | None = None,
 ) -> Outcome:
     """Quantize a float model by a recipe, and train it by the recipe's phases.

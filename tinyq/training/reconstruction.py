@@ -93,7 +93,7 @@ class _Fitting(keras.Model):
     def __init__(
         self, network: keras.Model, roundings: list[Rounding], nearest: float, strength: float
     ) -> None:
-        super().__init__()
+        super().__init__(name="fitting")
         self.network = network
         self.roundings = roundings
         self.factor = 1.0 / max(nearest, 1e-30)
