@@ -12,8 +12,6 @@ from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 
 if TYPE_CHECKING:
-    import keras
-
     from tinyq.training.epochs import Epoch
     from tinyq.training.recipe import Recipe
 
@@ -139,12 +137,9 @@ def train(
     samples = as_dataset(data)
     validation = None if val is None else as_dataset(val)
     float_model = load_float(model, trust)
-    import keras
-
     from tinyq.training.course import Course, Settings
     from tinyq.training.course import train as run
 
-    scalars = [] if log is None else [keras.callbacks.TensorBoard(str(log), write_graph=False)]
     outcome = run(
         float_model,
         as_path(recipe) if is_path(recipe) else recipe,  # type: ignore[arg-type]
@@ -153,7 +148,7 @@ def train(
         Course(epochs, rate, batch_size, objective, seed),
         Settings(
             None if state is None else as_path(state),
-            scalars,
+            None if log is None else as_path(log),
             progress,
             lambda path: load_float(path, trust),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -78,13 +78,13 @@ class Settings:
 
     Attributes:
         state: Folder of the checkpoints; a training that was stopped goes on from there.
-        callbacks: Callbacks of Keras besides.
+        log: Folder of TensorBoard scalars, one folder in it for each phase.
         progress: Called with steps done and steps in all.
         load: Loads a teacher that the recipe names.
     """
 
     state: Path | None = None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    log: Path | None = None
     progress: Progress | None = None
     load: Loader | None = None
 
@@ -221,7 +221,11 @@ class _Run:
             self.epochs,
             self.checkpoints,
         )
-        return [schedule, *freezing, keeper, *self.settings.callbacks, *shown]
+        scalars = []
+        if self.settings.log is not None:
+            folder = self.settings.log / f"phase{place + 1}"
+            scalars = [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
+        return [schedule, *freezing, keeper, *scalars, *shown]
 
 
 def train(
