@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from tinyq.quantizers.activations import RangeQuantizer
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
 from tinyq.training.finite import require_finite
-from tinyq.training.histograms import choose_range, choose_weight_limits, observe
+from tinyq.training.forward import Arrays, follow, settle_in_order
+from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
 from tinyq.training.patterns import Unit, find_units
 from tinyq.training.quantize import quantize_units
 from tinyq.training.rewriting import rewrite
@@ -25,6 +26,7 @@ from tinyq.training.weighted import WeightedLayer
 METHODS: Mapping[int, str] = {8: "int8", 4: "int4", 2: "ternary"}
 RANGES = ("min_max", "percentile", "mse")
 _BATCH = 64
+_FLOAT32_BYTES = 4
 
 Ranges = Literal["min_max", "percentile", "mse"]
 
@@ -84,20 +86,20 @@ def post_training(
     known = unquantize(model)
     twin = rewrite(known.model).model
     units = find_units(twin)
-    values = _check_data(data, units[0])
+    values = check_data(data, twin)
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
         equalize(units)
     assembled = quantize_units(units, {**_recipe(options), "layers": known.rules}, model.name)
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
-        calibrate(quantized, values, _BATCH)
+        calibrate(quantized, values if len(values) > 1 else values[0], _BATCH)
         return quantized
     if options.clip_weights:
         _clip_weights(quantized, known.rules)
-    _set_ranges(assembled.layers, twin, units, values, options)
+    means = _observe(twin, _find_ranges(assembled.layers, units), units, values, options)
     if options.bias_correction:
-        _correct_biases(quantized, twin, units, values)
+        _correct_biases(quantized, units, means, values)
     return quantized
 
 
@@ -119,19 +121,76 @@ def _check_options(options: PostTraining) -> None:
         )
 
 
-def _check_data(data: Any, start: Unit) -> np.ndarray:
-    values = np.asarray(data, np.float32)
-    shape = tuple(start.layer.batch_shape[1:])
-    if values.ndim < 1 or len(values) == 0:
-        raise DataError("the calibration set holds no sample", remedy="give some hundred inputs")
-    if values.shape[1:] != shape:
+def check_data(data: Any, model: keras.Model) -> tuple[np.ndarray, ...]:
+    """Real inputs of a model, one array for each input, in the model's order.
+
+    Args:
+        data: An array; for several inputs a mapping by their names, or a sequence in their order.
+        model: Functional model.
+
+    Raises:
+        DataError: The data do not fit the model.
+    """
+    names = [tensor._keras_history.operation.name for tensor in model.inputs]
+    arrays = tuple(_as_numbers(array, name) for name, array in _in_order(data, names))
+    for name, array, tensor in zip(names, arrays, model.inputs, strict=True):
+        where = name if len(names) > 1 else None
+        shape = tuple(tensor.shape[1:])
+        if array.ndim < 1 or len(array) == 0:
+            raise DataError(
+                "the calibration set holds no sample",
+                where=where,
+                remedy="give some hundred inputs",
+            )
+        if array.shape[1:] != shape:
+            raise DataError(
+                f"inputs have shape {array.shape[1:]}, the model takes {shape}",
+                where=where,
+                remedy="reshape the data so that one sample has the model's input shape",
+            )
+        if len(array) != len(arrays[0]):
+            raise DataError(
+                f"has {len(array)} samples, {names[0]} has {len(arrays[0])}",
+                where=where,
+                remedy="give every input the same number of samples",
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError("an input is NaN or infinite", where=where, remedy="clean the data")
+    return arrays
+
+
+def _as_numbers(data: Any, name: str) -> np.ndarray:
+    """An array as it is where its numbers need no more memory than float32, else as that."""
+    try:
+        array = np.asarray(data)
+        narrow = array.dtype.kind in "biu" and array.dtype.itemsize <= _FLOAT32_BYTES
+        return array if narrow else np.asarray(array, np.float32)
+    except (TypeError, ValueError):
         raise DataError(
-            f"inputs have shape {values.shape[1:]}, the model takes {shape}",
-            remedy="reshape the data so that one sample has the model's input shape",
+            "the inputs are no array of numbers", where=name, remedy="give one array of numbers"
+        ) from None
+
+
+def _in_order(data: Any, names: list[str]) -> list[tuple[str, Any]]:
+    """The arrays of all inputs with their names, in the model's order."""
+    if isinstance(data, Mapping):
+        missing = [name for name in names if name not in data]
+        unknown = [str(name) for name in data if name not in names]
+        if missing or unknown:
+            raise DataError(
+                f"the inputs of the model are {', '.join(names)}; the data hold "
+                f"{', '.join(map(str, data)) or 'none'}",
+                remedy="give one array for each input, by these names",
+            )
+        return [(name, data[name]) for name in names]
+    if len(names) == 1:
+        return [(names[0], data)]
+    if not isinstance(data, list | tuple) or len(data) != len(names):
+        raise DataError(
+            f"the model has {len(names)} inputs: {', '.join(names)}",
+            remedy="give one array for each input, by name or in this order",
         )
-    if not np.isfinite(values).all():
-        raise DataError("an input is NaN or infinite", remedy="clean the data")
-    return values
+    return list(zip(names, data, strict=True))
 
 
 def _recipe(options: PostTraining) -> dict[str, Any]:
@@ -161,84 +220,104 @@ def _clip_weights(model: keras.Model, settled: Container[str]) -> None:
         layer.kernel.assign(np.clip(kernel, -limit, limit))
 
 
-def _set_ranges(
-    layers: Mapping[str, Any],
-    twin: keras.Model,
-    units: tuple[Unit, ...],
-    values: np.ndarray,
-    options: PostTraining,
-) -> None:
-    """Give every range quantizer the range that its unit has in the float model."""
+def _find_ranges(layers: Mapping[str, Any], units: tuple[Unit, ...]) -> dict[str, RangeQuantizer]:
+    """The quantizers that want a range, by the float layer whose output has it."""
     quantizers: dict[str, RangeQuantizer] = {}
     for unit in units:
         quantizer = getattr(layers.get(unit.name), "output_quantizer", None)
         if isinstance(quantizer, RangeQuantizer) and quantizer.fixed is None:
             quantizers[unit.end] = quantizer
-    if not quantizers:
-        return
-    ends = [twin.get_layer(name).output for name in quantizers]
-    histograms = observe(_probe(twin, ends), values, _BATCH)
-    for quantizer, histogram in zip(quantizers.values(), histograms, strict=True):
-        low, high = choose_range(histogram, options.ranges, options.percentile)
+    return quantizers
+
+
+@dataclass(slots=True)
+class _Mean:
+    """Mean of a tensor over samples, by position."""
+
+    total: Any = 0.0
+    count: int = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Take up a batch."""
+        self.total = self.total + values.sum(axis=0, dtype=np.float64)
+        self.count += len(values)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of all samples so far, float64."""
+        return np.asarray(self.total / self.count)
+
+
+def _observe(
+    twin: keras.Model,
+    quantizers: Mapping[str, RangeQuantizer],
+    units: tuple[Unit, ...],
+    values: Arrays,
+    options: PostTraining,
+) -> dict[str, np.ndarray]:
+    """Set the ranges; returns the mean input of each weighted unit in the float model, by name.
+
+    One run over the samples finds the ends of the ranges and the means, a second one counts.
+    """
+    histograms = {name: Histogram() for name in quantizers}
+    means = {unit.name: _Mean() for unit in units if unit.is_weighted and options.bias_correction}
+    ends = {name: twin.get_layer(name).output for name in quantizers}
+    sources = {unit.name: unit.layer.input for unit in units if unit.name in means}
+    wanted = {f"range {name}": end for name, end in ends.items()}
+    wanted |= {f"mean {name}": source for name, source in sources.items()}
+    for key, batch in follow(twin, wanted, values):
+        what, _, name = key.partition(" ")
+        if what == "range":
+            histograms[name].widen(batch)
+        else:
+            means[name].add(batch)
+    if options.ranges != "min_max" and ends:
+        for name, batch in follow(twin, ends, values):
+            histograms[name].count(batch)
+    for name, quantizer in quantizers.items():
+        low, high = choose_range(histograms[name], options.ranges, options.percentile)
         quantizer.low.assign(low)
         quantizer.high.assign(high)
         quantizer.seen.assign(1.0)
-
-
-Probe = Callable[[np.ndarray], list[np.ndarray]]
-
-
-def _probe(model: keras.Model, tensors: list[Any]) -> Probe:
-    """Values of tensors for a batch."""
-    probe = keras.Model(model.inputs[0], tensors)
-
-    def run(batch: np.ndarray) -> list[np.ndarray]:
-        results = probe(batch, training=False)
-        results = results if isinstance(results, list | tuple) else [results]
-        return [keras.ops.convert_to_numpy(result) for result in results]
-
-    return run
+    return {name: mean.mean for name, mean in means.items()}
 
 
 def _correct_biases(
-    model: keras.Model, twin: keras.Model, units: tuple[Unit, ...], values: np.ndarray
+    model: keras.Model, units: tuple[Unit, ...], means: Mapping[str, np.ndarray], values: Arrays
 ) -> None:
     """Take the mean error that the layers' sums have by now out of each channel, in order.
 
-    bias += E[W x] - E[W_q x_q]
+        bias += E[W x] - E[W_q x_q] = W E[x] - W_q E[x_q]
 
     Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
     """
-    layers = _weighted(model)
-    if not layers:
-        return
-    sources = [unit.layer.input for unit in units if unit.is_weighted]
-    own = {layer.name: layer for layer in layers}
-    kernels = {
-        unit.name: own[unit.name].order_kernel(unit.layer.kernel)
+    layers = {layer.name: layer for layer in _weighted(model)}
+    wanted = {
+        unit.name: _mean_of_sums(
+            layers[unit.name], means[unit.name], layers[unit.name].order_kernel(unit.layer.kernel)
+        )
         for unit in units
         if unit.is_weighted
     }
-    wanted = _means_of_sums(_probe(twin, sources), layers, values, kernels)
-    for layer, target in zip(layers, wanted, strict=True):
-        probe = _probe(model, [layer.input])
-        weights = {layer.name: layer.weight_quantizer.quantized(layer.kernel)}
-        (found,) = _means_of_sums(probe, [layer], values, weights)
-        _shift(layer, target - found)
+
+    def correct(layer: Any, mean: np.ndarray) -> None:
+        if layers.get(layer.name) is layer:
+            kernel = layer.weight_quantizer.quantized(layer.kernel)
+            _shift(layer, wanted[layer.name] - _mean_of_sums(layer, mean, kernel))
+
+    settle_in_order(model, [layer.output for layer in layers.values()], values, correct)
 
 
-def _means_of_sums(
-    probe: Probe, layers: list[WeightedLayer], values: np.ndarray, kernels: Mapping[str, Any]
-) -> list[np.ndarray]:
-    """Mean of each channel's sum of products, without bias; one vector per layer."""
-    totals: list[Any] = [0.0] * len(layers)
-    for start in range(0, len(values), _BATCH):
-        batch = values[start : start + _BATCH]
-        for index, (layer, inputs) in enumerate(zip(layers, probe(batch), strict=True)):
-            sums = keras.ops.convert_to_numpy(layer.accumulate(inputs, kernels[layer.name]))
-            rows = sums.reshape(len(batch), -1, sums.shape[-1]).mean(axis=1, dtype=np.float64)
-            totals[index] = totals[index] + rows.sum(axis=0)
-    return [total / len(values) for total in totals]
+def _mean_of_sums(layer: WeightedLayer, mean: np.ndarray, kernel: Any) -> np.ndarray:
+    """Mean of each channel's sum of products, without bias, from the mean of the input.
+
+    Sums of products are linear: the mean of all samples' sums is the sum for the mean sample.
+    """
+    sums = layer.accumulate(
+        keras.ops.convert_to_tensor(mean[None], "float64"), keras.ops.cast(kernel, "float64")
+    )
+    found = keras.ops.convert_to_numpy(sums)
+    return np.asarray(found.reshape(-1, found.shape[-1]).mean(axis=0))
 
 
 def _shift(layer: WeightedLayer, difference: np.ndarray) -> None:
