@@ -233,7 +233,7 @@ def test_a_float_h5_model_is_not_built(rng, tmp_path, capsys):
 
 
 def correct_plainly(quantized, model, x):
-    """Bias correction from whole batches: each layer's sums in the float and the quantized model."""
+    """Bias correction from whole batches: each layer's sums in both models."""
     for layer in quantized.layers:
         if not isinstance(layer, WeightedLayer):
             continue

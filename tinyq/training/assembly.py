@@ -19,6 +19,7 @@ from tinyq.training.patterns import Unit
 from tinyq.training.recipe import Recipe, Rule
 from tinyq.training.registry import INPUT, Quantization, find_lowerings, kind_of
 from tinyq.training.rewriting import free_name
+from tinyq.training.tracing import names_of, pack, structure
 
 DEFAULT = "int8"
 
@@ -38,9 +39,12 @@ class Assembled:
 
 
 def assemble(
-    units: tuple[Unit, ...], rules: Mapping[str, Rule], recipe: Recipe, name: str
+    units: tuple[Unit, ...], rules: Mapping[str, Rule], recipe: Recipe, plain: keras.Model
 ) -> Assembled:
     """The quantized model of all units.
+
+    Inputs and outputs are nested as those of the plain model. An output of several has the name
+    that it has there, that of its unit's last layer.
 
     Raises:
         ModelError: A layer cannot be quantized as the recipe says.
@@ -50,11 +54,22 @@ def assemble(
         unit.name: tuple(reader for reader in units if unit.name in reader.inputs) for unit in units
     }
     taken = {member for unit in units for member in (unit.name, unit.end)}
-    assembly = _Assembly(_Plan(rules, readers, recipe.input.range), taken)
+    ends = names_of(plain.outputs)
+    unit_of = {unit.end: unit.name for unit in units}
+    outputs = [unit_of[end] for end in ends]
+    names = {unit_of[end]: end for end in ends} if len(set(ends)) > 1 else {}
+    plan = _Plan(rules, readers, recipe.input.range)
+    assembly = _Assembly(plan, taken, names)
     for unit in units:
         assembly.add(unit)
-    output = assembly.finished(units[-1].name)
-    return Assembled(QuantizedModel(assembly.input, output, name=name), assembly.layers)
+    model = QuantizedModel(
+        pack(
+            (assembly.inputs[name] for name in names_of(plain.inputs)), structure(plain, "inputs")
+        ),
+        pack((assembly.finished(name) for name in outputs), structure(plain, "outputs")),
+        name=plain.name,
+    )
+    return Assembled(model, assembly.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,7 @@ class _Plan:
 
     def wishes(self, unit: Unit) -> set[str]:
         """Activation methods that the readers of a unit want."""
-        found: set[str] = set()
+        found: set[str] = {DEFAULT} if unit.is_output else set()
         for reader in self.readers[unit.name]:
             if not reader.is_preserving:
                 found.add(self.wanted(reader))
@@ -111,7 +126,8 @@ class _Assembly:
 
     plan: _Plan
     taken: set[str]
-    input: Any = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     tensors: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
@@ -153,7 +169,14 @@ class _Assembly:
                 where="first.activations",
                 remedy="use int8, uint4 or binary for the first layer's activations",
             )
-        self.input = keras.Input(tuple(unit.layer.batch_shape[1:]), name=unit.name)
+        if not self.plan.readers[unit.name] and not unit.is_output:
+            raise ModelError(
+                "no layer reads this input",
+                where=unit.name,
+                remedy="build the model without it: keras.Model(inputs_that_are_read, outputs)",
+            )
+        start = keras.Input(tuple(unit.layer.batch_shape[1:]), name=unit.name)
+        self.inputs[unit.name] = start
         if _is_unsigned(method):
             warnings.warn(
                 f"{unit.name}: the model's input has method {method}, which has no codes below 0: "
@@ -166,7 +189,7 @@ class _Assembly:
             self.nonnegative.add(unit.name)
         name = self._name(f"{unit.name}_codes")
         layer = QuantizedInput(name=name, output_method=method, output_range=fixed)
-        self._record(unit.name, layer(self.input), method, layer)
+        self._record(unit.name, layer(start), method, layer)
 
     def _add_preserving(self, unit: Unit) -> None:
         (source,) = unit.inputs
@@ -186,7 +209,7 @@ class _Assembly:
         inputs = [self._adapt(source, wanted) for source in unit.inputs]
         method, activation = self._emission(unit, how, wanted)
         options = {
-            "name": unit.name,
+            "name": self.names.get(unit.name, unit.name),
             "output_method": method,
             "activation": activation,
             "batch_norm": _norm_options(unit.batch_norm),

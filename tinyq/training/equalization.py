@@ -45,13 +45,13 @@ def equalize(units: tuple[Unit, ...]) -> int:
 def _pairs(units: tuple[Unit, ...]) -> list[tuple[Unit, Unit]]:
     found = []
     for first in units:
-        if not _takes_scales(first) or first.activation == "relu6":
+        if not _takes_scales(first) or first.activation == "relu6" or first.is_output:
             continue
         if first.batch_norm is not None and not first.batch_norm.scale:
             continue  # nothing in the layer can take the factor up
         second = _only_reader(units, first)
         while second is not None and second.is_preserving and second.kind in _KEEP_CHANNELS:
-            second = _only_reader(units, second)
+            second = None if second.is_output else _only_reader(units, second)
         if second is not None and _takes_scales(second):
             found.append((first, second))
     return found

@@ -81,10 +81,8 @@ def follow(
     for name, tensor in wanted.items():
         names.setdefault(id(tensor), []).append(name)
     readers = Counter(source for one in applications for source in one.sources)
-    largest = max(
-        [1, *(int(np.prod(x.shape[1:])) for x in values), *(o.size for o in applications)]
-    )
-    for start, stop in spans(len(values[0]), largest):
+    sizes = [int(np.prod(x.shape[1:])) for x in values] + [one.size for one in applications]
+    for start, stop in _spans(len(values[0]), max(sizes), _REAL_VALUES):
         known: dict[int, Any] = {
             id(tensor): keras.ops.convert_to_tensor(np.asarray(x[start:stop], np.float32))
             for tensor, x in zip(model.inputs, values, strict=True)

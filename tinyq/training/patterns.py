@@ -10,7 +10,7 @@ import keras
 
 from tinyq.errors import ModelError
 from tinyq.training.registry import Quantization, find_quantizations, is_preserving, kind_of
-from tinyq.training.tracing import Step, walk
+from tinyq.training.tracing import Step, names_of, walk
 
 NORMALIZATION = "BatchNormalization"
 _RECTIFIERS = ("ReLU", "Activation")
@@ -28,6 +28,7 @@ class Unit:
         end: Name of the last layer.
         batch_norm: The BatchNormalization inside, or None.
         activation: ``linear``, ``relu`` or ``relu6``.
+        is_output: Whether its values are an output of the model.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Unit:
     end: str
     batch_norm: Any = None
     activation: str = "linear"
+    is_output: bool = False
 
     @property
     def kind(self) -> str:
@@ -62,19 +64,20 @@ def find_units(model: keras.Model) -> tuple[Unit, ...]:
     """Units of a plain float model (see ``rewriting``) from input to output.
 
     A convolution or Dense, its BatchNormalization and its ReLU are one unit where nothing else
-    reads the values between them.
+    reads the values between them, and they are no output of the model.
 
     Raises:
         ModelError: The model is not plain.
     """
     steps = walk(model)
     readers = _readers(steps)
+    outputs = frozenset(names_of(model.outputs))
     taken: dict[str, str] = {}
     units: list[Unit] = []
     for step in steps:
         if step.name in taken:
             continue
-        unit, members = _grow(step, readers)
+        unit, members = _grow(step, readers, outputs)
         for member in members:
             taken[member] = unit.name
         units.append(unit)
@@ -113,7 +116,9 @@ def _readers(steps: tuple[Step, ...]) -> dict[str, list[Step]]:
     return readers
 
 
-def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[Unit, list[str]]:
+def _grow(
+    step: Step, readers: Mapping[str, list[Step]], outputs: frozenset[str]
+) -> tuple[Unit, list[str]]:
     """The unit that begins with ``step``, and the names of all its layers."""
     layer = step.layer
     kind = kind_of(layer)
@@ -125,7 +130,8 @@ def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[Unit, list[str
 
     def following(accepts: Callable[[Step], bool]) -> Step | None:
         found = readers[members[-1]]
-        return found[0] if len(found) == 1 and accepts(found[0]) else None
+        alone = len(found) == 1 and members[-1] not in outputs
+        return found[0] if alone and accepts(found[0]) else None
 
     if fuses and activation == "linear" and batch_norm is None:
         norm = following(lambda reader: kind_of(reader.layer) == NORMALIZATION)
@@ -137,4 +143,5 @@ def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[Unit, list[str
         if after is not None:
             activation = activation_of(after.layer)
             members.append(after.name)
-    return Unit(step.name, layer, step.inputs, members[-1], batch_norm, activation), members
+    shown = members[-1] in outputs
+    return Unit(step.name, layer, step.inputs, members[-1], batch_norm, activation, shown), members

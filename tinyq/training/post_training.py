@@ -9,24 +9,25 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from tinyq.errors import DataError, TinyqError
+from tinyq.errors import TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
+from tinyq.training.assembly import Assembled
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
 from tinyq.training.finite import require_finite
 from tinyq.training.forward import Arrays, follow, settle_in_order
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
+from tinyq.training.inputs import check_inputs
 from tinyq.training.patterns import Unit, find_units
 from tinyq.training.quantize import quantize_units
 from tinyq.training.rewriting import rewrite
-from tinyq.training.tracing import walk
 from tinyq.training.unquantize import unquantize
+from tinyq.training.unrolling import unroll
 from tinyq.training.weighted import WeightedLayer
 
 METHODS: Mapping[int, str] = {8: "int8", 4: "int4", 2: "ternary"}
 RANGES = ("min_max", "percentile", "mse")
 _BATCH = 64
-_FLOAT32_BYTES = 4
 
 Ranges = Literal["min_max", "percentile", "mse"]
 
@@ -66,9 +67,10 @@ def post_training(
     Activations have 8 bits, with the ranges that the float model shows on ``data``.
 
     Args:
-        model: Functional or Sequential float model with one input and one output, or one with
-            layers that ``unquantize`` knows; it is left as it is.
-        data: Real inputs, shape (samples, ...); some hundred are enough.
+        model: Functional or Sequential float model, or one with layers that ``unquantize`` knows;
+            it is left as it is.
+        data: Real inputs, shape (samples, ...), some hundred are enough; of several inputs a
+            mapping by their names, or a list in their order.
         options: How to do it.
 
     Returns:
@@ -83,23 +85,23 @@ def post_training(
     """
     options = options or PostTraining()
     _check_options(options)
-    known = unquantize(model)
+    known = unquantize(unroll(model))
     twin = rewrite(known.model).model
     units = find_units(twin)
-    values = check_data(data, twin)
+    values = check_inputs(data, twin)
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
         equalize(units)
-    assembled = quantize_units(units, {**_recipe(options), "layers": known.rules}, model.name)
+    assembled = quantize_units(units, {**_recipe(options), "layers": known.rules}, twin)
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
         calibrate(quantized, values if len(values) > 1 else values[0], _BATCH)
         return quantized
     if options.clip_weights:
-        _clip_weights(quantized, known.rules)
+        _clip_weights(assembled.layers, known.rules)
     means = _observe(twin, _find_ranges(assembled.layers, units), units, values, options)
     if options.bias_correction:
-        _correct_biases(quantized, units, means, values)
+        _correct_biases(assembled, units, means, values)
     return quantized
 
 
@@ -121,78 +123,6 @@ def _check_options(options: PostTraining) -> None:
         )
 
 
-def check_data(data: Any, model: keras.Model) -> tuple[np.ndarray, ...]:
-    """Real inputs of a model, one array for each input, in the model's order.
-
-    Args:
-        data: An array; for several inputs a mapping by their names, or a sequence in their order.
-        model: Functional model.
-
-    Raises:
-        DataError: The data do not fit the model.
-    """
-    names = [tensor._keras_history.operation.name for tensor in model.inputs]
-    arrays = tuple(_as_numbers(array, name) for name, array in _in_order(data, names))
-    for name, array, tensor in zip(names, arrays, model.inputs, strict=True):
-        where = name if len(names) > 1 else None
-        shape = tuple(tensor.shape[1:])
-        if array.ndim < 1 or len(array) == 0:
-            raise DataError(
-                "the calibration set holds no sample",
-                where=where,
-                remedy="give some hundred inputs",
-            )
-        if array.shape[1:] != shape:
-            raise DataError(
-                f"inputs have shape {array.shape[1:]}, the model takes {shape}",
-                where=where,
-                remedy="reshape the data so that one sample has the model's input shape",
-            )
-        if len(array) != len(arrays[0]):
-            raise DataError(
-                f"has {len(array)} samples, {names[0]} has {len(arrays[0])}",
-                where=where,
-                remedy="give every input the same number of samples",
-            )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError("an input is NaN or infinite", where=where, remedy="clean the data")
-    return arrays
-
-
-def _as_numbers(data: Any, name: str) -> np.ndarray:
-    """An array as it is where its numbers need no more memory than float32, else as that."""
-    try:
-        array = np.asarray(data)
-        narrow = array.dtype.kind in "biu" and array.dtype.itemsize <= _FLOAT32_BYTES
-        return array if narrow else np.asarray(array, np.float32)
-    except (TypeError, ValueError):
-        raise DataError(
-            "the inputs are no array of numbers", where=name, remedy="give one array of numbers"
-        ) from None
-
-
-def _in_order(data: Any, names: list[str]) -> list[tuple[str, Any]]:
-    """The arrays of all inputs with their names, in the model's order."""
-    if isinstance(data, Mapping):
-        missing = [name for name in names if name not in data]
-        unknown = [str(name) for name in data if name not in names]
-        if missing or unknown:
-            raise DataError(
-                f"the inputs of the model are {', '.join(names)}; the data hold "
-                f"{', '.join(map(str, data)) or 'none'}",
-                remedy="give one array for each input, by these names",
-            )
-        return [(name, data[name]) for name in names]
-    if len(names) == 1:
-        return [(names[0], data)]
-    if not isinstance(data, list | tuple) or len(data) != len(names):
-        raise DataError(
-            f"the model has {len(names)} inputs: {', '.join(names)}",
-            remedy="give one array for each input, by name or in this order",
-        )
-    return list(zip(names, data, strict=True))
-
-
 def _recipe(options: PostTraining) -> dict[str, Any]:
     method = METHODS[options.bits]
     end = {"weights": METHODS[options.end_bits or options.bits], "activations": "int8"}
@@ -202,18 +132,16 @@ def _recipe(options: PostTraining) -> dict[str, Any]:
     return recipe
 
 
-def _weighted(model: keras.Model) -> list[WeightedLayer]:
-    """Layers with weights, from input to output."""
-    names = [step.name for step in walk(model)]
-    layers = [model.get_layer(name) for name in names]
-    return [layer for layer in layers if isinstance(layer, WeightedLayer)]
+def _weighted(layers: Mapping[str, Any]) -> dict[str, WeightedLayer]:
+    """Layers with weights by the names of their units, from input to output."""
+    return {name: layer for name, layer in layers.items() if isinstance(layer, WeightedLayer)}
 
 
-def _clip_weights(model: keras.Model, settled: Container[str]) -> None:
+def _clip_weights(layers: Mapping[str, Any], settled: Container[str]) -> None:
     """Clip the weights of all layers but those whose codes are settled."""
-    for layer in _weighted(model):
+    for name, layer in _weighted(layers).items():
         parts = layer.weight_quantizer.parts
-        if parts.format != "s4" or layer.name in settled:
+        if parts.format != "s4" or name in settled:
             continue  # 127 steps need no clipping, and the ternary threshold is no largest weight
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         limit = choose_weight_limits(kernel, layer.shared_axes, parts.levels.hi)
@@ -283,7 +211,10 @@ def _observe(
 
 
 def _correct_biases(
-    model: keras.Model, units: tuple[Unit, ...], means: Mapping[str, np.ndarray], values: Arrays
+    assembled: Assembled,
+    units: tuple[Unit, ...],
+    means: Mapping[str, np.ndarray],
+    values: Arrays,
 ) -> None:
     """Take the mean error that the layers' sums have by now out of each channel, in order.
 
@@ -291,9 +222,9 @@ def _correct_biases(
 
     Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
     """
-    layers = {layer.name: layer for layer in _weighted(model)}
+    layers = _weighted(assembled.layers)
     wanted = {
-        unit.name: _mean_of_sums(
+        id(layers[unit.name]): _mean_of_sums(
             layers[unit.name], means[unit.name], layers[unit.name].order_kernel(unit.layer.kernel)
         )
         for unit in units
@@ -301,11 +232,11 @@ def _correct_biases(
     }
 
     def correct(layer: Any, mean: np.ndarray) -> None:
-        if layers.get(layer.name) is layer:
+        if id(layer) in wanted:
             kernel = layer.weight_quantizer.quantized(layer.kernel)
-            _shift(layer, wanted[layer.name] - _mean_of_sums(layer, mean, kernel))
+            _shift(layer, wanted[id(layer)] - _mean_of_sums(layer, mean, kernel))
 
-    settle_in_order(model, [layer.output for layer in layers.values()], values, correct)
+    settle_in_order(assembled.model, [layer.output for layer in layers.values()], values, correct)
 
 
 def _mean_of_sums(layer: WeightedLayer, mean: np.ndarray, kernel: Any) -> np.ndarray:

@@ -14,6 +14,8 @@ from tinyq.training.finite import require_finite
 from tinyq.training.patterns import Unit, find_units
 from tinyq.training.recipe import Recipe, Rule, read_recipe, resolve
 from tinyq.training.rewriting import rewrite
+from tinyq.training.tracing import names_of
+from tinyq.training.unrolling import unroll
 from tinyq.training.weighted import has_few_bits
 
 
@@ -30,7 +32,7 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     used more than once becomes one layer for each use, with a warning.
 
     Args:
-        model: Functional or Sequential float model with one input and one output.
+        model: Functional or Sequential float model, or one of a class that was built or called.
         recipe: Methods per layer, as a dict, a YAML file's path, or a ``Recipe``.
 
     Returns:
@@ -41,10 +43,11 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
         RecipeError: The recipe is wrong.
     """
     checked = read_recipe(recipe)
+    model = unroll(model)
     plain = rewrite(model)
     require_finite(model)
     units = find_units(plain.model)
-    rules = _resolve(units, checked)
+    rules = _resolve(units, checked, plain.model)
     _warn_of_decay(units, rules)
     if plain.copied:
         warnings.warn(
@@ -57,26 +60,46 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
             f"factors and offsets of {', '.join(plain.fixed)} stay as they are: they do not train",
             stacklevel=2,
         )
-    return assemble(units, rules, checked, model.name).model
+    return assemble(units, rules, checked, plain.model).model
 
 
 def quantize_units(
-    units: tuple[Unit, ...], recipe: Recipe | Mapping[str, Any], name: str
+    units: tuple[Unit, ...], recipe: Recipe | Mapping[str, Any], plain: keras.Model
 ) -> Assembled:
-    """The quantized model of units, and which layer each unit became.
+    """The quantized model of units of a plain model, and which layer each unit became.
 
     Raises:
         ModelError: A layer is not supported.
         RecipeError: The recipe is wrong.
     """
     checked = read_recipe(recipe)
-    return assemble(units, _resolve(units, checked), checked, name)
+    return assemble(units, _resolve(units, checked, plain), checked, plain)
 
 
-def _resolve(units: tuple[Unit, ...], recipe: Recipe) -> dict[str, Rule]:
+def _resolve(units: tuple[Unit, ...], recipe: Recipe, plain: keras.Model) -> dict[str, Rule]:
     weighted = [unit.name for unit in units if unit.is_weighted]
     others = [unit.name for unit in units if unit.quantization and not unit.is_weighted]
-    return resolve(recipe, weighted, others)
+    return resolve(recipe, weighted, others, *_ends(units, plain))
+
+
+def _ends(units: tuple[Unit, ...], plain: keras.Model) -> tuple[set[str], set[str]]:
+    """The first weighted unit behind each input, and the last one before each output."""
+    behind: dict[str, set[str]] = {}
+    before: dict[str, str | None] = {}
+    first: set[str] = set()
+    for unit in units:
+        inputs = {name for source in unit.inputs for name in behind[source]}
+        behind[unit.name] = inputs or {unit.name}
+        if unit.is_weighted and inputs - {name for one in first for name in behind[one]}:
+            first.add(unit.name)
+    order = {unit.name: index for index, unit in enumerate(units)}
+    for unit in units:
+        found = [before[source] for source in unit.inputs]
+        nearest = max((name for name in found if name), key=order.__getitem__, default=None)
+        before[unit.name] = unit.name if unit.is_weighted else nearest
+    unit_of = {unit.end: unit.name for unit in units}
+    last = {before[unit_of[name]] for name in names_of(plain.outputs)}
+    return first, {name for name in last if name is not None}
 
 
 def _warn_of_decay(units: tuple[Unit, ...], rules: Mapping[str, Rule]) -> None:
