@@ -78,7 +78,7 @@ def test_the_bounds_hold_with_and_without_time(problem, time_limit):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What special kernels ask of the plan beside their operands."""
+    """What specialized kernels ask of the plan beside their operands."""
 
     scratch: dict[str, int]
     in_place: dict[str, tuple[int, ...]]

@@ -17,7 +17,7 @@ from tinyq.training import PostTraining, post_training
 from tinyq.training.equalization import equalize
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
 from tinyq.training.lowering.network import import_keras
-from tinyq.training.patterns import find_units
+from tinyq.training.patterns import find_fused_layers
 from tinyq.training.weighted import WeightedLayer
 
 CALIBRATION = 128
@@ -109,7 +109,7 @@ def test_equalization_keeps_the_float_function(rng):
     model, x = make(rng)
     wanted = model.predict(x, verbose=0)
     kernels = [layer.kernel.numpy() for layer in model.layers if hasattr(layer, "kernel")]
-    assert equalize(find_units(model)) == 4
+    assert equalize(find_fused_layers(model)) == 4
     np.testing.assert_allclose(model.predict(x, verbose=0), wanted, atol=1e-4)
     changed = [layer.kernel.numpy() for layer in model.layers if hasattr(layer, "kernel")]
     assert not np.allclose(kernels[1], changed[1])

@@ -106,7 +106,7 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
         **_describe_ports(graph),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
-        "stages": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
+        "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
     }
 
@@ -143,8 +143,8 @@ def _describe_ports(graph: Graph) -> dict[str, Any]:
             described.append(_describe_buffer(name, labels[name], tensor_type, start))
             start = described[-1]["end"]
         sides[side] = described
-    inputs = [f"const {it['c_type']} {it['label']}[{it['units']}]" for it in sides["inputs"]]
-    outputs = [f"{it['c_type']} {it['label']}[{it['units']}]" for it in sides["outputs"]]
+    inputs = [f"const {it['c_type']} {it['label']}[{it['words']}]" for it in sides["inputs"]]
+    outputs = [f"{it['c_type']} {it['label']}[{it['words']}]" for it in sides["outputs"]]
     given = [f"(const void *)(from + {it['start']})" for it in sides["inputs"]]
     taken = [f"(void *)(to + {it['start']})" for it in sides["outputs"]]
     return {
@@ -165,11 +165,11 @@ def _describe_buffer(name: str, label: str, tensor_type: TensorType, start: int)
         "type": tensor_type,
         "format": number_format,
         "c_type": number_format.c_type,
-        "units": tensor_type.units,
+        "words": tensor_type.words,
         "bytes": tensor_type.packed_bytes,
         "row_length": (tensor_type.shape or (1,))[-1],
-        "row_units": number_format.row_bytes((tensor_type.shape or (1,))[-1])
-        // number_format.unit_bytes,
+        "row_words": number_format.row_bytes((tensor_type.shape or (1,))[-1])
+        // number_format.word_bytes,
     }
 
 

@@ -44,9 +44,9 @@ class TensorType:
         return self.format.tensor_bytes(self.shape) + self.format.table_bytes
 
     @property
-    def units(self) -> int:
+    def words(self) -> int:
         """Elements of the C array that holds one packed tensor."""
-        return self.format.tensor_bytes(self.shape) // self.format.unit_bytes
+        return self.format.tensor_bytes(self.shape) // self.format.word_bytes
 
     @property
     def rows(self) -> int:

@@ -18,8 +18,8 @@ from tinyq.training.finite import require_finite
 from tinyq.training.forward import Arrays, follow, settle_in_order
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
 from tinyq.training.inputs import check_inputs
-from tinyq.training.patterns import Unit, find_units
-from tinyq.training.quantize import quantize_units
+from tinyq.training.patterns import FusedLayer, find_fused_layers
+from tinyq.training.quantize import quantize_fused_layers
 from tinyq.training.rewriting import rewrite
 from tinyq.training.unquantize import unquantize
 from tinyq.training.unrolling import unroll
@@ -87,21 +87,25 @@ def post_training(
     _check_options(options)
     known = unquantize(unroll(model))
     twin = rewrite(known.model).model
-    units = find_units(twin)
+    fused_layers = find_fused_layers(twin)
     values = check_inputs(data, twin)
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
-        equalize(units)
-    assembled = quantize_units(units, {**_recipe(options), "layers": known.rules}, twin)
+        equalize(fused_layers)
+    assembled = quantize_fused_layers(
+        fused_layers, {**_recipe(options), "layers": known.rules}, twin
+    )
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
         calibrate(quantized, values if len(values) > 1 else values[0], _BATCH)
         return quantized
     if options.clip_weights:
         _clip_weights(assembled.layers, known.rules)
-    means = _observe(twin, _find_ranges(assembled.layers, units), units, values, options)
+    means = _observe(
+        twin, _find_ranges(assembled.layers, fused_layers), fused_layers, values, options
+    )
     if options.bias_correction:
-        _correct_biases(assembled, units, means, values)
+        _correct_biases(assembled, fused_layers, means, values)
     return quantized
 
 
@@ -133,7 +137,7 @@ def _recipe(options: PostTraining) -> dict[str, Any]:
 
 
 def _weighted(layers: Mapping[str, Any]) -> dict[str, WeightedLayer]:
-    """Layers with weights by the names of their units, from input to output."""
+    """Layers with weights by the names of their fused_layers, from input to output."""
     return {name: layer for name, layer in layers.items() if isinstance(layer, WeightedLayer)}
 
 
@@ -148,13 +152,15 @@ def _clip_weights(layers: Mapping[str, Any], settled: Container[str]) -> None:
         layer.kernel.assign(np.clip(kernel, -limit, limit))
 
 
-def _find_ranges(layers: Mapping[str, Any], units: tuple[Unit, ...]) -> dict[str, RangeQuantizer]:
+def _find_ranges(
+    layers: Mapping[str, Any], fused_layers: tuple[FusedLayer, ...]
+) -> dict[str, RangeQuantizer]:
     """The quantizers that want a range, by the float layer whose output has it."""
     quantizers: dict[str, RangeQuantizer] = {}
-    for unit in units:
-        quantizer = getattr(layers.get(unit.name), "output_quantizer", None)
+    for fused in fused_layers:
+        quantizer = getattr(layers.get(fused.name), "output_quantizer", None)
         if isinstance(quantizer, RangeQuantizer) and quantizer.fixed is None:
-            quantizers[unit.end] = quantizer
+            quantizers[fused.end] = quantizer
     return quantizers
 
 
@@ -179,18 +185,22 @@ class _Mean:
 def _observe(
     twin: keras.Model,
     quantizers: Mapping[str, RangeQuantizer],
-    units: tuple[Unit, ...],
+    fused_layers: tuple[FusedLayer, ...],
     values: Arrays,
     options: PostTraining,
 ) -> dict[str, np.ndarray]:
-    """Set the ranges; returns the mean input of each weighted unit in the float model, by name.
+    """Set the ranges; returns the mean input of each fused layer with weights in the float model, by name.
 
     One run over the samples finds the ends of the ranges and the means, a second one counts.
     """
     histograms = {name: Histogram() for name in quantizers}
-    means = {unit.name: _Mean() for unit in units if unit.is_weighted and options.bias_correction}
+    means = {
+        fused.name: _Mean()
+        for fused in fused_layers
+        if fused.is_weighted and options.bias_correction
+    }
     ends = {name: twin.get_layer(name).output for name in quantizers}
-    sources = {unit.name: unit.layer.input for unit in units if unit.name in means}
+    sources = {fused.name: fused.layer.input for fused in fused_layers if fused.name in means}
     wanted = {f"range {name}": end for name, end in ends.items()}
     wanted |= {f"mean {name}": source for name, source in sources.items()}
     for key, batch in follow(twin, wanted, values):
@@ -212,7 +222,7 @@ def _observe(
 
 def _correct_biases(
     assembled: Assembled,
-    units: tuple[Unit, ...],
+    fused_layers: tuple[FusedLayer, ...],
     means: Mapping[str, np.ndarray],
     values: Arrays,
 ) -> None:
@@ -224,11 +234,13 @@ def _correct_biases(
     """
     layers = _weighted(assembled.layers)
     wanted = {
-        id(layers[unit.name]): _mean_of_sums(
-            layers[unit.name], means[unit.name], layers[unit.name].order_kernel(unit.layer.kernel)
+        id(layers[fused.name]): _mean_of_sums(
+            layers[fused.name],
+            means[fused.name],
+            layers[fused.name].order_kernel(fused.layer.kernel),
         )
-        for unit in units
-        if unit.is_weighted
+        for fused in fused_layers
+        if fused.is_weighted
     }
 
     def correct(layer: Any, mean: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import keras
 
 from tinyq.training.assembly import Assembled, assemble
 from tinyq.training.finite import require_finite
-from tinyq.training.patterns import Unit, find_units
+from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.recipe import Recipe, Rule, read_recipe, resolve
 from tinyq.training.rewriting import rewrite
 from tinyq.training.tracing import names_of
@@ -46,9 +46,9 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     model = unroll(model)
     plain = rewrite(model)
     require_finite(model)
-    units = find_units(plain.model)
-    rules = _resolve(units, checked, plain.model)
-    _warn_of_decay(units, rules)
+    fused_layers = find_fused_layers(plain.model)
+    rules = _resolve(fused_layers, checked, plain.model)
+    _warn_of_decay(fused_layers, rules)
     if plain.copied:
         warnings.warn(
             f"each use of {', '.join(plain.copied)} is a layer of its own now, with weights that "
@@ -60,57 +60,59 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
             f"factors and offsets of {', '.join(plain.fixed)} stay as they are: they do not train",
             stacklevel=2,
         )
-    return assemble(units, rules, checked, plain.model).model
+    return assemble(fused_layers, rules, checked, plain.model).model
 
 
-def quantize_units(
-    units: tuple[Unit, ...], recipe: Recipe | Mapping[str, Any], plain: keras.Model
+def quantize_fused_layers(
+    fused_layers: tuple[FusedLayer, ...], recipe: Recipe | Mapping[str, Any], plain: keras.Model
 ) -> Assembled:
-    """The quantized model of units of a plain model, and which layer each unit became.
+    """The quantized model of fused layers of a plain model, and which layer each became.
 
     Raises:
         ModelError: A layer is not supported.
         RecipeError: The recipe is wrong.
     """
     checked = read_recipe(recipe)
-    return assemble(units, _resolve(units, checked, plain), checked, plain)
+    return assemble(fused_layers, _resolve(fused_layers, checked, plain), checked, plain)
 
 
-def _resolve(units: tuple[Unit, ...], recipe: Recipe, plain: keras.Model) -> dict[str, Rule]:
-    weighted = [unit.name for unit in units if unit.is_weighted]
-    others = [unit.name for unit in units if unit.quantization and not unit.is_weighted]
-    return resolve(recipe, weighted, others, *_ends(units, plain))
+def _resolve(
+    fused_layers: tuple[FusedLayer, ...], recipe: Recipe, plain: keras.Model
+) -> dict[str, Rule]:
+    weighted = [fused.name for fused in fused_layers if fused.is_weighted]
+    others = [fused.name for fused in fused_layers if fused.quantization and not fused.is_weighted]
+    return resolve(recipe, weighted, others, *_ends(fused_layers, plain))
 
 
-def _ends(units: tuple[Unit, ...], plain: keras.Model) -> tuple[set[str], set[str]]:
-    """The first weighted unit behind each input, and the last one before each output."""
+def _ends(fused_layers: tuple[FusedLayer, ...], plain: keras.Model) -> tuple[set[str], set[str]]:
+    """The first layer with weights behind each input, the last one before each output."""
     behind: dict[str, set[str]] = {}
     before: dict[str, str | None] = {}
     first: set[str] = set()
-    for unit in units:
-        inputs = {name for source in unit.inputs for name in behind[source]}
-        behind[unit.name] = inputs or {unit.name}
-        if unit.is_weighted and inputs - {name for one in first for name in behind[one]}:
-            first.add(unit.name)
-    order = {unit.name: index for index, unit in enumerate(units)}
-    for unit in units:
-        found = [before[source] for source in unit.inputs]
+    for fused in fused_layers:
+        inputs = {name for source in fused.inputs for name in behind[source]}
+        behind[fused.name] = inputs or {fused.name}
+        if fused.is_weighted and inputs - {name for one in first for name in behind[one]}:
+            first.add(fused.name)
+    order = {fused.name: index for index, fused in enumerate(fused_layers)}
+    for fused in fused_layers:
+        found = [before[source] for source in fused.inputs]
         nearest = max((name for name in found if name), key=order.__getitem__, default=None)
-        before[unit.name] = unit.name if unit.is_weighted else nearest
-    unit_of = {unit.end: unit.name for unit in units}
-    last = {before[unit_of[name]] for name in names_of(plain.outputs)}
+        before[fused.name] = fused.name if fused.is_weighted else nearest
+    layer_of = {fused.end: fused.name for fused in fused_layers}
+    last = {before[layer_of[name]] for name in names_of(plain.outputs)}
     return first, {name for name in last if name is not None}
 
 
-def _warn_of_decay(units: tuple[Unit, ...], rules: Mapping[str, Rule]) -> None:
+def _warn_of_decay(fused_layers: tuple[FusedLayer, ...], rules: Mapping[str, Rule]) -> None:
     """Say which kernels train without the weight decay of the float model."""
     spared = [
-        unit.name
-        for unit in units
-        if unit.is_weighted
-        and unit.layer.kernel.regularizer is not None
-        and not rules[unit.name].weight_decay
-        and has_few_bits(rules[unit.name])
+        fused.name
+        for fused in fused_layers
+        if fused.is_weighted
+        and fused.layer.kernel.regularizer is not None
+        and not rules[fused.name].weight_decay
+        and has_few_bits(rules[fused.name])
     ]
     if spared:
         warnings.warn(
