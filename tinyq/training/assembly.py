@@ -47,7 +47,7 @@ def assemble(
     """The quantized model of all fused layers.
 
     Inputs and outputs are nested as those of the plain model. An output of several has the name
-    that it has there, that of its unit's last layer.
+    that it has there, that of its last part.
 
     Raises:
         ModelError: A layer cannot be quantized as the recipe says.

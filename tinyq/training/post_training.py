@@ -189,7 +189,7 @@ def _observe(
     values: Arrays,
     options: PostTraining,
 ) -> dict[str, np.ndarray]:
-    """Set the ranges; returns the mean input of each fused layer with weights in the float model, by name.
+    """Set the ranges; returns the mean of each weighted layer's input in the float model.
 
     One run over the samples finds the ends of the ranges and the means, a second one counts.
     """

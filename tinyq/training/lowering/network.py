@@ -25,6 +25,7 @@ from tinyq.training.registry import (
     load_layers,
 )
 from tinyq.training.schedule import warn_of_unfinished
+from tinyq.training.sign_layers import CLASSES
 from tinyq.training.tracing import Step, names_of, walk
 
 INPUT = "InputLayer"
@@ -108,7 +109,10 @@ def load_keras(path: str | Path) -> keras.Model:
     stored = check_keras_file(path)
     try:
         load_layers()
-        with limit_weights(keras.Layer, stored, path):
+        with (
+            limit_weights(keras.Layer, stored, path),
+            keras.saving.custom_object_scope(dict(CLASSES)),
+        ):
             return keras.saving.load_model(path, compile=False)
     except TinyqError:
         raise
