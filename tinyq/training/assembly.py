@@ -213,13 +213,8 @@ class _Assembly:
         inputs = [self._adapt(source, wanted) for source in fused.inputs]
         method, activation = self._emission(fused, how, wanted)
         options = {
-<<<<<<< HEAD
-            "name": fused.name,
-            "output_method": self._form(fused.name, method),
-=======
             "name": self.names.get(fused.name, fused.name),
-            "output_method": method,
->>>>>>> kdoors
+            "output_method": self._form(fused.name, method),
             "activation": activation,
             "batch_norm": _norm_options(fused.batch_norm),
         }

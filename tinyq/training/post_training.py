@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,11 +11,8 @@ import numpy as np
 
 from tinyq.errors import TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
-<<<<<<< HEAD
 from tinyq.quantizers.parts.levels import Uniform
-=======
 from tinyq.training.assembly import Assembled
->>>>>>> kdoors
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
 from tinyq.training.finite import require_finite
@@ -122,22 +119,18 @@ def post_training(
         calibrate(quantized, values if len(values) > 1 else values[0], _BATCH)
         return quantized
     if options.clip_weights:
-<<<<<<< HEAD
-        _clip_weights(quantized, known.rules)
-    _set_ranges(assembled.layers, twin, fused_layers, values, options)
+        _clip_weights(assembled.layers, known.rules)
+    means = _observe(
+        twin, _find_ranges(assembled.layers, fused_layers), fused_layers, values, options
+    )
     if options.reconstruction is not None:
         ends = {fused.name: fused.end for fused in fused_layers if fused.name in assembled.layers}
 
         def wanted(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
             return _find_output(twin, ends.get(name))
 
-        reconstruct(quantized, wanted, values, options.reconstruction, known.rules, progress)
-=======
-        _clip_weights(assembled.layers, known.rules)
-    means = _observe(
-        twin, _find_ranges(assembled.layers, fused_layers), fused_layers, values, options
-    )
->>>>>>> kdoors
+        samples = _only_input(values)
+        reconstruct(quantized, wanted, samples, options.reconstruction, known.rules, progress)
     if options.bias_correction:
         _correct_biases(assembled, fused_layers, means, values)
     return quantized
@@ -181,50 +174,51 @@ def _clip_weights(layers: Mapping[str, Any], settled: Container[str]) -> None:
     """Clip the weights of all layers but those whose codes are settled."""
     for name, layer in _weighted(layers).items():
         parts = layer.weight_quantizer.parts
-<<<<<<< HEAD
-        if not _is_clipped(parts) or layer.name in settled:
-=======
-        if parts.format != "s4" or name in settled:
->>>>>>> kdoors
+        if not _is_clipped(parts) or name in settled:
             continue  # 127 steps need no clipping, and the ternary threshold is no largest weight
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         limit = choose_weight_limits(kernel, layer.shared_axes, parts.levels.hi)
         layer.kernel.assign(np.clip(kernel, -limit, limit))
 
 
-<<<<<<< HEAD
 def _is_clipped(parts: Any) -> bool:
     """Whether the step follows from the largest weight, and is coarse."""
     return isinstance(parts.levels, Uniform) and parts.projection and parts.levels.hi < _FINE
+
+
+def _only_input(values: Arrays) -> np.ndarray:
+    """The inputs of a model that has one.
+
+    Raises:
+        TinyqError: It has several.
+    """
+    if len(values) == 1:
+        return values[0]
+    raise TinyqError(
+        f"the model has {len(values)} inputs, and reconstruction knows one",
+        where="--reconstruct",
+        remedy="quantize without --reconstruct",
+    )
 
 
 def _find_output(twin: keras.Model, name: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
     """What computes the output of a layer of the float model, or None."""
     if name is None:
         return None
-    probe = _probe(twin, [twin.get_layer(name).output])
+    probe = keras.Model(twin.inputs, twin.get_layer(name).output)
 
     def run(values: np.ndarray) -> np.ndarray:
         starts = range(0, len(values), _BATCH)
-        return np.concatenate([probe(values[start : start + _BATCH])[0] for start in starts])
+        parts = (probe(values[start : start + _BATCH], training=False) for start in starts)
+        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
 
     return run
 
 
-def _set_ranges(
-    layers: Mapping[str, Any],
-    twin: keras.Model,
-    fused_layers: tuple[FusedLayer, ...],
-    values: np.ndarray,
-    options: PostTraining,
-) -> None:
-    """Give every range quantizer the range that its fused layer has in the float model."""
-=======
 def _find_ranges(
     layers: Mapping[str, Any], fused_layers: tuple[FusedLayer, ...]
 ) -> dict[str, RangeQuantizer]:
     """The quantizers that want a range, by the float layer whose output has it."""
->>>>>>> kdoors
     quantizers: dict[str, RangeQuantizer] = {}
     for fused in fused_layers:
         quantizer = getattr(layers.get(fused.name), "output_quantizer", None)
