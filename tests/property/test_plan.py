@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.random_graphs import draw_inputs, graphs
 from tinyq.graph import Graph, Node
 from tinyq.graph.reference import run
@@ -53,7 +54,7 @@ def can_place(blocks: list[Block], takeovers: Takeovers, arena: int) -> bool:
 
 
 @given(problems())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_offsets_at_all_need_less_than_the_placement(problem):
     blocks, takeovers = problem
     found = place(blocks, takeovers, 20.0)
@@ -64,7 +65,7 @@ def test_no_offsets_at_all_need_less_than_the_placement(problem):
 
 
 @given(problems(most=9), st.sampled_from((0.0, 5.0)))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_the_bounds_hold_with_and_without_time(problem, time_limit):
     blocks, takeovers = problem
     found = place(blocks, takeovers, time_limit)
@@ -109,7 +110,7 @@ def addresses(graph: Graph, planned: MemoryPlan) -> dict[str, tuple[str, int]]:
 
 
 @given(planned_graphs())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_every_activation_has_one_place(drawn):
     graph, needs = drawn
     planned = plan_with(graph, needs)
@@ -140,7 +141,7 @@ def test_every_activation_has_one_place(drawn):
 
 
 @given(planned_graphs(), st.integers(0, 2**32 - 1))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
     """Executes the plan on real buffers, so that a byte written too early changes the result.
 
@@ -206,7 +207,7 @@ def spoil(rng: np.random.Generator, arena: np.ndarray, planned: MemoryPlan, node
 
 
 @given(planned_graphs())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_an_output_has_its_inputs_address_only_where_that_is_legal(drawn):
     graph, needs = drawn
     planned = plan_with(graph, needs)
