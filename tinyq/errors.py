@@ -41,6 +41,14 @@ class TinyqWarning(UserWarning):
     """
 
 
+class UnfinishedWarning(TinyqWarning):
+    """The method of a model's `layers` has not come to the end of its procedure."""
+
+    def __init__(self, message: str, layers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.layers = layers
+
+
 class TinyqError(Exception):
     """Something is wrong that the user can put right.
 

@@ -72,19 +72,24 @@ def as_project(folder: object) -> Project:
     return open_project(as_path(place))
 
 
-def as_dataset(data: Any) -> Dataset:
+def as_dataset(data: Any, samples: int | None = None) -> Dataset:
     """Samples: an .npz file, a pair of inputs and labels, a mapping of them, or inputs alone.
 
     Args:
         data: Path; `Dataset`; tuple (x, y); mapping with x and y; array.
+        samples: The first so many, without reading the rest of a file; all when None.
 
     Raises:
         DataError: They cannot be used.
     """
+    if is_path(data):
+        return load_dataset(as_path(data), samples)
+    return _as_dataset(data).take(samples)
+
+
+def _as_dataset(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
-    if is_path(data):
-        return load_dataset(as_path(data))
     if isinstance(data, Mapping) and "x" in data:
         return make_dataset(_as_array(data["x"]), data.get("y"))
     if isinstance(data, tuple) and len(data) == _PAIR:

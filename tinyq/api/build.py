@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyq.api.arguments import PathLike, Progress, as_board, as_path
+from tinyq.api.finished import requiring_finished
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
 from tinyq.errors import TinyqError
@@ -109,6 +110,7 @@ def build(
     weights_in_ram: bool = False,
     rounding: str = "half_up",
     trust: bool = False,
+    unfinished: bool = False,
     progress: Progress | None = None,
 ) -> Built:
     """Turn a model into C and firmware for a board.
@@ -126,6 +128,7 @@ def build(
         weights_in_ram: Whether the weights are copied to RAM at start.
         rounding: As of `tinyq.load`.
         trust: As of `tinyq.load`.
+        unfinished: Whether a model is taken although the method of a layer has not come to its end.
         progress: Called with the kernels counted and all kernels, where ``tune`` is set.
 
     Raises:
@@ -142,7 +145,8 @@ def build(
 
         tuner = partial(count_candidates, progress=progress)
     selection = Selection(isas, optimize, tuner, weights_in_ram)
-    graph = load(model, rounding, trust)
+    with requiring_finished(unfinished):
+        graph = load(model, rounding, trust)
     return Built(create_project(graph, chosen, folder, build_system, cmsis_nn, selection), tune)
 
 

@@ -95,4 +95,4 @@ def profile(
 
 
 def _encode(data: Any, graph: Graph) -> Codes:
-    return encode_inputs(as_dataset(data).take(1).x, graph.input.type).codes
+    return encode_inputs(as_dataset(data, 1).x, graph.input.type).codes

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError, ModelError
-from tinyq.support.limits import DATA_BYTES, check_archive, read_array, reading
+from tinyq.support.limits import DATA_BYTES, check_archive, read_array, read_header, reading
 
 _MOST_BYTES = DATA_BYTES // 2  # of one array: its codes take as much again
 _SUM_ERROR = 1e-3  # of probabilities, which may have been rounded
@@ -46,15 +46,19 @@ class Dataset:
         return Dataset(self.x[:count], labels, targets, self.name)
 
 
-def load_dataset(path: Path) -> Dataset:
+def load_dataset(path: Path, samples: int | None = None) -> Dataset:
     """Read an .npz file with the arrays ``x`` and, where there are labels or targets, ``y``.
+
+    Args:
+        path: The file.
+        samples: Read the first so many alone: the file may then be larger than the memory.
 
     Raises:
         DataError: The file is missing, damaged or too large, has no ``x``, or ``y`` does not fit.
     """
     try:
         with reading(path, ".npz file", DataError, _REMEDY), zipfile.ZipFile(path) as archive:
-            arrays = _read_arrays(archive)
+            arrays = _read_arrays(archive, samples)
     except ModelError as error:  # of the readers that all files share
         raise DataError(
             f"is not a readable .npz file: {error.message}",
@@ -68,17 +72,40 @@ def load_dataset(path: Path) -> Dataset:
     return make_dataset(arrays["x"], arrays.get("y"), where=str(path))
 
 
-def _read_arrays(archive: zipfile.ZipFile) -> dict[str, npt.NDArray[np.generic]]:
+def _read_arrays(
+    archive: zipfile.ZipFile, samples: int | None
+) -> dict[str, npt.NDArray[np.generic]]:
     names = {name: f"{name}.npy" for name in ("x", "y")}
     wanted = {key: name for key, name in names.items() if name in archive.namelist()}
     check_archive(archive, sum(member.file_size for member in archive.infolist()))
     arrays = {}
+    lengths = [_read_length(archive, name) for name in wanted.values()]
+    if samples is not None and len(set(lengths)) > 1:
+        raise DataError(
+            f"`x` has {lengths[0]} samples and `y` {lengths[1]}",
+            remedy="give one label or target for each input",
+        )
     for key, name in wanted.items():
         with archive.open(name) as stream:
-            arrays[key] = read_array(cast(io.BufferedIOBase, stream), _MOST_BYTES)
-            if stream.read(1):
+            arrays[key] = _read_array(cast(io.BufferedIOBase, stream), samples)
+            if samples is None and stream.read(1):
                 raise ValueError(f"{name} goes on after its last element")
     return arrays
+
+
+def _read_length(archive: zipfile.ZipFile, name: str) -> int | None:
+    with archive.open(name) as stream:
+        shape, _, _ = read_header(cast(io.BufferedIOBase, stream))
+    return shape[0] if shape else None
+
+
+def _read_array(stream: io.BufferedIOBase, samples: int | None) -> npt.NDArray[np.generic]:
+    try:
+        return read_array(stream, _MOST_BYTES, samples)
+    except ModelError as error:
+        if samples is None and error.remedy is None and "bytes, at most" in error.message:
+            error.remedy = "read the first samples alone: --samples N"
+        raise
 
 
 def make_dataset(
