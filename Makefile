@@ -30,7 +30,7 @@ help:
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests in rounds to EXAMPLES=$(EXAMPLES) cases each, SECONDS=$(SECONDS) a run, resumable'
-	@echo 'make faults          disk errors and kills at 45 operations of each command, 540 in all'
+	@echo 'make faults          disk errors at 60 operations of every command, kills at 15'
 	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
 	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
@@ -81,7 +81,7 @@ fuzz: setup
 	$(BIN)/python -m tests.fuzz.rounds --examples $(EXAMPLES) --seconds $(SECONDS)
 
 faults: setup
-	TINYQ_FAULTS=45 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
+	TINYQ_FAULTS=60 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
 
 fuzz-readers: setup
 	$(BIN)/python -m pip install --quiet 'atheris>=3.0'

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import yaml
 
+from tinyq.support.files import replace_file
+
 ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).with_name("faults.yaml")
 SURVIVORS = Path(__file__).with_name("survivors.txt")
@@ -126,7 +128,10 @@ def main(words: list[str]) -> int:
             if key not in known:
                 known[key] = is_killed(fault, folder)
                 RESULTS.parent.mkdir(parents=True, exist_ok=True)
-                RESULTS.write_text(json.dumps(known, indent=1))
+                # Others may plant other faults at the same time.
+                found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+                with replace_file(RESULTS) as partial:
+                    partial.write_text(json.dumps({**found, key: known[key]}, indent=1))
             word = "killed" if known[key] else "LIVES"
             print(f"{number}/{len(faults)} {word}: {fault.name}", flush=True)
             if known[key] == (fault.name in listed):
