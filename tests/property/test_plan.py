@@ -16,6 +16,7 @@ from tinyq.graph.interface import label_ports
 from tinyq.graph.reference import run_named
 from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
 from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
+from tinyq.memory.rooms import find_rooms
 
 
 @st.composite
@@ -251,3 +252,33 @@ def touches(planned: MemoryPlan, places: dict[str, tuple[str, int]], one: str, t
     return (
         where == other and begin < start + planned.sizes[two] and start < begin + planned.sizes[one]
     )
+
+
+@given(networks(), st.integers(0, 400))
+@settings(max_examples=examples(100))
+def test_rooms_for_copies_are_free_while_they_are_needed(graph, scratch):
+    needs = {node.name: scratch for node in graph.nodes[::2]}
+    found = plan(graph, scratch=needs)
+    places = {node.name: place for place, node in enumerate(graph.nodes)}
+    used = [
+        (found.offsets[name], found.sizes[name], *found.lifetimes[name]) for name in found.offsets
+    ]
+    used += [(*found.scratch[name], places[name], places[name]) for name in found.scratch]
+    rooms = find_rooms(graph, found)
+    assert set(rooms) == set(found.buffers.values()) - {"arena"}
+    for label, room in rooms.items():
+        inside = [name for name, buffer in found.buffers.items() if buffer == label]
+        size = max(found.sizes[name] for name in inside)
+        first = min(found.lifetimes[name][0] for name in inside)
+        last = max(found.lifetimes[name][1] for name in inside)
+        fits = [
+            offset
+            for offset in range(0, found.arena_bytes - size + 1, ALIGNMENT)
+            if all(
+                offset + size <= begin or begin + length <= offset or end < first or last < start
+                for begin, length, start, end in used
+            )
+        ]
+        assert room == (fits[0] if fits else None)
+        if room is not None:
+            used.append((room, size, first, last))
