@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyq import exports
-from tinyq.api.arguments import PathLike, as_path
+from tinyq.api.arguments import Names, PathLike, as_path
 from tinyq.api.finished import requiring_finished
 from tinyq.api.load import load
 from tinyq.support.documents import stamp
@@ -49,7 +49,13 @@ class Exported(Shown):
 
 
 def export(
-    model: Any, kind: str, output: PathLike, trust: bool = False, unfinished: bool = False
+    model: Any,
+    kind: str,
+    output: PathLike,
+    trust: bool = False,
+    inputs: Names = None,
+    outputs: Names = None,
+    unfinished: bool = False,
 ) -> Exported:
     """Write a model as a library for other build systems.
 
@@ -58,6 +64,8 @@ def export(
         kind: ``arduino``, ``c``, ``cmake``, ``cmsis-pack``, ``platformio`` or ``zephyr``.
         output: Folder to write: missing, empty, or an earlier library, which is replaced whole.
         trust: As of `tinyq.load`.
+        inputs: As of `tinyq.load`.
+        outputs: As of `tinyq.load`.
         unfinished: Whether a model is taken although the method of a layer has not come to its end.
 
     Raises:
@@ -67,6 +75,6 @@ def export(
     folder = as_path(output)
     exports.check_export(kind, folder)
     with requiring_finished(unfinished):
-        graph = load(model, trust=trust)
+        graph = load(model, trust=trust, inputs=inputs, outputs=outputs)
     slowness = exports.estimate_slowness(graph)
     return Exported(kind, folder, exports.export(graph, kind, folder, slowness), slowness)

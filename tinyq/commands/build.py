@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from tinyq.commands.output import (
+    InputsOption,
     JsonOption,
+    OutputsOption,
     RoundingOption,
     TrustOption,
     UnfinishedOption,
@@ -45,6 +47,8 @@ def build(
     ] = False,
     rounding: RoundingOption = "half_up",
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     unfinished: UnfinishedOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -64,6 +68,8 @@ def build(
             weights_in_ram=weights_in_ram,
             rounding=rounding,
             trust=trust,
+            inputs=inputs,
+            outputs=outputs,
             unfinished=unfinished,
             progress=progress,
         )
