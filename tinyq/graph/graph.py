@@ -346,6 +346,15 @@ class GraphBuilder:
         """Name of the input tensor."""
         return self._input
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes added so far."""
+        return tuple(self._nodes)
+
+    def draft(self) -> Graph:
+        """What was added so far, without an output and not verified."""
+        return Graph(self.name, (self._input,), (), self._tensors, self.nodes)
+
     def type(self, name: str) -> TensorType:
         """Type of a tensor added so far."""
         return self._tensors[name].type

@@ -140,17 +140,18 @@ class Rewriting:
         raise _refusal(use, kind)
 
 
-def rewrite(model: keras.Model) -> Rewritten:
+def rewrite(model: keras.Model, kind: type[Rewriting] = Rewriting) -> Rewritten:
     """A flat model of plain layers that computes what ``model`` does.
 
     Args:
         model: Functional or Sequential float model with one input and one output.
+        kind: How; a subclass may treat what is refused in another way.
 
     Raises:
         ModelError: The model or a layer is not supported.
     """
     require_functional(model)
-    rewriting = Rewriting(set(_names(model)))
+    rewriting = kind(set(_names(model)))
     shape = static_shape(model.inputs[0], model.name)
     start = model.inputs[0]._keras_history.operation.name
     inputs = keras.Input(shape, name=start)

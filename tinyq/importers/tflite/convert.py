@@ -11,6 +11,7 @@ from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
 from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.dilations import fold_dilations
+from tinyq.importers.tflite.folding import FOLDS
 from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
 from tinyq.importers.tflite.layer import Conversion, Layer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
@@ -44,6 +45,7 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
     model = relabel_unsigned(read_model(path))
+    require_integers(model)
     try:
         graph = _convert_model(model, rounding, _identifier(path.stem))
     except ModelError as error:
@@ -53,8 +55,34 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
     return graph
 
 
+def computes_floats(model: FileModel) -> bool:
+    """Whether a network has floats and no integer activation at all."""
+    kinds = {
+        model.tensors[index].type
+        for operator in model.operators
+        for index in operator.outputs
+        if operator.name not in FOLDS or model.tensors[index].type == "FLOAT32"
+    }
+    return "FLOAT32" in kinds and not kinds & {"INT8", "INT16", "UINT8"}
+
+
+def require_integers(model: FileModel) -> None:
+    """Refuse a network that computes in floating point alone, with the way that it has.
+
+    Raises:
+        ModelError: It does.
+    """
+    if computes_floats(model):
+        raise ModelError(
+            "the network computes in floating point",
+            where=model.path,
+            remedy="quantize it with some inputs first: "
+            "`tinyq quantize MODEL.tflite --data DATA.npz -o model.keras`",
+        )
+
+
 def _convert_model(model: FileModel, rounding: str, name: str) -> Graph:
-    operators, start = _without_start(model)
+    operators, start = without_start(model)
     model, operators = fold_constants(model, operators)
     model, operators = fold_dilations(model, operators)
     settled = settle_islands(model, operators)
@@ -67,10 +95,10 @@ def _convert_model(model: FileModel, rounding: str, name: str) -> Graph:
             stacklevel=3,
         )
     _check_operators(model.path, operators)
-    conversion = _begin(model, start, rounding, name)
+    conversion = begin_conversion(model, start, rounding, name)
     importers = find_importers()
     for operator in operators:
-        _convert(importers[operator.name], Layer(operator, conversion))
+        convert_operator(importers[operator.name], Layer(operator, conversion))
     if end not in conversion.names:
         raise ModelError(f"output {model.tensors[end]} is never computed", where=model.path)
     output = conversion.names[end]
@@ -122,8 +150,12 @@ def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:
         )
 
 
-def _without_start(model: FileModel) -> tuple[list[FileOperator], int]:
-    """Operators without a first QUANTIZE of float, and the integer input."""
+def without_start(model: FileModel) -> tuple[list[FileOperator], int]:
+    """Operators without a first QUANTIZE of float, and the integer input.
+
+    Raises:
+        ModelError: There are several inputs or outputs.
+    """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ModelError(
             f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
@@ -158,7 +190,12 @@ def _find_end(settled: Settled) -> int:
     return curve.carrier
 
 
-def _begin(model: FileModel, start: int, rounding: str, name: str) -> Conversion:
+def begin_conversion(model: FileModel, start: int, rounding: str, name: str) -> Conversion:
+    """An empty graph with the input of a file.
+
+    Raises:
+        ModelError: The input is no integer tensor of one scale.
+    """
     tensor = model.tensors[start]
     conversion = Conversion(model, rounding)
     try:
@@ -172,7 +209,12 @@ def _begin(model: FileModel, start: int, rounding: str, name: str) -> Conversion
     return conversion
 
 
-def _convert(importer: object, layer: Layer) -> None:
+def convert_operator(importer: object, layer: Layer) -> None:
+    """Add the nodes of one operator.
+
+    Raises:
+        ModelError: The operator is refused; the message says where it is.
+    """
     try:
         importer(layer)  # type: ignore[operator]
         layer.check_outputs()

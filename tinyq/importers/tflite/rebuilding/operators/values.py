@@ -98,8 +98,11 @@ def rebuild_relu(layer: Layer) -> None:
 
 @rebuilds("LEAKY_RELU")
 def rebuild_leaky_relu(layer: Layer) -> None:
-    """A slope below 0."""
+    """A slope below 0; Keras has negative ones in PReLU alone."""
     slope = float(layer.option("Alpha", 0.0))
+    if slope < 0.0:
+        _finish_sloped(layer, np.full(1, slope))
+        return
     layer.finish(keras.layers.LeakyReLU(slope, name=layer.name())(layer.input()))
 
 
@@ -118,6 +121,11 @@ def rebuild_prelu(layer: Layer) -> None:
         f"slopes {layer.source(1)} are not one for each channel",
         "share the slopes over the spatial axes (PReLU(shared_axes=[1, 2]))",
     )
+    _finish_sloped(layer, slopes)
+
+
+def _finish_sloped(layer: Layer, slopes: Any) -> None:
+    x = layer.input()
     shared = list(range(1, len(x.shape) - 1))
     prelu = keras.layers.PReLU(shared_axes=shared or None, name=layer.name())
     value = prelu(x)

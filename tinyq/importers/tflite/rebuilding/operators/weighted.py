@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from tinyq.graph.ops.window import same_padding
 from tinyq.importers.tflite.rebuilding.layer import Layer, rebuilds
 from tinyq.importers.tflite.window import EXPLICIT_PADDING
 
@@ -57,18 +59,26 @@ def rebuild_transposed(layer: Layer) -> None:
     layer.require(weights.ndim == 4 and len(x.shape) == 4, "no image of one sample")
     filters, height, width, _ = weights.shape
     stride = (layer.option("StrideH", 1), layer.option("StrideW", 1))
-    padding = _PADDINGS[layer.option("Padding", 0)]
-    want = layer.result().shape[1:3]
-    rest = (0, 0) if padding == "same" else (max(height, stride[0]), max(width, stride[1]))
-    whole = [
-        size * step if padding == "same" else (size - 1) * step + reach
-        for size, step, reach in zip(x.shape[1:3], stride, rest, strict=True)
-    ]
-    layer.require(list(want) == whole, f"an output of {want} is no whole number of strides")
+    want, size = layer.result().shape[1:3], (height, width)
+    is_same = layer.option("Padding", 0) == 0
+    whole = (x.shape[1] * stride[0], x.shape[2] * stride[1]) == tuple(want)
     convolution = keras.layers.Conv2DTranspose(
-        filters, (height, width), strides=stride, padding=padding, name=layer.name()
+        filters,
+        size,
+        strides=stride,
+        padding="same" if is_same and whole else "valid",
+        name=layer.name(),
     )
-    _apply(layer, convolution, x, weights.transpose(1, 2, 0, 3), filters, bias=3)
+    value = convolution(x)
+    border = same_padding((*want, 1), size, stride, (1, 1)) if is_same and not whole else (0,) * 4
+    crops = [
+        (before, value.shape[axis] - before - want[axis - 1])
+        for axis, before in ((1, border[0]), (2, border[2]))
+    ]
+    layer.require(min(map(min, crops)) >= 0, f"an output of {want} reaches beyond the input")
+    if any(map(any, crops)):
+        value = keras.layers.Cropping2D(tuple(crops), name=layer.name("cropped"))(value)
+    _finish_weighted(layer, convolution, value, weights.transpose(1, 2, 0, 3), filters, 3)
 
 
 @rebuilds("FULLY_CONNECTED")
@@ -95,11 +105,16 @@ def rebuild_lstm(layer: Layer) -> None:
         "an LSTM with peephole connections, a projection or layer normalization",
     )
     layer.require(
-        layer.option("FusedActivationFunction", _TANH) == _TANH
-        and not layer.option("CellClip", 0.0)
-        and not layer.option("ProjClip", 0.0),
-        "an LSTM with clipping or without tanh",
+        layer.option("FusedActivationFunction", _TANH) == _TANH,
+        "an LSTM with another activation than tanh",
     )
+    clip = float(layer.option("CellClip", 0.0))
+    if clip > 0.0:
+        warnings.warn(
+            f"{layer.model.path}, {layer.operator}: the layer of Keras does not clip its cells at "
+            f"{clip:g}, as the file does",
+            stacklevel=2,
+        )
     kernel = np.concatenate([layer.constant(place).T for place in (1, 2, 3, 4)], axis=1)
     recurrent = np.concatenate([layer.constant(place).T for place in (5, 6, 7, 8)], axis=1)
     bias = np.concatenate([layer.constant(place).reshape(-1) for place in (12, 13, 14, 15)])
@@ -152,9 +167,14 @@ def _windowed(layer: Layer, x: Any, size: tuple[int, int]) -> tuple[Any, dict[st
     }
 
 
-def _apply(layer: Layer, weighted: Any, x: Any, kernel: Any, channels: int, bias: int = 2) -> None:
+def _apply(layer: Layer, weighted: Any, x: Any, kernel: Any, channels: int) -> None:
     """Call a layer, give it the file's weights, finish behind the fused activation."""
-    value = weighted(x)
+    _finish_weighted(layer, weighted, weighted(x), kernel, channels, 2)
+
+
+def _finish_weighted(
+    layer: Layer, weighted: Any, value: Any, kernel: Any, channels: int, bias: int
+) -> None:
     offsets = layer.constant(bias).reshape(-1) if layer.has(bias) else np.zeros(channels)
     layer.require(offsets.size == channels, f"{offsets.size} biases for {channels} channels")
     weighted.set_weights([kernel, offsets])
