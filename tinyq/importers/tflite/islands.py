@@ -23,6 +23,7 @@ Refuse = Callable[[ModelError], None]
 
 FROM_FLOAT = "FromFloat"  # option of a QUANTIZE at the end of an island: its 256 values
 REMEDY = "convert with full-integer quantization (int8 weights and activations)"
+_TRUTH = (np.arange(-128, 128) != 0).astype(np.float32)  # of the codes of BOOL
 _SPLIT_DATA = 1  # SPLIT has the axis first
 # Rising functions of all values: in floating point at the end of a network they are left out, since
 # no integers define them, and the outputs are the codes that they would read.
@@ -85,12 +86,15 @@ class _Settling:
             self.refuse(error)
 
     def _begins(self, operator: FileOperator) -> bool:
-        """DEQUANTIZE of codes with one scale, or CAST of pixels."""
+        """DEQUANTIZE of codes with one scale, CAST of pixels or of truth values."""
         if operator.name not in ("DEQUANTIZE", "CAST") or len(operator.inputs) != 1:
             return False
         source, target = (self.tensors[places[0]] for places in (operator.inputs, operator.outputs))
         if source.index in self.curves or source.data is not None or target.type != "FLOAT32":
             return False
+        if source.type == "BOOL":
+            self.curves[target.index] = Curve(source.index, _TRUTH, is_plain=False)
+            return True
         meaning = source.quantization
         if source.type not in ("INT8", "INT16") or meaning is None or len(meaning.scales) != 1:
             return False

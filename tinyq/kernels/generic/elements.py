@@ -22,6 +22,11 @@ _ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+# What is written of each of the largest codes of a row.
+_FOUND: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"topvalues": ("Codes", "best"), "topindices": ("Indices", "winner")}
+)
+
 
 @kernel("add", ACTIVATIONS, ACTIVATIONS, text="generic/add", shared=True)
 def bind_add(layer: LayerSpec) -> Bound:
@@ -43,7 +48,10 @@ def bind_codes(layer: LayerSpec) -> Bound:
 @kernel("tfliteadd", "s16", "s16", text="generic/tfliteadd", shared=True)
 @kernel("extremum", "s8", "s8", text="generic/extremum", shared=True)
 @kernel("extremum", "s16", "s16", text="generic/extremum", shared=True)
+@kernel("tflitedivide", "s8", "s8", text="generic/tflitedivide", shared=True)
 @kernel("squareddifference", "s8", "s8", text="generic/squareddifference", shared=True)
+@kernel("gather", ("s8", "s16"), "s32", text="generic/gather", shared=True)
+@kernel("cumulativesum", ("s8", "s16"), text="generic/cumulativesum", shared=True)
 @kernel("lookup", "s8", text="generic/lookup", shared=True)
 @kernel("curve", "s16", text="generic/curve", shared=True)
 @kernel("tflitel2norm", "s8", text="generic/tflitel2norm", shared=True)
@@ -55,6 +63,14 @@ def bind_codes(layer: LayerSpec) -> Bound:
 def bind_plain(layer: LayerSpec) -> Bound:
     """Operations whose text knows their formats."""
     return bind_shared(layer)
+
+
+@kernel("topvalues", ("s8", "s16"), text="generic/topk", shared=True)
+@kernel("topindices", ("s8", "s16"), text="generic/topk", shared=True)
+def bind_top(layer: LayerSpec) -> Bound:
+    """The largest codes, or their indices."""
+    about, found = _FOUND[layer.operation]
+    return bind_shared(layer, about=about, found=found)
 
 
 @kernel("prelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)
