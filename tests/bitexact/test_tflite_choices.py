@@ -172,13 +172,17 @@ def test_truth_over_axes(name, tmp_path, rng):
 
 
 @pytest.mark.parametrize("zeros", [(0, 0, 0), (128, 3, 255), (200, 255, 7)])
-def test_quotients(zeros, tmp_path, rng):
-    """LiteRT divides uint8 alone; a divisor of 0 it refuses."""
+@pytest.mark.parametrize("scales", [(1.0, 0.03, 0.2), (2.3, 0.011, 0.7)])
+def test_quotients(zeros, scales, tmp_path, rng):
+    """LiteRT divides uint8 alone, and refuses a divisor of 0.
+
+    Scales are those of which it shifts by at most 31 bits, beyond which C leaves open what it does.
+    """
     file = OneOperator("DIV", {"kind": "DivOptions"}, version=2)
-    file.add("UINT8", [1, 8, 32], 0.1, zeros[0])
+    file.add("UINT8", [1, 8, 32], scales[0], zeros[0])
     divisors = np.setdiff1d(np.arange(256), zeros[1:2])
-    file.add("UINT8", [1, 8, 32], 0.03, zeros[1], data=rng.choice(divisors, (1, 8, 32)))
-    file.give("UINT8", [1, 8, 32], 0.4, zeros[2])
+    file.add("UINT8", [1, 8, 32], scales[1], zeros[1], data=rng.choice(divisors, (1, 8, 32)))
+    file.give("UINT8", [1, 8, 32], scales[2], zeros[2])
     compare(file.write(), tmp_path, rng)
 
 

@@ -72,7 +72,11 @@ def _stage(layer: Layer, shift: int, channels: int) -> FilledEpilogue:
 
 @imports("DIV")
 def import_division(layer: Layer) -> None:
-    """Quotient, with TFLite's reciprocal under both rounding rules."""
+    """Quotient, with TFLite's reciprocal under both rounding rules.
+
+    Where TFLite shifts by more than 31 bits (small numerators, scales whose ratio is below 128), C
+    leaves open what it does; here the quotient is 0 then, which is right.
+    """
     x, y = (layer.type_of(layer.source(place)) for place in (0, 1))
     z = layer.type_of(layer.result())
     scales = [

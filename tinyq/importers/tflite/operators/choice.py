@@ -78,7 +78,7 @@ def import_gather_nd(layer: Layer) -> None:
     flat = np.ravel_multi_index(tuple(rows.T), shape[:depth])
     whole = (math.prod(shape[:depth]), math.prod(shape[depth:]))
     layer.require(whole[0] < _MOST_INDEX, f"{layer.source()} is too large")
-    name = layer.reshape(layer.activation(), whole, "rows")
+    name = layer.reshape(layer.activation(), whole, "flat")
     layer.finish(pick(layer, name, whole, 0, [int(index) for index in flat]))
 
 

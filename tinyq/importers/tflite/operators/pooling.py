@@ -101,15 +101,17 @@ def import_reduce_max(layer: Layer) -> None:
 
 def _halve(layer: Layer, name: str) -> str:
     """Smallest code of the middle axis: of both ends of it, which may overlap, again and again."""
+    outer, count, inner = layer.builder.type(name).shape
     step = 0
-    while (shape := layer.builder.type(name).shape)[1] > 1:
-        half = -(-shape[1] // 2)
-        view = View.of(shape)
-        ends = [
-            copy_view(layer, name, view.sliced(1, first, 1, half), f"half_{step}_{part}")
-            for part, first in enumerate((0, shape[1] - half))
-        ]
-        name, step = layer.apply(Extremum(0), *ends, suffix=f"smaller_{step}"), step + 1
+    while count > 1:
+        half = -(-count // 2)
+        view, ends = View.of((outer, count, inner)), []
+        for part, first in enumerate((0, count - half)):
+            place = f"half_{step}_{part}"
+            end = copy_view(layer, name, view.sliced(1, first, 1, half), place)
+            ends.append(layer.reshape(end, (outer, half, inner), f"{place}_image"))
+        name = layer.apply(Extremum(0), *ends, suffix=f"smaller_{step}")
+        count, step = half, step + 1
     return name
 
 
