@@ -11,7 +11,6 @@ from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder
 from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.dilations import fold_dilations
-from tinyq.importers.tflite.folding import FOLDS
 from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
 from tinyq.importers.tflite.layer import Conversion, Layer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
@@ -58,10 +57,7 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
 def computes_floats(model: FileModel) -> bool:
     """Whether a network has floats and no integer activation at all."""
     kinds = {
-        model.tensors[index].type
-        for operator in model.operators
-        for index in operator.outputs
-        if operator.name not in FOLDS or model.tensors[index].type == "FLOAT32"
+        model.tensors[index].type for operator in model.operators for index in operator.outputs
     }
     return "FLOAT32" in kinds and not kinds & {"INT8", "INT16", "UINT8"}
 
