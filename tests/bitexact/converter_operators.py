@@ -226,6 +226,7 @@ def convert(tf: Any, name: str, bits: int) -> bytes:
     integer = sets.TFLITE_BUILTINS_INT8 if bits == 8 else wide
     converter.target_spec.supported_ops = [integer, sets.TFLITE_BUILTINS]
     converter.inference_input_type = tf.int8 if bits == 8 else tf.int16
+    converter.inference_output_type = converter.inference_input_type
     with contextlib.redirect_stderr(io.StringIO()):
         return bytes(converter.convert())
 

@@ -152,6 +152,7 @@ class _Reader:
             self._operator(index, table, names, len(tables))
             for index, table in enumerate(self._vector(graph.OperatorsLength(), graph.Operators))
         )
+        operators = _without_initialization(operators)
         self._require_one(root.SubgraphsLength(), operators)
         inputs = self._indexes(graph.InputsLength(), graph.Inputs, len(tables), 0)
         outputs = self._indexes(graph.OutputsLength(), graph.Outputs, len(tables), 0)
@@ -285,6 +286,13 @@ class _Reader:
                 yield field, tuple(self._vector(getattr(table, name)(), getattr(table, field)))
             elif f"{name}Length" not in fields:
                 yield name, getattr(table, name)()
+
+
+def _without_initialization(operators: tuple[FileOperator, ...]) -> tuple[FileOperator, ...]:
+    """Without calls of subgraphs that set variables up, where no operator has one."""
+    if {operator.name for operator in operators} & {*_STATEFUL} != {"CALL_ONCE"}:
+        return operators
+    return tuple(operator for operator in operators if operator.name != "CALL_ONCE")
 
 
 def _names(enumeration: type) -> dict[int, str]:
