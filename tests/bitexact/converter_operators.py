@@ -179,7 +179,7 @@ def functions(tf: Any) -> dict[str, tuple[tuple[int, ...], Callable[[Any], Any]]
         ),
         "resize nearest": (image, lambda x: raw.ResizeNearestNeighbor(images=x, size=[9, 11])),
         "reverse": (image, lambda x: tf.reverse(x, [2])),
-        "round": (image, tf.round),
+        "round": (image, lambda x: tf.round(2.3 * x)),
         "rsqrt": (image, lambda x: tf.math.rsqrt(positive(x))),
         "select": (image, lambda x: tf.where(x > 0.1, nn.relu6(x), x)),
         "sign": (image, tf.sign),

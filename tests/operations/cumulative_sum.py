@@ -12,14 +12,14 @@ from tinyq.graph.ops.cumulative_sum import CumulativeSum
 @step(is_code_image)
 def draw_step(drawing, source: str) -> str:
     _, depth, channels = drawing.type(source).shape
-    stage, zero = drawing.stage(), draw_code(drawing)
+    epilogue, zero = drawing.epilogue(), draw_code(drawing)
     shift = drawing.integer(0, 20 - min(int(depth).bit_length(), 20))
-    operation = CumulativeSum(stage, shift, drawing.integer(0, 1), drawing.integer(0, 1), zero)
+    operation = CumulativeSum(epilogue, shift, drawing.integer(0, 1), drawing.integer(0, 1), zero)
     reach = np.full(channels, (255 * depth) << shift, np.int64)
-    return drawing.apply(operation, source, *drawing.stage_constants(stage, reach))
+    return drawing.apply(operation, source, *drawing.epilogue_constants(epilogue, reach))
 
 
-@bench_case("cumulativesum", staged=True)
+@bench_case("cumulativesum", finishing=True)
 def draw_case(draw, kernel, output):
     shape = (draw.size(3), draw.size(5), draw.channels())
     (x,) = kernel.formats

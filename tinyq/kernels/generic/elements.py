@@ -50,6 +50,7 @@ def bind_codes(layer: LayerSpec) -> Bound:
 @kernel("extremum", "s16", "s16", text="generic/extremum", shared=True)
 @kernel("tflitedivide", "s8", "s8", text="generic/tflitedivide", shared=True)
 @kernel("squareddifference", "s8", "s8", text="generic/squareddifference", shared=True)
+@kernel("squareddifference", "s16", "s16", text="generic/squareddifference", shared=True)
 @kernel("gather", ("s8", "s16"), "s32", text="generic/gather", shared=True)
 @kernel("cumulativesum", ("s8", "s16"), text="generic/cumulativesum", shared=True)
 @kernel("lookup", "s8", text="generic/lookup", shared=True)
