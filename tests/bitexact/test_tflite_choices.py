@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
-from tests.bitexact.tflite_files import OneOperator
+from tests.bitexact.one_operator import OneOperator
+from tests.drawing.formulas import twice
 from tests.harness import check_graph
 from tests.requirements import require_module
 from tinyq.graph import reference
 from tinyq.importers.tflite import import_tflite
+from tinyq.numerics.fixed_point import quantize_multiplier
 
 require_module("ai_edge_litert")
 SAMPLES = 40
@@ -196,3 +198,58 @@ def test_unsigned_images_are_resized_in_floating_point(corners, centers, tmp_pat
     file.add("INT32", [2], data=want)
     file.give("UINT8", [1, *want, 4], 0.1, 77)
     compare(file.write(), tmp_path, rng)
+
+
+def raised_sums(terms, x_zero, gain, y_zero):
+    """The arithmetic of TFLite's int8 kernels for microcontrollers, in plain integers."""
+    multiplier, exponent = quantize_multiplier(gain / 2**19)
+    found, total = [], 0
+    for term in terms:
+        total += (term - x_zero) * 2**19
+        found.append(min(max(twice(total, multiplier, exponent) + y_zero, -128), 127))
+    return found
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_cumulative_sums(exclusive, backwards, tmp_path, rng):
+    """LiteRT sums floats alone: the arithmetic is that of TFLite for microcontrollers."""
+    options = {"kind": "CumsumOptions", "exclusive": exclusive, "reverse": backwards}
+    file = OneOperator("CUMSUM", options)
+    file.add("INT8", [1, 3, 9, 2], 0.11, -20)
+    file.add("INT32", [1], data=[2])
+    file.give("INT8", [1, 3, 9, 2], 0.6, 15)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file.write())
+    graph = import_tflite(path, "tflite")
+    codes = rng.integers(-128, 128, (12, *graph.input.type.shape)).astype(np.int32)
+    check_graph(graph, codes[:4])
+    rows = np.moveaxis(codes, 2, -1)
+    rows = rows[..., ::-1] if backwards else rows
+    gain = float(np.float32(0.11)) / float(np.float32(0.6))
+    if exclusive:
+        rows = np.concatenate([np.full_like(rows[..., :1], -20), rows[..., :-1]], -1)
+    sums = np.apply_along_axis(lambda row: raised_sums(row.tolist(), -20, gain, 15), -1, rows)
+    sums = np.moveaxis(sums[..., ::-1] if backwards else sums, -1, 2)
+    assert (reference.run(graph, codes) == sums).all()
+    single = reference.run(import_tflite(path, "half_up"), codes)
+    assert np.abs(single - sums).max() <= 1
+
+
+def test_sums_of_many_tensors(tmp_path, rng):
+    """As above: the third term is the model's input again."""
+    file = OneOperator("ADD_N", {"kind": "AddNOptions"})
+    first = file.add("INT8", [1, 4, 5], 0.11, -20)
+    other = rng.integers(-128, 128, (1, 4, 5))
+    file.add("INT8", [1, 4, 5], 0.11, -20, data=other)
+    file.reads.append(first)
+    file.give("INT8", [1, 4, 5], 0.3, 4)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(file.write())
+    graph = import_tflite(path, "tflite")
+    codes = rng.integers(-128, 128, (12, 4, 5)).astype(np.int32)
+    check_graph(graph, codes[:4])
+    terms = np.stack([codes, np.broadcast_to(other, codes.shape), codes], -1)
+    gain = float(np.float32(0.11)) / float(np.float32(0.3))
+    sums = np.apply_along_axis(lambda row: raised_sums(row.tolist(), -20, gain, 4)[-1], -1, terms)
+    assert (reference.run(graph, codes) == sums).all()

@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.bitexact.test_tflite_ops import CASES, Case, conv, convert, dense, depthwise, normal
+from tests.bitexact.test_tflite_ops import CASES
+from tests.bitexact.tflite_files import Case, convert, normal
+from tests.bitexact.tflite_weighted import conv, dense, depthwise
 from tests.requirements import require_module
 from tinyq.errors import ModelError
 from tinyq.importers.tflite import import_tflite

@@ -11,7 +11,8 @@ import pytest
 
 import tinyq
 from tests.bench_layers import Layer, make_graph
-from tests.bitexact.test_tflite_ops import Case, conv, convert, dense, rewrite
+from tests.bitexact.tflite_files import Case, convert, rewrite
+from tests.bitexact.tflite_weighted import conv, dense
 from tests.classifier import classifier
 from tests.requirements import require_module
 from tinyq.api.check import REFUSED, SLOW, TOO_BIG

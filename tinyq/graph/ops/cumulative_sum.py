@@ -42,6 +42,7 @@ class CumulativeSum(Accumulating):
     x_zero: int
 
     kernel: ClassVar[str] = "cumulativesum"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",), ("s16",))
     operands: ClassVar[int] = 1
 
     def accumulator_shape(self, *types: TensorType) -> Shape:

@@ -26,6 +26,7 @@ class Gather(Op):
     """
 
     kernel: ClassVar[str] = "gather"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s32"), ("s16", "s32"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
 

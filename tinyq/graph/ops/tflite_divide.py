@@ -54,6 +54,7 @@ class TfliteDivide(Op):
     hi: int
 
     kernel: ClassVar[str] = "tflitedivide"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"),)
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     in_place: ClassVar[tuple[int, ...]] = (0, 1)

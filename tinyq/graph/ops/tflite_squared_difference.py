@@ -50,6 +50,7 @@ class TfliteSquaredDifference(Accumulating):
     shift: int = SHIFTS["s8"]
 
     kernel: ClassVar[str] = "squareddifference"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2

@@ -73,11 +73,11 @@ def _without_twins(errors: list[TinyqError]) -> list[TinyqError]:
 def _look_at_all(path: Path, rounding: str, note: Callable[[TinyqError], None]) -> None:
     model = relabel_unsigned(read_model(path))
     require_integers(model)
-    operators, start = without_start(model)
+    operators, starts = without_start(model)
     model, operators = fold_constants(model, operators)
     model, operators = fold_dilations(model, operators)
     settled = settle_islands(model, operators, note)
-    conversion = begin_conversion(settled.model, start, rounding, "survey")
+    conversion = begin_conversion(settled.model, starts, rounding, "survey")
     left = {index for operator in settled.operators for index in operator.outputs}
     refused = {index for operator in operators for index in operator.outputs} - left
     unknown = {

@@ -42,30 +42,6 @@ def bind_codes(layer: LayerSpec) -> Bound:
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
 
 
-@kernel("multiply", ("s8",), ("s8",), text="generic/multiply", shared=True)
-@kernel("multiply", ("s16",), ("s16",), text="generic/multiply", shared=True)
-@kernel("tfliteadd", "s8", "s8", text="generic/tfliteadd", shared=True)
-@kernel("tfliteadd", "s16", "s16", text="generic/tfliteadd", shared=True)
-@kernel("extremum", "s8", "s8", text="generic/extremum", shared=True)
-@kernel("extremum", "s16", "s16", text="generic/extremum", shared=True)
-@kernel("tflitedivide", "s8", "s8", text="generic/tflitedivide", shared=True)
-@kernel("squareddifference", "s8", "s8", text="generic/squareddifference", shared=True)
-@kernel("squareddifference", "s16", "s16", text="generic/squareddifference", shared=True)
-@kernel("gather", ("s8", "s16"), "s32", text="generic/gather", shared=True)
-@kernel("cumulativesum", ("s8", "s16"), text="generic/cumulativesum", shared=True)
-@kernel("lookup", "s8", text="generic/lookup", shared=True)
-@kernel("curve", "s16", text="generic/curve", shared=True)
-@kernel("tflitel2norm", "s8", text="generic/tflitel2norm", shared=True)
-@kernel("softmax", "s8", text="generic/softmax", shared=True)
-@kernel("tflitesoftmax", "s8", text="generic/tflitesoftmax", shared=True)
-@kernel("tflitelogsoftmax", "s8", text="generic/tflitelogsoftmax", shared=True)
-@kernel("tflitewidesoftmax", "s16", text="generic/tflitewidesoftmax", shared=True)
-@kernel("tflitesigmoid", "s16", text="generic/tflitesigmoid", shared=True)
-def bind_plain(layer: LayerSpec) -> Bound:
-    """Operations whose text knows their formats."""
-    return bind_shared(layer)
-
-
 @kernel("topvalues", ("s8", "s16"), text="generic/topk", shared=True)
 @kernel("topindices", ("s8", "s16"), text="generic/topk", shared=True)
 def bind_top(layer: LayerSpec) -> Bound:

@@ -11,7 +11,6 @@ from tinyq.graph.ops.tflite_divide import MAX_EXPONENT, TfliteDivide
 from tinyq.importers.tflite.epilogues import FilledEpilogue, epilogue
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import join_parts
-from tinyq.importers.tflite.operators.elementwise import broadcast
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.view import View, copy_view
 from tinyq.numerics.fixed_point import quantize_multiplier
@@ -91,4 +90,4 @@ def import_division(layer: Layer) -> None:
     zeros = x.zero_point, y.zero_point, z.zero_point
     scale = layer.scale(layer.result())
     operation = TfliteDivide(multiplier, exponent, *zeros, scale, lo, hi)
-    layer.finish(layer.apply(operation, *broadcast(layer)))
+    layer.finish(layer.apply(operation, *layer.broadcast()))
