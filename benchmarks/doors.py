@@ -93,14 +93,17 @@ def _try_tflite(path: Path, samples: int) -> dict[str, Any]:
     graph = import_tflite(path, "tflite")
     facts = _weigh(graph)
     rng = np.random.default_rng(0)
-    kind = graph.input.type
-    codes = rng.integers(kind.format.lo, kind.format.hi + 1, (samples, *kind.shape), np.int32)
-    found = reference.run(graph, codes)
+    codes = {}
+    for name in graph.inputs:
+        kind = graph.tensors[name].type
+        lo, hi = kind.format.lo, kind.format.hi
+        codes[name] = rng.integers(lo, hi, (samples, *kind.shape), np.int32, endpoint=True)
+    found = reference.run_named(graph, codes)
     try:
-        expected = run_layers(path, graph, codes)[graph.outputs[0]]
+        expected = run_layers(path, graph, codes)
     except Exception as error:  # LiteRT raises what it likes
         return {"state": _TAKEN, "reason": f"LiteRT: {_last_line(error)}", **facts}
-    differing = int((np.asarray(found) != expected).sum())
+    differing = sum(int((found[name] != expected[name]).sum()) for name in graph.outputs)
     return {"state": _DIFFERS if differing else _EXACT, "differing": differing, **facts}
 
 
@@ -114,8 +117,14 @@ def _try_keras(path: Path, samples: int) -> dict[str, Any]:
 
     model = load_float_model(path)
     rng = np.random.default_rng(0)
-    shape = tuple(length or 16 for length in model.inputs[0].shape[1:])
-    x = rng.random((max(samples, 4), *shape), np.float32)
+    inputs = {}
+    for tensor in model.inputs:
+        shape = (max(samples, 4), *(length or 16 for length in tensor.shape[1:]))
+        is_real = str(tensor.dtype).startswith("float")
+        inputs[tensor.name] = (
+            rng.random(shape, np.float32) if is_real else rng.integers(0, 2, shape, np.int32)
+        )
+    x = inputs if len(inputs) > 1 else next(iter(inputs.values()))
     quantized = post_training(model, x, PostTraining())
     graph = lower_keras(quantized)
     differing = sum(layer.differing for layer in compare_layers(quantized, graph, x))

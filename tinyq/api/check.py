@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tinyq.api.arguments import as_board, as_path, is_keras_model, is_path
+from tinyq.api.arguments import Names, as_board, as_path, is_keras_model, is_path
 from tinyq.api.load import load
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node
+from tinyq.graph.cutting import Cut, make_cut
 from tinyq.graph.passes import simplify
 from tinyq.hardware.boards import Board, load_boards
 from tinyq.importers.survey import Survey, survey_file, survey_keras
@@ -131,6 +132,8 @@ def check(
     optimize: str = "balanced",
     rounding: str = "half_up",
     trust: bool = False,
+    inputs: Names = None,
+    outputs: Names = None,
 ) -> Check:
     """What would be refused, too big or slow: all of it at once, without building anything.
 
@@ -143,13 +146,15 @@ def check(
         optimize: What kernels are chosen for: ``balanced``, ``speed``, ``size`` or ``ram``.
         rounding: As of `tinyq.load`.
         trust: As of `tinyq.load`.
+        inputs: As of `tinyq.load`.
+        outputs: As of `tinyq.load`.
 
     Raises:
         TinyqError: An argument is wrong, or there is no such file.
     """
     chosen = as_board(board) if board else None
     check_objective(optimize)
-    name, survey = _survey(model, rounding, trust)
+    name, survey = _survey(model, rounding, trust, make_cut(inputs, outputs))
     place = f"{model}, " if is_path(model) else ""
     refused = tuple(_refused(error, name, place) for error in survey.refusals)
     if survey.graph is None:
@@ -173,17 +178,17 @@ def check(
     return Check(name, chosen, survey.is_float, tuple(found), estimate)
 
 
-def _survey(model: Any, rounding: str, trust: bool) -> tuple[str, Survey]:
+def _survey(model: Any, rounding: str, trust: bool, cut: Cut) -> tuple[str, Survey]:
     if is_path(model):
         path = as_path(model)
         if not path.exists() or rounding not in ROUNDINGS:
             load_model(path, rounding, trust)  # raises what `tinyq load` says of both
         return path.stem, survey_file(
-            path, rounding, lambda file: load_model(file, rounding, trust), trust
+            path, rounding, lambda file: load_model(file, rounding, trust, cut), trust, cut
         )
     if is_keras_model(model) and not any(hasattr(layer, "encoding") for layer in model.layers):
         return str(model.name), survey_keras(model)
-    graph = load(model, rounding, trust)
+    graph = load(model, rounding, trust, cut.inputs or None, cut.outputs or None)
     return graph.name, Survey(graph, ())
 
 

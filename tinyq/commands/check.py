@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, TrustOption, show
+from tinyq.commands.output import (
+    InputsOption,
+    JsonOption,
+    OutputsOption,
+    RoundingOption,
+    TrustOption,
+    show,
+)
 
 
 def check(
@@ -18,9 +25,11 @@ def check(
     ] = "balanced",
     rounding: RoundingOption = "half_up",
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
     """What would be refused, too big or slow: all of it at once, without building anything."""
     from tinyq.api.check import check as run
 
-    show(run(model, board, optimize, rounding, trust), json)
+    show(run(model, board, optimize, rounding, trust, inputs, outputs), json)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph
+from tinyq.graph.cutting import WHOLE, Cut
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +33,11 @@ class Survey:
 
 
 def survey_file(
-    path: Path, rounding: str, load: Callable[[Path], Graph], trust: bool = False
+    path: Path,
+    rounding: str,
+    load: Callable[[Path], Graph],
+    trust: bool = False,
+    cut: Cut = WHOLE,
 ) -> Survey:
     """What is refused of a model file.
 
@@ -41,10 +46,11 @@ def survey_file(
         rounding: ``half_up`` or ``tflite``.
         load: Reads an integer model of any kind, or raises.
         trust: Whether a SavedModel is loaded although it is a program.
+        cut: The part that is looked at, which ``load`` reads, too.
     """
     special = _SURVEYS.get(path.suffix.lower())
     if special is not None and path.is_file():
-        found = special(path, rounding)
+        found = special(path, rounding, cut)
         if found is not None:
             return found
     try:
@@ -71,17 +77,17 @@ def survey_keras(model: keras.Model) -> Survey:
         return Survey(None, (error,), is_float=True)
 
 
-def _survey_tflite(path: Path, rounding: str) -> Survey | None:
+def _survey_tflite(path: Path, rounding: str, cut: Cut) -> Survey | None:
     from tinyq.graph.passes import simplify
     from tinyq.importers.tflite.convert import computes_floats
     from tinyq.importers.tflite.reader import read_model
     from tinyq.importers.tflite.survey import survey_tflite
 
-    graph, refusals = survey_tflite(path, rounding)
+    graph, refusals = survey_tflite(path, rounding, cut)
     if graph is not None:
         return Survey(simplify(graph), ())
     try:
-        is_float = computes_floats(read_model(path))
+        is_float = computes_floats(read_model(path, cut))
     except TinyqError:
         is_float = False
     if is_float:
@@ -105,6 +111,6 @@ def _survey_float_file(path: Path, first: TinyqError, trust: bool) -> Survey:
 
 
 _KERAS = (".keras", ".h5", ".hdf5")
-_SURVEYS: Mapping[str, Callable[[Path, str], Survey | None]] = MappingProxyType(
+_SURVEYS: Mapping[str, Callable[[Path, str, Cut], Survey | None]] = MappingProxyType(
     {".tflite": _survey_tflite}
 )

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph
+from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.convert import (
     begin_conversion,
@@ -37,12 +38,15 @@ _REMEDY = (
 )
 
 
-def survey_tflite(path: Path, rounding: str = "half_up") -> tuple[Graph | None, list[TinyqError]]:
+def survey_tflite(
+    path: Path, rounding: str = "half_up", cut: Cut = WHOLE
+) -> tuple[Graph | None, list[TinyqError]]:
     """The graph of a file, or everything in it that is refused.
 
     Args:
         path: The file.
         rounding: As of `import_tflite`.
+        cut: As of `import_tflite`.
 
     Returns:
         The graph and nothing, or None and at least one error, in the file's order; each names its
@@ -52,12 +56,12 @@ def survey_tflite(path: Path, rounding: str = "half_up") -> tuple[Graph | None, 
         TinyqError: There is no such rounding rule.
     """
     try:
-        return import_tflite(path, rounding), []
+        return import_tflite(path, rounding, cut), []
     except ModelError as error:
         first = error
     found: list[TinyqError] = []
     try:
-        _look_at_all(path, rounding, found.append)
+        _look_at_all(path, rounding, cut, found.append)
     except TinyqError as error:  # a step that takes the file as a whole
         found.append(error)
     return None, _without_twins(found or [first])
@@ -70,8 +74,8 @@ def _without_twins(errors: list[TinyqError]) -> list[TinyqError]:
     return list(seen.values())
 
 
-def _look_at_all(path: Path, rounding: str, note: Callable[[TinyqError], None]) -> None:
-    model = relabel_unsigned(read_model(path))
+def _look_at_all(path: Path, rounding: str, cut: Cut, note: Callable[[TinyqError], None]) -> None:
+    model = relabel_unsigned(read_model(path, cut))
     require_integers(model)
     operators, starts = without_start(model)
     model, operators = fold_constants(model, operators)
