@@ -46,10 +46,10 @@ class Interpolate(Op):
         """Codes of the output."""
         return fixed_point.divide_away(self.total(*codes), _ONE**2).astype(np.int32)
 
-    def total(self, *codes: Codes) -> Codes:
+    def total(self, *codes: Codes) -> fixed_point.Int64s:
         """The sum of four weighted pixels."""
         x, rows, columns = codes
-        total = np.zeros(1, np.int64)
+        total: fixed_point.Int64s = np.zeros(1, np.int64)
         for row, down in ((0, 1024 - rows[:, 2]), (1, rows[:, 2])):
             for column, across in ((0, 1024 - columns[:, 2]), (1, columns[:, 2])):
                 pixels = x[:, rows[:, row]][:, :, columns[:, column]].astype(np.int64)
@@ -90,7 +90,7 @@ class InterpolateHalfUp(Interpolate):
 
     Operands: as of ``Interpolate``.
 
-    Twin: tq_interpolatehalfup in templates/kernels/generic/interpolate.c.j2.
+    Twin: tq_interpolate in templates/kernels/generic/interpolate.c.j2.
     """
 
     kernel: ClassVar[str] = "interpolatehalfup"

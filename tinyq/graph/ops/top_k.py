@@ -24,7 +24,7 @@ class TopValues(Op):
     Attributes:
         count: How many, 1 .. channels.
 
-    Twin: tq_topvalues in templates/kernels/generic/topk.c.j2.
+    Twin: tq_topk in templates/kernels/generic/topk.c.j2.
     """
 
     count: int
@@ -63,7 +63,7 @@ class TopIndices(TopValues):
 
     Operands: x (..., channels) s8 or s16. Output: s32 (..., count).
 
-    Twin: tq_topindices in templates/kernels/generic/topk.c.j2.
+    Twin: tq_topk in templates/kernels/generic/topk.c.j2.
     """
 
     kernel: ClassVar[str] = "topindices"
