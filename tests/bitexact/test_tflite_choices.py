@@ -253,3 +253,31 @@ def test_sums_of_many_tensors(tmp_path, rng):
     gain = float(np.float32(0.11)) / float(np.float32(0.3))
     sums = np.apply_along_axis(lambda row: raised_sums(row.tolist(), -20, gain, 4)[-1], -1, terms)
     assert (reference.run(graph, codes) == sums).all()
+
+
+@pytest.mark.parametrize("kind", ["int32", "float32"])
+def test_an_embedding_as_the_converter_writes_it(kind, tmp_path, rng):
+    """With its arithmetic for negative indices; floats are cast to integers first."""
+    import keras
+    import tensorflow as tf
+
+    inputs = keras.Input((10,), dtype=kind)
+    values = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(50, 8)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(values))
+    signature = tf.TensorSpec((1, 10), tf.as_dtype(kind))
+    concrete = tf.function(lambda x: model(x)).get_concrete_function(signature)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [rng.integers(0, 50, (1, 10)).astype(kind)] for _ in range(8)
+    )
+    sets = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8, sets.TFLITE_BUILTINS]
+    content = converter.convert()
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    graph = import_tflite(path, "tflite")
+    codes = rng.integers(-50, 50, (SAMPLES, 10)).astype(np.int32)
+    found = reference.dequantize(reference.run(graph, codes), graph.output.type)
+    assert (run_litert(content, codes).reshape(found.shape) == found).all()
+    check_graph(graph, codes[:6])

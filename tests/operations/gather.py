@@ -26,15 +26,22 @@ def draw_step(drawing: Drawing, source: str) -> str:
     table = drawing.builder.constant(
         f"constant_{drawing.count}_table", draw_codes(drawing.rng, entry, size), entry, 0.5, 3
     )
-    return drawing.apply(Gather(), table, indices)
+    return drawing.apply(Gather(drawing.integer(0, 1)), table, indices)
 
 
 @bench_case("gather")
 def draw_case(draw, kernel):
     rows, channels = draw.size(9), draw.channels()
-    return Gather(), [((rows, channels), kernel.formats[0]), ((draw.size(6),), "s32")]
+    return Gather(draw.integer(0, 1)), [
+        ((rows, channels), kernel.formats[0]),
+        ((draw.size(6),), "s32"),
+    ]
 
 
 @formula("Gather")
 def compute(op, x, indices):
-    return [x[min(max(index, 0), len(x) - 1)] for index in indices]
+    def row(index):
+        wrapped = index + len(x) if index < 0 and op.wraps else index
+        return x[min(max(wrapped, 0), len(x) - 1)]
+
+    return [row(index) for index in indices]

@@ -111,5 +111,7 @@ class TfliteDivide(Op):
 
 def _bit_length(values: fixed_point.Int64s) -> fixed_point.Int64s:
     """Bits of integers of at least 0; exact below 2**53."""
-    found: fixed_point.Int64s = np.frexp(np.minimum(values, INT32_MAX).astype(np.float64))[1].astype(np.int64)
+    found: fixed_point.Int64s = np.frexp(np.minimum(values, INT32_MAX).astype(np.float64))[
+        1
+    ].astype(np.int64)
     return found

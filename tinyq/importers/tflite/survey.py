@@ -27,6 +27,7 @@ from tinyq.importers.tflite.convert import (
 from tinyq.importers.tflite.dilations import fold_dilations
 from tinyq.importers.tflite.islands import settle_islands
 from tinyq.importers.tflite.layer import Conversion, Layer
+from tinyq.importers.tflite.lookups import fold_lookups
 from tinyq.importers.tflite.reader import FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
 from tinyq.importers.tflite.unsigned import relabel_unsigned
@@ -80,6 +81,7 @@ def _look_at_all(path: Path, rounding: str, cut: Cut, note: Callable[[TinyqError
     operators, starts = without_start(model)
     model, operators = fold_constants(model, operators)
     model, operators = fold_dilations(model, operators)
+    operators = fold_lookups(model, operators)
     settled = settle_islands(model, operators, note)
     conversion = begin_conversion(settled.model, starts, rounding, "survey")
     left = {index for operator in settled.operators for index in operator.outputs}

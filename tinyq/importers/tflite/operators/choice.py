@@ -12,6 +12,7 @@ from tinyq.graph.ops.gather import Gather
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.top_k import TopIndices, TopValues
 from tinyq.importers.tflite.layer import CODES, Layer
+from tinyq.importers.tflite.lookups import WRAPS
 from tinyq.importers.tflite.operators.arrangement import pick
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import all_codes
@@ -57,7 +58,8 @@ def _look_up(layer: Layer, table: int, indices: int, axis: int) -> None:
     inner = math.prod(shape) // shape[axis]
     rows = layer.reshape(name, (shape[axis], inner), "rows")
     chosen = layer.reshape(layer.activation(indices), (count,), "indices")
-    found = layer.apply(Gather(), rows, chosen)
+    wraps = int(bool(layer.option(WRAPS, False)))
+    found = layer.apply(Gather(wraps), rows, chosen)
     back = (count, *(size for place, size in enumerate(shape) if place != axis))
     order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
     layer.finish(copy_view(layer, found, View.of(back).transposed(order), "back"))
