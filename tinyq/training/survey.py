@@ -12,6 +12,7 @@ from tinyq.graph import Graph
 from tinyq.training.lowering.network import import_keras
 from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.rewriting import Application, Rewriting, rewrite
+from tinyq.training.unrolling import unroll
 
 _SAMPLES = 2
 
@@ -36,7 +37,7 @@ def list_refusals(model: keras.Model) -> tuple[TinyqError, ...]:
                 return keras.Input(use.shape)
 
     try:
-        rewrite(model, Surveying)
+        rewrite(unroll(model), Surveying)
     except TinyqError as error:
         found.append(error)
     except ValueError:  # of Keras, about a model that no longer hangs together
@@ -54,13 +55,16 @@ def quantize_roughly(model: keras.Model) -> Graph:
     Raises:
         ModelError: It has no integer form after all.
     """
-    shape = tuple(model.inputs[0].shape[1:])
-    if None in shape:
-        raise ModelError(
-            f"the input has open axes: {shape}",
-            where=model.name,
-            remedy="build the model with a fixed input shape",
-        )
-    values = np.random.default_rng(0).random((_SAMPLES, *shape), np.float32)
+    rng, values = np.random.default_rng(0), []
+    for tensor in model.inputs:
+        shape = tuple(tensor.shape[1:])
+        if None in shape:
+            raise ModelError(
+                f"the input has open axes: {shape}",
+                where=tensor.name,
+                remedy="build the model with a fixed input shape",
+            )
+        values.append(rng.random((_SAMPLES, *shape), np.float32))
     options = PostTraining(ranges="min_max", bias_correction=False)
-    return import_keras(post_training(model, values, options))
+    data = values if len(values) > 1 else values[0]
+    return import_keras(post_training(model, data, options))
