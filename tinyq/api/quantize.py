@@ -112,7 +112,7 @@ def quantize(
 
     Args:
         model: Float model: of Keras 3, functional or Sequential, with one input and one output; or
-            the path of a .keras or .h5 file or of a SavedModel. It is left as it is.
+            the path of a .keras, .h5 or float .tflite file or of a SavedModel. It is left as it is.
         recipe: Methods per layer, as a dict, a YAML file's path, or a ``Recipe``.
         data: Inputs to calibrate on: an .npz file with x, an array, or a pair (x, y).
         output: The .keras file to write, besides.

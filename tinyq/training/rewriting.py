@@ -153,17 +153,18 @@ class Rewriting:
         raise _refusal(use, kind)
 
 
-def rewrite(model: keras.Model) -> Rewritten:
+def rewrite(model: keras.Model, kind: type[Rewriting] = Rewriting) -> Rewritten:
     """A flat model of plain layers that computes what ``model`` does.
 
     Args:
         model: Functional or Sequential float model; see ``unroll`` for one of a class.
+        kind: How; a subclass may treat what is refused in another way.
 
     Raises:
         ModelError: The model or a layer is not supported.
     """
     require_functional(model)
-    rewriting = Rewriting(set(_names(model)))
+    rewriting = kind(set(_names(model)))
     starts = names_of(model.inputs)
     inputs = [
         keras.Input(static_shape(tensor, start), name=rewriting.place(start))
