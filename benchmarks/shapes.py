@@ -31,7 +31,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tinyq.measurement.trial import Trial, run_trials  # noqa: E402
+from tinyq.measurement.layer_programs import LayerProgram, run_programs  # noqa: E402
 
 from benchmarks.comparison.heatmap import Cell, draw_heatmap  # noqa: E402
 from tests.cores import CORES, NAMES  # noqa: E402
@@ -172,9 +172,9 @@ def count_shapes(prepared: Sequence[Prepared], board: Board) -> list[Count]:
     missing = [it for it in prepared if not paths[it.key].exists()]
     done = 0
     for batch in _split(missing):
-        trials = [Trial(it.graph, it.bounds) for it in batch]
+        programs = [LayerProgram(it.graph, it.bounds) for it in batch]
         with tempfile.TemporaryDirectory(prefix="tinyq-shapes-") as place:
-            outcomes = run_trials(trials, board, Path(place) / "image")
+            outcomes = run_programs(programs, board, Path(place) / "image")
         for it, outcome in zip(batch, outcomes, strict=True):
             (bound,) = it.bounds.values()
             count = Count(

@@ -36,6 +36,7 @@ from tinyq.kernels.packing.epilogue import (
     sum_reach,
 )
 from tinyq.kernels.packing.order import taps_by_channel
+from tinyq.kernels.packing.words import Int64s
 from tinyq.kernels.registry import kernel
 
 _TEXT = "armv7em/depthwise_strips"
@@ -273,7 +274,7 @@ def _refuse_constants(layer: LayerSpec, *, sums_to_scratch: bool) -> str:
     return ""
 
 
-def _refuse_scaling(layer: LayerSpec, reach: object) -> str:
+def _refuse_scaling(layer: LayerSpec, reach: Int64s) -> str:
     if layer.output.format.bits != 8:
         return "outputs are no bytes"
     if layer.epilogue == TWICE:
