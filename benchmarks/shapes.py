@@ -38,7 +38,7 @@ from tests.cores import CORES, NAMES  # noqa: E402
 from tests.shaped_layers import HALF_UP, ROUNDINGS, Shape, list_grid, make_graph, read_shape  # noqa: E402
 from tinyq.codegen import emit  # noqa: E402
 from tinyq.errors import TinyqError  # noqa: E402
-from tinyq.firmware.build import ask_version  # noqa: E402
+from tinyq.firmware.build import read_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.graph import Graph  # noqa: E402
 from tinyq.hardware.boards import Board  # noqa: E402
@@ -159,7 +159,7 @@ def prepare(shape: Shape, isa: str, board: Board) -> Prepared | None:
     bounds = choose_kernels(graph, gather_candidates(graph, prefer_isas(isa)), "balanced", _BUDGET)
     text = emit(graph, plan_kernels(graph, bounds.bounds), bounds.bounds).files
     program = "\0".join(f"{path}\0{text[path]}" for path in sorted(text, key=str))
-    compiler = ask_version(find_compiler(board))
+    compiler = read_version(find_compiler(board))
     key = hashlib.sha256("\0".join((shape.signature, isa, compiler, program)).encode()).hexdigest()
     return Prepared(shape, graph, bounds.bounds, key)
 
