@@ -31,8 +31,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tinyq.measurement.layer_programs import LayerProgram, run_programs  # noqa: E402
-
 from benchmarks.comparison.heatmap import Cell, draw_heatmap  # noqa: E402
 from tests.cores import CORES, NAMES  # noqa: E402
 from tests.shaped_layers import HALF_UP, ROUNDINGS, Shape, list_grid, make_graph, read_shape  # noqa: E402
@@ -42,6 +40,7 @@ from tinyq.firmware.build import read_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.graph import Graph  # noqa: E402
 from tinyq.hardware.boards import Board  # noqa: E402
+from tinyq.measurement.layer_programs import LayerProgram, run_programs  # noqa: E402
 from tinyq.selection import (  # noqa: E402
     Bounds,
     choose_kernels,
