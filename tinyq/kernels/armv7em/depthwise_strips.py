@@ -174,13 +174,14 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, sums_to_scratch=False)
 
 
-@kernel("depthwise2d", ("s8", "s16"), (INT8, "b1"), variant="sumsstrips", text=_TEXT)
+@kernel("depthwise2d", "s8", (INT8, "b1"), variant="sumsstrips", text=_TEXT)
+@kernel("depthwise2d", "s16", "s8", variant="sumsstrips", text=_TEXT)
 def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Any window, whose sums are left to the epilogue's own function."""
     return _bind(layer, sums_to_scratch=True)
 
 
-@kernel("depthwise2d", "s16", (INT8, "b1"), variant="widestrips", text=_TEXT)
+@kernel("depthwise2d", "s16", "s8", variant="widestrips", text=_TEXT)
 def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     """Codes of 16 bits, rounded once by a mantissa of 63 bits."""
     if layer.weights is None:

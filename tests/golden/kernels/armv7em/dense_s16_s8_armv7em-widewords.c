@@ -1,11 +1,4 @@
-/* dense_s16_int8_armv7em-widewords: s16[2,33], s8[2,33] -> s8[2,2] by requantizewide */
-static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
-{
-    for (int32_t i = 0; i < words; i++) {
-        to[i] = value;
-    }
-}
-
+/* dense_s16_s8_armv7em-widewords: s16[2,24], s8[4,24] -> s8[2,4] by requantizewide */
 static TQ_NAKED void
 tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_product(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), int32_t *y __attribute__((unused)))
 {
@@ -18,9 +11,9 @@ tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_product(const uint32_t *w __
         "str r3, [sp, #8]\n"
         "9:\n"
         "ldm r0!, {r2-r5}\n"
-        "addw r12, r1, #72\n"
+        "addw r12, r1, #48\n"
         "1:\n"
-        ".rept 1\n"
+        ".rept 2\n"
         "ldrd r6, r7, [r1], #8\n"
         "ldm r0!, {r8-r11}\n"
         "sxtb16 lr, r8\n"
@@ -56,12 +49,12 @@ tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_product(const uint32_t *w __
 
 
 static TQ_NAKED void
-tq_copy_66_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_copy_48_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r10, lr}\n"
-        "movw r2, #2\n"
+        "movw r2, #1\n"
         "1:\n"
         "ldr r3, [r0], #4\n"
         "ldr r4, [r0], #4\n"
@@ -74,10 +67,14 @@ tq_copy_66_loose(const void *from __attribute__((unused)), void *to __attribute_
         "stm r1!, {r3-r10}\n"
         "subs r2, #1\n"
         "bne 1b\n"
-        "ldrb r3, [r0], #1\n"
-        "strb r3, [r1], #1\n"
-        "ldrb r3, [r0], #1\n"
-        "strb r3, [r1], #1\n"
+        "ldr r3, [r0], #4\n"
+        "str r3, [r1], #4\n"
+        "ldr r3, [r0], #4\n"
+        "str r3, [r1], #4\n"
+        "ldr r3, [r0], #4\n"
+        "str r3, [r1], #4\n"
+        "ldr r3, [r0], #4\n"
+        "str r3, [r1], #4\n"
         "pop {r4-r10, pc}\n"
     );
 }
@@ -93,9 +90,16 @@ tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_finish(const int32_t *sums _
         "ldr r4, [r0], #4\n"
         "ldm r1!, {r5-r9}\n"
         "add r4, r5\n"
-        "smmla r11, r4, r6, r8\n"
+        "smull r10, r11, r4, r6\n"
+        "smmul r12, r4, r7\n"
+        "cmp r7, #0\n"
+        "it mi\n"
+        "addmi r12, r4\n"
+        "adds r10, r12\n"
+        "adc r11, r11, r12, asr #31\n"
+        "add r11, r8\n"
         "asr r11, r9\n"
-        "ssat r11, #8, r11\n"
+        "usat r11, #7, r11\n"
         "strb r11, [r2]\n"
         "addw r2, r2, #1\n"
         "subs r3, #1\n"
@@ -105,18 +109,17 @@ tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_finish(const int32_t *sums _
 }
 
 
-/* 2 row(s) of 33 inputs by 2 channels; sums over 36 inputs at a time. */
+/* 2 row(s) of 24 inputs by 4 channels; sums over 24 inputs at a time. */
 static void tq_dense_s16_s8_requantizewide_s8_armv7em_widewords(const int16_t *x, const uint32_t *w, const uint32_t *scaling, int8_t *y, void *scratch)
 {
     uint32_t *const inputs = scratch;
-    int32_t *const sums = (int32_t *)scratch + 18;
-    tq_fill(inputs + 16, 2, 0);
+    int32_t *const sums = (int32_t *)scratch + 12;
     for (int32_t r = 0; r < 2; r++) {
-        tq_copy_66_loose(x + r * 33, inputs);
+        tq_copy_48_loose(x + r * 24, inputs);
         for (int32_t i = 0; i < 1; i++) {
-            tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_product(w + i * 40, inputs + i * 18, sums + i * 4);
+            tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_product(w + i * 28, inputs + i * 12, sums + i * 4);
         }
-        tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_finish(sums, scaling, y, 2);
-        y += 2;
+        tq_dense_s16_s8_requantizewide_s8_armv7em_widewords_finish(sums, scaling, y, 4);
+        y += 4;
     }
 }
