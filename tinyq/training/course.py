@@ -24,6 +24,7 @@ from tinyq.training.phases import FLOAT_TEACHER, Phase
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, read_recipe
 from tinyq.training.rewriting import rewrite
+from tinyq.training.scalars import Scalars
 from tinyq.training.schedule import MethodSchedule
 from tinyq.training.weighted import WeightedLayer
 
@@ -78,7 +79,7 @@ class Settings:
 
     Attributes:
         state: Folder of the checkpoints; a training that was stopped goes on from there.
-        log: Folder of TensorBoard scalars, one folder in it for each phase.
+        log: Folder of TensorBoard scalars.
         progress: Called with steps done and steps in all.
         load: Loads a teacher that the recipe names.
     """
@@ -221,10 +222,9 @@ class _Run:
             self.epochs,
             self.checkpoints,
         )
-        scalars = []
-        if self.settings.log is not None:
-            folder = self.settings.log / f"phase{place + 1}"
-            scalars = [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
+        before = sum(other.epochs for other in self.phases[:place])
+        log = self.settings.log
+        scalars = [] if log is None else [Scalars(log, before)]
         return [schedule, *freezing, keeper, *scalars, *shown]
 
 
