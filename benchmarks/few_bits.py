@@ -130,6 +130,8 @@ def tabulate(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         "|--|--:|--:|" + "--:|" * len(RECIPES),
     ]
     for network, seeds in runs.items():
+        if not seeds:
+            continue
         cells = [network, str(len(seeds)), f"{_mean([s['float'] for s in seeds.values()]):.2f}"]
         for name in RECIPES:
             losses = [seed["float"] - seed[name] for seed in seeds.values()]
