@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,10 +53,22 @@ def assemble(
     }
     taken = {member for fused in fused_layers for member in (fused.name, fused.end)}
     assembly = _Assembly(_Plan(rules, readers, recipe.input.range), taken)
-    for fused in fused_layers:
-        assembly.add(fused)
-    output = assembly.finished(fused_layers[-1].name)
+    with _whole_floats():
+        for fused in fused_layers:
+            assembly.add(fused)
+        output = assembly.finished(fused_layers[-1].name)
     return Assembled(QuantizedModel(assembly.input, output, name=name), assembly.layers)
+
+
+@contextmanager
+def _whole_floats() -> Iterator[None]:
+    """Layers of 32-bit floats, whatever policy a program has for others: 16 bits hold no codes."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +184,8 @@ class _Assembly:
 
     def _add_preserving(self, fused: FusedLayer) -> None:
         (source,) = fused.inputs
-        layer = type(fused.layer).from_config(fused.layer.get_config())
+        config = {**fused.layer.get_config(), "dtype": "float32"}
+        layer = type(fused.layer).from_config(config)
         if needs_bytes(fused):
             tensor, method = self._adapt(source, DEFAULT), DEFAULT
         else:
