@@ -235,6 +235,13 @@ def test_wrong_options_and_data_are_refused(model, data, options, message, reque
     assert message in str(caught.value)
 
 
+def test_several_inputs_are_refused(data):
+    inputs = [keras.Input((2,), name=name) for name in ("left", "right")]
+    both = keras.Model(inputs, L.Dense(2, name="last")(L.Add(name="sum")(inputs)))
+    with pytest.raises(TinyqError, match="2 inputs"):
+        tinyq.train(both, {}, data=data)
+
+
 def test_values_and_yes_or_no(rng):
     def body(x):
         return L.Dense(1, name="last")(L.Flatten()(L.Conv2D(2, 3, name="first")(x)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from tinyq.errors import RecipeError, TinyqWarning
+from tinyq.errors import ModelError, RecipeError, TinyqWarning
 from tinyq.support.datasets import Dataset
 from tinyq.training.checkpoints import Checkpoints, identify
 from tinyq.training.distillation import Guided
@@ -259,6 +259,7 @@ def train(
         RecipeError: The recipe is wrong.
         TinyqError: The folder holds the state of another training.
     """
+    _require_single(model)
     checked, course, settings = read_recipe(recipe), course or Course(), settings or Settings()
     phases = course.list_phases(checked)
     mark = identify(model, checked, phases, course, data)
@@ -266,6 +267,21 @@ def train(
     outcome = _Run(model, checked, phases, data, validation, course, checkpoints, settings).go()
     _warn_of_parting(outcome, data, choose_objective(outcome.model, data, course.objective))
     return outcome
+
+
+def _require_single(model: keras.Model) -> None:
+    """Check that the labels of a data set are those of the model's one output.
+
+    Raises:
+        ModelError: The model has several inputs or outputs.
+    """
+    inputs, outputs = (len(getattr(model, name, None) or ()) for name in ("inputs", "outputs"))
+    if max(inputs, outputs) > 1:
+        raise ModelError(
+            f"the model has {inputs} inputs and {outputs} outputs, and a training has one of each",
+            where=model.name,
+            remedy="quantize it with tinyq.quantize, and train it with compile and fit",
+        )
 
 
 def carry_weights(source: keras.Model, target: keras.Model) -> None:
