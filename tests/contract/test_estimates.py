@@ -100,7 +100,7 @@ def test_an_unknown_kernel_counts_as_the_median_of_its_operation():
     rivals = [
         estimate_instructions(kernel.name, work)
         for kernel in KERNELS.values()
-        if kernel.operation == "maxpool2d"
+        if kernel.operation == "maxpool2d" and kernel.name in ENTRIES
     ]
     assert min(rivals) <= estimate_instructions(unknown.name, work) <= max(rivals)
     assert estimate_instructions(unknown.name, work) == pytest.approx(np.median(rivals), abs=1)

@@ -20,7 +20,8 @@ def body(x):
 
 @pytest.mark.parametrize("weights", ["int8", "int4", "ternary", "binary", "lsq3"])
 def test_bytes_and_work_are_those_of_the_graph(weights, rng):
-    recipe = {"weights": weights, "activations": "lsq4", "first": None, "last": None}
+    first = {"weights": weights, "activations": "int8"}
+    recipe = {"weights": weights, "activations": "lsq4", "first": first, "last": None}
     model = tinyq.quantize(functional((5, 4, 3), body), recipe)
     assert {layer.low for layer in tinyq.summary(model).layers} == {None}
     calibrate(model, rng.normal(size=(64, 5, 4, 3)))

@@ -9,11 +9,12 @@ from keras import ops
 
 import tinyq
 from tests.small_models import L, functional, normed
+from tinyq.errors import TinyqError
 from tinyq.quantizers import METHODS
 from tinyq.training import calibrate
 
 SHAPE = (6, 6, 2)
-# `make jit` sets --all-presets: each compilation takes seconds.
+# A sample of the methods: each compilation takes seconds.
 COMPILED = ("int8", "lsq4", "dorefa2")
 
 
@@ -70,15 +71,10 @@ def test_a_compiled_step_is_the_step(name, data):
     losses = []
     for compiled in (False, True):
         keras.utils.set_random_seed(0)
-        methods = METHODS[name]
-        recipe = {"weights": name, "first": None, "last": None}
-        recipe |= {"activations": name} if methods.activations is not None else {}
-        model = tinyq.quantize(
-            functional(SHAPE, body),
-            recipe | {"input": {"range": [-4, 4]}}
-            if recipe.get("activations", "int8") == "int8"
-            else recipe,
-        )
+        recipe = {"weights": name, "input": {"range": [-4.0, 4.0]}}
+        if METHODS[name].activations is not None:
+            recipe["activations"] = name
+        model = tinyq.quantize(functional(SHAPE, body), recipe)
         model.compile(
             keras.optimizers.SGD(0.01),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -86,3 +82,20 @@ def test_a_compiled_step_is_the_step(name, data):
         )
         losses.append([float(model.train_on_batch(*data)) for _ in range(2)])
     np.testing.assert_allclose(*losses, rtol=2e-2)
+
+
+def test_what_no_compiler_takes_is_said(data):
+    model = tinyq.quantize(functional(SHAPE, body), {"weights": "twn_exact"})
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, jit_compile=True)
+    with pytest.raises(TinyqError, match="XLA"):
+        model.train_on_batch(*data)
+
+
+def test_inference_is_never_compiled(data):
+    model = tinyq.quantize(functional(SHAPE, body), {"weights": "int4"})
+    calibrate(model, data[0])
+    wanted = model.predict(data[0], verbose=0)
+    model.compile("sgd", "mse", jit_compile=True)
+    np.testing.assert_array_equal(model.predict(data[0], verbose=0), wanted)
+    assert model.jit_compile is False
