@@ -106,7 +106,7 @@ def quantize(
     trained; the options from ``bits`` to ``samples`` are for this.
 
     Args:
-        model: Float model: of Keras 3, functional, Sequential, or of a class that was called; or the
+        model: Float model: of Keras 3, functional, Sequential, or of a class and called; or the
             path of a .keras or .h5 file or of a SavedModel. It is left as it is.
         recipe: Methods per layer, as a dict, a YAML file's path, or a ``Recipe``.
         data: Inputs to calibrate on: an .npz file with x, an array, or a pair (x, y); of several
