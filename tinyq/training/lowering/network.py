@@ -9,6 +9,7 @@ import keras
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph
+from tinyq.graph.cutting import WHOLE, Cut, cut_graph
 from tinyq.graph.interface import own_outputs
 from tinyq.graph.passes import simplify
 from tinyq.support.keras_config import check_keras_file, limit_weights
@@ -31,7 +32,9 @@ from tinyq.training.tracing import Step, names_of, walk
 INPUT = "InputLayer"
 
 
-def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
+def import_keras(
+    model: keras.Model | str | Path, name: str | None = None, cut: Cut = WHOLE
+) -> Graph:
     """The integer graph that a quantized Keras model computes in inference, simplified.
 
     A method whose procedure is not finished brings a ``TinyqWarning``.
@@ -39,6 +42,7 @@ def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Gr
     Args:
         model: Model from ``tinyq.quantize``, or the path of its ``.keras`` file.
         name: Name of the graph; that of the file or the model where left out.
+        cut: Between which layers' outputs the part lies that is taken.
 
     Raises:
         ModelError: A layer is not supported, not quantized or not trained, a weight is not finite,
@@ -47,7 +51,7 @@ def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Gr
     if isinstance(model, str | Path):
         name = name or Path(model).stem
         model = load_keras(Path(model))
-    graph = lower_keras(model, name)
+    graph = cut_graph(lower_keras(model, name), cut)
     warn_of_unfinished(model)
     return simplify(graph)
 
