@@ -12,7 +12,7 @@ import keras
 
 from tinyq.training.registry import serializable
 from tinyq.training.schedule import MethodSchedule, has_procedure
-from tinyq.training.settling import BATCHES, needs_settling, settle, single_input
+from tinyq.training.settling import BATCHES, needs_settling, pick, settle, take_inputs
 
 _BATCH_SIZE = 32
 
@@ -53,8 +53,9 @@ class QuantizedModel(keras.Model):
         """Settle on the training part of the data, and say so."""
         share = given.get("validation_split") or 0.0
         if share:
-            data = single_input(data)
-            data = data[: int(len(data) * (1.0 - share))]
+            data = take_inputs(data, len(self.inputs))
+            samples = len(keras.tree.flatten(data)[0])
+            data = pick(data, slice(int(samples * (1.0 - share))))
         samples = settle(self, data, given.get("batch_size") or _BATCH_SIZE)
         if given.get("verbose", "auto") != 0:
             sys.stdout.write(
