@@ -223,6 +223,11 @@ def finish(stage: Epilogue, acc: int, *constants: int) -> int:
         # Python rounds a half to even.
         code = (round(real) if even else floor(real + HALF)) + stage.zero_point
         return min(max(code, stage.lo), stage.hi)
+    if kind == "RequantizeOffset":
+        multiplier, high, low, shift, even = constants
+        real = Fraction(acc * multiplier + high * 2**32 + low % 2**32, 2**shift)
+        code = floor(real) - (even and real == floor(real) and floor(real) % 2)
+        return min(max(code, stage.lo), stage.hi)
     assert kind == "Requantize", f"write the formula of {kind} a second time here"
     bias, multiplier, shift = constants
     code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + stage.zero_point

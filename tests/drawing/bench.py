@@ -16,9 +16,11 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.offset_epilogue import RequantizeOffset
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.numerics.formats import Format, find_format
+from tinyq.numerics.offsets import split_words
 
 # One code, a storage unit of each format less one, whole, and plus one.
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33)
@@ -80,6 +82,7 @@ class Draw:
             "roundeven": RoundEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
+            "requantizeoffset": RequantizeOffset,
         }
         if stage.epilogue in scaling:
             output = find_format(stage.format)
@@ -111,6 +114,8 @@ class Draw:
             return [threshold, self.rng.integers(0, 2, channels)]
         if isinstance(output, RequantizeWide):
             return self._wide_tables(channels, reach)
+        if isinstance(output, RequantizeOffset):
+            return self._offset_tables(channels, reach)
         room = min(reach, 2**31 - reach)  # with the bias they stay within int32
         bias = self.rng.integers(-room, room + 1, channels)
         if isinstance(output, Raw):
@@ -129,6 +134,18 @@ class Draw:
             shift = np.where(multiplier == 2**20, self.integer(21, 23), shift)
             return [bias, multiplier, shift, self.rng.integers(0, 2, channels)]
         return [bias, multiplier, shift]
+
+    def _offset_tables(self, channels: int, reach: int) -> list[np.ndarray]:
+        shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))
+        shift = np.where(self.rng.random(channels) < 0.1, self.integer(1, 62), shift)
+        multiplier = self.rng.integers(0, 2**31, channels)
+        whole = self.rng.random(channels) < 0.5  # powers of two, so that halves occur
+        multiplier = np.where(whole, 2**20, multiplier)
+        shift = np.where(whole, self.integer(21, 23), shift)
+        codes = self.rng.integers(-128, 128, channels) << np.minimum(shift, 53)
+        fine = np.where(whole, np.left_shift(1, shift - 1), self.rng.integers(0, 2**31, channels))
+        high, low = split_words(np.clip(codes + fine, -(2**61), 2**61))
+        return [multiplier, high, low, shift, self.rng.integers(0, 2, channels)]
 
     def _wide_tables(self, channels: int, reach: int) -> list[np.ndarray]:
         bias = self.rng.integers(-reach, reach + 1, channels)

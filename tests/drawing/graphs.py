@@ -19,9 +19,11 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.offset_epilogue import RequantizeOffset
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import Codes, Format, find_format
+from tinyq.numerics.offsets import split_words
 from tinyq.numerics.packing import Basis, Scales
 from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 
@@ -258,6 +260,10 @@ def draw_stage(drawing: Drawing) -> Epilogue:
     if kind < 7 and drawing.chance(0.5):
         plain = draw_requantize(drawing, "s8")
         return RequantizeWide("s8", 0.25, plain.zero_point, plain.lo, plain.hi)
+    if kind < 8 and drawing.chance(0.5):
+        output = str(drawing.choose(("s8", "u4", "u2", "s4")))
+        plain = draw_requantize(drawing, output)
+        return RequantizeOffset(output, 0.25, plain.zero_point, plain.lo, plain.hi)
     return draw_requantize(drawing, draw_format(drawing))
 
 
@@ -286,11 +292,32 @@ def stage_constants(drawing: Drawing, stage: Epilogue, reach: Codes) -> list[str
         values = draw_twice_scaling(drawing, reach, stage.hi - stage.lo + 1)
     elif isinstance(stage, RequantizeWide):
         values = draw_wide_scaling(drawing, reach, stage.hi - stage.lo + 1)
+    elif isinstance(stage, RequantizeOffset):
+        values = draw_offset_scaling(drawing, reach, stage.hi - stage.lo + 1)
     else:
         assert isinstance(stage, Requantize | RoundEven)
         values = draw_scaling(drawing, reach, stage.hi - stage.lo + 1)
         values["even"] = drawing.rng.integers(0, 2, size=len(reach))
     return [drawing.constant(name, values[name], "s32") for name in stage.names]
+
+
+def draw_offset_scaling(drawing: Drawing, reach: Codes, codes: int) -> dict[str, Codes]:
+    """Scales that spread accumulators over the codes; a third are powers of two, with halves."""
+    channels = len(reach)
+    gain = codes / (2.0 * np.maximum(reach, 1)) * drawing.rng.uniform(0.3, 3.0, channels)
+    shift = np.clip(30 - np.frexp(gain)[1], 1, 62).astype(np.int64)
+    multiplier = np.minimum(np.floor(np.ldexp(gain, shift)), INT32_MAX).astype(np.int64)
+    multiplier = np.where(drawing.rng.random(channels) < 0.3, 1 << 29, multiplier)
+    offset = drawing.rng.integers(-codes, codes, channels) << np.minimum(shift, 50)
+    high, low = split_words(offset + np.left_shift(1, shift - 1))
+    even = drawing.rng.integers(0, 2, channels)
+    return {
+        "multiplier": multiplier,
+        "offset_high": high,
+        "offset_low": low,
+        "shift": shift,
+        "even": even,
+    }
 
 
 def draw_x_zero(drawing: Drawing, source: TensorType) -> int:

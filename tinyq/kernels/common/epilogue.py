@@ -15,6 +15,7 @@ _COSTS: Mapping[str, int] = MappingProxyType(
         "steps": 14,
         "requantize": 38,
         "roundeven": 54,
+        "requantizeoffset": 56,
         "requantizetwice": 50,
         "raw": 7,
     }
