@@ -196,6 +196,16 @@ def compute(operation, inputs: Sequence[Codes]) -> Nested:
     )
 
 
+def single(value: Fraction) -> Fraction:
+    """The number of 24 significant bits that is nearest, a half to even."""
+    unit = Fraction(1)
+    while abs(value) >= 2**24 * unit:
+        unit *= 2
+    while value and abs(value) < 2**23 * unit:
+        unit /= 2
+    return round(value / unit) * unit
+
+
 def finish(stage: Epilogue, acc: int, *constants: int) -> int:
     kind = type(stage).__name__
     if kind == "Raw":
@@ -227,6 +237,12 @@ def finish(stage: Epilogue, acc: int, *constants: int) -> int:
         multiplier, high, low, shift, even = constants
         real = Fraction(acc * multiplier + high * 2**32 + low % 2**32, 2**shift)
         code = floor(real) - (even and real == floor(real) and floor(real) % 2)
+        return min(max(code, stage.lo), stage.hi)
+    if kind == "RequantizeSingle":
+        bias, multiplier, shift = constants
+        inner = stage.zero_point * stage.inside
+        real = single(Fraction(single(Fraction(acc + bias)) * multiplier, 2**shift))
+        code = round(single(real + inner)) + stage.zero_point - inner
         return min(max(code, stage.lo), stage.hi)
     assert kind == "Requantize", f"write the formula of {kind} a second time here"
     bias, multiplier, shift = constants

@@ -26,7 +26,7 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
-from tinyq.graph.offset_epilogue import RequantizeOffset
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
@@ -88,6 +88,10 @@ BOUNDARIES: dict[str, tuple[Epilogue, dict[str, int]]] = {
         RequantizeOffset(*CLIP),
         {"multiplier": 2**30, "offset_high": 0, "offset_low": 2**30, "shift": 31, "even": 1},
     ),
+    "RequantizeSingle": (
+        RequantizeSingle(*CLIP, 1),
+        {"bias": 0, "multiplier": 2**23, "shift": 24},
+    ),
     "Threshold": (Threshold(), {"threshold": 3, "flip": 0}),
     "Steps": (Steps("s8", 0.5, 0, (-3, 5)), {"threshold": 3, "flip": 1}),
     "Raw": (Raw(), {"bias": 0}),
@@ -113,6 +117,10 @@ PAIRS = [
     ("RequantizeOffset", "offset_high", 2**30 - 1, 2**30),
     ("RequantizeOffset", "offset_high", -(2**30), -(2**30) - 1),
     ("RequantizeOffset", "even", 1, 2),
+    ("RequantizeSingle", "multiplier", 2**24 - 1, 2**24),
+    ("RequantizeSingle", "multiplier", 0, -1),
+    ("RequantizeSingle", "shift", 0, -1),
+    ("RequantizeSingle", "shift", 46, 47),
     ("RequantizeTwice", "multiplier", 0, -1),
     ("RequantizeTwice", "exponent", -31, -32),
     ("RequantizeTwice", "exponent", 30, 31),
@@ -120,7 +128,7 @@ PAIRS = [
     *((name, "flip", 0, -1) for name in ("Threshold", "Steps")),
     *(
         (name, "bias", inside, inside + beyond)
-        for name in ("Requantize", "RoundEven", "RequantizeTwice", "Raw")
+        for name in ("Requantize", "RoundEven", "RequantizeSingle", "RequantizeTwice", "Raw")
         for inside, beyond in ((INT32_MAX - LARGEST + 1, 1), (INT32_MIN + LARGEST, -1))
     ),
 ]

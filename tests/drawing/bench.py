@@ -16,7 +16,7 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
-from tinyq.graph.offset_epilogue import RequantizeOffset
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.numerics.formats import Format, find_format
@@ -83,12 +83,16 @@ class Draw:
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
             "requantizeoffset": RequantizeOffset,
+            "requantizesingle": RequantizeSingle,
         }
         if stage.epilogue in scaling:
             output = find_format(stage.format)
             low = self.integer(output.lo, 0) if self.rng.random() < 0.3 else output.lo
             high = self.integer(low, output.hi) if self.rng.random() < 0.3 else output.hi
             zero_point = self.integer(low, high)
+            if stage.epilogue == "requantizesingle":
+                inside = self.integer(0, 1)
+                return RequantizeSingle(stage.format, 0.5, zero_point, low, high, inside)
             return scaling[stage.epilogue](stage.format, 0.5, zero_point, low, high)
         if stage.epilogue == "steps":
             output = find_format(stage.format)
@@ -125,6 +129,11 @@ class Draw:
             exponents = np.full(channels, min(max(exponent, -31), 30))
             exponents = np.where(self.rng.random(channels) < 0.1, -31, exponents)
             return [bias, self.rng.integers(0, 2**31, channels), exponents]
+        if isinstance(output, RequantizeSingle):
+            shift = min(max(24 + reach.bit_length() - self.integer(2, 9), 0), 46)
+            multiplier = self.rng.integers(0, 2**24, channels)
+            multiplier = np.where(self.rng.random(channels) < 0.5, 3 << 18, multiplier)
+            return [bias, multiplier, np.full(channels, shift)]
         multiplier = self.rng.integers(-(2**31) + 1, 2**31, channels)
         multiplier = np.where(self.rng.random(channels) < 0.1, -(2**31), multiplier)
         shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))

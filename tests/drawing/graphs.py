@@ -19,7 +19,7 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
-from tinyq.graph.offset_epilogue import RequantizeOffset
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import Codes, Format, find_format
@@ -263,7 +263,10 @@ def draw_stage(drawing: Drawing) -> Epilogue:
     if kind < 8 and drawing.chance(0.5):
         output = str(drawing.choose(("s8", "u4", "u2", "s4")))
         plain = draw_requantize(drawing, output)
-        return RequantizeOffset(output, 0.25, plain.zero_point, plain.lo, plain.hi)
+        fields = (output, 0.25, plain.zero_point, plain.lo, plain.hi)
+        if drawing.chance(0.5):
+            return RequantizeSingle(*fields, drawing.integer(0, 1))
+        return RequantizeOffset(*fields)
     return draw_requantize(drawing, draw_format(drawing))
 
 
@@ -292,6 +295,12 @@ def stage_constants(drawing: Drawing, stage: Epilogue, reach: Codes) -> list[str
         values = draw_twice_scaling(drawing, reach, stage.hi - stage.lo + 1)
     elif isinstance(stage, RequantizeWide):
         values = draw_wide_scaling(drawing, reach, stage.hi - stage.lo + 1)
+    elif isinstance(stage, RequantizeSingle):
+        gain = (stage.hi - stage.lo + 1) / (2.0 * np.maximum(reach, 1))
+        shift = np.clip(24 - np.frexp(gain)[1], 0, 46)
+        multiplier = np.minimum(np.ldexp(gain, shift).astype(np.int64), 2**24 - 1)
+        multiplier = np.where(drawing.rng.random(len(reach)) < 0.5, 3 << 20, multiplier)
+        values = {"bias": draw_bias(drawing, reach), "multiplier": multiplier, "shift": shift}
     elif isinstance(stage, RequantizeOffset):
         values = draw_offset_scaling(drawing, reach, stage.hi - stage.lo + 1)
     else:

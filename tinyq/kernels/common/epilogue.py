@@ -16,6 +16,7 @@ _COSTS: Mapping[str, int] = MappingProxyType(
         "requantize": 38,
         "roundeven": 54,
         "requantizeoffset": 56,
+        "requantizesingle": 170,
         "requantizetwice": 50,
         "raw": 7,
     }

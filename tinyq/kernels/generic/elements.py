@@ -42,6 +42,7 @@ def bind_codes(layer: LayerSpec) -> Bound:
 @kernel("tfliteadd", "s8", "s8", text="generic/tfliteadd", shared=True)
 @kernel("tfliteadd", "s16", "s16", text="generic/tfliteadd", shared=True)
 @kernel("offsetadd", ("s8", "s32"), "s8", text="generic/offsetadd", shared=True)
+@kernel("singleadd", "s8", "s8", text="generic/singleadd", shared=True)
 @kernel("offsetadd", "s8", "s32", text="generic/offsetadd", shared=True)
 @kernel("extremum", "s8", "s8", text="generic/extremum", shared=True)
 @kernel("extremum", "s16", "s16", text="generic/extremum", shared=True)
