@@ -261,7 +261,7 @@ def _make_example(graph: Graph) -> tuple[Tensor, Tensor]:
 
 def _describe_buffer(tensor: Tensor) -> dict[str, Any]:
     form = tensor.type.format
-    return {"c_type": form.c_type, "units": tensor.type.units}
+    return {"c_type": form.c_type, "words": tensor.type.words}
 
 
 def _write(files: Mapping[PurePosixPath, bytes], folder: Path) -> None:

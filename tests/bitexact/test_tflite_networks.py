@@ -195,8 +195,8 @@ def test_dense_columns_of_all_magnitudes(tmp_path, rng):
     graph = compare(
         convert(Case("FULLY_CONNECTED", (1, 8), build), rng), "FULLY_CONNECTED", tmp_path, rng
     )
-    stages = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
-    assert "RequantizeWide" in stages
+    epilogues = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
+    assert "RequantizeWide" in epilogues
     check_graph(graph, rng.integers(-128, 128, (8, 8)))
 
 

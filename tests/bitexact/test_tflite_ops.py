@@ -397,8 +397,8 @@ def test_sixteen_bit_operator_equals_litert(name, tmp_path, seed):
     case = SIXTEEN_BIT_CASES[name]
     rng = np.random.default_rng([seed, 16, list(SIXTEEN_BIT_CASES).index(name)])
     graph = compare(convert(case, rng, 16), case.operator, tmp_path, rng)
-    stages = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
-    assert ("RequantizeWide" in stages) == (
+    epilogues = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
+    assert ("RequantizeWide" in epilogues) == (
         "deep" in name or case.operator in ("FULLY_CONNECTED", "BATCH_MATMUL")
     )
 

@@ -178,7 +178,7 @@ def measure(
     with open_journal(project.folder, run) as journal:
         with closing(open_link(image, target, counting=target in EMULATORS)) as link:
             answers = _stream(link, packed, journal, _both(watch.check, progress))
-            device = _ask_device(link, image, packed, answers)
+            device = _query_device(link, image, packed, answers)
         watch.check()
         result = _describe(project, target, data, inputs.codes, device)
         journal.remove()
@@ -198,7 +198,7 @@ class _Device:
     resets: int
 
 
-def _ask_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _Device:
+def _query_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _Device:
     stack_bytes = link.stack_used()
     cycles = link.profile(packed[0])
     clock_hz = link.hello().clock_hz

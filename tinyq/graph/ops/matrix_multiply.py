@@ -59,7 +59,7 @@ class MatrixMultiply(Accumulating):
         """Accumulators of a batch."""
         x, y = codes
         acc = centered(x, self.x_zero) @ centered(y, self.y_zero).swapaxes(-1, -2)
-        return self.output.hold(acc, self.kernel)
+        return self.output.check_range(acc, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""

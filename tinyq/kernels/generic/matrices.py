@@ -26,8 +26,8 @@ def bind_conv2d(layer: LayerSpec) -> Bound:
     """Convolution: rows of taps that touch are multiplied as one."""
     codes, weights = (entry.format for entry in layer.inputs[:2])
     groups = count_groups(layer)
-    unit = max(codes.per_unit, weights.per_unit)
-    joined = f"dilation_width == 1 && in_channels % {unit} == 0"
+    step = max(codes.codes_per_word, weights.codes_per_word)
+    joined = f"dilation_width == 1 && in_channels % {step} == 0"
     product = multiply_rows(layer, "x + x_at", "w + w_at", "length", "w_at / w_tap")
     if groups:
         product = product.replace(", scales", f",\n{' ' * 44}scales")
