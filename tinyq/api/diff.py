@@ -62,18 +62,19 @@ def diff(
     second: Any,
     data: Any,
     samples: int = 32,
-    rounding: str = "tflite",
+    rounding: str | None = None,
     trust: bool = False,
 ) -> Diff:
     """Find the first layer at which two executions of a model differ.
 
     Args:
-        first: ``PATH`` or ``PATH@PLACE``: a model at reference, c or litert, a build folder at
-            qemu, simavr, host or serial:PORT. A Keras model, a graph or what `tinyq.build` gave.
+        first: ``PATH`` or ``PATH@PLACE``: a model at reference, c, litert or onnxruntime, a build
+            folder at qemu, simavr, host or serial:PORT. A Keras model, a graph or what
+            `tinyq.build` gave.
         second: The execution to compare with.
         data: Inputs: an .npz file with the array x, an array, or a pair (x, y).
         samples: Use the first so many samples only.
-        rounding: Of .tflite models, as of `tinyq.load`.
+        rounding: Of .tflite and .onnx models, as of `tinyq.load`; the file's own rule if None.
         trust: As of `tinyq.load`.
 
     Raises:
@@ -85,7 +86,7 @@ def diff(
     return Diff(compare(one, other, inputs))
 
 
-def _open(execution: Any, rounding: str, trust: bool) -> Execution:
+def _open(execution: Any, rounding: str | None, trust: bool) -> Execution:
     place = getattr(execution, "folder", execution)
     if is_path(place):
         return open_execution(str(place), rounding, trust)

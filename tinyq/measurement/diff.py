@@ -3,6 +3,7 @@
 An execution is a model and a place, written ``PATH@PLACE``:
 
     model.tflite@litert      LiteRT's reference kernels
+    model.onnx@onnxruntime   onnxruntime's CPU kernels
     model.keras@reference    tinyq's reference in NumPy
     model.tqg@c              the generated C as a program on this machine
     out@qemu                 the firmware of a build folder in an emulator
@@ -29,7 +30,7 @@ from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.inputs import encode_inputs
 from tinyq.measurement.places import choose_target
 from tinyq.measurement.run import pack_codes, unpack_codes
-from tinyq.models import HALF_UP, load_model
+from tinyq.models import HALF_UP, ONNX, TFLITE, load_model
 from tinyq.numerics.formats import Codes
 from tinyq.project import (
     MANIFEST,
@@ -42,7 +43,9 @@ from tinyq.project import (
 )
 from tinyq.targets import open_link
 
-PLACES = ("reference", "c", "litert")
+PLACES = ("reference", "c", "litert", "onnxruntime")
+_OWN = {".tflite": "litert", ".onnx": "onnxruntime"}  # places that run a file as it is
+_RULES = {".tflite": TFLITE, ".onnx": ONNX}
 _BARS = 11
 
 Answer = Callable[[Sequence[str], Codes], Mapping[str, Codes]]
@@ -124,15 +127,16 @@ class Comparison:
     output_equal: bool
 
 
-def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> Execution:
+def open_execution(text: str, rounding: str | None = HALF_UP, trust: bool = False) -> Execution:
     """Read ``PATH`` or ``PATH@PLACE``.
 
-    Without a place, a .tflite file runs in LiteRT, another model in the reference, and a build
-    folder in the emulator of its board.
+    Without a place, a .tflite file runs in LiteRT, an .onnx file in onnxruntime, another model in
+    the reference, and a build folder in the emulator of its board.
 
     Args:
         text: What to run where.
-        rounding: Rule by which tinyq reads a .tflite file.
+        rounding: Rule by which tinyq reads a .tflite or .onnx file; None for its own, tflite or
+            onnx.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
@@ -142,17 +146,20 @@ def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> E
     path = Path(head if separator else text)
     if (path / MANIFEST).is_file():
         return _open_project(path, place if separator else "")
-    is_tflite = path.suffix.lower() == ".tflite"
-    place = place if separator else ("litert" if is_tflite else "reference")
+    suffix = path.suffix.lower()
+    place = place if separator else _OWN.get(suffix, "reference")
     if place not in PLACES:
         raise TinyqError(
             f"a model file does not run on {place!r}",
             where=text,
             remedy=f"use {', '.join(PLACES)}, or name a build folder",
         )
+    rounding = _RULES.get(suffix, HALF_UP) if rounding is None or suffix not in _OWN else rounding
     if place == "litert":
-        return _open_litert(path, rounding, is_tflite)
-    graph = load_model(path, rounding if is_tflite else HALF_UP, trust)
+        return _open_litert(path, rounding, suffix == ".tflite")
+    if place == "onnxruntime":
+        return _open_onnxruntime(path, rounding)
+    graph = load_model(path, rounding, trust)
     name = f"{path}@{place}"
     if place == "reference":
         return execute_reference(graph, name)
@@ -314,6 +321,27 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
 
     names = [name for name in map_layers(path, graph) if name not in graph.outputs]
     return Execution(f"{path}@litert", graph, (*names, *graph.outputs), answer, whole=True)
+
+
+def _open_onnxruntime(path: Path, rounding: str) -> Execution:
+    from tinyq.importers.onnx.convert import import_with_places
+    from tinyq.importers.onnx.runtime import list_layers, run_layers
+
+    if path.suffix.lower() != ".onnx":
+        raise TinyqError(
+            "onnxruntime runs .onnx files alone", where=str(path), remedy="use reference or c"
+        )
+    imported = import_with_places(path, rounding)
+    graph, known = imported.graph, dict[tuple[bool, bytes], Mapping[str, Codes]]()
+
+    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+        inner = not {*layers}.issubset(graph.outputs)
+        key = (inner, inputs.tobytes())
+        if key not in known:
+            known[key] = run_layers(path, imported, {graph.inputs[0]: inputs}, inner=inner)
+        return {name: known[key][name] for name in layers}
+
+    return Execution(f"{path}@onnxruntime", graph, list_layers(imported), answer)
 
 
 def _open_project(folder: Path, place: str) -> Execution:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.interface import own_outputs
 from tinyq.importers.onnx.arrangement import View
 from tinyq.importers.onnx.entry import find_entries
 from tinyq.importers.onnx.folding import fold
@@ -32,13 +33,13 @@ class Imported:
         graph: The graph, before any pass.
         tensors: By names of the graph: the file's tensor of codes, how it lies in the graph's, and
             what the file's codes are more.
-        input: The view and the scale of the input, for what feeds the file itself.
-        ends: What the outputs of the file are, likewise.
+        inputs: By names of the file's inputs, what they are in the graph.
+        ends: By names of the file's outputs, likewise; without a tail that was left out.
     """
 
     graph: Graph
     tensors: dict[str, tuple[str, Coded]]
-    input: Coded
+    inputs: dict[str, Coded]
     ends: dict[str, Coded]
 
 
@@ -81,16 +82,20 @@ def import_with_places(path: Path, rounding: str) -> Imported:
     for node in nodes:
         if node.index not in known:
             _convert(importers[node.kind], Layer(node, conversion), tensors)
-    end = finish_output(conversion, nodes, tail.end)
+    wanted = model.outputs if tail.end in model.outputs else (tail.end,)
+    ends = {name: finish_output(conversion, nodes, name) for name in wanted}
     if tail.left_out:
         warnings.warn(
             f"{path}: {', '.join(map(str, tail.left_out))} at the end is left out; the outputs "
             "are the codes that it reads",
             stacklevel=3,
         )
-    graph = conversion.builder.build(end.name)
+    outputs = own_outputs(conversion.builder, [end.name for end in ends.values()])
+    graph = conversion.builder.build(*outputs)
     _check_kernels(model.path, graph)
-    return Imported(graph, tensors, source, {model.outputs[0]: end})
+    pairs = zip(ends.items(), outputs, strict=True)
+    own = {key: replace(end, name=output) for (key, end), output in pairs}
+    return Imported(graph, tensors, source, own)
 
 
 def _check_operators(model: FileModel, nodes: list[FileNode]) -> None:
@@ -138,25 +143,36 @@ def _fold_constants(model: FileModel, nodes: list[FileNode], conversion: Convers
     return done
 
 
-def _begin(model: FileModel, nodes: list[FileNode], conversion: Conversion, name: str) -> Coded:
-    """The graph with its input, whose scale is that of the first quantization."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(
-            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
-            where=model.path,
-            remedy="give the model one input and one output",
-        )
-    entry = find_entries(model, nodes, conversion)[0]
-    sizes = tuple(entry.shape[axis] for axis in entry.order if axis or entry.shape[axis] > 1)
-    view = View.of(entry.shape, entry.order)
-    meaning = entry.meaning
-    kind = TensorType(sizes or (1,), FORMATS[meaning.format], meaning.scale, meaning.zero_point)
-    conversion.builder = GraphBuilder.start(name, kind)
-    conversion.used.add(conversion.builder.input)
-    coded = Coded(conversion.builder.input, view, meaning)
-    conversion.values[entry.name] = Open(view) if entry.is_float else coded
-    conversion.entry = coded
-    return coded
+def _begin(
+    model: FileModel, nodes: list[FileNode], conversion: Conversion, name: str
+) -> dict[str, Coded]:
+    """The graph with its inputs, whose scales are those of their first quantization."""
+    found: dict[str, Coded] = {}
+    for entry in find_entries(model, nodes, conversion):
+        sizes = tuple(entry.shape[axis] for axis in entry.order if axis or entry.shape[axis] > 1)
+        view, meaning = View.of(entry.shape, entry.order), entry.meaning
+        kind = TensorType(sizes or (1,), FORMATS[meaning.format], meaning.scale, meaning.zero_point)
+        single = len(model.inputs) == 1
+        label = "input" if single else _label(entry.name, conversion)
+        if found:
+            conversion.builder.add_input(label, kind)
+        else:
+            conversion.builder = GraphBuilder.start(name, kind, label)
+        conversion.used.add(label)
+        coded = Coded(label, view, meaning)
+        conversion.values[entry.name] = Open(view, label, meaning) if entry.is_float else coded
+        found[entry.name] = coded
+    return found
+
+
+def _label(name: str, conversion: Conversion) -> str:
+    """A name of the file as one of the graph."""
+    stem = re.sub(r"\W+", "_", name[:60], flags=re.ASCII).strip("_") or "input"
+    label, count = stem, 1
+    while label in conversion.used:
+        count += 1
+        label = f"{stem}_{count}"
+    return label
 
 
 def _convert(importer: object, layer: Layer, tensors: dict[str, tuple[str, Coded]]) -> None:
@@ -172,7 +188,8 @@ def _convert(importer: object, layer: Layer, tensors: dict[str, tuple[str, Coded
                 f"output {output[:60]!r} is not supported",
                 where=f"{layer.conversion.model.path}, {layer.node}",
             )
-        if isinstance(value, Coded) and value.name not in tensors:
+        # A Clip behind a QuantizeLinear gives the codes that the graph has.
+        if isinstance(value, Coded) and (value.name not in tensors or layer.node.kind == "Clip"):
             tensors[value.name] = (output, value)
 
 

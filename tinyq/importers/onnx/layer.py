@@ -36,7 +36,6 @@ class Conversion:
         self.rounding = rounding
         self.builder: GraphBuilder
         self.values: dict[str, Value] = {}
-        self.entry: Coded
         self.used: set[str] = set()
         self._left = (1 << 23) + 16 * sum(array.size for array in model.constants.values())
 

@@ -82,15 +82,12 @@ def _arranged(layer: Layer, coded: Coded) -> Coded:
     size = math.prod(held.shape)
     rank = len(coded.shape)
     last = channel_last(rank)
-    if coded.view.is_dense(last, size):
-        order = last
-    else:
-        order = tuple(range(rank))
+    order = last if coded.view.is_dense(last, size) else tuple(range(rank))
     inner = [coded.shape[axis] for axis in order]
     shape = tuple(inner[1:]) if inner[0] == 1 and len(inner) > 1 else tuple(inner)
     name = layer.arrange(coded.name, coded.view, order, shape or (1,))
     layer.require(
-        name != layer.builder.input and not layer.builder.is_constant(name),
+        name not in layer.builder.inputs and not layer.builder.is_constant(name),
         "the model computes nothing",
     )
     return Coded(name, View.of(coded.shape, order), coded.meaning)

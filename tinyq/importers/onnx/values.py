@@ -102,9 +102,17 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Open:
-    """The float input of the file, before it is quantized."""
+    """A float input of the file, before it is quantized.
+
+    Attributes:
+        view: Where its elements lie in the graph's input.
+        name: That input.
+        meaning: Of its codes.
+    """
 
     view: View
+    name: str
+    meaning: Meaning
 
     @property
     def shape(self) -> Shape:

@@ -77,7 +77,9 @@ def window_of(layer: Layer, shape: Shape, size: Sequence[int], rank: int) -> Win
         before, after = [0] * axes, [0] * axes
     if layer.attribute("ceil_mode", 0):
         for axis in range(axes):
-            after[axis] += _ceiling(shape[axis], kernel, steps, gaps, before, after, axis)
+            reach = (kernel[axis] - 1) * gaps[axis] + 1
+            padded = shape[axis] + before[axis]
+            after[axis] += _ceiling(padded, after[axis], reach, steps[axis])
     if axes == 1:
         kernel, steps, gaps = kernel + [1], steps + [1], gaps + [1]
         before, after = before + [0], after + [0]
@@ -89,22 +91,13 @@ def window_of(layer: Layer, shape: Shape, size: Sequence[int], rank: int) -> Win
     )
 
 
-def _ceiling(
-    length: int,
-    kernel: list[int],
-    steps: list[int],
-    gaps: list[int],
-    before: list[int],
-    after: list[int],
-    axis: int,
-) -> int:
-    """Padding behind for a last window that begins inside."""
-    reach = (kernel[axis] - 1) * gaps[axis] + 1
-    room = length + before[axis] + after[axis] - reach
-    count = -(-room // steps[axis]) + 1
-    if (count - 1) * steps[axis] >= length + before[axis]:
+def _ceiling(padded: int, after: int, reach: int, step: int) -> int:
+    """Padding behind for a last window that begins inside of what is padded before."""
+    room = padded + after - reach
+    count = -(-room // step) + 1
+    if (count - 1) * step >= padded:
         count -= 1
-    return max((count - 1) * steps[axis] - room, 0)
+    return max((count - 1) * step - room, 0)
 
 
 def numbers(layer: Layer, name: str, count: int, default: int) -> list[int]:

@@ -15,9 +15,7 @@ def moved(layer: Layer, value: Value, view: View | None) -> Value:
     """A value under another view."""
     layer.require(view is not None, "cannot be expressed by strides")
     assert view is not None
-    if isinstance(value, Open):
-        return Open(view)
-    if isinstance(value, Coded):
+    if isinstance(value, Open | Coded):
         return replace(value, view=view)
     assert isinstance(value, Real | Pending)
     return value.viewed(view)

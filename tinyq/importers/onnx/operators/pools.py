@@ -130,8 +130,8 @@ def mean(layer: Layer, real: Real, axes: Sequence[int], kept: bool, fused: bool)
     )
     if not kept:
         view = View(tuple(view.axes[axis] for axis in rest), view.start)
-    found = pooled(layer, real, name, window, view, count, _single(real, count) if fused else None)
-    return found
+    scales = _single(real, count) if fused else None
+    return replace(pooled(layer, real, name, window, view), scales=scales)
 
 
 def _outer(view: View, axes: Sequence[int]) -> tuple[int, ...]:
@@ -143,10 +143,9 @@ def _single(real: Real, count: int) -> Scales:
     return lambda scale: np.asarray([Single(real.scale) / (scale * Single(count))], np.float32)
 
 
-def pooled(
-    layer: Layer, real: Real, name: str, window: Window, view: View, count: int, scales: Any
-) -> Sum:
+def pooled(layer: Layer, real: Real, name: str, window: Window, view: View) -> Sum:
     """Sums of windows whose number of terms is in the scale."""
+    count = math.prod(window.size)
     channels = layer.builder.type(name).shape[-1]
     least, most = (end * count for end in span_of(*real.span, real.zero_point))
     return Sum(
@@ -159,7 +158,6 @@ def pooled(
         np.full(channels, most, np.int64),
         biases=np.zeros(channels, np.int64),
         offsets=np.zeros(channels),
-        scales=scales,
     )
 
 
@@ -197,11 +195,9 @@ def average(layer: Layer, real: Real) -> Sum:
         layer.require(not layer.attribute("ceil_mode", 0), "ceil_mode with padding")
         name = layer.apply(Pad2D(padding, real.zero_point), name, suffix="padded")
         window = Window(window.size, window.stride)
-    count = math.prod(window.size)
     height, width = window.output_size(layer.builder.type(name).shape)
     view = image.view((height, width, shape[2]))
-    found = pooled(layer, real, name, window, view, count, None)
-    return replace(found, inside=True)
+    return replace(pooled(layer, real, name, window, view), inside=True)
 
 
 @imports("Pad")
@@ -213,9 +209,7 @@ def import_pad(layer: Layer) -> None:
         "pad with zeros",
     )
     value = layer.value()
-    layer.require(
-        isinstance(value, Real | Coded) or isinstance(value, Open), "pads what is not quantized"
-    )
+    layer.require(isinstance(value, Real | Coded | Open), "pads what is not quantized")
     given = layer.attribute("pads")
     pads = [int(it) for it in (layer.fixed(1).reshape(-1) if given is None else given)]
     rank = len(value.shape)

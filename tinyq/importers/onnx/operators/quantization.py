@@ -28,13 +28,12 @@ def import_quantize(layer: Layer) -> None:
     )
     meaning = meaning_of(layer, layer.fixed(1), zero, limits, kind)
     if isinstance(value, Open):
-        entry = layer.conversion.entry
         layer.require(
-            meaning == entry.meaning,
-            "the input is quantized twice with different scales",
-            "quantize the input once",
+            meaning == value.meaning,
+            "an input is quantized twice with different scales",
+            "quantize each input once",
         )
-        layer.give(Coded(entry.name, value.view, meaning))
+        layer.give(Coded(value.name, value.view, meaning))
         return
     layer.give(quantize(layer, value, meaning))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from tinyq.graph import Op
+from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.concatenate import Concatenate
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
@@ -62,39 +63,24 @@ def convolve(layer: Layer, x: Real, weights: Weights, bias: Value | None) -> Sum
     wide = Weights(codes.transpose(0, 2, 3, 1), weights.scales)
     height, width = window.output_size(found.shape)
     view = image.view((height, width, codes.shape[0]))
-    bound = bias_of(layer, bias, x, weights)
+    bound = Factors(x, wide, bias_of(layer, bias, x, weights), view)
     if groups == channels:
-        return _depthwise(layer, x, wide, bound, image.name, window, view)
+        return _depthwise(layer, bound, image.name, window)
     if groups > 1:
         wide = grouped_weights(layer, wide, groups)
+        bound = replace(bound, weights=wide)
     halves = wide.halves
     name = image.name
     for _ in halves[1:]:
         name = layer.apply(Concatenate(), name, image.name, suffix="twice")
     joined = np.concatenate(halves, axis=3)
     number = layer.number("weights", joined, wide.format(found.format.name))
-    return _sum(
-        layer,
-        x,
-        weights,
-        wide.codes,
-        bound,
-        view,
-        lambda output: Conv2D(output, window, x.zero_point),
-        (name, number),
-    )
+    return _sum(layer, bound, lambda output: Conv2D(output, window, x.zero_point), (name, number))
 
 
-def _depthwise(
-    layer: Layer,
-    x: Real,
-    weights: Weights,
-    bias: Bias,
-    name: str,
-    window: Window,
-    view: View,
-) -> Sum:
+def _depthwise(layer: Layer, factors: Factors, name: str, window: Window) -> Sum:
     """Every input channel has outputs of its own."""
+    weights, zero = factors.weights, factors.x.zero_point
     halves = [half[..., 0].transpose(1, 2, 0) for half in weights.halves]
     codes = halves[0]
     if len(halves) > 1:
@@ -102,33 +88,40 @@ def _depthwise(
     form = weights.format(layer.builder.type(name).format.name)
     number = layer.number("weights", codes, form)
     return _sum(
-        layer,
-        x,
-        weights,
-        weights.codes,
-        bias,
-        view,
-        lambda output: DepthwiseConv2D(output, window, x.zero_point),
-        (name, number),
+        layer, factors, lambda output: DepthwiseConv2D(output, window, zero), (name, number)
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factors:
+    """What a layer with weights multiplies and adds.
+
+    Attributes:
+        x: The data.
+        weights: Output channels first.
+        bias: Its bias.
+        view: Where the elements of the result will lie.
+    """
+
+    x: Real
+    weights: Weights
+    bias: Bias
+    view: View
 
 
 def _sum(
     layer: Layer,
-    x: Real,
-    weights: Weights,
-    codes: npt.NDArray[np.int64],
-    bias: Bias,
-    view: View,
-    make: Any,
+    factors: Factors,
+    make: Callable[[Epilogue], Op],
     operands: tuple[str, ...],
 ) -> Sum:
-    least, most = reach_of(codes, span_of(*x.span, x.zero_point))
+    x, weights, bias = factors.x, factors.weights, factors.bias
+    least, most = reach_of(weights.codes, span_of(*x.span, x.zero_point))
     units = x.scale * weights.scales.astype(np.float64)
     exact = bias.is_exact or (bias.is_rounded and layer.rounding == ONNX)
     return Sum(
         layer,
-        view,
+        factors.view,
         make,
         operands,
         units,
@@ -177,14 +170,11 @@ def import_conv_transpose(layer: Layer) -> None:
     number = layer.number("weights", wide.codes, "s8")
     size = (sizes[0], sizes[1])
     bias = bias_of(layer, layer.value(2) if layer.has(2) else None, x, weights)
+    view = image.view((*size, codes.shape[0]))
     layer.give(
         _sum(
             layer,
-            x,
-            weights,
-            wide.codes,
-            bias,
-            image.view((*size, codes.shape[0])),
+            Factors(x, wide, bias, view),
             lambda output: TransposeConv2D(output, window, size, x.zero_point),
             (layer.widened(image.name), number),
         )
@@ -262,13 +252,10 @@ def multiply(layer: Layer, x: Real, weights: Weights, bias: Value | None) -> Sum
         name = layer.apply(Concatenate(), name, single, suffix="twice")
     form = ordered.format(layer.builder.type(name).format.name)
     number = layer.number("weights", np.concatenate(halves, axis=1), form)
+    view = View.of((*shape[:-1], outputs))
     return _sum(
         layer,
-        x,
-        weights,
-        ordered.codes,
-        bias_of(layer, bias, x, weights),
-        View.of((*shape[:-1], outputs)),
+        Factors(x, ordered, bias_of(layer, bias, x, weights), view),
         lambda output: Dense(output, x.zero_point),
         (name, number),
     )
