@@ -4,10 +4,10 @@
 
 #include <stdint.h>
 
-/* Drop bits; where nothing is lost and even is 1, an odd result becomes the even one below.
+/* Drop bits; where nothing is lost, even says which results become the ones below.
  *
  * shift   1 .. 62
- * even    0 or 1
+ * even    0 for none, 1 for odd results, 2 for even ones
  *
  * Twin: tinyq.numerics.offsets.round_down
  */
@@ -15,7 +15,7 @@ static inline int64_t tq_round_down(int64_t total, int32_t shift, int32_t even)
 {
     const int64_t nearest = total >> shift;
     const int64_t rest = total & (((int64_t)1 << shift) - 1);
-    return nearest - (rest == 0 ? nearest & even : 0);
+    return nearest - (rest == 0 && even != 0 ? (nearest ^ (even >> 1)) & 1 : 0);
 }
 
 /* high * 2^32 + low, the lower word without a sign.

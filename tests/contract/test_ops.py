@@ -236,11 +236,12 @@ def finish(epilogue: Epilogue, acc: int, *constants: int) -> int:
     if kind == "RequantizeOffset":
         multiplier, high, low, shift, even = constants
         real = Fraction(acc * multiplier + high * 2**32 + low % 2**32, 2**shift)
-        code = floor(real) - (even and real == floor(real) and floor(real) % 2)
+        below = even and real == floor(real) and (floor(real) + even) % 2 == 0
+        code = floor(real) - below
         return min(max(code, epilogue.lo), epilogue.hi)
     if kind == "RequantizeSingle":
         bias, multiplier, shift = constants
-        inner = epilogue.zero_point * epilogue.inside
+        inner = (epilogue.zero_point + epilogue.moved) * epilogue.inside
         real = single(Fraction(single(Fraction(acc + bias)) * multiplier, 2**shift))
         code = round(single(real + inner)) + epilogue.zero_point - inner
         return min(max(code, epilogue.lo), epilogue.hi)

@@ -116,7 +116,7 @@ PAIRS = [
     ("RequantizeOffset", "multiplier", 0, -1),
     ("RequantizeOffset", "offset_high", 2**30 - 1, 2**30),
     ("RequantizeOffset", "offset_high", -(2**30), -(2**30) - 1),
-    ("RequantizeOffset", "even", 1, 2),
+    ("RequantizeOffset", "even", 2, 3),
     ("RequantizeSingle", "multiplier", 2**24 - 1, 2**24),
     ("RequantizeSingle", "multiplier", 0, -1),
     ("RequantizeSingle", "shift", 0, -1),

@@ -91,8 +91,8 @@ class Draw:
             high = self.integer(low, output.hi) if self.rng.random() < 0.3 else output.hi
             zero_point = self.integer(low, high)
             if epilogue.epilogue == "requantizesingle":
-                inside = self.integer(0, 1)
-                return RequantizeSingle(epilogue.format, 0.5, zero_point, low, high, inside)
+                inside = self.integer(0, 1), int(self.rng.choice([0, 128]))
+                return RequantizeSingle(epilogue.format, 0.5, zero_point, low, high, *inside)
             return scaling[epilogue.epilogue](epilogue.format, 0.5, zero_point, low, high)
         if epilogue.epilogue == "steps":
             output = find_format(epilogue.format)
@@ -157,7 +157,7 @@ class Draw:
         codes = self.rng.integers(-128, 128, channels) << np.minimum(shift, 53)
         fine = np.where(whole, np.left_shift(1, shift - 1), self.rng.integers(0, 2**31, channels))
         high, low = split_words(np.clip(codes + fine, -(2**61), 2**61))
-        return [multiplier, high, low, shift, self.rng.integers(0, 2, channels)]
+        return [multiplier, high, low, shift, self.rng.integers(0, 3, channels)]
 
     def _wide_tables(self, channels: int, reach: int) -> list[np.ndarray]:
         bias = self.rng.integers(-reach, reach + 1, channels)

@@ -265,7 +265,8 @@ def draw_epilogue(drawing: Drawing) -> Epilogue:
         plain = draw_requantize(drawing, output)
         fields = (output, 0.25, plain.zero_point, plain.lo, plain.hi)
         if drawing.chance(0.5):
-            return RequantizeSingle(*fields, drawing.integer(0, 1))
+            moved = int(drawing.choose((0, 128)))
+            return RequantizeSingle(*fields, drawing.integer(0, 1), moved)
         return RequantizeOffset(*fields)
     return draw_requantize(drawing, draw_format(drawing))
 
@@ -319,7 +320,7 @@ def draw_offset_scaling(drawing: Drawing, reach: Codes, codes: int) -> dict[str,
     multiplier = np.where(drawing.rng.random(channels) < 0.3, 1 << 29, multiplier)
     offset = drawing.rng.integers(-codes, codes, channels) << np.minimum(shift, 50)
     high, low = split_words(offset + np.left_shift(1, shift - 1))
-    even = drawing.rng.integers(0, 2, channels)
+    even = drawing.rng.integers(0, 3, channels)
     return {
         "multiplier": multiplier,
         "offset_high": high,

@@ -25,7 +25,7 @@ def draw_table(rng: np.random.Generator, channels: int, bits: int) -> np.ndarray
     shift = np.where(whole, 21, shift)
     offset = rng.integers(-(2**10), 2**10, channels) << (shift - 4)
     high, low = split_words(np.where(whole, (offset >> 21 << 21) + 2**20, offset))
-    return np.stack([*factors, high, low, shift, rng.integers(0, 2, channels)])
+    return np.stack([*factors, high, low, shift, rng.integers(0, 3, channels)])
 
 
 @step(is_codes)
@@ -57,7 +57,8 @@ def compute(op, x, y, constants):
         for a, b, p, q, high, low, shift, even in zip(first, second, *constants, strict=True):
             real = Fraction(a * p + b * q + high * 2**32 + low % 2**32, 2**shift)
             code = floor(real)
-            found.append(clip(code - (even and real == code and code % 2), op.lo, op.hi))
+            below = even and real == code and (code + even) % 2 == 0
+            found.append(clip(code - below, op.lo, op.hi))
         return found
 
     return map_rows(row, x, y)

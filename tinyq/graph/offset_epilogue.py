@@ -15,7 +15,7 @@ from tinyq.numerics.offsets import requantize_offset
 from tinyq.numerics.single import SIGNIFICANT, requantize_single
 
 HIGHS = (-(2**30), 2**30 - 1)
-EVENS = (0, 1)
+EVENS = (0, 2)
 SIGNIFICANTS = (0, 2**SIGNIFICANT - 1)
 SINGLE_SHIFTS = (0, 46)
 
@@ -26,8 +26,8 @@ class RequantizeOffset(Scaled):
 
         y = clip(requantize_offset(acc, multiplier, offset_high, offset_low, shift, even), lo, hi)
 
-    ``zero_point`` says what the codes mean and is no part of the sum: a half goes to the even code
-    of the output, as where a zero point is added before rounding.
+    ``zero_point`` says what the codes mean; it is in the offset. With ``even`` 1 a half goes to the
+    even code, with 2 to the odd one, as where an odd zero point is added after rounding to even.
 
     Twin: tq_requantize_offset in templates/runtime/tq_offsets.h.
     """
@@ -53,34 +53,44 @@ class RequantizeOffset(Scaled):
 class RequantizeSingle(Scaled):
     """Scale as float32 does, with its roundings, then to the nearest code, a half to even.
 
-        y = clip(zero + requantize_single(acc, bias, multiplier, shift, inside), lo, hi)
+        y = clip(outer + requantize_single(acc, bias, multiplier, shift, inner), lo, hi)
+        inner = zero_point + moved and outer = -moved where inside is 1, else 0 and zero_point
 
     Attributes:
-        inside: 1 where the zero point is added before rounding: then it decides which code is even.
+        inside: 1 where the zero point is added before rounding, to a float32.
+        moved: What the codes are more where that is done, 0 or 128.
 
     Twin: tq_requantize_single in templates/runtime/tq_single.h.
     """
 
     inside: int = 0
+    moved: int = 0
 
     names: ClassVar[tuple[str, ...]] = ("bias", "multiplier", "shift")
 
     def finish(self, acc: Codes, *constants: Codes) -> Codes:
         """Codes from accumulators."""
-        inner = self.zero_point if self.inside else 0
-        codes = requantize_single(acc, *constants, inner) + (self.zero_point - inner)
+        inner, outer = self.zeros
+        codes = requantize_single(acc, *constants, inner) + outer
         return np.asarray(np.clip(codes, self.lo, self.hi), np.int32)
+
+    @property
+    def zeros(self) -> tuple[int, int]:
+        """What is added before rounding, and behind."""
+        if self.inside:
+            return self.zero_point + self.moved, -self.moved
+        return 0, self.zero_point
 
     def geometry(self) -> dict[str, int]:
         """Integers that the epilogue's C code needs."""
-        inner = self.zero_point if self.inside else 0
-        outer = self.zero_point - inner
+        inner, outer = self.zeros
         return {"inner": inner, "zero_point": outer, "lo": self.lo, "hi": self.hi}
 
     def prove(self, sums: Bounds, *constants: Codes) -> Span:
         """Check mantissas, shifts and sums."""
         bias, multiplier, shift = constants
-        require_values(self.inside, "inside", EVENS)
+        require_values(self.inside, "inside", (0, 1))
+        require_values(self.moved, "moved", (0, 128))
         require_values(multiplier, "multiplier", SIGNIFICANTS)
         require_values(shift, "shift", SINGLE_SHIFTS)
         require_sums(sums, "the sum")

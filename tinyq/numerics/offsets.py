@@ -13,23 +13,24 @@ from tinyq.numerics.rounding import Int32s, Int64s
 
 
 def round_down(total: Int64s, shift: Int32s, even: Int32s) -> Int64s:
-    """Drop bits; where nothing is lost and ``even`` is 1, an odd result becomes the even one below.
+    """Drop bits; where nothing is lost, ``even`` says which results become the ones below.
 
-        y = floor(s / 2**shift) - (1 if even and s is a multiple of 2**shift and y is odd else 0)
+        y = floor(s / 2**shift) - (1 if s is a multiple of 2**shift and y is one of them else 0)
 
-    With a half inside of ``total`` this rounds to the nearest integer, a half up or to even.
+    With a half inside of ``total`` this rounds to the nearest integer, and a half up, to the even
+    one, or to the odd one.
 
     Args:
         total: s, int64, shape (..., channels).
         shift: 1 .. 62, shape (channels,).
-        even: 0 or 1, shape (channels,).
+        even: 0 for none, 1 for odd results, 2 for even ones, shape (channels,).
 
     Twin: tq_round_down in templates/runtime/tq_offsets.h, equal bit for bit.
     """
     bits = shift.astype(np.int64)
     nearest = total >> bits
-    tie = (nearest << bits) == total
-    return np.asarray(nearest - (nearest & tie & even), np.int64)
+    tie = ((nearest << bits) == total) & (even != 0)
+    return np.asarray(nearest - (tie & (nearest ^ (even >> 1)) & 1), np.int64)
 
 
 def requantize_offset(
@@ -45,7 +46,7 @@ def requantize_offset(
         high: Upper half of the offset, -2**30 .. 2**30 - 1, shape (channels,).
         low: Lower half, the bits of 0 .. 2**32 - 1 as int32 has them, shape (channels,).
         shift: Right shift per channel in bits, 1 .. 62, shape (channels,).
-        even: 1 per channel where a half goes to the even code, 0 where it goes up.
+        even: Where a half goes: 0 up, 1 to the even code, 2 to the odd one, shape (channels,).
 
     Returns:
         Codes before saturation, int64, shape (..., channels).

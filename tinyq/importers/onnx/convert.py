@@ -191,6 +191,7 @@ def _convert(importer: object, layer: Layer, tensors: dict[str, tuple[str, Coded
         # A Clip behind a QuantizeLinear gives the codes that the graph has.
         if isinstance(value, Coded) and (value.name not in tensors or layer.node.kind == "Clip"):
             tensors[value.name] = (output, value)
+            layer.conversion.origins[value.name] = output
 
 
 def _check_kernels(path: str, graph: Graph) -> None:

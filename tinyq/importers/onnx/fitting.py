@@ -147,7 +147,11 @@ def single_factors(
 
 
 def fit_sum(
-    wanted: npt.NDArray[np.int64], gains: tuple[float, float], offset: float, span: tuple[int, int]
+    wanted: npt.NDArray[np.int64],
+    gains: tuple[float, float],
+    offset: float,
+    span: tuple[int, int],
+    even: int,
 ) -> npt.NDArray[np.int32] | None:
     """Constants of ``OffsetAdd`` for one channel that give wanted codes for all pairs of int8.
 
@@ -156,17 +160,19 @@ def fit_sum(
         gains: Output codes per code of x and of y.
         offset: Output code of (0, 0).
         span: Smallest and largest code after clipping.
+        even: Where a half goes, as of ``OffsetAdd``.
 
     Returns:
         Shape (6,); None where the integers nearest to the gains differ somewhere.
     """
-    row = _sum_row(gains[0], gains[1], offset + 0.5, 1)
+    row = sum_row(gains[0], gains[1], offset + 0.5, even)
     if _sum_agrees(row, wanted, span):
         return row.astype(np.int32)
     return None
 
 
-def _sum_row(first: float, second: float, offset: float, even: int) -> Int64s:
+def sum_row(first: float, second: float, offset: float, even: int) -> Int64s:
+    """Constants of ``OffsetAdd`` for one channel, the nearest to two gains and an offset."""
     largest = max(abs(first), abs(second), _LEAST_GAIN)
     shift = min(31 - int(np.frexp(largest)[1]), 59 - int(np.frexp(abs(offset) + 1.0)[1]), MAX_SHIFT)
     shift = max(shift, 1)

@@ -232,6 +232,22 @@ def limits_of(
     return low, high
 
 
+def _quantize(node: FileNode, opset: int, values: Sequence[Array | None]) -> Array:
+    """Codes of constants: Brevitas leaves the quantization of float weights in the file."""
+    del opset
+    data, scale = _need(values[0]), _need(values[1])
+    zero = values[2] if len(values) > 2 and values[2] is not None else np.zeros((), np.uint8)
+    if data.dtype.kind != "f" or zero.dtype.kind not in "iu":
+        raise ValueError("neither floats to codes")
+    if scale.size > 1:
+        shape = [1] * data.ndim
+        shape[int(node.attributes.get("axis", 1))] = scale.size
+        scale, zero = scale.reshape(shape), np.broadcast_to(zero, scale.shape).reshape(shape)
+    ends = np.iinfo(zero.dtype)
+    steps = np.rint(data.astype(np.float32) / scale.astype(np.float32)).astype(np.float64)
+    return np.clip(steps + zero, ends.min, ends.max).astype(zero.dtype)
+
+
 def _reduce(function: Callable[..., Any]) -> Fold:
     def folded(node: FileNode, opset: int, values: Sequence[Array | None]) -> Array:
         del opset
@@ -256,6 +272,7 @@ FOLDED: Mapping[str, Fold] = MappingProxyType(
         "Gather": lambda n, _, v: np.take(
             _need(v[0]), _need(v[1]), axis=int(n.attributes.get("axis", 0))
         ),
+        "QuantizeLinear": _quantize,
         "Range": _range,
         "ReduceMax": _reduce(np.max),
         "ReduceMean": _reduce(np.mean),

@@ -37,7 +37,20 @@ class Conversion:
         self.builder: GraphBuilder
         self.values: dict[str, Value] = {}
         self.used: set[str] = set()
+        self.origins: dict[str, str] = {}
+        self._readers: dict[str, list[FileNode]] = {}
+        for node in model.nodes:
+            for name in node.inputs:
+                self._readers.setdefault(name, []).append(node)
         self._left = (1 << 23) + 16 * sum(array.size for array in model.constants.values())
+
+    def has_one_reader(self, name: str) -> bool:
+        """Whether one operator alone reads codes, through DequantizeLinear or not."""
+        count = 0
+        for node in self._readers.get(name, []):
+            through = node.kind == "DequantizeLinear"
+            count += max(len(self._readers.get(node.outputs[0], [])), 1) if through else 1
+        return count == 1
 
     def spend(self, elements: int) -> None:
         """Account for constants that the import makes, so that no small file becomes a huge graph.

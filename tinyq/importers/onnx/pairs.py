@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from tinyq.graph.ops.offset_add import OffsetAdd
 from tinyq.graph.ops.single_add import SingleAdd
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.importers.onnx.arrangement import View
-from tinyq.importers.onnx.fitting import fit_sum
+from tinyq.importers.onnx.fitting import fit_sum, sum_row
 from tinyq.importers.onnx.layer import ONNX, TFLITE, Layer
 from tinyq.importers.onnx.sums import Sum, span_of
 from tinyq.importers.onnx.values import (
@@ -114,6 +114,7 @@ class PairSum(Pending):
         other: What the second one means.
         sign: 1, or -1 for a difference.
         shift: What onnxruntime's codes are more than those of the graph.
+        fused: Whether one kernel of onnxruntime's adds codes.
     """
 
     names: tuple[str, str]
@@ -121,6 +122,11 @@ class PairSum(Pending):
     other: Real
     sign: int = field(default=1, kw_only=True)
     shift: int = field(default=128, kw_only=True)
+    fused: bool = field(default=True, kw_only=True)
+
+    def unfused(self) -> PairSum:
+        """The same where onnxruntime adds floats and quantizes them."""
+        return replace(self, fused=False)
 
     def store(self, meaning: Meaning) -> str:
         """Add the operation that the rounding rule asks for."""
@@ -162,18 +168,23 @@ class PairSum(Pending):
         span = (target.lo, target.hi)
         ratios = [float(Single(each.scale) / Single(target.scale)) for each in (first, second)]
         ratios[1] *= self.sign
-        if self.sign > 0:
+        plain = self.sign < 0 or not self.fused
+        if not plain:
             wanted = add_in_single(
                 (ALL_CODES[:, None], *first.means),
                 (ALL_CODES[None, :], *second.means),
                 target,
                 self.shift,
             )
-        else:  # which no kernel of onnxruntime's fuses: floats are subtracted and quantized
-            real = first.table()[:, None] - second.table()[None, :]
+        else:
+            real = first.table()[:, None] + self.sign * second.table()[None, :]
             wanted = np.rint(real / Single(target.scale)).astype(np.int64) + target.zero_point
         offset = target.zero_point - ratios[0] * first.zero_point - ratios[1] * second.zero_point
-        row = fit_sum(np.clip(wanted, *span), (ratios[0], ratios[1]), offset, span)
+        even = 1 if not plain or target.zero_point % 2 == 0 else 2
+        pair = ratios[0], ratios[1]
+        row = fit_sum(np.clip(wanted, *span), pair, offset, span, even)
+        if row is None and plain:  # floats, whose last bit decides between two codes
+            row = sum_row(*pair, offset + 0.5, even).astype(np.int32)
         if row is None:
             operation = self._follow_single(target)
             self.layer.require(operation is not None, "no integers add as float32 does", _REMEDY)
@@ -185,8 +196,6 @@ class PairSum(Pending):
 
     def _follow_single(self, target: Meaning) -> SingleAdd | None:
         """The operation that does float32's roundings; None where its integers do not hold them."""
-        if self.sign < 0:
-            return None
         first, second, scale = self.one, self.other, Single(target.scale)
         ratios = Single(first.scale) / scale, Single(second.scale) / scale
         zeros = ratios[0] * Single(first.zero_point + self.shift)
@@ -230,10 +239,15 @@ class Residual(Pending):
         gains = units / target.scale, np.full(len(units), self.other.scale / target.scale)
         offset = offsets / target.scale + target.zero_point + 0.5
         offset = offset - gains[1] * self.other.zero_point
-        table = _fine_rows(gains, offset, int(layer.rounding == ONNX))
+        table = _fine_rows(gains, offset, _parity(layer, target))
         constants = layer.number("constants", table, "s32")
         operation = OffsetAdd(target.scale, target.zero_point, target.lo, target.hi)
         return layer.apply(operation, name, other, constants)
+
+
+def _parity(layer: Layer, target: Meaning) -> int:
+    """Where a half of floats goes that are rounded to even before the zero point is added."""
+    return 0 if layer.rounding != ONNX else 1 + target.zero_point % 2
 
 
 def _fine_rows(gains: tuple[Array, Array], offset: Array, even: int) -> Array:
@@ -266,13 +280,17 @@ def product(layer: Layer, one: Real, other: Real) -> Sum:
         offsets=np.zeros(channels),
         scales=lambda scale: np.full(channels, pair / scale, np.float32),
         inside=True,
+        sources=(one.coded.name, other.coded.name),
     )
 
 
 def total(layer: Layer, one: Real, other: Real, sign: int, shift: int) -> PairSum:
     """Sum or difference of two tensors."""
     first, second, view = align(layer, one, other)
-    return PairSum(layer, view, (first, second), one, other, sign=sign, shift=shift)
+    sources = one.coded.name, other.coded.name
+    return PairSum(
+        layer, view, (first, second), one, other, sign=sign, shift=shift, sources=sources
+    )
 
 
 def channel_values(layer: Layer, target: Real | Sum, array: Array) -> Array | None:

@@ -119,6 +119,8 @@ def quantize(layer: Layer, value: Value, meaning: Meaning) -> Coded:
         ModelError: They are not computed from codes.
     """
     if isinstance(value, Pending):
+        if layer.rounding == ONNX and not is_fused(layer, value, meaning):
+            value = value.unfused()
         name = value.store(meaning)
         return _coded(layer, name, value.view, meaning, (value.low, value.high))
     layer.require(isinstance(value, Real), "quantizes something that is not computed")
@@ -136,6 +138,24 @@ def quantize(layer: Layer, value: Value, meaning: Meaning) -> Coded:
         return _coded(layer, look_up(layer, value, meaning), value.view, meaning)
     real = layer.as_real(value, "the input")
     return _coded(layer, rescaled(layer, real).store(meaning), real.view, meaning)
+
+
+def is_fused(layer: Layer, value: Pending, meaning: Meaning) -> bool:
+    """Whether onnxruntime joins an operator with what quantizes it into one of codes.
+
+    It does not where a limit of the operator cuts off codes; nor where some of signed codes have
+    one reader, which it makes unsigned, and others several.
+    """
+    if layer.node.kind != "QuantizeLinear":
+        return True
+    ends = [(code - meaning.zero_point) * meaning.scale for code in (-128, 127)]
+    if meaning.format == "s8" and (value.low > ends[0] or value.high < ends[1]):
+        return False
+    if meaning.format != "s8" or meaning.shift:
+        return True
+    conversion = layer.conversion
+    files = [conversion.origins[name] for name in value.sources if name in conversion.origins]
+    return len({conversion.has_one_reader(name) for name in (*files, layer.node.outputs[0])}) == 1
 
 
 def _coded(

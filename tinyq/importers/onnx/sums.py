@@ -51,6 +51,7 @@ class Sum(Pending):
         scales: What onnxruntime multiplies accumulators by, in float32, for a scale of the codes;
             None where it computes reals, whose last bits depend on the machine.
         inside: Whether it adds the zero point before it rounds.
+        moved: What its codes are more than those of the graph there.
         formula: onnxruntime's codes of accumulators where they are none of these; it is given the
             meaning of the codes too.
     """
@@ -65,6 +66,7 @@ class Sum(Pending):
     beside: Floats | None = field(default=None, kw_only=True)
     scales: Scales | None = field(default=None, kw_only=True)
     inside: bool = field(default=False, kw_only=True)
+    moved: int = field(default=128, kw_only=True)
     formula: Formula | None = field(default=None, kw_only=True)
 
     is_sum: ClassVar[bool] = True
@@ -73,6 +75,10 @@ class Sum(Pending):
     def is_limited(self) -> bool:
         """Whether a clip has been applied."""
         return bool(np.isfinite(self.low) or np.isfinite(self.high))
+
+    def unfused(self) -> Sum:
+        """The same where onnxruntime computes in floating point and quantizes the result."""
+        return replace(self, scales=None, inside=False)
 
     def exactly(self) -> Sum:
         """With the biases that were rounded as reals again: what is not quantized has those."""
@@ -176,9 +182,9 @@ class Sum(Pending):
             pair = single_factors(np.broadcast_to(factors, self.units.shape))
             self.layer.require(pair is not None, "the ratio of two scales is odd")
             assert pair is not None
-            output = RequantizeSingle(*_fields(meaning), int(self.inside))
+            output = RequantizeSingle(*_fields(meaning), int(self.inside), self.moved)
             return output, (self.biases, *pair)
-        line = nearest_line(gains, offsets, self.biases, meaning.zero_point, 1)
+        line = nearest_line(gains, offsets, self.biases, meaning.zero_point, self._parity(meaning))
         rows = tuple(row[:, None] for row in line)
         good = formula is None or steps.agree(lambda acc: requantize_offset(acc, *rows)).all()
         self.layer.require(
@@ -190,8 +196,12 @@ class Sum(Pending):
         self, meaning: Meaning, gains: Floats, offsets: Floats
     ) -> tuple[Epilogue, tuple[npt.ArrayLike, ...]]:
         """Of 16-bit codes: the nearest integers, a half to even."""
-        line = nearest_line(gains, offsets, self.biases, meaning.zero_point, 1)
+        line = nearest_line(gains, offsets, self.biases, meaning.zero_point, self._parity(meaning))
         return RequantizeOffset(*_fields(meaning)), line
+
+    def _parity(self, meaning: Meaning) -> int:
+        """Where a half goes: to even before the zero point, or with it inside."""
+        return 1 if self.inside or self.formula or meaning.zero_point % 2 == 0 else 2
 
     def rounded(
         self,
@@ -211,7 +221,8 @@ class Sum(Pending):
                 value = biased * gains + (self.offsets / float(scale))[:, None]
             value = np.clip(value, -(2.0**30), 2.0**30).astype(value.dtype)
             if self.inside:
-                return np.rint(value + value.dtype.type(zero)).astype(np.int64)
+                inner = value.dtype.type(zero + self.moved)
+                return np.rint(value + inner).astype(np.int64) - self.moved
             return np.asarray(np.rint(value).astype(np.int64) + zero)
 
 

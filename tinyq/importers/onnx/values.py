@@ -197,12 +197,14 @@ class Pending:
         view: Where the elements will lie in the tensor of the graph.
         low: Lower limit of the reals.
         high: Upper limit.
+        sources: Tensors of the graph whose codes it is computed from.
     """
 
     layer: Layer
     view: View
     low: float = field(default=-np.inf, kw_only=True)
     high: float = field(default=np.inf, kw_only=True)
+    sources: tuple[str, ...] = field(default=(), kw_only=True)
 
     is_sum: ClassVar[bool] = False
 
@@ -218,6 +220,10 @@ class Pending:
     def clipped(self, low: float, high: float) -> Pending:
         """With limits of its own."""
         return replace(self, low=max(self.low, low), high=min(max(high, low), self.high))
+
+    def unfused(self) -> Pending:
+        """The same where onnxruntime computes in floating point and quantizes the result."""
+        return self
 
     def store(self, meaning: Meaning) -> str:
         """Add the nodes that compute the codes; returns the graph's tensor."""

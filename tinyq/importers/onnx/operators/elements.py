@@ -172,13 +172,19 @@ def import_prelu(layer: Layer) -> None:
 def import_add(layer: Layer) -> None:
     """Sum or difference."""
     if layer.node.kind == "QLinearAdd":
-        # Its kernels take codes as they are; those of QDQ take unsigned ones.
-        zero = layer.fixed(2) if layer.has(2) else None
-        shift = 128 if zero is None or zero.dtype == np.uint8 else 0
-        finish(layer, add(layer, dequantized(layer, 0), dequantized(layer, 3), 1, shift), 6)
+        pair = dequantized(layer, 0), dequantized(layer, 3)
+        finish(layer, add(layer, *pair, 1, _moved(layer)), 6)
         return
     sign = 1 if layer.node.kind == "Add" else -1
     layer.give(add(layer, layer.value(0), layer.value(1), sign, 128))
+
+
+def _moved(layer: Layer) -> int:
+    """What onnxruntime's codes are more: operators of codes take them as they are, the others
+    are given unsigned ones.
+    """
+    zero = layer.fixed(2) if layer.has(2) else None
+    return 128 if zero is None or zero.dtype == np.uint8 else 0
 
 
 def add(layer: Layer, one: Value, other: Value, sign: int, shift: int) -> Value:
@@ -259,7 +265,10 @@ def _sum_formula(layer: Layer, first: Real, second: Stored, shift: int) -> Formu
 def import_multiply(layer: Layer) -> None:
     """Product, or quotient by a constant."""
     if layer.node.kind == "QLinearMul":
-        finish(layer, multiply(layer, dequantized(layer, 0), dequantized(layer, 3), False), 6)
+        found = multiply(layer, dequantized(layer, 0), dequantized(layer, 3), False)
+        if isinstance(found, Sum):
+            found = replace(found, moved=_moved(layer))
+        finish(layer, found, 6)
         return
     layer.give(multiply(layer, layer.value(0), layer.value(1), layer.node.kind == "Div"))
 

@@ -131,6 +131,7 @@ def _sum(
         offsets=np.zeros_like(units) if exact else bias.reals,
         beside=None if bias.is_exact or not exact else bias.reals,
         scales=factors_of(x, weights) if exact else None,
+        sources=(x.coded.name,),
     )
 
 
