@@ -182,8 +182,9 @@ def _conv(drawing: Drawing, axes: int, coded: bool) -> None:
     real = drawing.real(drawing.tensor, x)
     weights = drawing.node("DequantizeLinear", *w, axis=0)
     found = drawing.node("Conv", real, weights, *bias, group=groups, **options)
-    if drawing.chance(0.4):
+    if drawing.chance(0.4):  # with the lowest code as zero, or onnxruntime computes floats
         found = drawing.node("Relu", found)
+        y = y[0], drawing.constant(np.asarray(np.iinfo(drawing.kind).min, drawing.kind))
     drawing.tensor = drawing.codes(found, y)
 
 
@@ -245,7 +246,10 @@ def draw_matmul(drawing: Drawing) -> None:
 
 
 def _second(drawing: Drawing, x: tuple[str, str]) -> tuple[str, tuple[str, str]]:
-    """Another tensor of the same shape: the input pooled, under a scale of its own."""
+    """Another tensor of the same shape: the input pooled, under a scale of its own.
+
+    Codes are unsigned: onnxruntime computes floats where signed ones have two readers.
+    """
     real = drawing.node(
         "MaxPool", drawing.real(drawing.tensor, x), kernel_shape=[3, 3], pads=[1, 1, 1, 1]
     )
@@ -256,6 +260,7 @@ def _second(drawing: Drawing, x: tuple[str, str]) -> tuple[str, tuple[str, str]]
 
 @case
 def draw_add(drawing: Drawing) -> None:
+    drawing.kind = "uint8"
     x = drawing.start(3, 5, 4)
     other, y = _second(drawing, x)
     z = drawing.meaning()
@@ -270,6 +275,7 @@ def draw_add(drawing: Drawing) -> None:
 
 @case
 def draw_multiply(drawing: Drawing) -> None:
+    drawing.kind = "uint8"
     x = drawing.start(3, 5, 4)
     other, y = _second(drawing, x)
     z = suits(drawing, 60.0, x[0], y[0])
@@ -285,6 +291,7 @@ def draw_multiply(drawing: Drawing) -> None:
 @case
 def draw_squeeze_and_excite(drawing: Drawing) -> None:
     """A product with one number for each channel, which is computed."""
+    drawing.kind = "uint8"
     x = drawing.start(3, 5, 4)
     y = drawing.meaning()
     real = drawing.real(drawing.tensor, x)
@@ -340,7 +347,7 @@ def draw_average_pool(drawing: Drawing) -> None:
 
 @case
 def draw_max_pool(drawing: Drawing) -> None:
-    x = drawing.start(3, 7, 6)
+    drawing.start(3, 7, 6)
     size, options = _window(drawing, 2)
     options["ceil_mode"] = drawing.integer(0, 1)
     drawing.tensor = drawing.node("MaxPool", drawing.tensor, kernel_shape=size, **options)
@@ -368,6 +375,7 @@ def draw_swish(drawing: Drawing) -> None:
 
 @case
 def draw_concat(drawing: Drawing) -> None:
+    drawing.kind = "uint8"
     x = drawing.start(3, 5, 4)
     other, y = _second(drawing, x)
     axis = drawing.integer(1, 3)
@@ -398,7 +406,8 @@ def draw_moves(drawing: Drawing) -> None:
         elif kind == 2:
             name = drawing.node("Slice", name, ints(-1), ints(-100), ints(1), ints(-1))
         elif kind == 3:
-            name = drawing.node("Split", name, ints(1, 2), axis=1, outputs=2)[1] if False else name
+            name = drawing.node("Unsqueeze", name, ints(2))
+            name = drawing.node("Squeeze", name, ints(2))
         else:
             real = drawing.real(name, x)
             real = drawing.node("Pad", real, ints(0, 0, 1, 0, 0, 0, 0, 2))

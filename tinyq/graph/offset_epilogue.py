@@ -71,7 +71,8 @@ class RequantizeSingle(Scaled):
     def finish(self, acc: Codes, *constants: Codes) -> Codes:
         """Codes from accumulators."""
         inner, outer = self.zeros
-        codes = requantize_single(acc, *constants, inner) + outer
+        bias, multiplier, shift = constants
+        codes = requantize_single(acc, bias, multiplier, shift, inner) + outer
         return np.asarray(np.clip(codes, self.lo, self.hi), np.int32)
 
     @property

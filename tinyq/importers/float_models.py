@@ -28,7 +28,8 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
     """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
-        path: ``.keras``, ``.h5``, ``.onnx``, or the folder of a SavedModel that tf_keras wrote from layers.
+        path: ``.keras``, ``.h5``, ``.onnx``, or the folder of a SavedModel that tf_keras wrote from
+            layers.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:

@@ -13,7 +13,7 @@ from tinyq.graph.interface import own_outputs
 from tinyq.importers.onnx.arrangement import View
 from tinyq.importers.onnx.entry import find_entries
 from tinyq.importers.onnx.folding import fold
-from tinyq.importers.onnx.layer import HALF_UP, ROUNDINGS, Conversion, Layer
+from tinyq.importers.onnx.layer import HALF_UP, REMEDY, ROUNDINGS, Conversion, Layer
 from tinyq.importers.onnx.outputs import finish_output
 from tinyq.importers.onnx.reader import FileModel, FileNode, read_model
 from tinyq.importers.onnx.registry import find_importers
@@ -180,7 +180,7 @@ def _convert(importer: object, layer: Layer, tensors: dict[str, tuple[str, Coded
         importer(layer)  # type: ignore[operator]
     except TinyqError as error:
         place = f"{layer.conversion.model.path}, {layer.node}"
-        raise ModelError(error.message, where=place, remedy=error.remedy) from None
+        raise ModelError(error.message, where=place, remedy=error.remedy or REMEDY) from None
     for output in layer.node.outputs:
         value = layer.conversion.values.get(output)
         if output and value is None:

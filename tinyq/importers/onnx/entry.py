@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tinyq.errors import ModelError
 from tinyq.importers.onnx.arrangement import channel_last
-from tinyq.importers.onnx.layer import REMEDY_INTEGER, Conversion, Layer
+from tinyq.importers.onnx.layer import REMEDY, REMEDY_INTEGER, Conversion, Layer
 from tinyq.importers.onnx.quantizing import meaning_of
 from tinyq.importers.onnx.reader import FileInput, FileModel, FileNode
 from tinyq.importers.onnx.values import Fixed, Meaning
@@ -127,7 +127,7 @@ def _meaning_at(
         return meaning_of(layer, scale, zero, limits, kind)
     except ModelError as error:
         place = f"{conversion.model.path}, {chosen}"
-        raise ModelError(error.message, where=place, remedy=error.remedy) from None
+        raise ModelError(error.message, where=place, remedy=error.remedy or REMEDY) from None
 
 
 def _constant(layer: Layer, position: int) -> npt.NDArray[Any] | None:

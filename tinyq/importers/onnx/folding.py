@@ -20,7 +20,7 @@ from tinyq.importers.onnx.reader import MAX_ELEMENTS, FileModel, FileNode
 Array = npt.NDArray[Any]
 Fold = Callable[[FileNode, int, Sequence[Array | None]], Array]
 
-_BINARY: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
+_BINARY: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "Add": np.add,
         "And": np.logical_and,
@@ -35,7 +35,7 @@ _BINARY: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
         "Sub": np.subtract,
     }
 )
-_UNARY: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
+_UNARY: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "Abs": np.abs,
         "Ceil": np.ceil,
@@ -161,14 +161,12 @@ def slices_of(
         axes, steps = node.attributes.get("axes"), None
     else:
         starts, ends = (_need(values[at]).ravel() for at in (1, 2))
-        axes, steps = (
-            values[at].ravel() if at < len(values) and values[at] is not None else None
-            for at in (3, 4)
-        )
-    axes = range(len(starts)) if axes is None else axes
-    steps = [1] * len(starts) if steps is None else steps
+        given = [values[at] if at < len(values) else None for at in (3, 4)]
+        axes, steps = (None if each is None else each.ravel() for each in given)
+    places = range(len(starts)) if axes is None else axes
+    strides = [1] * len(starts) if steps is None else steps
     found = []
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+    for axis, start, end, step in zip(places, starts, ends, strides, strict=True):
         place = int(axis) + (len(shape) if axis < 0 else 0)
         if step == 0:
             raise ValueError("a step of 0")
@@ -248,6 +246,14 @@ def _quantize(node: FileNode, opset: int, values: Sequence[Array | None]) -> Arr
     return np.clip(steps + zero, ends.min, ends.max).astype(zero.dtype)
 
 
+def _plain(function: Callable[..., Any]) -> Fold:
+    def folded(node: FileNode, opset: int, values: Sequence[Array | None]) -> Array:
+        del node, opset
+        return np.asarray(function(*map(_need, values)))
+
+    return folded
+
+
 def _reduce(function: Callable[..., Any]) -> Fold:
     def folded(node: FileNode, opset: int, values: Sequence[Array | None]) -> Array:
         del opset
@@ -288,9 +294,6 @@ FOLDED: Mapping[str, Fold] = MappingProxyType(
         "Transpose": lambda n, _, v: np.transpose(_need(v[0]), n.attributes.get("perm")),
         "Unsqueeze": _unsqueeze,
         "Where": lambda _n, _, v: np.where(*map(_need, v)),
-        **{
-            name: (lambda f: lambda _n, _, v: f(*map(_need, v)))(function)
-            for name, function in (*_BINARY.items(), *_UNARY.items())
-        },
+        **{name: _plain(function) for name, function in (*_BINARY.items(), *_UNARY.items())},
     }
 )

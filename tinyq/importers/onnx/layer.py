@@ -22,6 +22,10 @@ from tinyq.numerics.formats import FORMATS
 
 Array = npt.NDArray[Any]
 HALF_UP, TFLITE, ONNX = ROUNDINGS = ("half_up", "tflite", "onnx")
+REMEDY = (
+    "quantize and export the model again; if it has to be like that, export it up to this operator "
+    "and compute the rest in the application"
+)
 REMEDY_INTEGER = (
     "quantize it as well, with QuantizeLinear and DequantizeLinear around it; or remove all "
     "quantization and run `tinyq quantize MODEL.onnx --data DATA.npz -o model.keras`"

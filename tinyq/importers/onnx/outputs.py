@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.onnx.arrangement import View, channel_last
-from tinyq.importers.onnx.layer import REMEDY_INTEGER, Conversion, Layer
+from tinyq.importers.onnx.layer import REMEDY, REMEDY_INTEGER, Conversion, Layer
 from tinyq.importers.onnx.reader import FileNode
 from tinyq.importers.onnx.sums import Sum
 from tinyq.importers.onnx.values import Coded, Meaning, Pending, Real, Value
@@ -33,7 +33,7 @@ def finish_output(conversion: Conversion, nodes: list[FileNode], name: str) -> C
         coded = _codes_of(layer, value)
         return _arranged(layer, coded)
     except TinyqError as error:
-        raise ModelError(error.message, where=place, remedy=error.remedy) from None
+        raise ModelError(error.message, where=place, remedy=error.remedy or REMEDY) from None
 
 
 def _codes_of(layer: Layer, value: Value) -> Coded:

@@ -186,10 +186,10 @@ class PairSum(Pending):
         if row is None and plain:  # floats, whose last bit decides between two codes
             row = sum_row(*pair, offset + 0.5, even).astype(np.int32)
         if row is None:
-            operation = self._follow_single(target)
-            self.layer.require(operation is not None, "no integers add as float32 does", _REMEDY)
-            assert operation is not None
-            return self.layer.apply(operation, *names)
+            follower = self._follow_single(target)
+            self.layer.require(follower is not None, "no integers add as float32 does", _REMEDY)
+            assert follower is not None
+            return self.layer.apply(follower, *names)
         table = self.layer.number("constants", np.repeat(row[:, None], channels, axis=1), "s32")
         operation = OffsetAdd(target.scale, target.zero_point, *span)
         return self.layer.apply(operation, *names, table)
@@ -206,9 +206,17 @@ class PairSum(Pending):
         powers = [shift - pair[1] for pair in pairs]
         if shift > 54 or max(powers) > 54:
             return None
-        numbers = [it for pair, power in zip(pairs, powers, strict=True) for it in (pair[0], power)]
+        (x, y, addend) = [(pair[0], power) for pair, power in zip(pairs, powers, strict=True)]
         return SingleAdd(
-            *(target.scale, target.zero_point, target.lo, target.hi, self.shift), *numbers, shift
+            target.scale,
+            target.zero_point,
+            target.lo,
+            target.hi,
+            self.shift,
+            *x,
+            *y,
+            *addend,
+            shift,
         )
 
 

@@ -180,9 +180,7 @@ def import_add(layer: Layer) -> None:
 
 
 def _moved(layer: Layer) -> int:
-    """What onnxruntime's codes are more: operators of codes take them as they are, the others
-    are given unsigned ones.
-    """
+    """What onnxruntime's codes are more than the graph's: it makes all but QLinear's unsigned."""
     zero = layer.fixed(2) if layer.has(2) else None
     return 128 if zero is None or zero.dtype == np.uint8 else 0
 
