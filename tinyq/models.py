@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, storage
+from tinyq.graph.cutting import WHOLE, Cut, cut_graph
 from tinyq.support.keras_config import SAVED_MODEL
 
 HALF_UP, TFLITE, ONNX = ROUNDINGS = ("half_up", "tflite", "onnx")
@@ -68,7 +69,36 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Graph:
+def _cut_tflite(path: Path, rounding: str, cut: Cut) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.tflite import import_tflite
+
+    return simplify(import_tflite(path, rounding, cut))
+
+
+def _cut_keras(path: Path, rounding: str, cut: Cut) -> Graph:
+    _refuse_rounding(path, rounding)
+    from tinyq.training.lowering.network import import_keras
+
+    return import_keras(path, cut=cut)
+
+
+def _cut_onnx(path: Path, rounding: str, cut: Cut) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.onnx import import_onnx
+
+    return simplify(import_onnx(path, rounding, cut))
+
+
+# Of the kinds whose names are gone in the graph that their reader gives, or that read a part alone.
+_CUTTERS: Mapping[str, Callable[[Path, str, Cut], Graph]] = {
+    ".keras": _cut_keras,
+    ".onnx": _cut_onnx,
+    ".tflite": _cut_tflite,
+}
+
+
+def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False, cut: Cut = WHOLE) -> Graph:
     """Read a model file by its suffix, or the folder of a SavedModel that tfmot trained.
 
     Args:
@@ -77,6 +107,7 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
             for those of onnxruntime; a matter of .tflite and .onnx files and of what passes
             TensorFlow's converter.
         trust: Whether the author of a SavedModel, which is a program, is trusted; files are data.
+        cut: Between which tensors the part lies that is read.
 
     Raises:
         ModelError: The file is missing, damaged, of an unknown kind, or brings code along.
@@ -95,7 +126,7 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
             remedy=f"use {HALF_UP} or {TFLITE}",
         )
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return _load_tfmot(path, rounding, trust)
+        return cut_graph(_load_tfmot(path, rounding, trust), cut)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ModelError(
@@ -105,7 +136,10 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
         )
     if not path.is_file():
         raise ModelError("there is no such file", where=str(path))
-    return reader(path, rounding)
+    cutter = _CUTTERS.get(path.suffix.lower())
+    if cut and cutter is not None:
+        return cutter(path, rounding, cut)
+    return cut_graph(reader(path, rounding), cut)
 
 
 def _refuse_rounding(path: Path, rounding: str) -> None:

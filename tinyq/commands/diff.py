@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, TrustOption, show
+from tinyq.commands.output import (
+    InputsOption,
+    JsonOption,
+    OutputsOption,
+    TrustOption,
+    show,
+)
 
 
 def diff(
@@ -24,9 +30,11 @@ def diff(
         typer.Option(help="half_up, tflite or onnx; of each file its own rule if left out."),
     ] = None,
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the first layer at which two executions of a model differ."""
     from tinyq.api.diff import diff as run
 
-    show(run(first, second, data, samples, rounding, trust), json)
+    show(run(first, second, data, samples, rounding, trust, inputs, outputs), json)

@@ -97,6 +97,9 @@ class Op:
     Class attributes:
         kernel: First part of the kernel's name, such as ``conv2d``.
         keyed: Indexes of the inputs whose formats are the next parts of the kernel's name.
+        formats: Formats of the ``keyed`` inputs, each combination, for which the generic C text of
+            that name is complete as it stands. Empty where a module of ``tinyq/kernels/generic``
+            fills in what differs between formats.
         in_place: Indexes of the inputs whose buffer the output may take over when both have
             the same size and format.
         batched: Indexes of the inputs that are data, one value per sample, not parameters.
@@ -104,6 +107,7 @@ class Op:
 
     kernel: ClassVar[str]
     keyed: ClassVar[tuple[int, ...]] = (0,)
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = ()
     batched: ClassVar[tuple[int, ...]] = (0,)
     in_place: ClassVar[tuple[int, ...]] = ()
 

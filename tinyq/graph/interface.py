@@ -52,6 +52,13 @@ def label_ports(graph: Graph) -> Mapping[str, str]:
     return MappingProxyType({name: labels[name] for name in (*graph.inputs, *graph.outputs)})
 
 
+def name_ports(graph: Graph) -> tuple[str, ...]:
+    """The labels by which a device names inputs and outputs; none where there is one of each."""
+    if len(graph.inputs) == len(graph.outputs) == 1:
+        return ()
+    return tuple(label_ports(graph).values())
+
+
 def _choose(name: str, single: str, taken: Iterable[str], prefix: str) -> str:
     stem = re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")[:MOST_CHARACTERS].strip("_")
     starts = (f"{prefix.lower()}_", "tq_")

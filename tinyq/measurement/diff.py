@@ -24,12 +24,13 @@ from tinyq.codegen import marked_nodes
 from tinyq.errors import DataError, ModelError, TinyqError
 from tinyq.firmware.cmsis_nn import ISA
 from tinyq.graph import Graph, reference
+from tinyq.graph.cutting import WHOLE, Cut
+from tinyq.graph.interface import pack_codes, unpack_codes
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
-from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
-from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.difference import Difference, describe_difference
+from tinyq.measurement.inputs import encode_all
 from tinyq.measurement.places import choose_target
-from tinyq.measurement.run import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, ONNX, TFLITE, load_model
 from tinyq.numerics.formats import Codes
 from tinyq.project import (
@@ -41,14 +42,16 @@ from tinyq.project import (
     open_project,
     repeat_kernels,
 )
+from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.targets import open_link
 
 PLACES = ("reference", "c", "litert", "onnxruntime")
 _OWN = {".tflite": "litert", ".onnx": "onnxruntime"}  # places that run a file as it is
 _RULES = {".tflite": TFLITE, ".onnx": ONNX}
-_BARS = 11
 
-Answer = Callable[[Sequence[str], Codes], Mapping[str, Codes]]
+Batch = tuple[Codes, ...]
+"""Codes of each input of a graph, in its order."""
+Answer = Callable[[Sequence[str], Batch], Mapping[str, Codes]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +61,7 @@ class Execution:
     Attributes:
         name: What the user wrote, with the place.
         graph: The integer graph, whose tensor names are those of the layers.
-        layers: Tensors whose codes can be asked for, in execution order, the output last.
+        layers: Tensors whose codes can be asked for, in execution order, the outputs last.
         answer: Codes of some of these tensors for a batch of input codes.
         whole: Whether one answer with all layers costs no more than one with the last.
     """
@@ -71,42 +74,6 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of a histogram: how many codes differ by ``low`` to ``high``."""
-
-    low: int
-    high: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How two executions differ at a layer.
-
-    Attributes:
-        layer: Name of the tensor.
-        description: Operation, formats and shapes.
-        codes: Codes compared, over all samples.
-        differing: How many differ.
-        sample: The first sample with a difference.
-        position: Index of the first differing code in that sample.
-        first: That code in the first execution.
-        second: That code in the second execution.
-        histogram: Differences, second minus first, zero left out.
-    """
-
-    layer: str
-    description: str
-    codes: int
-    differing: int
-    sample: int
-    position: tuple[int, ...]
-    first: int
-    second: int
-    histogram: tuple[Bar, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """What a comparison of two executions showed.
 
@@ -116,7 +83,7 @@ class Comparison:
         samples: Inputs that both answered.
         compared: Layers compared, in order, up to the first that differs.
         difference: What differs there; None where nothing does.
-        output_equal: Whether the outputs are equal all the same.
+        output_equal: Whether all outputs are equal all the same.
     """
 
     first: str
@@ -127,7 +94,9 @@ class Comparison:
     output_equal: bool
 
 
-def open_execution(text: str, rounding: str | None = HALF_UP, trust: bool = False) -> Execution:
+def open_execution(
+    text: str, rounding: str | None = HALF_UP, trust: bool = False, cut: Cut = WHOLE
+) -> Execution:
     """Read ``PATH`` or ``PATH@PLACE``.
 
     Without a place, a .tflite file runs in LiteRT, an .onnx file in onnxruntime, another model in
@@ -138,6 +107,7 @@ def open_execution(text: str, rounding: str | None = HALF_UP, trust: bool = Fals
         rounding: Rule by which tinyq reads a .tflite or .onnx file; None for its own, tflite or
             onnx.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
+        cut: The part of a model file; a build folder is what it was built of.
 
     Raises:
         TinyqError: There is no such model or place, or they do not go together.
@@ -156,10 +126,10 @@ def open_execution(text: str, rounding: str | None = HALF_UP, trust: bool = Fals
         )
     rounding = _RULES.get(suffix, HALF_UP) if rounding is None or suffix not in _OWN else rounding
     if place == "litert":
-        return _open_litert(path, rounding, suffix == ".tflite")
+        return _open_litert(path, rounding, suffix == ".tflite", cut)
     if place == "onnxruntime":
-        return _open_onnxruntime(path, rounding)
-    graph = load_model(path, rounding, trust)
+        return _open_onnxruntime(path, rounding, cut)
+    graph = load_model(path, rounding, trust, cut)
     name = f"{path}@{place}"
     if place == "reference":
         return execute_reference(graph, name)
@@ -177,54 +147,72 @@ def execute_reference(graph: Graph, name: str | None = None) -> Execution:
     return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
 
 
-def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Comparison:
+def compare(first: Execution, second: Execution, data: Dataset | npt.ArrayLike) -> Comparison:
     """Compare two executions of a model layer by layer.
 
     The outputs come first. A built model is cut and built again for each of its layers, so these
     are asked for only where the outputs differ, one after the other; the reference and LiteRT are
     compared layer by layer in any case. Compared are the layers that both graphs have by the same
-    name, shape and format.
+    name, shape and format; inputs and outputs belong together by their place.
 
     Args:
         first: One execution.
         second: Another one.
-        inputs: Real inputs, shape (samples, ...).
+        data: Real inputs: of a model with one input an array, shape (samples, ...).
 
     Raises:
         DataError: The data do not fit, or the executions take different inputs.
     """
-    codes = encode_inputs(inputs, first.graph.input.type).codes
-    if first.graph.input.type != second.graph.input.type:
-        raise DataError(
-            f"the inputs differ: {first.graph.input.type} and {second.graph.input.type}, or scales",
-            where=f"{first.name}, {second.name}",
-            remedy="compare executions of one model",
-        )
-    ends = [execution.layers[-1] for execution in (first, second)]
-    outputs = [
-        execution.answer([end], codes)[end]
-        for execution, end in zip((first, second), ends, strict=True)
+    samples = data if isinstance(data, Dataset) else make_dataset(data)
+    _check_alike(first, second)
+    codes = tuple(encode_all(samples, first.graph).codes.values())
+    ends = (first.graph.outputs, second.graph.outputs)
+    found = [
+        execution.answer(names, codes)
+        for execution, names in zip((first, second), ends, strict=True)
     ]
-    if outputs[0].shape != outputs[1].shape:
-        raise ModelError(
-            f"the outputs have shapes {outputs[0].shape[1:]} and {outputs[1].shape[1:]}",
-            where=f"{first.name}, {second.name}",
-            remedy="compare executions of one model",
-        )
-    equal = bool(np.array_equal(outputs[0], outputs[1]))
+    outputs = [(name, found[0][name], found[1][other]) for name, other in zip(*ends, strict=True)]
+    differing = [it for it in outputs if not np.array_equal(it[1], it[2])]
     compared: list[str] = []
     difference = None
-    if not equal or (first.whole and second.whole):
+    if differing or (first.whole and second.whole):
         compared, difference = _compare_layers(first, second, codes)
-    if difference is None and ends[0] not in compared:
-        compared.append(ends[0])
-    if difference is None and not equal:
-        difference = describe_difference(first.graph, ends[0], *outputs)
-    return Comparison(first.name, second.name, len(codes), tuple(compared), difference, equal)
+    if difference is None:
+        compared += [name for name in ends[0] if name not in compared]
+    if difference is None and differing:
+        difference = describe_difference(first.graph, *differing[0])
+        compared = compared[: compared.index(difference.layer) + 1]
+    return Comparison(
+        first.name, second.name, len(samples), tuple(compared), difference, not differing
+    )
+
+
+def _check_alike(first: Execution, second: Execution) -> None:
+    """Refuse executions of different inputs or outputs."""
+    where = f"{first.name}, {second.name}"
+    remedy = "compare executions of one model"
+    types = [
+        [
+            [it.graph.tensors[name].type for name in names]
+            for names in (it.graph.inputs, it.graph.outputs)
+        ]
+        for it in (first, second)
+    ]
+    if types[0][0] != types[1][0]:
+        sides = [", ".join(map(str, side[0])) for side in types]
+        raise DataError(
+            f"the inputs differ: {sides[0]} and {sides[1]}, or scales", where=where, remedy=remedy
+        )
+    shapes = [[it.shape for it in side[1]] for side in types]
+    if shapes[0] != shapes[1]:
+        texts = [", ".join(map(str, side)) for side in shapes]
+        raise ModelError(
+            f"the outputs have shapes {texts[0]} and {texts[1]}", where=where, remedy=remedy
+        )
 
 
 def _compare_layers(
-    first: Execution, second: Execution, inputs: Codes
+    first: Execution, second: Execution, inputs: Batch
 ) -> tuple[list[str], Difference | None]:
     """Layers compared, up to the first that differs, and how it does."""
     common = [name for name in first.layers if _comparable(first, second, name)]
@@ -237,38 +225,6 @@ def _compare_layers(
         if not np.array_equal(pair[0], pair[1]):
             return common[: index + 1], describe_difference(first.graph, name, *pair)
     return common, None
-
-
-def describe_difference(graph: Graph, layer: str, first: Codes, second: Codes) -> Difference:
-    """Where and by how much the codes of a layer differ; at least one must."""
-    delta = second.astype(np.int64) - first.astype(np.int64)
-    place = tuple(int(index) for index in np.argwhere(delta)[0])
-    node = next((node for node in graph.nodes if node.output == layer), None)
-    return Difference(
-        layer=layer,
-        description="" if node is None else f"{node.op.kernel}, {describe_node(graph, node)}",
-        codes=delta.size,
-        differing=int(np.count_nonzero(delta)),
-        sample=place[0],
-        position=place[1:],
-        first=int(first[place]),
-        second=int(second[place]),
-        histogram=make_histogram(delta),
-    )
-
-
-def make_histogram(delta: npt.NDArray[np.int64]) -> tuple[Bar, ...]:
-    """Counts of differences other than zero: a bar each, or of intervals where they are many."""
-    values, counts = np.unique(delta[delta != 0], return_counts=True)
-    if len(values) <= _BARS:
-        return tuple(Bar(int(v), int(v), int(n)) for v, n in zip(values, counts, strict=True))
-    low, high = int(values[0]), int(values[-1])
-    width = -(-(high - low + 1) // _BARS)
-    bars = []
-    for start in range(low, high + 1, width):
-        inside = (values >= start) & (values < start + width)
-        bars.append(Bar(start, min(start + width - 1, high), int(counts[inside].sum())))
-    return tuple(bars)
 
 
 def cut(graph: Graph, layer: str) -> Graph:
@@ -289,20 +245,21 @@ def _layers(graph: Graph) -> tuple[str, ...]:
 
 
 def _reference_answer(graph: Graph) -> Answer:
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         parts: dict[str, list[Codes]] = {name: [] for name in layers}
 
         def observe(name: str, codes: Codes) -> None:
             if name in parts:
                 parts[name].append(codes)
 
-        reference.run_batched(graph, inputs, observe=observe)
+        named = dict(zip(graph.inputs, inputs, strict=True))
+        reference.run_named_batched(graph, named, observe=observe)
         return {name: np.concatenate(codes) for name, codes in parts.items()}
 
     return answer
 
 
-def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
+def _open_litert(path: Path, rounding: str, is_tflite: bool, cut: Cut) -> Execution:
     from tinyq.importers.tflite import import_tflite
     from tinyq.importers.tflite.litert import map_layers, run_layers
 
@@ -310,20 +267,21 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
         raise TinyqError(
             "LiteRT runs .tflite files alone", where=str(path), remedy="use reference or c"
         )
-    graph = import_tflite(path, rounding)
+    graph = import_tflite(path, rounding, cut)
     known: dict[bytes, Mapping[str, Codes]] = {}
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
-        key = inputs.tobytes()
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
+        key = b"".join(codes.tobytes() for codes in inputs)
         if key not in known:
-            known[key] = run_layers(path, graph, inputs)
+            named = dict(zip(graph.inputs, inputs, strict=True))
+            known[key] = run_layers(path, graph, named, cut)
         return {name: known[key][name] for name in layers}
 
-    names = [name for name in map_layers(path, graph) if name not in graph.outputs]
+    names = [name for name in map_layers(path, graph, cut) if name not in graph.outputs]
     return Execution(f"{path}@litert", graph, (*names, *graph.outputs), answer, whole=True)
 
 
-def _open_onnxruntime(path: Path, rounding: str) -> Execution:
+def _open_onnxruntime(path: Path, rounding: str, cut: Cut) -> Execution:
     from tinyq.importers.onnx.convert import import_with_places
     from tinyq.importers.onnx.runtime import list_layers, run_layers
 
@@ -331,14 +289,15 @@ def _open_onnxruntime(path: Path, rounding: str) -> Execution:
         raise TinyqError(
             "onnxruntime runs .onnx files alone", where=str(path), remedy="use reference or c"
         )
-    imported = import_with_places(path, rounding)
+    imported = import_with_places(path, rounding, cut)
     graph, known = imported.graph, dict[tuple[bool, bytes], Mapping[str, Codes]]()
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         inner = not {*layers}.issubset(graph.outputs)
-        key = (inner, inputs.tobytes())
+        key = (inner, b"".join(codes.tobytes() for codes in inputs))
         if key not in known:
-            known[key] = run_layers(path, imported, {graph.inputs[0]: inputs}, inner=inner)
+            named = dict(zip(graph.inputs, inputs, strict=True))
+            known[key] = run_layers(path, imported, named, inner=inner)
         return {name: known[key][name] for name in layers}
 
     return Execution(f"{path}@onnxruntime", graph, list_layers(imported), answer)
@@ -360,7 +319,7 @@ def _open_project(folder: Path, place: str) -> Execution:
     kernels = None if place == "host" else repeat_kernels(project)
     parts = _built_answer(graph, board, place, kernels)
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         inner = [layer for layer in layers if layer not in graph.outputs]
         outer = [layer for layer in layers if layer in graph.outputs]
         found = dict(parts(inner, inputs))
@@ -370,16 +329,19 @@ def _open_project(folder: Path, place: str) -> Execution:
 
 
 def _project_answer(project: Project, place: str) -> Answer:
-    """The output of a project that is built."""
+    """The outputs of a project that is built."""
+    graph = project.graph
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         image = build_for_host(project) if place == "host" else project.image
         link = open_link(image, place)
         try:
-            packed = link.infer(pack_codes(project.graph, inputs))
+            named = dict(zip(graph.inputs, inputs, strict=True))
+            packed = link.infer(pack_codes(graph, named))
         finally:
             link.close()
-        return {layer: unpack_codes(project.graph, packed) for layer in layers}
+        found = unpack_codes(graph, graph.outputs, packed)
+        return {layer: found[layer] for layer in layers}
 
     return answer
 
@@ -389,7 +351,7 @@ def _built_answer(
 ) -> Answer:
     """Layers of generated C: the graph is cut behind each and built by itself."""
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         found = {}
         for layer in layers:
             with tempfile.TemporaryDirectory(prefix="tinyq-diff-") as scratch:

@@ -45,6 +45,7 @@ class OffsetAdd(Op):
 
     kernel: ClassVar[str] = "offsetadd"
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s8", "s32"), ("s32", "s8"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     in_place: ClassVar[tuple[int, ...]] = (0, 1)
 

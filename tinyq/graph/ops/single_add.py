@@ -60,6 +60,7 @@ class SingleAdd(Op):
 
     kernel: ClassVar[str] = "singleadd"
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"),)
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     in_place: ClassVar[tuple[int, ...]] = (0, 1)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.graph.interface import own_outputs
 from tinyq.importers.onnx.arrangement import View
 from tinyq.importers.onnx.entry import find_entries
@@ -17,7 +18,7 @@ from tinyq.importers.onnx.layer import HALF_UP, REMEDY, ROUNDINGS, Conversion, L
 from tinyq.importers.onnx.outputs import finish_output
 from tinyq.importers.onnx.reader import FileModel, FileNode, read_model
 from tinyq.importers.onnx.registry import find_importers
-from tinyq.importers.onnx.tails import drop_tails
+from tinyq.importers.onnx.tails import cut_file, drop_tails
 from tinyq.importers.onnx.values import Coded, Fixed, Open
 from tinyq.numerics.formats import FORMATS
 from tinyq.selection import GENERIC, list_rivals
@@ -43,13 +44,14 @@ class Imported:
     ends: dict[str, Coded]
 
 
-def import_onnx(path: Path, rounding: str = HALF_UP) -> Graph:
+def import_onnx(path: Path, rounding: str = HALF_UP, cut: Cut = WHOLE) -> Graph:
     """Read an integer .onnx model: QDQ, QOperator or QCDQ.
 
     Args:
         path: The file.
         rounding: ``half_up``, tinyq's single rounding; ``tflite``, two roundings; or ``onnx``, the
             codes of onnxruntime's CPU kernels. The rule becomes part of the graph.
+        cut: At which tensors of the file the part ends that is read; it begins where the file does.
 
     Returns:
         A verified graph named after the file. Images have channels last, whatever the file has. A
@@ -62,16 +64,16 @@ def import_onnx(path: Path, rounding: str = HALF_UP) -> Graph:
         ModelError: The file is damaged, not quantized, or holds an operator, type or shape that is
             not supported; the message names the operator and its index.
     """
-    return import_with_places(Path(path), rounding).graph
+    return import_with_places(Path(path), rounding, cut).graph
 
 
-def import_with_places(path: Path, rounding: str) -> Imported:
+def import_with_places(path: Path, rounding: str, cut: Cut = WHOLE) -> Imported:
     """Like ``import_onnx``, with what the graph's tensors are in the file."""
     if rounding not in ROUNDINGS:
         raise TinyqError(
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
-    model = read_model(path)
+    model = cut_file(read_model(path), cut)
     conversion = Conversion(model, rounding)
     nodes, tail = drop_tails(model)
     _check_operators(model, nodes)

@@ -18,6 +18,7 @@ _COSTS: Mapping[str, int] = MappingProxyType(
         "requantizeoffset": 56,
         "requantizesingle": 170,
         "requantizetwice": 50,
+        "requantizewide": 75,
         "raw": 7,
     }
 )

@@ -10,7 +10,7 @@ from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_ANY = (*ACTIVATIONS, "s4", "u8", "s16", "s32")
+_ANY = (*ACTIVATIONS, "u8", "s16", "s32")
 # How the scaled difference and the scaled product of a ReLU with slopes are rounded.
 _ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -31,33 +31,10 @@ def bind_add(layer: LayerSpec) -> Bound:
 
 
 @kernel("rescale", _ANY, text="generic/rescale", shared=True)
-@kernel("argmax", (*ACTIVATIONS, "s4", "u8", "s16", "s32"), text="generic/argmax", shared=True)
+@kernel("argmax", _ANY, text="generic/argmax", shared=True)
 def bind_codes(layer: LayerSpec) -> Bound:
     """Operations that read a row code by code."""
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
-
-
-@kernel("multiply", ("s8",), ("s8",), text="generic/multiply", shared=True)
-@kernel("multiply", ("s16",), ("s16",), text="generic/multiply", shared=True)
-@kernel("tfliteadd", "s8", "s8", text="generic/tfliteadd", shared=True)
-@kernel("tfliteadd", "s16", "s16", text="generic/tfliteadd", shared=True)
-@kernel("offsetadd", ("s8", "s32"), "s8", text="generic/offsetadd", shared=True)
-@kernel("singleadd", "s8", "s8", text="generic/singleadd", shared=True)
-@kernel("offsetadd", "s8", "s32", text="generic/offsetadd", shared=True)
-@kernel("extremum", "s8", "s8", text="generic/extremum", shared=True)
-@kernel("extremum", "s16", "s16", text="generic/extremum", shared=True)
-@kernel("squareddifference", "s8", "s8", text="generic/squareddifference", shared=True)
-@kernel("lookup", "s8", text="generic/lookup", shared=True)
-@kernel("curve", "s16", text="generic/curve", shared=True)
-@kernel("tflitel2norm", "s8", text="generic/tflitel2norm", shared=True)
-@kernel("softmax", "s8", text="generic/softmax", shared=True)
-@kernel("tflitesoftmax", "s8", text="generic/tflitesoftmax", shared=True)
-@kernel("tflitelogsoftmax", "s8", text="generic/tflitelogsoftmax", shared=True)
-@kernel("tflitewidesoftmax", "s16", text="generic/tflitewidesoftmax", shared=True)
-@kernel("tflitesigmoid", "s16", text="generic/tflitesigmoid", shared=True)
-def bind_plain(layer: LayerSpec) -> Bound:
-    """Operations whose text knows their formats."""
-    return bind_shared(layer)
 
 
 @kernel("prelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)

@@ -7,8 +7,8 @@ from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_POOLED = ("s4", "s8", "u2", "u4", "u8")
-_MOVED = (*ACTIVATIONS, "s4", "u8", "s16")
+_POOLED = ("s2", "s3", "s4", "s8", "u2", "u4", "u8")
+_MOVED = (*ACTIVATIONS, "u8", "s16")
 
 
 @kernel("maxpool2d", (*_POOLED, "s16"), text="generic/maxpool2d", shared=True)
@@ -40,8 +40,6 @@ def bind_concatenate(layer: LayerSpec) -> Bound:
 
 
 @kernel("maxpool2d", "b1", text="generic/maxpool2d_bits", shared=True)
-@kernel("pickpixels", ("s8", "s16"), text="generic/pickpixels", shared=True)
-@kernel("stridedcopy", ("s8", "s16", "s32", "u8"), text="generic/stridedcopy", shared=True)
 def bind_words(layer: LayerSpec) -> Bound:
     """Operations that move or compare whole words."""
     return bind_shared(layer)

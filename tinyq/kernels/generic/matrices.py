@@ -62,12 +62,3 @@ def bind_transposeconv2d(layer: LayerSpec) -> Bound:
     """Transposed convolution, by the input pixels that reach an output pixel."""
     product = multiply_rows(layer, "x + x_at", "w + w_at", "in_channels", "o")
     return bind_shared(layer, product=product)
-
-
-@kernel("matmul", "s8", "s8", text="generic/matmul", shared=True)
-@kernel("matmul", "s16", "s16", text="generic/matmul", shared=True)
-@kernel("svdf", "s8", "s8", text="generic/svdf", shared=True)
-@kernel("tflitelstm", "s8", "s8", text="generic/tflitelstm", shared=True)
-def bind_fixed(layer: LayerSpec) -> Bound:
-    """Layers whose text knows their formats."""
-    return bind_shared(layer)
