@@ -55,7 +55,7 @@ static void run(const void *input, void *output)
         break;
     }}
     if ({shift} != 0) {{
-        copy(output, result, {output_bytes});
+        copy(output, answer, {output_bytes});
     }}
 }}
 
