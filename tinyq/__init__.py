@@ -19,6 +19,7 @@ from tinyq.support import keras_classes as _keras_classes
 if TYPE_CHECKING:
     from tinyq.api.boards import boards
     from tinyq.api.build import build
+    from tinyq.api.check import check
     from tinyq.api.demo import demo
     from tinyq.api.diff import diff
     from tinyq.api.doctor import doctor
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tinyq.api.methods import methods
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
+    from tinyq.api.summary import summary
+    from tinyq.api.train import train
     from tinyq.quantizers import load_methods, register_activations, register_weights
     from tinyq.training import settle
 
@@ -39,6 +42,7 @@ __all__ = [
     "__version__",
     "boards",
     "build",
+    "check",
     "demo",
     "diff",
     "doctor",
@@ -54,6 +58,8 @@ __all__ = [
     "register_activations",
     "register_weights",
     "settle",
+    "summary",
+    "train",
 ]
 _QUANTIZERS = ("load_methods", "register_activations", "register_weights")
 _LAZY = {

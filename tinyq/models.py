@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, storage
+from tinyq.graph.cutting import WHOLE, Cut, cut_graph
 from tinyq.support.keras_config import SAVED_MODEL
 
-HALF_UP, TFLITE = ROUNDINGS = ("half_up", "tflite")
+HALF_UP, TFLITE, ONNX = ROUNDINGS = ("half_up", "tflite", "onnx")
 
 Reader = Callable[[Path, str], Graph]
 
@@ -52,22 +53,61 @@ def _load_tflite(path: Path, rounding: str) -> Graph:
     return simplify(import_tflite(path, rounding))
 
 
+def _load_onnx(path: Path, rounding: str) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.onnx import import_onnx
+
+    return simplify(import_onnx(path, rounding))
+
+
 READERS: Mapping[str, Reader] = {
     storage.SUFFIX: _load_graph,
     ".keras": _load_keras,
     ".tflite": _load_tflite,
     ".h5": _load_h5,
+    ".onnx": _load_onnx,
 }
 
 
-def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Graph:
+def _cut_tflite(path: Path, rounding: str, cut: Cut) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.tflite import import_tflite
+
+    return simplify(import_tflite(path, rounding, cut))
+
+
+def _cut_keras(path: Path, rounding: str, cut: Cut) -> Graph:
+    _refuse_rounding(path, rounding)
+    from tinyq.training.lowering.network import import_keras
+
+    return import_keras(path, cut=cut)
+
+
+def _cut_onnx(path: Path, rounding: str, cut: Cut) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.onnx import import_onnx
+
+    return simplify(import_onnx(path, rounding, cut))
+
+
+# Of the kinds whose names are gone in the graph that their reader gives, or that read a part alone.
+_CUTTERS: Mapping[str, Callable[[Path, str, Cut], Graph]] = {
+    ".keras": _cut_keras,
+    ".onnx": _cut_onnx,
+    ".tflite": _cut_tflite,
+}
+
+
+def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False, cut: Cut = WHOLE) -> Graph:
     """Read a model file by its suffix, or the folder of a SavedModel that tfmot trained.
 
     Args:
         path: The file or folder.
-        rounding: ``half_up``, or ``tflite`` for the bytes of TFLite's reference kernels; a matter
-            of .tflite files and of what passes TensorFlow's converter.
+        rounding: ``half_up``, ``tflite`` for the bytes of TFLite's reference kernels, or ``onnx``
+            for those of onnxruntime; a matter of .tflite and .onnx files and of what passes
+            TensorFlow's converter.
         trust: Whether the author of a SavedModel, which is a program, is trusted; files are data.
+        cut: Between which tensors the part lies that is read.
 
     Raises:
         ModelError: The file is missing, damaged, of an unknown kind, or brings code along.
@@ -79,8 +119,14 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
             where="--rounding",
             remedy=f"use {' or '.join(ROUNDINGS)}",
         )
+    if rounding == ONNX and path.suffix.lower() != ".onnx":
+        raise TinyqError(
+            "the rounding rule onnx is for .onnx files alone",
+            where=str(path),
+            remedy=f"use {HALF_UP} or {TFLITE}",
+        )
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return _load_tfmot(path, rounding, trust)
+        return cut_graph(_load_tfmot(path, rounding, trust), cut)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ModelError(
@@ -90,7 +136,10 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
         )
     if not path.is_file():
         raise ModelError("there is no such file", where=str(path))
-    return reader(path, rounding)
+    cutter = _CUTTERS.get(path.suffix.lower())
+    if cut and cutter is not None:
+        return cutter(path, rounding, cut)
+    return cut_graph(reader(path, rounding), cut)
 
 
 def _refuse_rounding(path: Path, rounding: str) -> None:
@@ -98,5 +147,5 @@ def _refuse_rounding(path: Path, rounding: str) -> None:
         raise TinyqError(
             "the rounding rule of this model is fixed",
             where=str(path),
-            remedy="leave --rounding out: it is a choice for .tflite files",
+            remedy="leave --rounding out: it is a choice for .tflite and .onnx files",
         )

@@ -47,6 +47,7 @@ FUNCTIONS = {
     "load_methods": "tinyq --methods FILE",
     "register_activations": "decorates code",
     "register_weights": "decorates code",
+    "summary": "tinyq inspect shows the graph of a trained model",
     "settle": "a step of a training that is written in Python",
 }
 
@@ -187,6 +188,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
         "build": built,
         "measure": tinyq.measure(built, (x, np.arange(12) % 5), report=place / "page"),
         "inspect": tinyq.inspect(classifier(), board="stm32"),
+        "check": tinyq.check(place / "model.tqg", board="stm32"),
         "diff": tinyq.diff(classifier(), built, x),
         "diff with a difference": tinyq.diff(classifier(), classifier(seed=8), x),
         "export": tinyq.export(classifier(), "c", place / "lib"),

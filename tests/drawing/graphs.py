@@ -19,20 +19,24 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import Codes, Format, find_format
+from tinyq.numerics.offsets import split_words
 from tinyq.numerics.packing import Basis, Scales
 from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 
 # Layers with weights take these; the operations without weights take the wider choice.
-WEIGHTED = ("b1", "u2", "u4", "s8")
-ACTIVATIONS = ("b1", "u2", "u4", "s8", "s4", "u8")
+WEIGHTED = ("b1", "s2", "s3", "s4", "u2", "u4", "s8")
+ACTIVATIONS = (*WEIGHTED, "u8")
 WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2", "d2", "d3", "g2")
 # Around the word: 32 signs in a word, two nibbles or one code in a byte.
 CHANNELS = MappingProxyType(
     {
         "b1": (1, 2, 5, 31, 32, 33, 40, 63, 64, 65),
+        "s2": (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 65),
+        "s3": (1, 2, 7, 8, 9, 16, 24, 25, 31, 32, 33, 40, 65),
         "u2": (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 65),
         "u4": (1, 2, 3, 4, 5, 7, 8, 9, 16, 17),
         "s8": (1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
@@ -240,7 +244,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
         lo = zero_point
     if drawing.chance(0.2):  # an upper clip as of ReLU6
         hi = drawing.integer(lo, hi)
-    even = number_format in ("s8", "u4") and drawing.chance(0.1)
+    even = number_format in ("s4", "s8", "u4") and drawing.chance(0.1)
     kind = RoundEven if even else Requantize
     return kind(number_format, 0.25, zero_point, lo, hi)
 
@@ -258,6 +262,14 @@ def draw_epilogue(drawing: Drawing) -> Epilogue:
     if kind < 7 and drawing.chance(0.5):
         plain = draw_requantize(drawing, "s8")
         return RequantizeWide("s8", 0.25, plain.zero_point, plain.lo, plain.hi)
+    if kind < 8 and drawing.chance(0.5):
+        output = str(drawing.choose(("s8", "u4", "u2", "s4")))
+        plain = draw_requantize(drawing, output)
+        fields = (output, 0.25, plain.zero_point, plain.lo, plain.hi)
+        if drawing.chance(0.5):
+            moved = int(drawing.choose((0, 128)))
+            return RequantizeSingle(*fields, drawing.integer(0, 1), moved)
+        return RequantizeOffset(*fields)
     return draw_requantize(drawing, draw_format(drawing))
 
 
@@ -269,7 +281,8 @@ def draw_steps(drawing: Drawing) -> Steps:
 
 
 def draw_format(drawing: Drawing) -> str:
-    return str(drawing.rng.choice(("s8", "u4", "u2", "s4", "u8"), p=(0.4, 0.3, 0.15, 0.08, 0.07)))
+    formats = ("s8", "u4", "u2", "s4", "s3", "s2", "u8")
+    return str(drawing.rng.choice(formats, p=(0.33, 0.22, 0.12, 0.12, 0.07, 0.07, 0.07)))
 
 
 def epilogue_constants(drawing: Drawing, epilogue: Epilogue, reach: Codes) -> list[str]:
@@ -286,11 +299,38 @@ def epilogue_constants(drawing: Drawing, epilogue: Epilogue, reach: Codes) -> li
         values = draw_twice_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
     elif isinstance(epilogue, RequantizeWide):
         values = draw_wide_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
+    elif isinstance(epilogue, RequantizeSingle):
+        gain = (epilogue.hi - epilogue.lo + 1) / (2.0 * np.maximum(reach, 1))
+        shift = np.clip(24 - np.frexp(gain)[1], 0, 46)
+        multiplier = np.minimum(np.ldexp(gain, shift).astype(np.int64), 2**24 - 1)
+        multiplier = np.where(drawing.rng.random(len(reach)) < 0.5, 3 << 20, multiplier)
+        values = {"bias": draw_bias(drawing, reach), "multiplier": multiplier, "shift": shift}
+    elif isinstance(epilogue, RequantizeOffset):
+        values = draw_offset_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
     else:
         assert isinstance(epilogue, Requantize | RoundEven)
         values = draw_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
         values["even"] = drawing.rng.integers(0, 2, size=len(reach))
     return [drawing.constant(name, values[name], "s32") for name in epilogue.names]
+
+
+def draw_offset_scaling(drawing: Drawing, reach: Codes, codes: int) -> dict[str, Codes]:
+    """Scales that spread accumulators over the codes; a third are powers of two, with halves."""
+    channels = len(reach)
+    gain = codes / (2.0 * np.maximum(reach, 1)) * drawing.rng.uniform(0.3, 3.0, channels)
+    shift = np.clip(30 - np.frexp(gain)[1], 1, 62).astype(np.int64)
+    multiplier = np.minimum(np.floor(np.ldexp(gain, shift)), INT32_MAX).astype(np.int64)
+    multiplier = np.where(drawing.rng.random(channels) < 0.3, 1 << 29, multiplier)
+    offset = drawing.rng.integers(-codes, codes, channels) << np.minimum(shift, 50)
+    high, low = split_words(offset + np.left_shift(1, shift - 1))
+    even = drawing.rng.integers(0, 3, channels)
+    return {
+        "multiplier": multiplier,
+        "offset_high": high,
+        "offset_low": low,
+        "shift": shift,
+        "even": even,
+    }
 
 
 def draw_x_zero(drawing: Drawing, source: TensorType) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ Show = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress bar with a title."""
 
 PathLike = str | os.PathLike[str]
+
+Names = Iterable[str] | str | None
+"""Names of tensors: a list, or a text with commas between them."""
 
 _PAIR = 2
 
@@ -72,7 +75,7 @@ def as_project(folder: object) -> Project:
     return open_project(as_path(place))
 
 
-def as_dataset(data: Any) -> Dataset:
+def as_dataset(data: Any, samples: int | None = None) -> Dataset:
     """Samples: an .npz file, a pair of inputs and labels, a mapping of them, or inputs alone.
 
     Inputs and answers of a model that has several are mappings by their names, or a mapping of all
@@ -80,14 +83,19 @@ def as_dataset(data: Any) -> Dataset:
 
     Args:
         data: Path; `Dataset`; tuple (x, y); mapping with x and y, or of inputs; array.
+        samples: The first so many, without reading the rest of a file; all when None.
 
     Raises:
         DataError: They cannot be used.
     """
+    if is_path(data):
+        return load_dataset(as_path(data), samples)
+    return _as_dataset(data).take(samples)
+
+
+def _as_dataset(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
-    if is_path(data):
-        return load_dataset(as_path(data))
     if isinstance(data, Mapping):
         inputs, answers = split_arrays(data)
         if "x" in data or (inputs and len(inputs) + len(answers) == len(data)):

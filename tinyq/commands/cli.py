@@ -17,6 +17,7 @@ import tinyq
 from tinyq.api.origin import naming_command
 from tinyq.commands.boards import boards
 from tinyq.commands.build import build
+from tinyq.commands.check import check
 from tinyq.commands.demo import demo
 from tinyq.commands.diff import diff
 from tinyq.commands.doctor import doctor
@@ -28,6 +29,7 @@ from tinyq.commands.methods import methods
 from tinyq.commands.output import print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
+from tinyq.commands.train import train
 from tinyq.errors import InternalError, TinyqError, TinyqWarning, explain_system_error
 from tinyq.support.quiet import hush_imports
 
@@ -35,7 +37,9 @@ _INTERRUPTED = 130
 
 COMMANDS = (
     demo,
+    check,
     quantize,
+    train,
     build,
     flash,
     measure,

@@ -34,7 +34,24 @@ JsonOption = Annotated[
 RoundingOption = Annotated[
     str,
     typer.Option(
-        help="Of .tflite and tfmot models: half_up rounds once, tflite as TFLite's kernels do."
+        help="Of .tflite, .onnx and tfmot models: half_up rounds once, tflite as TFLite's kernels "
+        "do; of .onnx models onnx, as onnxruntime's do."
+    ),
+]
+
+InputsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Tensors at which the part of the model begins that is read, with commas between "
+        "them; its own inputs if not given."
+    ),
+]
+
+OutputsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Tensors at which it ends, and what follows is not looked at; its own outputs if not "
+        "given."
     ),
 ]
 
@@ -42,6 +59,13 @@ TrustOption = Annotated[
     bool,
     typer.Option(
         "--trust", help="Load a SavedModel although it is a program: its author is trusted."
+    ),
+]
+
+UnfinishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unfinished", help="Take a model although a layer's method has not come to its end."
     ),
 ]
 

@@ -9,6 +9,7 @@ import keras
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.old_keras import load_old_keras
+from tinyq.importers.tflite.rebuilding import rebuild_keras
 from tinyq.support.keras_config import (
     SAVED_MODEL,
     check_h5_file,
@@ -19,6 +20,7 @@ from tinyq.support.keras_config import (
 from tinyq.support.limits import describe
 from tinyq.training.lowering.network import load_keras
 from tinyq.training.registry import load_layers
+from tinyq.training.sign_layers import CLASSES
 
 _QUANTIZED = {"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"}
 _WRAPPED = {"PruneLowMagnitude", "ClusterWeights"}
@@ -28,7 +30,8 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
     """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
-        path: ``.keras``, ``.h5``, or the folder of a SavedModel that tf_keras wrote from layers.
+        path: ``.keras``, ``.h5``, ``.onnx``, a float ``.tflite``, or the folder of a SavedModel
+            that tf_keras wrote from layers.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
@@ -40,8 +43,16 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
         return _load_h5(path)
     if path.suffix.lower() == ".keras":
         return _load_v3(path)
+    if path.suffix.lower() in (".tflite", ".tfl", ".lite"):
+        return rebuild_keras(path)
+    if path.suffix.lower() == ".onnx":
+        from tinyq.importers.onnx.floats import load_float_onnx
+
+        return load_float_onnx(path)
     raise ModelError(
-        "is no Keras model", where=str(path), remedy="give a .keras or .h5 file, or a SavedModel"
+        "is no float model",
+        where=str(path),
+        remedy="give a .keras, .h5 or .onnx file, a float .tflite file, or a SavedModel",
     )
 
 
@@ -76,7 +87,11 @@ def _load_h5(path: Path) -> keras.Model:
     stored = check_h5_file(path)
     load_layers()
     try:
-        with warnings.catch_warnings(), limit_weights(keras.Layer, stored, path):
+        with (
+            warnings.catch_warnings(),
+            limit_weights(keras.Layer, stored, path),
+            keras.saving.custom_object_scope(dict(CLASSES)),
+        ):
             warnings.simplefilter("ignore")
             return keras.saving.load_model(path, compile=False)
     except TinyqError:

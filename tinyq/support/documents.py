@@ -26,6 +26,7 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "board": 1,  # tinyq boards NAME --json
         "boards": 1,  # tinyq boards --json
         "build": 1,  # tinyq build --json
+        "check": 1,  # tinyq check --json
         "comparison": 1,  # tinyq diff --json
         "diagnosis": 1,  # tinyq doctor --json
         "estimates": 1,  # templates/kernels/generic.json
@@ -41,6 +42,9 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "profile": 1,  # report.json of tinyq profile
         "project": 4,  # project.json of tinyq build
         "quantization": 1,  # tinyq quantize --json
+        "summary": 1,  # tinyq.summary
+        "training": 1,  # tinyq train --json
+        "training state": 1,  # state.json of the folder that tinyq train --state names
     }
 )
 # What files are that say no version, where such files were written.

@@ -10,7 +10,7 @@ from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_ANY = (*ACTIVATIONS, "s4", "u8", "s16", "s32")
+_ANY = (*ACTIVATIONS, "u8", "s16", "s32")
 # How the scaled difference and the scaled product of a ReLU with slopes are rounded.
 _ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -22,6 +22,11 @@ _ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+# What is written of each of the largest codes of a row.
+_FOUND: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"topvalues": ("Codes", "best"), "topindices": ("Indices", "winner")}
+)
+
 
 @kernel("add", ACTIVATIONS, ACTIVATIONS, text="generic/add", shared=True)
 def bind_add(layer: LayerSpec) -> Bound:
@@ -31,10 +36,18 @@ def bind_add(layer: LayerSpec) -> Bound:
 
 
 @kernel("rescale", _ANY, text="generic/rescale", shared=True)
-@kernel("argmax", (*ACTIVATIONS, "s4", "u8", "s16", "s32"), text="generic/argmax", shared=True)
+@kernel("argmax", _ANY, text="generic/argmax", shared=True)
 def bind_codes(layer: LayerSpec) -> Bound:
     """Operations that read a row code by code."""
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
+
+
+@kernel("topvalues", ("s8", "s16"), text="generic/topk", shared=True)
+@kernel("topindices", ("s8", "s16"), text="generic/topk", shared=True)
+def bind_top(layer: LayerSpec) -> Bound:
+    """The largest codes, or their indices."""
+    about, found = _FOUND[layer.operation]
+    return bind_shared(layer, about=about, found=found)
 
 
 @kernel("prelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)
