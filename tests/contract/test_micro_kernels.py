@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,20 @@ WITH_WHOLE_LAYERS = frozenset(
         "common/winograd_tiles.j2:down",
         "common/winograd_tiles.j2:six",
         "mve/depthwise_octets.j2:multiply",
+        "armv7em/columns.j2:collect",
+        "armv7em/columns.j2:column",
+        "armv7em/columns.j2:copy",
+        "armv7em/dense_sums.j2:finish",
+        "armv7em/dense_sums.j2:product",
+        "armv7em/moves.j2:copy",
+        "armv7em/moves.j2:join",
+        "armv7em/moves.j2:set",
+        "armv7em/pools.j2:add_up",
+        "armv7em/pools.j2:largest",
+        "armv7em/strips.j2:expand",
+        "armv7em/strips.j2:filter",
+        "armv7em/strips.j2:spread",
+        "armv7em/wide.j2:finish",
     )
 )
 
@@ -51,19 +66,15 @@ def list_parts() -> dict[str, str]:
     found = {}
     for path in sorted(KERNELS.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
-        names = {
-            target.id: node.value.value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
+        place = path.relative_to(KERNELS.parents[1]).with_suffix("").as_posix()
+        module = importlib.import_module(place.replace("/", "."))
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Part"):
                 continue
             source, macro = node.args[:2]
             where = f"{path.relative_to(KERNELS.parents[1])}:{node.lineno}"
-            file = names[source.id] if isinstance(source, ast.Name) else ast.literal_eval(source)
+            named = isinstance(source, ast.Name)
+            file = getattr(module, source.id) if named else ast.literal_eval(source)
             if isinstance(macro, ast.Constant):
                 found[f"{file}:{macro.value}"] = where
             else:
