@@ -9,13 +9,11 @@ from typing import Any
 
 import keras
 
-from tinyq.errors import RecipeError, TinyqError
+from tinyq.errors import RecipeError
+from tinyq.support.keras_backend import WANTED, refuse
 
-if keras.backend.backend() != "tensorflow":
-    raise TinyqError(
-        f"Keras runs on the {keras.backend.backend()!r} backend, which lacks 64-bit arithmetic",
-        remedy="set KERAS_BACKEND=tensorflow in the environment",
-    )
+if keras.backend.backend() != WANTED:
+    raise refuse(keras.backend.backend())
 
 from tinyq.training.advice import Finding, advise
 from tinyq.training.calibrate import calibrate
