@@ -38,6 +38,7 @@ CASES = (
     "signed-6",
     "signed-clip",
     "signed-offset",
+    "signed-grid",
     "signed-offset-2",
 )
 

@@ -40,6 +40,7 @@ DIFFERENT = {
     ("quantize", "recipe"): "a command cannot train, so it quantizes by data alone",
     ("quantize", "data"): "None where a recipe is given",
     ("quantize", "output"): "a model in memory needs no file",
+    ("train", "output"): "a model in memory needs no file",
 }
 # Functions without a command, and why.
 FUNCTIONS = {
@@ -284,7 +285,7 @@ WRONG = {
     "neither recipe nor data": (lambda x: tinyq.quantize(3), "by a recipe"),
     "recipe and data": (lambda x: tinyq.quantize(3, {}, data=x), "by a recipe"),
     "recipe and bits": (lambda x: tinyq.quantize(3, {}, bits=4), "formats are those"),
-    "bits": (lambda x: tinyq.quantize(3, data=x, bits=3), "3 is not supported"),
+    "bits": (lambda x: tinyq.quantize(3, data=x, bits=9), "9 is not supported"),
     "samples": (lambda x: tinyq.quantize(3, data=x, samples=0), "0 is not supported"),
     "output": (lambda x: tinyq.quantize(3, data=x, output="q.h5"), "no .keras file"),
     "board": (lambda x: tinyq.build(classifier(), "smt32", "o"), "smt32"),

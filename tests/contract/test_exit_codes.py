@@ -91,7 +91,7 @@ WRONG = {  # words, code of the error
     "flash nothing": ("flash foreign", "request"),
     "profile nothing": ("profile foreign", "request"),
     "quantize to another file": ("quantize h5.h5 --data data.npz -o q.h5", "request"),
-    "quantize by 3 bits": ("quantize h5.h5 --data data.npz -o q.keras --bits 3", "request"),
+    "quantize by 9 bits": ("quantize h5.h5 --data data.npz -o q.keras --bits 9", "request"),
     "quantize nothing": ("quantize none.h5 --data data.npz -o q.keras", "model"),
     "demo on a board without emulator": ("demo --board nucleo-f401re -o demo", "link"),
     "demo in a foreign folder": ("demo --board stm32 --target serial:/dev/none -o demo", "link"),
@@ -271,7 +271,7 @@ sys.exit(main())
 
 EARLY = {
     "quantize suffix": "quantize h5.h5 --data data.npz -o q.h5",
-    "quantize bits": "quantize h5.h5 --data data.npz -o q.keras --bits 3",
+    "quantize bits": "quantize h5.h5 --data data.npz -o q.keras --bits 9",
     "quantize ranges": "quantize h5.h5 --data data.npz -o q.keras --ranges wide",
     "quantize percentile": "quantize h5.h5 --data data.npz -o q.keras --percentile 5",
     "quantize data": "quantize h5.h5 --data none.npz -o q.keras",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinyq.quantizers import METHODS
+from tinyq.quantizers import METHODS, find_activations
 from tinyq.quantizers.curves import name_parts
 
 WEIGHTS = [name for name, method in METHODS.items() if method.weights is not None]
@@ -78,6 +78,7 @@ BY_VALUE = {
     "unit_box": lambda x, state: within((x >= 0) & (x <= 1)),  # eq. 44, of R + v
     "inside": lambda x, state: within((x >= state.low) & (x <= state.high)),
     "below_level": lambda x, state: within((x >= 0) & (x < state.high)),  # eq. 45
+    "below_magnitude": lambda x, state: within((x > state.low) & (x < state.high)),  # both signs
     "pass_on": lambda x, state: np.ones_like(x),  # table 3
     "hold": lambda x, state: np.zeros_like(x),  # centroids train in the weights' place
 }
@@ -92,12 +93,31 @@ def by_level(x, state, count):
 def by_step(x, state, count, slope=None):
     """LSQ: the code less x / s within the range, the nearest end outside, over sqrt(N Q_p)."""
     steps = 2 ** count[1] - 1
-    v = x * steps / state.high
+    v = x * steps / (state.high - state.low)
+    low, high = (
+        np.round(end * steps / (state.high - state.low)) for end in (state.low, state.high)
+    )
     inner = np.round(v) - v
-    slopes = np.where(v <= 0, 0.0, np.where(v >= steps, steps, inner))
+    slopes = np.where(v <= low, low, np.where(v >= high, high, inner))
+    if state.low < 0:  # Q_p of codes with a sign
+        return slopes / np.sqrt(count[0] * (steps // 2))
     if slope == "coarse":
         slopes = np.where(v <= 0, 0.0, np.where(v > steps, steps, 2.0 ** (count[1] - 1)))
     return slopes / np.sqrt(count[0] * steps)
+
+
+def by_signed_level(x, state, count):
+    """Eq. 47 on either side."""
+    del count
+    return within(x >= state.high) - within(x <= state.low)
+
+
+def by_zero(x, state, count):
+    """LSQ+: an offset moves what is clipped, by a step for each code, with LSQ's factor."""
+    steps = 2 ** count[1] - 1
+    scale = (state.high - state.low) / steps
+    out = within((x < state.low) | (x > state.high))
+    return -scale * out / np.sqrt(count[0] * (steps // 2))
 
 
 def by_coarse_step(x, state, count):
@@ -110,6 +130,8 @@ BY_NUMBER = {
     ("level", "clip_slope"): by_level,
     ("step", "step_slope"): by_step,
     ("step", "coarse_slope"): by_coarse_step,
+    ("level", "signed_clip_slope"): by_signed_level,
+    ("zero", "outside"): by_zero,
     ("shift", "unit_box"): lambda x, state, count: BY_VALUE["unit_box"](x, state),
     ("shift", "quadratic"): lambda x, state, count: BY_VALUE["quadratic"](x, state),
 }
@@ -126,16 +148,28 @@ def tape_of(function, variables):
     return tape.gradient(total, variables)
 
 
+def find_variable(quantizer, key):
+    """The variable that keeps a trained number."""
+    found = quantizer.trainable_variables
+    zero = [variable for variable in found if variable.path.endswith("zero")]
+    (variable,) = (
+        zero if key == "zero" else [one for one in found if not any(one is z for z in zero)]
+    )
+    return variable
+
+
 def differentiate_number(quantizer, key, encoding):
     """How a trained number moves with the variable that keeps it."""
 
     def number():
         if key == "shift":
             return quantizer.shift()
-        steps = encoding.highest - encoding.lowest
+        steps = encoding.highest - (encoding.zero_point if quantizer.signed else encoding.lowest)
         return quantizer.encoding().scale * (float(steps) if key == "level" else 1.0)
 
-    (variable,) = quantizer.trainable_variables
+    if key == "zero":
+        return 1.0
+    variable = find_variable(quantizer, key)
     (found,) = tape_of(number, [variable.value])
     return float(np.max(found))
 
@@ -151,9 +185,12 @@ def draw_points(encoding, rng):
     return points.astype(np.float32)[:, None]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+SIGNED = [f"{name}(bits={bits},signed=True)" for name in ("lsq", "pact") for bits in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *SIGNED])
 def test_gradient_of_activations(name, rng):
-    quantizer = METHODS[name].activations.build(name="quantizer")
+    quantizer = find_activations(name).build(name="quantizer")
     quantizer(rng.normal(0.2, 1.0, (64, 1)).astype(np.float32), training=True)
     named = name_parts(name, "activations")
     for progress in STAGES if hasattr(quantizer, "setting") else (0.0,):
@@ -164,6 +201,7 @@ def test_gradient_of_activations(name, rng):
         by_x, *found = tape_of(
             lambda x=x, u=upstream: quantizer(x, training=True) * u, [x, *numbers]
         )
+        paths = [variable.path for variable in quantizer.trainable_variables]
         encoding = quantizer.encoding()  # the range of some follows the batch
         scale, zero = float(encoding.scale), float(encoding.zero_point)
         ends = (scale * (end - zero) for end in (encoding.lowest, encoding.highest))
@@ -181,7 +219,8 @@ def test_gradient_of_activations(name, rng):
                 slopes = BY_NUMBER[number, estimator](values, state, (values[0].size, bits))
                 wanted = (slopes * upstream).sum()
                 wanted *= differentiate_number(quantizer, number, encoding)
-                assert float(np.sum(found[0])) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+                own = found[paths.index(find_variable(quantizer, number).path)]
+                assert float(np.sum(own)) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
 
 
 SHAPE, AXES = (40, 3), (0,)

@@ -219,6 +219,7 @@ CASES = {
     "signed-6": (IMAGE, signed, {"weights": "int6", "activations": "lsq6"}),
     "signed-clip": (IMAGE, signed, {"weights": "lsq4", "activations": "pact3"}),
     "signed-offset": (IMAGE, signed, {"weights": "lsq5", "activations": "lsq_plus4"}),
+    "signed-grid": (IMAGE, signed, {"weights": "int4", "activations": "fixed4_m2"}),
     "signed-offset-2": (IMAGE, signed, {"weights": "int2", "activations": "lsq_plus2"}),
 }
 

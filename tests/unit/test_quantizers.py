@@ -81,6 +81,18 @@ TABLE = {
         lambda x: gradients.inside(x, -0.5, 2.0),
         [(-0.51, 0), (-0.5, 1), (0, 1), (2.0, 1), (2.01, 0)],
     ),
+    "outside": (
+        lambda x: gradients.outside(x, -0.5, 2.0),
+        [(-0.51, 1), (-0.5, 0), (0, 0), (2.0, 0), (2.01, 1)],
+    ),
+    "below_magnitude": (
+        lambda x: gradients.below_magnitude(x, 2.0),
+        [(-2, 0), (-1.9, 1), (0, 1), (1.9, 1), (2, 0), (3, 0)],
+    ),
+    "signed_clip_slope": (
+        lambda x: gradients.signed_clip_slope(x, 2.0),
+        [(-3, -1), (-2, -1), (-1.9, 0), (0, 0), (1.9, 0), (2, 1)],
+    ),
     "positive": (gradients.positive, [(-1, 0), (0, 0), (0.5, 1), (9, 1)]),
     "sigmoid_slope": (gradients.sigmoid_slope, [(0, 0.25), (-2, 0.104993585), (2, 0.104993585)]),
     "quadratic": (gradients.quadratic, [(-2, 0), (-0.5, 1), (0, 2), (0.25, 1.5), (1, 0)]),

@@ -133,7 +133,7 @@ def test_an_activation_turns_a_value_unsigned_again():
         x = L.Conv2D(3, 1, name="reader", activation="relu")(conv(x))
         return L.Conv2D(2, 1, name="last")(L.Conv2D(3, 1, name="second")(x))
 
-    model = tinyq.quantize(functional(SHAPE, body), {"activations": "lsq4", "first": None})
+    model = tinyq.quantize(functional(SHAPE, body), {"activations": "lsq4"})
     formats = [model.get_layer(n).input_encoding().format.name for n in ("reader", "second")]
     assert formats == ["s4", "u4"]
 

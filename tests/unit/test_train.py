@@ -254,7 +254,7 @@ def test_values_and_yes_or_no(rng):
     values = tinyq.train(
         functional(SHAPE, body), {}, data=(x, targets), val=(x, targets), epochs=8, rate=0.02
     )
-    assert values.best.loss < np.var(total) / 2
+    assert values.best.loss < 0.8 * np.var(total)
 
 
 def test_weights_that_oscillate_are_frozen(model):

@@ -31,6 +31,7 @@ class QuantizedModel(keras.Model):
     """
 
     _compiles_steps = False
+    _jit_compile: Any
 
     def compile(self, *args: Any, jit_compile: Any = "auto", **options: Any) -> None:
         """Prepare for training; arguments are those of ``keras.Model.compile``.

@@ -78,8 +78,16 @@ class MethodSchedule(keras.callbacks.Callback):
             self._tell(stage / max(stages - 1, 1))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Finish what has too few steps for all stages; a training that stops early stays open."""
+        """Finish what has too few steps for all stages, before the last epoch is judged."""
         del epoch, logs
+        self._finish()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """The same; a training that stops early stays open."""
+        del logs
+        self._finish()
+
+    def _finish(self) -> None:
         if self._epoch + 1 >= self._whole() and self._progress < 1.0:
             self._tell(1.0)
 
