@@ -123,13 +123,14 @@ def quantize(path: Path) -> Row:
 
 
 def run(files: list[Path], out: Path, load_only: bool) -> dict[str, Row]:
-    rows: dict[str, Row] = json.loads(out.read_text("utf-8"))["files"] if out.is_file() else {}
+    from tinyq.support.documents import read_document, write_document
+
+    known = read_document(out, "benchmark", "run it anew") if out.is_file() else {"files": {}}
+    rows: dict[str, Row] = known["files"]
     names = name_files(files)
 
     def keep() -> None:
-        scratch = out.with_suffix(".new")
-        scratch.write_text(json.dumps({"schema": 1, "files": rows}, indent=1) + "\n", "utf-8")
-        scratch.replace(out)
+        write_document(out, "benchmark", {"files": rows}, 1)
 
     for path in files:
         row = rows.setdefault(names[path], {})
@@ -208,9 +209,9 @@ def write_page(rows: dict[str, Row], page: Path) -> None:
         "",
         "    python benchmarks/keras_doors.py LIST --page benchmarks/results/doors_keras.md",
         "",
-        "Files of public repositories, loaded as `tinyq quantize` does. One of each set of layers "
-        "is quantized with two random samples; exact: no code differs between Keras, reference "
-        "and C.",
+        "Files of public repositories, loaded as `tinyq quantize` does. One of each set of layers ",
+        "is quantized with two random samples; exact: no code differs between Keras, reference ",
+        "and C. A dash: not tried yet.",
         "",
         "```",
         *summarize(rows),

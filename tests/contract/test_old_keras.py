@@ -91,10 +91,14 @@ def test_a_file_of_windows_is_read(old, tmp_path):
         names = []
         weights.visit(names.append)
         for name in names:
+            folder, found, rest = name.partition("/vars")
+            if not found and name != "vars":
+                continue  # a folder of folders: on Windows it had no group of its own
+            place = folder.replace("/", "\\") + found + rest
             if isinstance(weights[name], h5py.Dataset):
-                folder, number = name.rsplit("/vars/", 1)
-                place = folder.replace("/", "\\") + f"/vars/{number}"
                 renamed[place] = weights[name][()]
+            else:
+                renamed.require_group(place)
     with zipfile.ZipFile(tmp_path / "windows.keras", "w") as archive:
         for name, content in {**members, "model.weights.h5": buffer.getvalue()}.items():
             archive.writestr(name, content)

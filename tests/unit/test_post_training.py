@@ -242,7 +242,10 @@ def correct_plainly(quantized, model, x):
             keras.Model(model.inputs[0], float_layer.input)(x),
             keras.Model(quantized.inputs[0], layer.input)(x),
         )
-        kernels = float_layer.kernel, layer.weight_quantizer.quantized(layer.kernel)
+        kernels = (
+            layer.order_kernel(float_layer.kernel),
+            layer.weight_quantizer.quantized(layer.kernel),
+        )
         wanted, found = (
             np.asarray(layer.accumulate(values, kernel), np.float64)
             for values, kernel in zip(inputs, kernels, strict=True)

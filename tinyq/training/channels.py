@@ -74,7 +74,9 @@ def rewrite_channels_first(rewriting: Rewriting, use: Application, turned: Turne
     layer = use.layer
     inputs = tuple(turned.last(tensor) for tensor in use.inputs)
     config = layer.get_config()
-    changed = {"data_format": "channels_last"} if "data_format" in config else {}
+    changed: dict[str, Any] = {}
+    if "data_format" in config:
+        changed = {"data_format": "channels_last"}
     if kind_of(layer) in (_NORMALIZATION, _JOIN):
         changed = {"axis": -1}
     if changed:

@@ -114,7 +114,7 @@ class _Spool:
     def __init__(self, layer: Any, shape: tuple[int, ...]) -> None:
         self._encoding = layer.encoding() if layer is not None else None
         self._shape = shape
-        self._dtype = np.dtype(np.float32)
+        self._dtype: np.dtype[Any] = np.dtype(np.float32)
         if self._encoding is not None:
             number_format = self._encoding.format
             narrow = number_format.lo >= -128 and number_format.hi <= 127
