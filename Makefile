@@ -7,6 +7,7 @@ PYTHON  ?=
 EXAMPLES ?= 20000
 MUTATIONS ?= 10000
 FUZZ_SECONDS ?= 300
+SECONDS ?= 3600
 BENCH   ?=
 
 BIN   := $(VENV)/bin
@@ -29,8 +30,8 @@ help:
 	@echo 'make converter       every operator as TensorFlow writes it against LiteRT, as a table'
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
-	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
-	@echo 'make faults          disk errors and kills at 45 operations of each command, 540 in all'
+	@echo 'make fuzz            the random tests in rounds to EXAMPLES=$(EXAMPLES) cases each, SECONDS=$(SECONDS) a run, resumable'
+	@echo 'make faults          disk errors at 60 operations of every command, kills at 15'
 	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
 	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
@@ -81,10 +82,10 @@ format: setup
 	$(if $(C_FILES),clang-format -i $(C_FILES))
 
 fuzz: setup
-	TINYQ_FUZZ_SECONDS=600 TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+	$(BIN)/python -m tests.fuzz.rounds --examples $(EXAMPLES) --seconds $(SECONDS)
 
 faults: setup
-	TINYQ_FAULTS=45 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
+	TINYQ_FAULTS=60 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
 
 fuzz-readers: setup
 	$(BIN)/python -m pip install --quiet 'atheris>=3.0'

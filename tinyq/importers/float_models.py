@@ -30,8 +30,8 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
     """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
-        path: ``.keras``, ``.h5``, a float ``.tflite``, or the folder of a SavedModel that tf_keras
-            wrote from layers.
+        path: ``.keras``, ``.h5``, ``.onnx``, a float ``.tflite``, or the folder of a SavedModel
+            that tf_keras wrote from layers.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
@@ -45,10 +45,14 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
         return _load_v3(path)
     if path.suffix.lower() in (".tflite", ".tfl", ".lite"):
         return rebuild_keras(path)
+    if path.suffix.lower() == ".onnx":
+        from tinyq.importers.onnx.floats import load_float_onnx
+
+        return load_float_onnx(path)
     raise ModelError(
-        "is no Keras model",
+        "is no float model",
         where=str(path),
-        remedy="give a .keras or .h5 file, a float .tflite file, or a SavedModel",
+        remedy="give a .keras, .h5 or .onnx file, a float .tflite file, or a SavedModel",
     )
 
 
