@@ -15,6 +15,7 @@ import io
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,7 +228,8 @@ def convert(tf: Any, name: str, bits: int) -> bytes:
     converter.target_spec.supported_ops = [integer, sets.TFLITE_BUILTINS]
     converter.inference_input_type = tf.int8 if bits == 8 else tf.int16
     converter.inference_output_type = converter.inference_input_type
-    with contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return bytes(converter.convert())
 
 

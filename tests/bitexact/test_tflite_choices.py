@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -273,7 +275,9 @@ def test_an_embedding_as_the_converter_writes_it(kind, tmp_path, rng):
     )
     sets = tf.lite.OpsSet
     converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8, sets.TFLITE_BUILTINS]
-    content = converter.convert()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = converter.convert()
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     graph = import_tflite(path, "tflite")

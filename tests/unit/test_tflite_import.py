@@ -12,6 +12,7 @@ from tests.requirements import require_module
 from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
+from tinyq.importers.tflite.reader import read_model
 from tinyq.models import load_model
 
 
@@ -69,7 +70,7 @@ def test_unsupported_operators_are_all_named_with_their_index(schema, tmp_path):
     assert "1 COS, 3 CUSTOM:MyOperator, 4 WHILE" in error.message
 
 
-@pytest.mark.parametrize("name", ["VAR_HANDLE", "CALL_ONCE", "ASSIGN_VARIABLE"])
+@pytest.mark.parametrize("name", ["VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"])
 def test_states_are_named(schema, name, tmp_path):
     error = refuse(write_model(schema, ["RELU", name], ("INT8",) * 3), tmp_path)
     assert "keeps a state" in error.message
@@ -77,10 +78,16 @@ def test_states_are_named(schema, name, tmp_path):
     assert "whole window" in str(error.remedy)
 
 
+def test_a_call_that_initializes_nothing_is_left_out(schema, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(write_model(schema, ["CALL_ONCE", "RELU"], ("INT8",) * 3))
+    assert [operator.name for operator in read_model(path).operators] == ["RELU"]
+
+
 def test_float_models_are_refused(schema, tmp_path):
     error = refuse(write_model(schema, ["RELU"], ("FLOAT32", "FLOAT32")), tmp_path)
-    assert "FLOAT32" in error.message
-    assert "full-integer quantization" in str(error.remedy)
+    assert "floating point" in error.message
+    assert "tinyq quantize" in str(error.remedy)
 
 
 def test_a_batch_is_no_image(schema, tmp_path):

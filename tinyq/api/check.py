@@ -135,7 +135,7 @@ def check(
     inputs: Names = None,
     outputs: Names = None,
 ) -> Check:
-    """What would be refused, too big or slow: all of it at once, without building anything.
+    """List what would be refused, too big or slow, all of it at once, without building anything.
 
     Sizes are planned and estimated. Of a float model it is what `tinyq quantize` refuses, and the
     sizes are those of 8 bits.

@@ -29,7 +29,7 @@ def check(
     outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """What would be refused, too big or slow: all of it at once, without building anything."""
+    """List what would be refused, too big or slow, all of it at once, without building anything."""
     from tinyq.api.check import check as run
 
     show(run(model, board, optimize, rounding, trust, inputs, outputs), json)

@@ -102,8 +102,18 @@ def _input(model: FileModel, tensor: FileTensor) -> Any:
             where=place,
             remedy="convert the model with a fixed input shape",
         )
+    kind = "int32" if _is_cast(model, tensor.index) else _INPUTS[tensor.type]
     name = _identifier(tensor.name.split(":")[0].removeprefix("serving_default_"))
-    return keras.Input(graph_shape(tensor.shape), dtype=_INPUTS[tensor.type], name=name)
+    return keras.Input(graph_shape(tensor.shape), dtype=kind, name=name)
+
+
+def _is_cast(model: FileModel, index: int) -> bool:
+    """Whether an input's floats are cast to integers before anything else: indices of a table."""
+    readers = [operator for operator in model.operators if index in operator.inputs]
+    return bool(readers) and all(
+        reader.name == "CAST" and model.tensors[reader.outputs[0]].type == "INT32"
+        for reader in readers
+    )
 
 
 def _output(model: FileModel, known: dict[int, Any], index: int) -> Any:

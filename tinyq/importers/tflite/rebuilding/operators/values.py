@@ -218,6 +218,9 @@ def rebuild_cast(layer: Layer) -> None:
         kinds <= {"FLOAT32", "INT32", "INT64"} and layer.source().quantization is None,
         f"a cast from {layer.source()} to {layer.result()}",
     )
+    if layer.result().type == "INT32" and layer.input().dtype == "int32":
+        layer.finish(layer.input())
+        return
     if kinds == {"FLOAT32", "INT32"} or kinds == {"FLOAT32", "INT64"}:
         layer.finish(ops.cast(layer.input(), layer.result().type.lower()))
         return

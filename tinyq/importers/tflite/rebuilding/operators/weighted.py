@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tinyq.errors import TinyqWarning
 from tinyq.graph.ops.window import same_padding
 from tinyq.importers.tflite.rebuilding.layer import Layer, rebuilds
 from tinyq.importers.tflite.window import EXPLICIT_PADDING
@@ -113,6 +114,7 @@ def rebuild_lstm(layer: Layer) -> None:
         warnings.warn(
             f"{layer.model.path}, {layer.operator}: the layer of Keras does not clip its cells at "
             f"{clip:g}, as the file does",
+            TinyqWarning,
             stacklevel=2,
         )
     kernel = np.concatenate([layer.constant(place).T for place in (1, 2, 3, 4)], axis=1)
