@@ -24,6 +24,7 @@ _THROUGH = (
     *("Clip", "Identity", "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
     *("Elu", "DequantizeLinear", "QuantizeLinear", "Transpose", "Pad", "Cast", "Dropout"),
 )
+_RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 # What takes codes with their scale and zero point behind.
 _SCALED = ("DequantizeLinear",)
 
@@ -76,15 +77,18 @@ def _find(
         readers = [node for node in nodes if name in node.inputs]
         if not readers:
             break
-        node = readers[0]
+        node = next((it for it in readers if it.kind == "QuantizeLinear"), readers[0])
         if meaning is None:
             meaning = _meaning_at(node, source, readers, nodes, conversion)
-        if node.kind in _SPATIAL:
+        if node.kind in _RESHAPES and meaning is None:  # the axes are lost, the codes come later
+            axes, name = [], node.outputs[0]
+            continue
+        if node.kind in _SPATIAL and len(axes) >= 3:
             first_last = node.attributes.get("channels_last", 0)
             kept = channel_last(len(axes)) if not first_last else tuple(range(len(axes)))
             order = tuple(axes[axis] for axis in kept)
             break
-        if node.kind == "Transpose":
+        if node.kind == "Transpose" and axes:
             wanted = node.attributes.get("perm", tuple(range(len(axes)))[::-1])
             if sorted(wanted) != list(range(len(axes))):
                 break
