@@ -244,7 +244,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
         lo = zero_point
     if drawing.chance(0.2):  # an upper clip as of ReLU6
         hi = drawing.integer(lo, hi)
-    even = number_format in ("s2", "s3", "s4", "s8", "u4") and drawing.chance(0.1)
+    even = number_format in ("s4", "s8", "u4") and drawing.chance(0.1)
     kind = RoundEven if even else Requantize
     return kind(number_format, 0.25, zero_point, lo, hi)
 

@@ -86,7 +86,7 @@ def diff(
         TinyqError: There is no such model or place, or they do not go together.
         DataError: The data do not fit.
     """
-    given = as_dataset(data).take(samples)
+    given = as_dataset(data, samples)
     cut = make_cut(inputs, outputs)
     one, other = (_open(execution, rounding, trust, cut) for execution in (first, second))
     return Diff(compare(one, other, given))

@@ -62,6 +62,13 @@ TrustOption = Annotated[
     ),
 ]
 
+UnfinishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unfinished", help="Take a model although a layer's method has not come to its end."
+    ),
+]
+
 _FILE_COLUMNS = 160  # of a table that goes into a file or a pipe
 
 
