@@ -24,6 +24,7 @@ _THROUGH = (
     *("Clip", "Identity", "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
     *("Elu", "DequantizeLinear", "QuantizeLinear", "Transpose", "Pad", "Cast", "Dropout"),
 )
+_RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 # What takes codes with their scale and zero point behind.
 _SCALED = ("DequantizeLinear",)
 
@@ -70,31 +71,38 @@ def _find(
     shape = tuple(int(size or 1) for size in source.shape)
     axes, order = list(range(len(shape))), tuple(range(len(shape)))
     meaning: Meaning | None = None
-    name, steps = source.name, 0
-    while steps < len(nodes):
-        steps += 1
+    name, seen = source.name, 0
+    while seen < len(nodes):
+        seen += 1
         readers = [node for node in nodes if name in node.inputs]
         if not readers:
             break
-        node = readers[0]
+        node = next((it for it in readers if it.kind == "QuantizeLinear"), readers[0])
         if meaning is None:
             meaning = _meaning_at(node, source, readers, nodes, conversion)
-        if node.kind in _SPATIAL:
+        if node.kind in _SPATIAL and len(axes) >= 3:
             first_last = node.attributes.get("channels_last", 0)
-            kept = channel_last(len(axes)) if not first_last else tuple(range(len(axes)))
+            kept = tuple(range(len(axes))) if first_last else channel_last(len(axes))
             order = tuple(axes[axis] for axis in kept)
             break
-        if node.kind == "Transpose":
-            wanted = node.attributes.get("perm", tuple(range(len(axes)))[::-1])
-            if sorted(wanted) != list(range(len(axes))):
-                break
-            axes = [axes[axis] for axis in wanted]
-        if node.kind not in _THROUGH:
+        if node.kind in _RESHAPES and meaning is None:  # the axes are lost, the codes come later
+            axes = []
+        elif node.kind in _THROUGH:
+            axes = _turned(node, axes)
+        else:
             break
         name = node.outputs[0]
     if meaning is None:
         raise ModelError("the input is not quantized first", where=place, remedy=REMEDY_INTEGER)
     return Entry(source.name, shape, order, meaning, source.type.startswith("float"))
+
+
+def _turned(node: FileNode, axes: list[int]) -> list[int]:
+    """Axes of the input behind an operator; none where they are unknown."""
+    if node.kind != "Transpose" or not axes:
+        return axes
+    wanted = node.attributes.get("perm", tuple(range(len(axes)))[::-1])
+    return [axes[axis] for axis in wanted] if sorted(wanted) == sorted(range(len(axes))) else []
 
 
 def _meaning_at(

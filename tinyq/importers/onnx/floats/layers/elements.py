@@ -78,12 +78,17 @@ def convert_leaky_relu(node: Node) -> None:
 def convert_prelu(node: Node) -> None:
     """A slope of each channel for negative numbers."""
     flow, slope = node.flow(), node.constant(1)
+    if slope.size == 1:
+        alpha = float(slope.reshape(-1)[0])
+        y = node.add(keras.layers.LeakyReLU, flow.tensor, negative_slope=alpha)
+        node.give(node.same(flow, y))
+        return
     x = node.image(flow)
     channels, axes = flow.shape[1], len(flow.shape) - 2
-    node.require(slope.size in (1, channels), f"slopes {slope.shape}")
-    alpha = np.broadcast_to(slope.reshape(-1), channels).reshape(*(1,) * axes, channels)
+    node.require(slope.size == channels, f"slopes {slope.shape}")
+    slopes = slope.reshape(*(1,) * axes, channels)
     shared = list(range(1, axes + 1))
-    y = node.with_weights(keras.layers.PReLU, x, [alpha], shared_axes=shared)
+    y = node.with_weights(keras.layers.PReLU, x, [slopes], shared_axes=shared)
     node.give(node.of_image(y))
 
 
