@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tinyq.api.methods import methods
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
+    from tinyq.api.search import search
     from tinyq.quantizers import load_methods, register_activations, register_weights
     from tinyq.training import settle
 
@@ -53,6 +54,7 @@ __all__ = [
     "quantize",
     "register_activations",
     "register_weights",
+    "search",
     "settle",
 ]
 _QUANTIZERS = ("load_methods", "register_activations", "register_weights")

@@ -45,6 +45,12 @@ class Dataset:
         targets = None if self.targets is None else self.targets[:count]
         return Dataset(self.x[:count], labels, targets, self.name)
 
+    def skip(self, count: int) -> Dataset:
+        """All but the first ``count`` samples."""
+        labels = None if self.y is None else self.y[count:]
+        targets = None if self.targets is None else self.targets[count:]
+        return Dataset(self.x[count:], labels, targets, self.name)
+
 
 def load_dataset(path: Path) -> Dataset:
     """Read an .npz file with the arrays ``x`` and, where there are labels or targets, ``y``.

@@ -41,6 +41,7 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "profile": 1,  # report.json of tinyq profile
         "project": 4,  # project.json of tinyq build
         "quantization": 1,  # tinyq quantize --json
+        "search": 1,  # search.json of tinyq search
     }
 )
 # What files are that say no version, where such files were written.

@@ -44,6 +44,8 @@ class PostTraining:
         bias_correction: Whether the mean error of each channel goes into its bias.
         equalization: Whether scales move between layers so that all channels use the range.
         input_range: Smallest and largest real input; observed where None.
+        recipe: Methods of the layers, in the place of ``bits`` and ``end_bits``; learned steps of
+            activations start as the data show.
     """
 
     bits: int = 8
@@ -54,6 +56,7 @@ class PostTraining:
     bias_correction: bool = True
     equalization: bool = False
     input_range: tuple[float, float] | None = None
+    recipe: Mapping[str, Any] | None = None
 
 
 def post_training(
@@ -88,11 +91,15 @@ def post_training(
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
         equalize(units)
-    assembled = quantize_units(units, {**_recipe(options), "layers": known.rules}, model.name)
+    recipe = _recipe(options)
+    recipe["layers"] = {**recipe.get("layers", {}), **known.rules}
+    assembled = quantize_units(units, recipe, model.name)
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
         calibrate(quantized, values, _BATCH)
         return quantized
+    if options.recipe is not None:  # quantizers that are no ranges start by what they see
+        calibrate(quantized, values[:_BATCH], _BATCH)
     if options.clip_weights:
         _clip_weights(quantized, known.rules)
     _set_ranges(assembled.layers, twin, units, values, options)
@@ -135,6 +142,8 @@ def _check_data(data: Any, start: Unit) -> np.ndarray:
 
 
 def _recipe(options: PostTraining) -> dict[str, Any]:
+    if options.recipe is not None:
+        return dict(options.recipe)
     method = METHODS[options.bits]
     end = {"weights": METHODS[options.end_bits or options.bits], "activations": "int8"}
     recipe: dict[str, Any] = {"weights": method, "activations": "int8", "first": end, "last": end}
