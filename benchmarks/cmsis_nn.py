@@ -48,7 +48,7 @@ def make_layer(
     rng = np.random.default_rng(0)
     form = find_format(weights)
     builder = GraphBuilder.start("layer", TensorType(shape, find_format("s8"), 1 / 32, 3))
-    stage = Requantize("s8", 0.1, -5, -128, 127)
+    epilogue = Requantize("s8", 0.1, -5, -128, 127)
     kinds: dict[str, Callable[[], tuple[int, ...]]] = {
         "Conv2D": lambda: (channels, *window.size, shape[2]),
         "DepthwiseConv2D": lambda: (*window.size, channels),
@@ -64,9 +64,9 @@ def make_layer(
         "shift": np.full(channels, shift),
     }
     constants = [
-        builder.constant(f"layer/{key}", tables[key], find_format("s32")) for key in stage.names
+        builder.constant(f"layer/{key}", tables[key], find_format("s32")) for key in epilogue.names
     ]
-    arguments = (stage, 3) if window is None else (stage, window, 3)
+    arguments = (epilogue, 3) if window is None else (epilogue, window, 3)
     w = builder.constant("layer/weights", codes, form)
     return builder.build(
         builder.apply("layer", OPERATIONS[operation](*arguments), "input", w, *constants)

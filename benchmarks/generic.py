@@ -6,7 +6,7 @@
 
 `--only` takes the beginnings of names of kernels and of epilogues, such as `requantize_s8`.
 
-`tinyq build` compares generic kernels with special ones by these figures where it does not count
+`tinyq build` compares generic kernels with specialized by these figures where it does not count
 (`--tune`). An estimate is a sum of a few terms, see `tinyq.kernels.estimates`; the coefficients are
 such that the largest ratio between estimate and count, either way, is as small as can be.
 
@@ -37,10 +37,10 @@ from tests.estimated_layers import (  # noqa: E402
     count_instructions,
     draw_samples,
     estimate,
-    find_usual_stage,
-    has_stage,
+    find_usual_epilogue,
+    has_epilogue,
 )
-from tinyq.firmware.build import ask_version  # noqa: E402
+from tinyq.firmware.build import read_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
 from tinyq.kernels.base import Kernel  # noqa: E402
@@ -64,7 +64,7 @@ SAMPLES, CHECKS = 12, 6
 PRODUCTS, PRODUCT_SAMPLES = ("conv2d", "dense", "depthwise2d"), 8
 # Where the compiler unrolls some windows, and where most taps meet no code.
 WINDOW_SAMPLES = {"tfliteaveragepool2d": 72, "maxpool2d": 24, "transposeconv2d": 36}
-STAGE_KERNEL = "rescale_s8_generic"
+EPILOGUE_KERNEL = "rescale_s8_generic"
 _PRODUCT_TERMS = ("call", "element", "line", "tap", "mac", "shared_element")
 _MOST_FOR_A_CALL = 500  # instructions: what is the same for all sizes is little
 _BATCH = 60  # samples that are counted before any is kept
@@ -97,7 +97,7 @@ def _identify(sample: Sample) -> str:
 @functools.cache
 def _read_texts() -> str:
     """Digest of compiler and templates that the counts depend on."""
-    found = hashlib.sha256(ask_version(find_compiler(find_board(BOARD))).encode())
+    found = hashlib.sha256(read_version(find_compiler(find_board(BOARD))).encode())
     folders = [TEMPLATES / name for name in ("model", "runtime", "kernels/generic")]
     folders += [TEMPLATES / "kernels/epilogues", ROOT / "tinyq/kernels/generic"]
     for folder in folders:
@@ -162,10 +162,10 @@ def _solve(relative: np.ndarray, ratio: float, bounds: Bounds) -> np.ndarray | N
     return result.x[:columns] if result.success else None
 
 
-def fit_stages(stages: Mapping[str, EpilogueFunction]) -> dict[str, float]:
+def fit_epilogues(epilogues: Mapping[str, EpilogueFunction]) -> dict[str, float]:
     """Instructions of each epilogue for each value of the output, by one kernel's layers."""
-    kernel = find_stage_kernel()
-    drawn = {name: draw_samples(kernel, FITTED, SAMPLES, it) for name, it in stages.items()}
+    kernel = find_epilogue_kernel()
+    drawn = {name: draw_samples(kernel, FITTED, SAMPLES, it) for name, it in epilogues.items()}
     counts = iter(count_samples([sample for found in drawn.values() for sample in found]))
     costs = {}
     for name, samples in drawn.items():
@@ -187,10 +187,10 @@ def fit_kernels(kernels: Mapping[str, Kernel]) -> tuple[dict[str, dict], dict[st
     for name, samples in drawn.items():
         found = [next(counts) for _ in samples]
         terms, worst = fit(samples, found)
-        stage = find_usual_stage(kernels[name]) if has_stage(kernels[name]) else None
+        epilogue = find_usual_epilogue(kernels[name]) if has_epilogue(kernels[name]) else None
         entries[name] = {
             "terms": terms,
-            "stage": name_stage(stage) if stage else "",
+            "epilogue": name_epilogue(epilogue) if epilogue else "",
             "largest_ratio": round(worst, 2),
             "samples": len(samples),
         }
@@ -206,7 +206,7 @@ def choose_count(kernel: Kernel) -> int:
     return WINDOW_SAMPLES.get(kernel.operation, usual)
 
 
-def write_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> None:
+def write_table(kernels: Mapping[str, Kernel], epilogues: Mapping[str, EpilogueFunction]) -> None:
     """Count, fit and write the table."""
     entries, each = fit_kernels(kernels)
     operations: dict[str, list[float]] = {}
@@ -216,13 +216,13 @@ def write_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunc
         "command": "python benchmarks/generic.py",
         "machine": BOARD,
         "median_per_element": round(median(median(found) for found in operations.values()), 1),
-        "stages": fit_stages(stages),
+        "epilogues": fit_epilogues(epilogues),
         "kernels": entries,
     }
     save(content)
 
 
-def add_to_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> None:
+def add_to_table(kernels: Mapping[str, Kernel], epilogues: Mapping[str, EpilogueFunction]) -> None:
     """Count and fit these, and write their lines among those that are there.
 
     What an unknown operation costs stays as it is: that is a median of all counts.
@@ -230,7 +230,7 @@ def add_to_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFun
     content = read_document(TABLE, "estimates", "count all kernels, without --only")
     found = content["kernels"] | fit_kernels(kernels)[0]
     content["kernels"] = {name: found[name] for name in list_generic() if name in found}
-    content["stages"] = dict(sorted((content["stages"] | fit_stages(stages)).items()))
+    content["epilogues"] = dict(sorted((content["epilogues"] | fit_epilogues(epilogues)).items()))
     save(content)
 
 
@@ -247,14 +247,14 @@ def list_generic() -> dict[str, Kernel]:
     return {kernel.name: kernel for kernel in list_kernels() if kernel.isa == GENERIC}
 
 
-def find_stage_kernel() -> Kernel:
+def find_epilogue_kernel() -> Kernel:
     """The kernel that epilogues are counted with."""
-    return list_generic()[STAGE_KERNEL]
+    return list_generic()[EPILOGUE_KERNEL]
 
 
-def name_stage(stage: EpilogueFunction) -> str:
+def name_epilogue(epilogue: EpilogueFunction) -> str:
     """What the table calls an epilogue."""
-    return f"{stage.epilogue}_{stage.format}"
+    return f"{epilogue.epilogue}_{epilogue.format}"
 
 
 def render(content: dict) -> str:
@@ -266,13 +266,13 @@ def render(content: dict) -> str:
     return "{\n" + ",\n".join([*head, ' "kernels": {\n' + ",\n".join(rows) + "\n }\n}\n"])
 
 
-def check_table(kernels: Mapping[str, Kernel], stages: Mapping[str, EpilogueFunction]) -> bool:
+def check_table(kernels: Mapping[str, Kernel], epilogues: Mapping[str, EpilogueFunction]) -> bool:
     """Whether estimates lie within twice the count and half of it; print those that do not."""
     samples = [s for kernel in kernels.values() for s in draw_samples(kernel, CHECKED, CHECKS)]
     samples += [
         sample
-        for stage in stages.values()
-        for sample in draw_samples(find_stage_kernel(), CHECKED, CHECKS, stage)
+        for epilogue in epilogues.values()
+        for sample in draw_samples(find_epilogue_kernel(), CHECKED, CHECKS, epilogue)
     ]
     ratios = [estimate(s) / n for s, n in zip(samples, count_samples(samples), strict=True)]
     wrong = [(r, s) for r, s in zip(ratios, samples, strict=True) if not 0.5 <= r <= 2]
@@ -294,15 +294,15 @@ def main() -> int:
     words = parser.parse_args()
     begins = tuple(words.only) or ("",)
     kernels = {name: it for name, it in list_generic().items() if name.startswith(begins)}
-    found = {name_stage(stage): stage for stage in list_epilogues()}
-    stages = {name: stage for name, stage in found.items() if name.startswith(begins)}
+    found = {name_epilogue(epilogue): epilogue for epilogue in list_epilogues()}
+    epilogues = {name: epilogue for name, epilogue in found.items() if name.startswith(begins)}
     for word in words.only:
-        if not any(name.startswith(word) for name in (*kernels, *stages)):
+        if not any(name.startswith(word) for name in (*kernels, *epilogues)):
             parser.error(f"no generic kernel and no epilogue begins with {word}")
     if words.check:
-        return 0 if check_table(kernels, stages) else 1
+        return 0 if check_table(kernels, epilogues) else 1
     write = add_to_table if words.only else write_table
-    write(kernels, stages)
+    write(kernels, epilogues)
     return 0
 
 

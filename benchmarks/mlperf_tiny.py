@@ -26,7 +26,7 @@ from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.hardware.boards import find_board  # noqa: E402
 from tinyq.importers.tflite import import_tflite  # noqa: E402
 from tinyq.measurement.run import measure  # noqa: E402
-from tinyq.measurement.scoring import score  # noqa: E402
+from tinyq.measurement.scoring import Output, score  # noqa: E402
 from tinyq.project import Selection, create_project  # noqa: E402
 from tinyq.selection import GENERIC  # noqa: E402
 from tinyq.support.datasets import Dataset  # noqa: E402
@@ -140,6 +140,7 @@ def measure_network(network: str, data: Path, folder: Path) -> list[Row]:
         codes, labels = load_inputs(data / inputs, graph)
         litert = run_litert(path, codes) if litert is None else litert
         outputs = reference.run_batched(simple, codes, 16)
+        answer = Output(simple, simple.output.name)
         # The first inputs as real numbers, which the measurement quantizes to the same codes.
         meaning = graph.input.type
         real = (codes[:SAMPLES] - meaning.zero_point) * float(meaning.scale or 1.0)
@@ -154,8 +155,8 @@ def measure_network(network: str, data: Path, folder: Path) -> list[Row]:
                 network=network,
                 rounding=rounding,
                 inputs=len(codes),
-                accuracy=None if labels is None else score(simple, outputs, labels),
-                litert_accuracy=None if labels is None else score(simple, litert, labels),
+                accuracy=None if labels is None else score(answer, outputs, labels),
+                litert_accuracy=None if labels is None else score(answer, litert, labels),
                 differing_codes=int((outputs.reshape(litert.shape) != litert).sum()),
                 codes=litert.size,
                 macs_before=sum(graph.macs(node) for node in graph.nodes),

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tests.selected import emit_for, list_special
+from tests.selected import emit_for, list_specialized
 from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
 from tinyq.graph import Graph, GraphBuilder, TensorType
@@ -22,7 +22,7 @@ from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.hardware.boards import Board, find_board
 from tinyq.kernels.base import Bound
-from tinyq.measurement.trial import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
+from tinyq.measurement.layer_programs import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
 from tinyq.memory.planner import find_views
 from tinyq.numerics.formats import find_format
 from tinyq.numerics.rounding import fold_affine
@@ -63,7 +63,7 @@ static void run(const void *input, void *output)
     *(uint32_t *)output = hash;
 }}
 
-const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, {layers}, run}};
+const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, {layers}, run, 0, 0, 0}};
 """
 
 
@@ -143,13 +143,13 @@ def make_graph(layer: Layer, name: str, x: str, w: str) -> Graph:
     rng = np.random.default_rng(1)
     entry, weights = find_format(x), find_format(w)
     zero = 0 if entry.step == 2 else max(entry.lo, -3)
-    stage = Threshold() if entry.step == 2 else Requantize("s8", 1.0, -5, -128, 127)
+    epilogue = Threshold() if entry.step == 2 else Requantize("s8", 1.0, -5, -128, 127)
     builder = GraphBuilder.start(name, TensorType(layer.shape, entry, None, zero))
     count = 2 if len(layer.shape) > 1 else 64
     samples = rng.integers(0, 2, (count, *layer.shape)) * 2 - 1
     if entry.step == 1:
         samples = rng.integers(entry.lo, entry.hi + 1, (count, *layer.shape))
-    operation, constants = _make_operation(layer, stage, zero)
+    operation, constants = _make_operation(layer, epilogue, zero)
     operands = ["input"]
     codes = [samples.astype(np.int32)]
     if constants:
@@ -163,34 +163,34 @@ def make_graph(layer: Layer, name: str, x: str, w: str) -> Graph:
         operands.append("input")
         codes.append(codes[0])
     acc = operation.accumulate(*codes)
-    tables = _draw_tables(rng, stage, acc, bool(constants))
+    tables = _draw_tables(rng, epilogue, acc, bool(constants))
     operands += [builder.constant(key, table, S32) for key, table in tables.items()]
     builder.apply("layer", operation, *operands)
     return builder.build("layer")
 
 
 def _make_operation(
-    layer: Layer, stage: Requantize | Threshold, zero: int
+    layer: Layer, epilogue: Requantize | Threshold, zero: int
 ) -> tuple[Accumulating, tuple[int, ...]]:
     inputs = layer.shape[-1]
     if layer.operation == "Add":
-        return OPERATIONS["Add"](stage, 16384, 11731, -7, 12), ()
+        return OPERATIONS["Add"](epilogue, 16384, 11731, -7, 12), ()
     if layer.operation == "Dense":
-        return OPERATIONS["Dense"](stage, zero), (layer.outputs, inputs)
+        return OPERATIONS["Dense"](epilogue, zero), (layer.outputs, inputs)
     stride = (layer.stride, layer.stride)
     padding = same_padding(layer.shape, layer.size, stride, (1, 1))
     window = Window(layer.size, stride, (1, 1), padding)
-    operation = OPERATIONS[layer.operation](stage, window, zero)
+    operation = OPERATIONS[layer.operation](epilogue, window, zero)
     depthwise = layer.operation == "DepthwiseConv2D"
     return operation, (*layer.size, inputs) if depthwise else (layer.outputs, *layer.size, inputs)
 
 
 def _draw_tables(
-    rng: np.random.Generator, stage: Requantize | Threshold, acc: np.ndarray, each: bool
+    rng: np.random.Generator, epilogue: Requantize | Threshold, acc: np.ndarray, each: bool
 ) -> Mapping[str, np.ndarray]:
     channels = acc.shape[-1]
     flat = acc.reshape(-1, channels).astype(float)
-    if isinstance(stage, Threshold):
+    if isinstance(epilogue, Threshold):
         return {"threshold": rng.integers(-9, 10, channels), "flip": rng.integers(0, 2, channels)}
     gain = 50.0 / (flat.std(0) + 1.0) * rng.uniform(0.6, 1.3, channels)
     offset = -flat.mean(0) * gain
@@ -201,13 +201,13 @@ def _draw_tables(
 
 
 def choose_smallest(graph: Graph, isas: Sequence[str]) -> dict[str, str]:
-    """Special kernels whose constants take least flash, by node; of equal ones the cheapest."""
+    """Specialized kernels whose constants take least flash, by node; of equal ones the cheapest."""
     views = find_views(graph)
     chosen = {}
     for node in graph.nodes:
         if node.name in views:
             continue
-        found = [s for s in list_special(graph, node, isas) if isinstance(s, Bound)]
+        found = [s for s in list_specialized(graph, node, isas) if isinstance(s, Bound)]
         if found:
             best = min(found, key=lambda s: (_table_bytes(s), s.instructions or 0, s.kernel.name))
             chosen[node.name] = best.kernel.name
@@ -235,7 +235,7 @@ def measure_layers(
         isas: Instruction sets whose kernels may be used, best first.
         folder: Missing; the image is built there.
         board: With an emulator; a Cortex-M4 if none is given.
-        smallest: The special kernels with the smallest constants, not the fastest.
+        smallest: The specialized kernels with the smallest constants, not the fastest.
     """
     graphs = [make_graph(layer, f"layer_{i}", *formats) for i, layer in enumerate(layers)]
     overrides = [choose_smallest(graph, isas) if smallest else {} for graph in graphs]

@@ -1,4 +1,4 @@
-"""Pairs of layers on both sides of what a special kernel takes, found from the kernel's own bound.
+"""Pairs of layers on both sides of what a specialized kernel takes, from its own bounds.
 
 A ladder is a row of layers that differ in one number. Where a kernel takes the foot and refuses the
 head, bisection finds the last layer that it takes and the first that it refuses.
@@ -139,7 +139,7 @@ def list_ladders(kernel: Kernel) -> tuple[Ladder, ...]:
 
 def list_pairs(kernel: Kernel, ladders: Sequence[Ladder] = ()) -> Iterator[Pair]:
     """The pairs of a kernel, each reason of a ladder once; on all ladders if none is given."""
-    formats = kernel.formats[0], "s8" if kernel.formats[-1] == "i8" else kernel.formats[-1]
+    formats = kernel.formats[0], "s8" if kernel.formats[-1] == "int8" else kernel.formats[-1]
     seen = set()
     for foot in FEET.get(kernel.operation, ()):
         for name, first, last, climb in ladders or list_ladders(kernel):
@@ -188,18 +188,18 @@ def make(rung: Rung, formats: tuple[str, str], name: str = "model") -> Graph:
     if w.step == 2:
         values = np.full(shape, 1 if rung.weight > 0 else -1)
     weights = builder.constant("w", values, w)
-    stage = _make_stage(rung)
+    epilogue = _make_epilogue(rung)
     numbers = {"bias": rung.bias, "multiplier": rung.multiplier, "shift": rung.shift}
     numbers["exponent"] = -rung.shift
     tables = [
-        builder.constant(key, np.full(rung.outputs, numbers[key]), S32) for key in stage.names
+        builder.constant(key, np.full(rung.outputs, numbers[key]), S32) for key in epilogue.names
     ]
     windowed = () if rung.operation == "Dense" else (window,)
-    operation = OPERATIONS[rung.operation](stage, *windowed)
+    operation = OPERATIONS[rung.operation](epilogue, *windowed)
     return builder.build(builder.apply("layer", operation, "input", weights, *tables))
 
 
-def _make_stage(rung: Rung) -> Epilogue:
+def _make_epilogue(rung: Rung) -> Epilogue:
     kind = RequantizeTwice if rung.twice else Requantize
     return kind("s8", 1.0, rung.zero, -128, 127)
 

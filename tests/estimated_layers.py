@@ -29,12 +29,12 @@ from tinyq.kernels.base import Kernel
 from tinyq.kernels.epilogues import EpilogueFunction, list_epilogues
 from tinyq.kernels.estimates import Work, estimate_instructions
 from tinyq.kernels.layer import measure_work, split_inputs
-from tinyq.measurement.trial import Trial, run_trials
+from tinyq.measurement.layer_programs import LayerProgram, run_programs
 from tinyq.numerics.formats import Format
 from tinyq.selection import select_kernels
 
 BOARD = "mps2-an386"
-# Where every kernel was fitted; what another stage costs is a figure of its own.
+# Where every kernel was fitted; what another epilogue costs is a figure of its own.
 _USUAL = ("requantize", "s8")
 _WIDE_STAGE = ("requantizewide", "s16")
 _MOST_WORK, _LEAST_WORK = 300_000, 200
@@ -92,7 +92,7 @@ class Sample:
 
 
 def draw_samples(
-    kernel: Kernel, seed: str, count: int, stage: EpilogueFunction | None = None
+    kernel: Kernel, seed: str, count: int, epilogue: EpilogueFunction | None = None
 ) -> tuple[Sample, ...]:
     """Samples of a kernel, of one layer or of two, the same ones for the same seed.
 
@@ -100,11 +100,11 @@ def draw_samples(
         kernel: A generic kernel.
         seed: Any word; those of two words differ in size.
         count: How many.
-        stage: Epilogue; the one that the kernels were fitted with if none is given.
+        epilogue: Epilogue; the one that the kernels were fitted with if none is given.
     """
     rng = np.random.default_rng(zlib.crc32(f"{seed} {kernel.name}".encode()))
     draw = SizedDraw(rng)
-    cases = _draw_fitting(draw, kernel, stage)
+    cases = _draw_fitting(draw, kernel, epilogue)
     samples = (
         Sample(kernel, _make_graph([next(cases) for _ in range(1 + index % 2)]))
         for index in itertools.count()
@@ -118,9 +118,9 @@ def count_instructions(samples: Sequence[Sample]) -> tuple[int, ...]:
     counts: list[int] = []
     for start in range(0, len(samples), _IMAGE):
         part = samples[start : start + _IMAGE]
-        trials = [Trial(sample.graph, select_kernels(sample.graph)) for sample in part]
+        programs = [LayerProgram(sample.graph, select_kernels(sample.graph)) for sample in part]
         with tempfile.TemporaryDirectory(prefix="tinyq-costs-") as folder:
-            outcomes = run_trials(trials, find_board(BOARD), Path(folder) / "image")
+            outcomes = run_programs(programs, find_board(BOARD), Path(folder) / "image")
         counts += [outcome.instructions for outcome in outcomes]
     return tuple(counts)
 
@@ -131,23 +131,23 @@ def estimate(sample: Sample) -> int:
     return sum(count for count in found if count is not None)
 
 
-def has_stage(kernel: Kernel) -> bool:
+def has_epilogue(kernel: Kernel) -> bool:
     """Whether an epilogue finishes the kernel's values."""
-    return kernel.operation in REGISTRY.staged
+    return kernel.operation in REGISTRY.finishing
 
 
-def find_usual_stage(kernel: Kernel) -> EpilogueFunction:
-    """The stage that a kernel was fitted with."""
+def find_usual_epilogue(kernel: Kernel) -> EpilogueFunction:
+    """The epilogue that a kernel was fitted with."""
     wide = kernel.operation in _WIDE_SUMS and kernel.formats[0] == "s16"
     wanted = _WIDE_STAGE if wide else _USUAL
     return next(it for it in list_epilogues() if (it.epilogue, it.format) == wanted)
 
 
-def _draw_fitting(draw: Draw, kernel: Kernel, stage: EpilogueFunction | None) -> Iterator[Case]:
+def _draw_fitting(draw: Draw, kernel: Kernel, epilogue: EpilogueFunction | None) -> Iterator[Case]:
     """Cases with as much work as layers of networks, no two of the same sizes."""
     seen = set()
     for _ in range(_TRIES):
-        case = _draw_case(draw, kernel, stage)
+        case = _draw_case(draw, kernel, epilogue)
         shapes = tuple(entry.shape for entry in case.types)
         try:
             graph = _make_graph([case])
@@ -159,13 +159,13 @@ def _draw_fitting(draw: Draw, kernel: Kernel, stage: EpilogueFunction | None) ->
     raise AssertionError(f"too few layers are drawn for {kernel.name}")
 
 
-def _draw_case(draw: Draw, kernel: Kernel, stage: EpilogueFunction | None) -> Case:
+def _draw_case(draw: Draw, kernel: Kernel, epilogue: EpilogueFunction | None) -> Case:
     if kernel.operation in REGISTRY.plain:
         op, operands = REGISTRY.plain[kernel.operation](draw, kernel)
         return next(finish_case(draw, kernel, None, op, operands))
-    stage = stage or find_usual_stage(kernel)
-    op, operands = REGISTRY.staged[kernel.operation](draw, kernel, draw.stage(stage))
-    return next(finish_case(draw, kernel, stage, op, operands))
+    epilogue = epilogue or find_usual_epilogue(kernel)
+    op, operands = REGISTRY.finishing[kernel.operation](draw, kernel, draw.epilogue(epilogue))
+    return next(finish_case(draw, kernel, epilogue, op, operands))
 
 
 def _make_graph(cases: Sequence[Case]) -> Graph:

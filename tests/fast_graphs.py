@@ -1,4 +1,4 @@
-"""Graphs of one layer for the special kernels: sizes around their blocks, extremes of all codes."""
+"""Graphs of one layer for specialized kernels: sizes around their blocks, extremes of codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests import random_graphs
-from tests.selected import list_special
+from tests.selected import list_specialized
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
@@ -32,11 +32,11 @@ S32 = find_format("s32")
 _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
-_TWICE = ("conv2d", "depthwise2d")  # operations whose special kernels also round twice
+_TWICE = ("conv2d", "depthwise2d")  # operations whose specialized kernels also round twice
 _ONCE = ("winograd2", "winograd4")  # variants that do not on armv7em
 _TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
-_STAGED = "staged"  # how variants begin that take what the others do not finish themselves
+_SUMS = "sums"  # how variants begin that take what the others do not finish themselves
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
 
@@ -58,12 +58,12 @@ def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndar
     return rng.integers(low, entry.hi + 1, shape).astype(np.int32)
 
 
-def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...]) -> Epilogue:
-    """A stage that special kernels know, with a whole or a part of the range."""
+def draw_epilogue(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...]) -> Epilogue:
+    """A epilogue that specialized kernels know, with a whole or a part of the range."""
     if kernel.formats[0] == "b1":
         return Threshold()
-    if kernel.variant.startswith(_STAGED):
-        return _draw_any_stage(rng)
+    if kernel.variant.startswith(_SUMS):
+        return _draw_any_epilogue(rng)
     if kernel.operation == "dense" and rng.random() < 0.3:
         return Raw()
     entry = find_format(str(rng.choice(formats)))
@@ -78,8 +78,8 @@ def draw_stage(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, ...
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
 
 
-def _draw_any_stage(rng: np.random.Generator) -> Epilogue:
-    """A stage that is none of those which most special kernels know."""
+def _draw_any_epilogue(rng: np.random.Generator) -> Epilogue:
+    """A epilogue that is none of those which most specialized kernels know."""
     kind = int(rng.integers(0, 8))
     if kind < 2:
         return Threshold()
@@ -97,21 +97,21 @@ def _draw_any_stage(rng: np.random.Generator) -> Epilogue:
 
 
 def add_tables(
-    builder: GraphBuilder, rng: np.random.Generator, stage: Epilogue, acc: np.ndarray, same: bool
+    builder: GraphBuilder, rng: np.random.Generator, epilogue: Epilogue, acc: np.ndarray, same: bool
 ) -> list[str]:
-    """Constants of a stage that spread accumulators over the output, some of them by far."""
+    """Constants of an epilogue that spread accumulators over the output, some of them by far."""
     channels = acc.shape[-1]
     reach = int(np.abs(acc).max()) + 2
-    if isinstance(stage, Threshold):
+    if isinstance(epilogue, Threshold):
         threshold = rng.integers(-reach, reach, channels)
         threshold = np.where(rng.random(channels) < 0.1, -(2**31), threshold)
         tables = [threshold, rng.integers(0, 2, channels)]
-    elif isinstance(stage, Steps):
-        shape = (len(stage.levels) - 1, channels)
+    elif isinstance(epilogue, Steps):
+        shape = (len(epilogue.levels) - 1, channels)
         tables = [rng.integers(-reach, reach, shape), rng.integers(0, 2, channels)]
-    elif isinstance(stage, Raw):
+    elif isinstance(epilogue, Raw):
         tables = [rng.integers(-reach, reach, channels)]
-    elif isinstance(stage, RequantizeTwice):
+    elif isinstance(epilogue, RequantizeTwice):
         exponent = min(max(8 - reach.bit_length(), -20), -1)
         exponents = np.minimum(exponent + rng.integers(-2, 2, channels), -1)
         bias = rng.integers(-reach, reach, channels)
@@ -122,7 +122,7 @@ def add_tables(
         offset = rng.uniform(-spread, spread, channels)
         if same:
             gain[:], offset[:] = gain[0], offset[0]
-        if isinstance(stage, RoundEven):
+        if isinstance(epilogue, RoundEven):
             folded, even = fold_even(gain, offset)
             tables = [folded.bias, folded.multiplier, folded.shift, even]
         else:
@@ -130,7 +130,7 @@ def add_tables(
             tables = [folded.bias, folded.multiplier, folded.shift]
     return [
         builder.constant(name, np.asarray(table), S32)
-        for name, table in zip(stage.names, tables, strict=True)
+        for name, table in zip(epilogue.names, tables, strict=True)
     ]
 
 
@@ -222,22 +222,22 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
     x = _draw_input(rng, kernel)
     shape, weights, window = (_draw_conv if conv else _draw_depthwise)(rng, kernel)
     formats = ("s8", "u8", "u4") if conv and kernel.variant not in _TILED else ("s8", "u8")
-    stage = draw_stage(rng, kernel, formats)
+    epilogue = draw_epilogue(rng, kernel, formats)
     # Layers in a row, so that one may write over its input.
     repeats = 1
     alike = window.output_size(shape) == shape[:2] and (not conv or weights[0] == shape[2])
     chained = x.name in formats and alike
-    chained = chained and isinstance(stage, Requantize | RequantizeTwice | RoundEven)
+    chained = chained and isinstance(epilogue, Requantize | RequantizeTwice | RoundEven)
     if chained and rng.random() < 0.7:
-        twice = isinstance(stage, RequantizeTwice)
-        kind = Requantize if twice and x.name != "s8" else type(stage)
-        stage = kind(x.name, 1.0, 3, x.lo, x.hi)
+        twice = isinstance(epilogue, RequantizeTwice)
+        kind = Requantize if twice and x.name != "s8" else type(epilogue)
+        epilogue = kind(x.name, 1.0, 3, x.lo, x.hi)
         repeats = 3
     make = OPERATIONS["Conv2D" if conv else "DepthwiseConv2D"]
-    operation = make(stage, window, _zero(rng, x))
+    operation = make(epilogue, window, _zero(rng, x))
     w = _draw_weights(rng, kernel, weights, axis=0 if conv else -1)
     # Between other layers the output of any format may lie over the input.
-    inside = kernel.variant.startswith(_STAGED) and not isinstance(stage, Raw)
+    inside = kernel.variant.startswith(_SUMS) and not isinstance(epilogue, Raw)
     types = TensorType(shape, x), draw_codes(rng, weights, w), w
     return _build(rng, name, operation, types, repeats, inside=inside)
 
@@ -248,7 +248,7 @@ def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     inputs = int(rng.choice((32, 64, 96, 128, 320) if binary else (*_CHANNELS, 64, 129)))
     outputs = int(rng.choice((32, 64) if binary else _CHANNELS))
     w = _draw_weights(rng, kernel, (outputs, inputs))
-    operation = OPERATIONS["Dense"](draw_stage(rng, kernel, ("s8", "u8")), _zero(rng, x))
+    operation = OPERATIONS["Dense"](draw_epilogue(rng, kernel, ("s8", "u8")), _zero(rng, x))
     types = TensorType((int(rng.integers(1, 4)), inputs), x), draw_codes(rng, (outputs, inputs), w)
     return _build(rng, name, operation, (*types, w))
 
@@ -260,10 +260,10 @@ def _make_add(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     other = OPERATIONS["MaxPool2D"](Window((2, 2), padding=(0, 1, 0, 1)))
     builder.apply("other", other, "input")
     factors = (int(v) for v in rng.integers(-(2**15), 2**15, 2))
-    stage = draw_stage(rng, kernel, ("s8", "u8"))
-    operation = OPERATIONS["Add"](stage, *factors, _zero(rng, x), _zero(rng, x))
+    epilogue = draw_epilogue(rng, kernel, ("s8", "u8"))
+    operation = OPERATIONS["Add"](epilogue, *factors, _zero(rng, x), _zero(rng, x))
     samples = rng.integers(-128, 128, (2, 1, *shape)).astype(np.int32)
-    tables = add_tables(builder, rng, stage, operation.accumulate(*samples), True)
+    tables = add_tables(builder, rng, epilogue, operation.accumulate(*samples), True)
     builder.apply("layer_0", operation, "input", "other", *tables)
     return builder.build("layer_0")
 
@@ -276,10 +276,12 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
     builder.apply("other", other, "input")
     low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
     zero = int(rng.integers(low, high + 1))
-    stage = RequantizeTwice("s8", 1.0, zero, *((low, high) if rng.random() < 0.5 else (-128, 127)))
+    epilogue = RequantizeTwice(
+        "s8", 1.0, zero, *((low, high) if rng.random() < 0.5 else (-128, 127))
+    )
     terms = [(int(rng.integers(2**30, 2**31)), -int(rng.integers(0, 8))) for _ in range(2)]
     sign, zeros = int(rng.choice((-1, 1))), (_zero(rng, x), _zero(rng, x))
-    operation = OPERATIONS["TfliteAdd"](stage, *terms[0], *terms[1], sign, 20, *zeros)
+    operation = OPERATIONS["TfliteAdd"](epilogue, *terms[0], *terms[1], sign, 20, *zeros)
     tables = [
         int(rng.integers(-999, 999)),
         int(rng.integers(2**30, 2**31)),
@@ -287,7 +289,7 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
     ]
     constants = [
         builder.constant(key, np.full(shape[-1], value), S32)
-        for key, value in zip(stage.names, tables, strict=True)
+        for key, value in zip(epilogue.names, tables, strict=True)
     ]
     builder.apply("layer_0", operation, "input", "other", *constants)
     return builder.build("layer_0")
@@ -318,7 +320,7 @@ def find_maker(kernel: Kernel) -> Callable[[np.random.Generator, Kernel, str], G
 def draw_fitting(
     rng: np.random.Generator, kernel: Kernel, prefix: str, count: int
 ) -> Iterator[tuple[Graph, dict[str, str]]]:
-    """Graphs that a special kernel takes, with the names that choose it.
+    """Graphs that a specialized kernel takes, with the names that choose it.
 
     Raises:
         AssertionError: Hardly any graph fits.
@@ -334,7 +336,7 @@ def draw_fitting(
                 isinstance(bound, Bound)
                 and bound.kernel.name == kernel.name
                 and bool(bound.kernel.unpacked) == bool(kernel.unpacked)
-                for bound in list_special(graph, node, (kernel.isa,))
+                for bound in list_specialized(graph, node, (kernel.isa,))
             )
             for node in nodes
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,9 @@ STRICT = (
 )
 SANITIZE = ("-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
-# Reads inputs of model argv[1] from stdin until the end, writes outputs. The output is filled with
-# a pattern, so that a byte that is not written shows; the input must stay as it is.
+# Reads inputs of model argv[1] from stdin until the end, writes outputs; each has a block of memory
+# of its own. The outputs are filled with a pattern, so that a byte that is not written shows; the
+# inputs must stay as they are.
 _MAIN = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,10 +37,12 @@ _MAIN = """
 
 {includes}
 
+enum {{ MOST = 16 }};
+
 typedef struct {{
-    size_t input_bytes;
-    size_t output_bytes;
-    void (*run)(const void *input, void *output);
+    size_t inputs[MOST];
+    size_t outputs[MOST];
+    void (*run)(void *const *x, void *const *y);
 }} model;
 
 {wrappers}
@@ -47,25 +51,47 @@ static const model models[] = {{
 {entries}
 }};
 
+static void make(const size_t *sizes, void **blocks)
+{{
+    for (int i = 0; i < MOST; i++) {{
+        blocks[i] = sizes[i] ? malloc(sizes[i]) : NULL;
+    }}
+}}
+
 int main(int argc, char **argv)
 {{
     const model chosen = models[argc > 1 ? atoi(argv[1]) : 0];
-    unsigned char *input = malloc(chosen.input_bytes);
-    unsigned char *copy = malloc(chosen.input_bytes);
-    unsigned char *output = malloc(chosen.output_bytes);
-    while (fread(input, 1, chosen.input_bytes, stdin) == chosen.input_bytes) {{
-        memcpy(copy, input, chosen.input_bytes);
-        memset(output, 0xa5, chosen.output_bytes);
-        chosen.run(input, output);
-        if (memcmp(copy, input, chosen.input_bytes) != 0) {{
-            fprintf(stderr, "the model wrote into its input\\n");
-            return 3;
+    void *x[MOST], *copies[MOST], *y[MOST];
+    make(chosen.inputs, x);
+    make(chosen.inputs, copies);
+    make(chosen.outputs, y);
+    for (;;) {{
+        for (int i = 0; i < MOST && chosen.inputs[i]; i++) {{
+            if (fread(x[i], 1, chosen.inputs[i], stdin) != chosen.inputs[i]) {{
+                goto end;
+            }}
+            memcpy(copies[i], x[i], chosen.inputs[i]);
         }}
-        fwrite(output, 1, chosen.output_bytes, stdout);
+        for (int i = 0; i < MOST && chosen.outputs[i]; i++) {{
+            memset(y[i], 0xa5, chosen.outputs[i]);
+        }}
+        chosen.run(x, y);
+        for (int i = 0; i < MOST && chosen.inputs[i]; i++) {{
+            if (memcmp(copies[i], x[i], chosen.inputs[i]) != 0) {{
+                fprintf(stderr, "the model wrote into its input\\n");
+                return 3;
+            }}
+        }}
+        for (int i = 0; i < MOST && chosen.outputs[i]; i++) {{
+            fwrite(y[i], 1, chosen.outputs[i], stdout);
+        }}
     }}
-    free(input);
-    free(copy);
-    free(output);
+end:
+    for (int i = 0; i < MOST; i++) {{
+        free(x[i]);
+        free(copies[i]);
+        free(y[i]);
+    }}
     return 0;
 }}
 """
@@ -82,8 +108,8 @@ class Program:
     Attributes:
         executable: Holds one model or several.
         index: Which of them.
-        input_bytes: Packed bytes of one input.
-        output_bytes: Packed bytes of one output.
+        input_bytes: Packed bytes of the inputs of a sample.
+        output_bytes: Packed bytes of its outputs.
     """
 
     executable: Path
@@ -124,12 +150,12 @@ def compile_models(
             (folder / path).write_text(text, "utf-8")
     names = [tree.name for tree in trees]
     assert len(set(names)) == len(names), "models of one executable need different names"
-    (folder / "harness_main.c").write_text(_write_main(names), "utf-8")
+    (folder / "harness_main.c").write_text(_write_main(trees), "utf-8")
     sources = [f"{name}.c" for name in names]
     compile_c(folder, ["harness_main.c", *sources], compiler, (*STRICT, *flags))
     return [
-        Program(folder / "program", index, *_read_sizes(folder, name))
-        for index, name in enumerate(names)
+        Program(folder / "program", index, *(sum(side.values()) for side in read_ports(tree)))
+        for index, tree in enumerate(trees)
     ]
 
 
@@ -150,16 +176,34 @@ def compile_c(folder: Path, sources: Sequence[str], compiler: str, flags: Sequen
 
 def differences(graph: Graph, program: Program, inputs: Codes) -> int:
     """How many output codes differ from the reference; -1 where padding bits differ alone."""
-    expected = reference.run(graph, inputs)
-    packed = pack_rows(graph.input.type.format.pack(inputs), len(inputs))
-    wanted = pack_rows(graph.output.type.format.pack(expected), len(inputs))
-    got = program(packed)
+    return named_differences(graph, program, {graph.input.name: inputs})
+
+
+def named_differences(graph: Graph, program: Program, inputs: Mapping[str, Codes]) -> int:
+    """The same for a graph of any number of inputs and outputs."""
+    expected = reference.run_named(graph, inputs)
+    wanted = _join(graph, expected)
+    got = program(_join(graph, {name: inputs[name] for name in graph.inputs}))
     if np.array_equal(got, wanted):
         return 0
-    output = graph.output.type
-    rows = got.reshape(len(inputs), -1, output.format.row_bytes(output.shape[-1]))
-    codes = output.format.unpack(rows, output.shape[-1]).reshape(expected.shape)
-    return int((codes != expected).sum()) or -1
+    count, start = 0, 0
+    for name, codes in expected.items():
+        output = graph.tensors[name].type
+        part = got[:, start : start + output.packed_bytes]
+        rows = part.reshape(len(part), -1, output.format.row_bytes(output.shape[-1]))
+        found = output.format.unpack(rows, output.shape[-1]).reshape(codes.shape)
+        count += int((found != codes).sum())
+        start += output.packed_bytes
+    return count or -1
+
+
+def _join(graph: Graph, codes: Mapping[str, Codes]) -> Packed:
+    """Packed tensors one behind the other, a line of bytes for each sample."""
+    parts = [
+        pack_rows(graph.tensors[name].type.format.pack(values), len(values))
+        for name, values in codes.items()
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def pack_rows(packed: Packed, batch: int) -> Packed:
@@ -176,25 +220,40 @@ def check_graph(
     assert found == 0, f"{graph.name}: {found} codes differ from the reference"
 
 
-def _write_main(names: Sequence[str]) -> str:
+def _write_main(trees: Sequence[SourceTree]) -> str:
     return _MAIN.format(
-        includes="\n".join(f'#include "{name}.h"' for name in names),
-        wrappers="\n".join(
-            f"static void wrap_{index}(const void *input, void *output)\n"
-            f"{{\n    {name}_run(input, output);\n}}"
-            for index, name in enumerate(names)
-        ),
-        entries="\n".join(
-            f"    {{{name.upper()}_INPUT_BYTES, {name.upper()}_OUTPUT_BYTES, wrap_{index}}},"
-            for index, name in enumerate(names)
-        ),
+        includes="\n".join(f'#include "{tree.name}.h"' for tree in trees),
+        wrappers="\n".join(map(_write_wrapper, range(len(trees)), trees)),
+        entries="\n".join(map(_write_entry, range(len(trees)), trees)),
     )
 
 
-def _read_sizes(folder: Path, name: str) -> tuple[int, int]:
-    header = (folder / f"{name}.h").read_text("utf-8").split()
-    sizes = [
-        int(header[header.index(f"{name.upper()}_{side}_BYTES") + 1])
-        for side in ("INPUT", "OUTPUT")
+def _write_wrapper(index: int, tree: SourceTree) -> str:
+    inputs, outputs = map(len, read_ports(tree))
+    arguments = [*(f"x[{it}]" for it in range(inputs)), *(f"y[{it}]" for it in range(outputs))]
+    return (
+        f"static void wrap_{index}(void *const *x, void *const *y)\n"
+        f"{{\n    {tree.name}_run({', '.join(arguments)});\n}}"
+    )
+
+
+def _write_entry(index: int, tree: SourceTree) -> str:
+    sides = [
+        ", ".join(f"{tree.name.upper()}_{label.upper()}_BYTES" for label in side)
+        for side in read_ports(tree)
     ]
-    return sizes[0], sizes[1]
+    return f"    {{{{{sides[0]}}}, {{{sides[1]}}}, wrap_{index}}},"
+
+
+def read_ports(tree: SourceTree) -> tuple[dict[str, int], dict[str, int]]:
+    """Labels and bytes of inputs and outputs, as the header says them."""
+    header = tree.files[PurePath(f"{tree.name}.h")]
+    prototype = re.search(rf"^void {tree.name}_run\(([^;]*)\);", header, re.MULTILINE)
+    assert prototype is not None
+    sides: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    for parameter in prototype[1].split(","):
+        label = re.split(r"[ \[]", parameter.strip())[-2]
+        size = re.search(rf"{tree.name.upper()}_{label.upper()}_BYTES (\d+)", header)
+        assert size is not None, label
+        sides[0 if "const " in parameter else 1][label] = int(size[1])
+    return sides

@@ -27,7 +27,7 @@ class _Model:
     def tables(
         self, name: str, output: Epilogue, channels: int, divisor_bits: int = 0
     ) -> list[str]:
-        """Constants of a stage; codes are accumulators divided by about ``2**divisor_bits``."""
+        """Constants of an epilogue; codes are accumulators divided by about ``2**divisor_bits``."""
         reach = 4 << divisor_bits
         draw = {
             "bias": lambda: self.rng.integers(-reach, reach, channels),

@@ -5,6 +5,8 @@ Which operations there are, and how each is drawn, is in tests/operations.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies
 
@@ -19,11 +21,24 @@ from tests.drawing.graphs import (
 )
 from tests.operations import REGISTRY
 from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.interface import own_outputs
 from tinyq.numerics.formats import Codes, find_format
 
-__all__ = ["NOT_DRAWN", "draw_codes", "draw_graph", "draw_inputs", "draw_table", "graphs"]
+__all__ = [
+    "NOT_DRAWN",
+    "draw_all_inputs",
+    "draw_codes",
+    "draw_graph",
+    "draw_inputs",
+    "draw_network",
+    "draw_table",
+    "graphs",
+    "networks",
+]
 
 MOST_NODES = 6
+# Names of inputs: such as C, macros or the generated text have already, too.
+PORTS = ("image", "Image", "mask:0", "int", "arena", "2nd", "model/x", "input", "output", "", "ünï")
 # Operations and epilogues that random graphs do not have yet, by class name.
 NOT_DRAWN: frozenset[str] = frozenset()
 
@@ -49,6 +64,56 @@ def draw_graph(rng: np.random.Generator, name: str = "model") -> Graph:
     return builder.build(drawing.last)
 
 
+def draw_network(rng: np.random.Generator, name: str = "model") -> Graph:
+    """A verified graph of 1 to 3 inputs and 1 to 4 outputs.
+
+    An output can be any tensor: of the middle, an input, a constant, or one that is an output
+    already. Inputs are now and then of one type, so that they meet in an operation, or unread.
+    """
+    names = rng.permutation(PORTS)[: int(rng.integers(1, 4))]
+    types: list[TensorType] = []
+    for _ in names:
+        number_format = str(rng.choice(ACTIVATIONS))
+        shape = draw_shape(rng, number_format)
+        kind = TensorType(shape, find_format(number_format), 0.5, 0)
+        kind = replace(kind, zero_point=draw_zero_point(rng, number_format))
+        types.append(types[-1] if types and rng.random() < 0.5 else kind)
+    builder = GraphBuilder.start(name, types[0], str(names[0]))
+    for port, kind in zip(names[1:], types[1:], strict=True):
+        builder.add_input(str(port), kind)
+    drawing = Drawing(rng, builder, builder.inputs[-1], [*builder.inputs])
+    wanted = drawing.integer(1, MOST_NODES)
+    while drawing.count < wanted:
+        source = drawing.last if drawing.chance(0.5) else str(drawing.choose(drawing.tensors))
+        steps = [step for fits, step in REGISTRY.steps if fits(drawing.type(source))]
+        chosen = drawing.choose(steps)
+        chosen(drawing, source)  # type: ignore[operator]
+    outputs = [drawing.last]
+    for _ in range(drawing.integer(0, 3)):
+        if drawing.chance(0.1):
+            kind = drawing.type(drawing.last)
+            codes = draw_codes(rng, kind.format, kind.shape)
+            constant = f"constant_output_{len(outputs)}"
+            outputs.append(
+                builder.constant(constant, codes, kind.format, kind.scale, kind.zero_point)
+            )
+        else:
+            outputs.append(str(drawing.choose(drawing.tensors)))
+    chosen_order = [outputs[index] for index in rng.permutation(len(outputs))]
+    return builder.build(*own_outputs(builder, chosen_order))
+
+
+def networks() -> strategies.SearchStrategy[Graph]:
+    """Hypothesis strategy over ``draw_network``; a failing example is its seed."""
+    seeds = strategies.integers(0, 2**32 - 1)
+    return seeds.map(lambda seed: draw_network(np.random.default_rng(seed)))
+
+
+def draw_all_inputs(rng: np.random.Generator, graph: Graph, count: int = 6) -> dict[str, Codes]:
+    """Codes of every input by its name, see `draw_inputs`."""
+    return {name: _draw_input(rng, graph.tensors[name].type, count) for name in graph.inputs}
+
+
 def graphs() -> strategies.SearchStrategy[Graph]:
     """Hypothesis strategy over ``draw_graph``; a failing example is its seed."""
     seeds = strategies.integers(0, 2**32 - 1)
@@ -57,7 +122,10 @@ def graphs() -> strategies.SearchStrategy[Graph]:
 
 def draw_inputs(rng: np.random.Generator, graph: Graph, count: int = 6) -> Codes:
     """Codes of the graph's input: all smallest, all largest, the two mixed, the rest uniform."""
-    target = graph.input.type
+    return _draw_input(rng, graph.input.type, count)
+
+
+def _draw_input(rng: np.random.Generator, target: TensorType, count: int) -> Codes:
     codes = draw_codes(rng, target.format, (count, *target.shape))
     codes[0] = target.format.lo
     if count > 1:

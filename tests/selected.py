@@ -11,7 +11,7 @@ from tinyq.kernels.base import Bound, Refusal
 from tinyq.selection import force_kernels, list_bound, plan_kernels
 
 
-def list_special(graph: Graph, node: Node, isas: Sequence[str]) -> list[Bound | Refusal]:
+def list_specialized(graph: Graph, node: Node, isas: Sequence[str]) -> list[Bound | Refusal]:
     """What kernels that are written for a layer answer."""
     return [it for it in list_bound(graph, node, isas) if not it.kernel.shared]
 

@@ -25,6 +25,7 @@ from tinyq.errors import TinyqError
 from tinyq.firmware.build import BuildOptions, Image
 from tinyq.firmware.settings import render_settings
 from tinyq.graph import Graph, Tensor, reference
+from tinyq.graph.interface import name_ports, packed_bytes
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
@@ -209,10 +210,11 @@ def _make_firmware(graph: Graph, tree: SourceTree) -> tuple[Mapping[PurePosixPat
         for path in sorted(folder.glob("*.[ch]*")):
             texts[PurePosixPath(path.name)] = path.read_text("utf-8")
     request, reply = payload_bytes(
-        graph.input.type.packed_bytes,
-        graph.output.type.packed_bytes,
+        packed_bytes(graph, graph.inputs),
+        packed_bytes(graph, graph.outputs),
         len(graph.nodes),
         _BATCH_BYTES,
+        name_ports(graph),
     )
     options = BuildOptions(payload_bytes=request, reply_bytes=reply)
     return texts, *render_settings(texts, find_board(_BOARD), options)
@@ -261,7 +263,7 @@ def _make_example(graph: Graph) -> tuple[Tensor, Tensor]:
 
 def _describe_buffer(tensor: Tensor) -> dict[str, Any]:
     form = tensor.type.format
-    return {"c_type": form.c_type, "units": tensor.type.units}
+    return {"c_type": form.c_type, "words": tensor.type.words}
 
 
 def _write(files: Mapping[PurePosixPath, bytes], folder: Path) -> None:

@@ -156,7 +156,7 @@ def _requirements() -> list[str]:
 
 def _check_program(program: _Program) -> Check:
     path = next(filter(None, map(shutil.which, program.commands)), None)
-    found = _ask(path, "--version") if path else None
+    found = _first_line(path, "--version") if path else None
     remedy = None if found else _install_command(program.packages)
     return Check(program.name, program.purpose, program.required, found is not None, found, remedy)
 
@@ -165,7 +165,7 @@ def check_newlib() -> Check:
     """Ask the cross compiler for its C library; it answers with a bare name when there is none."""
     compiler = shutil.which("arm-none-eabi-gcc")
     flags = ("-mcpu=cortex-m4", "-mthumb", "-print-file-name=libc.a")
-    answer = _ask(compiler, *flags) if compiler else None
+    answer = _first_line(compiler, *flags) if compiler else None
     found = str(Path(answer).resolve()) if answer and Path(answer).is_absolute() else None
     remedy = None if found else _install_command(_ARM_PACKAGES)
     return Check("newlib", "C library of the firmware", True, found is not None, found, remedy)
@@ -175,7 +175,7 @@ def check_qemu() -> Check:
     """Check that QEMU is there and knows every machine that an Arm board of the catalogue names."""
     name, purpose = "qemu-system-arm", "target qemu"
     path = shutil.which(name)
-    version = _ask(path, "--version") if path else None
+    version = _first_line(path, "--version") if path else None
     if path is None or version is None:
         return Check(name, purpose, True, False, None, _install_command(_QEMU_PACKAGES))
     known = set(re.findall(r"^(\S+)", _run(path, "-machine", "help") or "", re.MULTILINE))
@@ -238,7 +238,7 @@ def _install_command(packages: Mapping[str, str]) -> str:
     return f"install it with your package manager (Debian: {packages['apt-get']})"
 
 
-def _ask(program: str, *arguments: str) -> str | None:
+def _first_line(program: str, *arguments: str) -> str | None:
     """Return the first line that a program prints, None when it fails."""
     lines = (_run(program, *arguments) or "").splitlines()
     return lines[0].strip() if lines else None

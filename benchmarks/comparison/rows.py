@@ -16,10 +16,12 @@ import numpy as np
 from comparison.fashion import BOARD, INPUT, OTHER_SAMPLES, Budget, Progress, build_network
 from comparison.pairs import Case
 from tinyq.graph import Graph, reference
+from tinyq.graph.interface import pack_codes, unpack_codes
 from tinyq.graph.storage import load_graph
 from tinyq.hardware.boards import find_board
 from tinyq.importers.tfmot import import_tfmot, load_tfmot
-from tinyq.measurement.run import measure, pack_codes, unpack_codes
+from tinyq.measurement.run import measure
+from tinyq.measurement.scoring import Output
 from tinyq.measurement.scoring import score as score_codes
 from tinyq.project import GRAPH, Project, Selection, build_for_host, create_project, open_project
 from tinyq.quantizers import find_weights
@@ -250,7 +252,7 @@ def _deploy(
     project = open_project(_folder(bench, case) / DEFAULT)
     answers, labels = _answer_on_host(project, bench.test.x), bench.test.y
     expected = keras_codes()
-    accuracy = score_codes(graph, answers, labels)
+    accuracy = score_codes(Output(graph, graph.output.name), answers, labels)
     return {
         "keras_accuracy": accuracy if expected is None else _score(expected, labels),
         "host_accuracy": accuracy,
@@ -307,10 +309,12 @@ def _score(codes: np.ndarray, labels: np.ndarray) -> float:
 
 def _answer_on_host(project: Project, x: np.ndarray) -> np.ndarray:
     """Output codes of the generated C, compiled for this machine."""
-    packed = pack_codes(project.graph, reference.quantize_input(x, project.graph.input.type))
+    graph = project.graph
+    codes = reference.quantize_input(x, graph.input.type)
+    packed = pack_codes(graph, {graph.input.name: codes})
     with closing(open_link(build_for_host(project), "host")) as link:
         parts = [link.infer(packed[start : start + 32]) for start in range(0, len(packed), 32)]
-    return unpack_codes(project.graph, np.concatenate(parts))
+    return unpack_codes(graph, graph.outputs, np.concatenate(parts))[graph.output.name]
 
 
 def measure_tfmot(bench: Bench, number: int) -> Row:

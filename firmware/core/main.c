@@ -25,7 +25,8 @@
 #endif
 
 #define NAME_BYTES 64
-#define HELLO_BYTES (96 + NAME_BYTES)
+#define HELLO_FIXED_BYTES 100
+#define HELLO_BYTES (HELLO_FIXED_BYTES + NAME_BYTES)
 #define FLAG_CYCLE_COUNTER 1u
 
 typedef char reply_buffer_holds_hello[TQ_REPLY_BYTES >= HELLO_BYTES ? 1 : -1];
@@ -80,14 +81,49 @@ static uint32_t find_flags(void)
     return 0u;
 }
 
+static int32_t count_characters(const char *text)
+{
+    int32_t count = 0;
+    while (text[count] != 0) {
+        count++;
+    }
+    return count;
+}
+
+/* Write size and name of each input and output, where there are several, from to[at] on. Returns
+ * where they end, or minus an error code. */
+static int32_t put_ports(uint8_t *to, int32_t at)
+{
+    const tq_model *model = &tq_model_instance;
+    for (int32_t i = 0; i < model->inputs + model->outputs; i++) {
+        const tq_model_port *port = &model->ports[i];
+        const int32_t characters = count_characters(port->name) + 1; /* the zero byte, too */
+        if (characters > TQ_REPLY_BYTES - at - 4) {
+            return -TQ_WIRE_ERROR_CAPACITY;
+        }
+        tq_wire_put_u32(to + at, (uint32_t)port->bytes);
+        copy_bytes(to + at + 4, (const uint8_t *)port->name, characters);
+        at += 4 + characters;
+    }
+    return at;
+}
+
+/* reply  clock_hz, flags, capacities of request and reply, input_bytes, output_bytes, arena_bytes,
+ *        layers u32[8], digests of model and firmware u8[64], inputs, outputs, characters of the
+ *        name, 0 u8[4], name; then for each input and output, where there are several: bytes u32,
+ *        its name, 0
+ */
 static int32_t answer_hello(const uint8_t *payload, int32_t payload_bytes, uint32_t *reply)
 {
     const tq_model *model = &tq_model_instance;
     uint8_t *to = (uint8_t *)reply;
-    int32_t name_bytes = 0;
+    int32_t name_bytes = count_characters(model->name);
     (void)payload;
     if (payload_bytes != 0) {
         return -TQ_WIRE_ERROR_LENGTH;
+    }
+    if (name_bytes > NAME_BYTES) {
+        name_bytes = NAME_BYTES;
     }
     tq_wire_put_u32(to, tq_port_clock_hz());
     tq_wire_put_u32(to + 4, find_flags());
@@ -99,12 +135,13 @@ static int32_t answer_hello(const uint8_t *payload, int32_t payload_bytes, uint3
     tq_wire_put_u32(to + 28, (uint32_t)model->layers);
     copy_bytes(to + 32, model->digest, 32);
     copy_bytes(to + 64, tq_firmware_digest, 32);
-    while (name_bytes < NAME_BYTES && model->name[name_bytes] != 0) {
-        to[96 + name_bytes] = (uint8_t)model->name[name_bytes];
-        name_bytes++;
-    }
+    to[96] = (uint8_t)model->inputs;
+    to[97] = (uint8_t)model->outputs;
+    to[98] = (uint8_t)name_bytes;
+    to[99] = 0;
+    copy_bytes(to + HELLO_FIXED_BYTES, (const uint8_t *)model->name, name_bytes);
     session.greeted = 1;
-    return 96 + name_bytes;
+    return put_ports(to, HELLO_FIXED_BYTES + name_bytes);
 }
 
 static int32_t answer_echo(const uint8_t *payload, int32_t payload_bytes, uint32_t *reply)

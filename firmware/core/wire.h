@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define TQ_WIRE_VERSION 1
+#define TQ_WIRE_VERSION 2
 
 #define TQ_WIRE_HEADER_BYTES 4
 #define TQ_WIRE_CRC_BYTES 4

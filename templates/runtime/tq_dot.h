@@ -45,7 +45,7 @@ static inline int32_t tq_sign(uint32_t bits)
 /* Two signs differ where the bits differ, padding never does: count - 2 * popcount(x ^ w). */
 static inline int32_t tq_dot_b1_b1(const uint32_t *x, const uint32_t *w, int32_t count)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t differ = 0;
     for (int32_t i = 0; i < words; i++) {
         differ += tq_popcount32(x[i] ^ w[i]);
@@ -58,7 +58,7 @@ static inline int32_t tq_dot_b1_b1(const uint32_t *x, const uint32_t *w, int32_t
  */
 static inline int32_t tq_dot_b1_t2(const uint32_t *x, const uint8_t *w, int32_t count)
 {
-    const int32_t bytes = tq_units_t2(count);
+    const int32_t bytes = tq_words_t2(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i += 4) {
         const uint32_t fields = tq_load_bytes(w + i, bytes - i);
@@ -151,7 +151,7 @@ static inline int32_t tq_dot_u4_t2(const uint8_t *x, const uint8_t *w, int32_t c
 static inline int32_t tq_dot_u4_s4(const uint8_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_s4(count);
+    const int32_t bytes = tq_words_s4(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i++) {
         const int32_t codes = x[i];

@@ -75,7 +75,7 @@ static inline int32_t tq_dot_b1_p4(const uint32_t *x, const uint8_t *w, int32_t 
 static inline int32_t tq_dot_u4_p4(const uint8_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_p4(count);
+    const int32_t bytes = tq_words_p4(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i++) {
         const int32_t codes = x[i];
@@ -107,7 +107,7 @@ static inline int32_t tq_dot_b1_a4(const uint32_t *x, const uint8_t *w, int32_t 
 static inline int32_t tq_dot_u4_a4(const uint8_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_a4(count);
+    const int32_t bytes = tq_words_a4(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i++) {
         const int32_t codes = x[i];
@@ -191,7 +191,7 @@ static inline int32_t tq_dot_s8_c4(const int8_t *x, const uint8_t *w, int32_t co
 static inline int32_t tq_dot_b1_n2(const uint32_t *x, const uint8_t *w, int32_t count,
                                    const int8_t *levels)
 {
-    const int32_t bytes = tq_units_n2(count);
+    const int32_t bytes = tq_words_n2(count);
     int32_t plus = 0;
     int32_t minus = 0;
     for (int32_t i = 0; i < bytes; i += 4) {

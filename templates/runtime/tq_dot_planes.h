@@ -18,7 +18,7 @@ static inline int32_t tq_sum_signs(uint32_t x, uint32_t plane)
 
 static inline int32_t tq_dot_b1_s2(const uint32_t *x, const uint32_t *w, int32_t count)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < words; i++) {
         acc += tq_sum_signs(x[i], w[0]) - 2 * tq_sum_signs(x[i], w[1]);
@@ -49,7 +49,7 @@ static inline int32_t tq_dot_s8_s2(const int8_t *x, const uint32_t *w, int32_t c
 
 static inline int32_t tq_dot_b1_s3(const uint32_t *x, const uint32_t *w, int32_t count)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < words; i++) {
         acc +=
@@ -85,7 +85,7 @@ static inline int32_t tq_dot_s8_s3(const int8_t *x, const uint32_t *w, int32_t c
 static inline int32_t tq_dot_b1_d2(const uint32_t *x, const uint32_t *w, int32_t count,
                                    const int8_t *basis)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t differ0 = 0;
     int32_t differ1 = 0;
     for (int32_t i = 0; i < words; i++) {
@@ -127,7 +127,7 @@ static inline int32_t tq_dot_s8_d2(const int8_t *x, const uint32_t *w, int32_t c
 static inline int32_t tq_dot_b1_d3(const uint32_t *x, const uint32_t *w, int32_t count,
                                    const int8_t *basis)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t differ0 = 0;
     int32_t differ1 = 0;
     int32_t differ2 = 0;

@@ -23,7 +23,7 @@ static inline int32_t tq_sum_u2(const uint32_t *x, uint32_t plane, int32_t x_zer
 /* Sum of x - x_zero over a row; padding bits are 0. */
 static inline int32_t tq_sum_row_u2(const uint32_t *x, int32_t count, int32_t x_zero)
 {
-    const int32_t words = tq_units_u2(count);
+    const int32_t words = tq_words_u2(count);
     int32_t acc = -x_zero * count;
     for (int32_t i = 0; i < words; i += 2) {
         acc += tq_popcount32(x[i]) + 2 * tq_popcount32(x[i + 1]);
@@ -53,7 +53,7 @@ static inline uint32_t tq_collect32(const uint8_t *fields, int32_t bytes, int32_
 static inline int32_t tq_dot_u2_b1(const uint32_t *x, const uint32_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     int32_t acc = tq_sum_row_u2(x, count, x_zero);
     for (int32_t i = 0; i < words; i++) {
         acc -= 2 * tq_sum_u2(x + 2 * i, w[i], x_zero);
@@ -64,7 +64,7 @@ static inline int32_t tq_dot_u2_b1(const uint32_t *x, const uint32_t *w, int32_t
 static inline int32_t tq_dot_u2_t2(const uint32_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero)
 {
-    const int32_t bytes = tq_units_t2(count);
+    const int32_t bytes = tq_words_t2(count);
     int32_t acc = 0;
     for (int32_t i = 0; i < bytes; i += 8) {
         const uint32_t nonzero = tq_collect32(w + i, bytes - i, 0);
@@ -78,7 +78,7 @@ static inline int32_t tq_dot_u2_t2(const uint32_t *x, const uint8_t *w, int32_t 
 static inline int32_t tq_dot_u2_n2(const uint32_t *x, const uint8_t *w, int32_t count,
                                    int32_t x_zero, const int8_t *levels)
 {
-    const int32_t bytes = tq_units_n2(count);
+    const int32_t bytes = tq_words_n2(count);
     int32_t plus = 0;
     int32_t minus = 0;
     for (int32_t i = 0; i < bytes; i += 8) {
@@ -117,7 +117,7 @@ static inline int32_t tq_dot_u2_s3(const uint32_t *x, const uint32_t *w, int32_t
 static inline int32_t tq_dot_u2_d2(const uint32_t *x, const uint32_t *w, int32_t count,
                                    int32_t x_zero, const int8_t *basis)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     const int32_t all = tq_sum_row_u2(x, count, x_zero);
     int32_t minus0 = 0;
     int32_t minus1 = 0;
@@ -132,7 +132,7 @@ static inline int32_t tq_dot_u2_d2(const uint32_t *x, const uint32_t *w, int32_t
 static inline int32_t tq_dot_u2_d3(const uint32_t *x, const uint32_t *w, int32_t count,
                                    int32_t x_zero, const int8_t *basis)
 {
-    const int32_t words = tq_units_b1(count);
+    const int32_t words = tq_words_b1(count);
     const int32_t all = tq_sum_row_u2(x, count, x_zero);
     int32_t minus0 = 0;
     int32_t minus1 = 0;

@@ -21,15 +21,15 @@
  *   d3   32 per 3 words          three signs, times basis[3]
  *
  * A tensor is rows along its innermost axis. The first code of a row lies in the least significant
- * bits of its first unit, and a row is padded with zero bits to a whole number of units.
+ * bits of its first word, and a row is padded with zero bits to a whole number of words.
  *
- *   tq_units_<format>(count)     elements of the array that holds a row of count codes
+ *   tq_words_<format>(count)     elements of the array that holds a row of count codes
  *   tq_get_<format>(row, index)  the code at index; a table comes third
- *   tq_put_<format>(row, index, count, unit, code)
+ *   tq_put_<format>(row, index, count, word, code)
  *
- * Put writes a row of count codes in the order index = 0 .. count - 1. Fields gather in unit, which
- * is 0 at the start of a row and goes from each call to the next, and are stored when the unit or
- * the row is full. So each unit is written once, or one half of it after the other, with its
+ * Put writes a row of count codes in the order index = 0 .. count - 1. Fields gather in word, which
+ * is 0 at the start of a row and goes from each call to the next, and are stored when the word or
+ * the row is full. So each word is written once, or one half of it after the other, with its
  * padding, after all codes that it held could be read: the row may overwrite an operand of the same
  * format.
  */
@@ -79,7 +79,7 @@ static inline uint32_t tq_gather3(const uint32_t *planes, uint32_t place)
 }
 
 /* b1 */
-static inline int32_t tq_units_b1(int32_t count)
+static inline int32_t tq_words_b1(int32_t count)
 {
     return (count + 31) / 32;
 }
@@ -90,20 +90,20 @@ static inline int32_t tq_get_b1(const uint32_t *row, int32_t index)
     return 1 - 2 * (int32_t)((row[place / 32] >> (place % 32)) & 1u);
 }
 
-static inline uint32_t tq_put_b1(uint32_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_b1(uint32_t *row, int32_t index, int32_t count, uint32_t word,
                                  int32_t code)
 {
     const uint32_t place = (uint32_t)index;
-    unit |= (uint32_t)(code < 0) << (place % 32);
+    word |= (uint32_t)(code < 0) << (place % 32);
     if (place % 32 == 31 || index + 1 == count) {
-        row[place / 32] = unit;
-        unit = 0;
+        row[place / 32] = word;
+        word = 0;
     }
-    return unit;
+    return word;
 }
 
 /* t2 */
-static inline int32_t tq_units_t2(int32_t count)
+static inline int32_t tq_words_t2(int32_t count)
 {
     return (count + 3) / 4;
 }
@@ -115,20 +115,20 @@ static inline int32_t tq_get_t2(const uint8_t *row, int32_t index)
 }
 
 /* Store a field of 4 bits; see put above. */
-static inline uint32_t tq_put_nibble(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_nibble(uint8_t *row, int32_t index, int32_t count, uint32_t word,
                                      int32_t code)
 {
     const uint32_t place = (uint32_t)index;
-    unit |= ((uint32_t)code & 15u) << (place % 2 * 4);
+    word |= ((uint32_t)code & 15u) << (place % 2 * 4);
     if (place % 2 == 1 || index + 1 == count) {
-        row[place / 2] = (uint8_t)unit;
-        unit = 0;
+        row[place / 2] = (uint8_t)word;
+        word = 0;
     }
-    return unit;
+    return word;
 }
 
 /* s4 */
-static inline int32_t tq_units_s4(int32_t count)
+static inline int32_t tq_words_s4(int32_t count)
 {
     return (count + 1) / 2;
 }
@@ -139,14 +139,14 @@ static inline int32_t tq_get_s4(const uint8_t *row, int32_t index)
     return tq_sign_extend4((uint32_t)row[place / 2] >> (place % 2 * 4));
 }
 
-static inline uint32_t tq_put_s4(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_s4(uint8_t *row, int32_t index, int32_t count, uint32_t word,
                                  int32_t code)
 {
-    return tq_put_nibble(row, index, count, unit, code);
+    return tq_put_nibble(row, index, count, word, code);
 }
 
 /* u4 */
-static inline int32_t tq_units_u4(int32_t count)
+static inline int32_t tq_words_u4(int32_t count)
 {
     return (count + 1) / 2;
 }
@@ -157,14 +157,14 @@ static inline int32_t tq_get_u4(const uint8_t *row, int32_t index)
     return (int32_t)(((uint32_t)row[place / 2] >> (place % 2 * 4)) & 15u);
 }
 
-static inline uint32_t tq_put_u4(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_u4(uint8_t *row, int32_t index, int32_t count, uint32_t word,
                                  int32_t code)
 {
-    return tq_put_nibble(row, index, count, unit, code);
+    return tq_put_nibble(row, index, count, word, code);
 }
 
 /* u2 */
-static inline int32_t tq_units_u2(int32_t count)
+static inline int32_t tq_words_u2(int32_t count)
 {
     return (count + 31) / 32 * 2;
 }
@@ -175,31 +175,31 @@ static inline int32_t tq_get_u2(const uint32_t *row, int32_t index)
     return (int32_t)tq_gather2(row + place / 32 * 2, place % 32);
 }
 
-/* Sixteen codes gather in unit, bit 0 of each in its low half and bit 1 in its high half. The first
+/* Sixteen codes gather in word, bit 0 of each in its low half and bit 1 in its high half. The first
  * sixteen leave the high halves of both words alone: they may be codes of an operand not yet read.
  */
-static inline uint32_t tq_put_u2(uint32_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_u2(uint32_t *row, int32_t index, int32_t count, uint32_t word,
                                  int32_t code)
 {
     const uint32_t place = (uint32_t)index;
     uint32_t *const planes = row + place / 32 * 2;
-    unit |= ((uint32_t)code & 1u) << (place % 16) | ((uint32_t)code >> 1 & 1u) << (place % 16 + 16);
+    word |= ((uint32_t)code & 1u) << (place % 16) | ((uint32_t)code >> 1 & 1u) << (place % 16 + 16);
     if (place % 16 != 15 && index + 1 != count) {
-        return unit;
+        return word;
     }
     if (place % 32 < 16) {
         const uint32_t kept = index + 1 == count ? 0 : 0xffff0000u;
-        planes[0] = (planes[0] & kept) | (unit & 0xffffu);
-        planes[1] = (planes[1] & kept) | unit >> 16;
+        planes[0] = (planes[0] & kept) | (word & 0xffffu);
+        planes[1] = (planes[1] & kept) | word >> 16;
     } else {
-        planes[0] = (planes[0] & 0xffffu) | unit << 16;
-        planes[1] = (planes[1] & 0xffffu) | (unit & 0xffff0000u);
+        planes[0] = (planes[0] & 0xffffu) | word << 16;
+        planes[1] = (planes[1] & 0xffffu) | (word & 0xffff0000u);
     }
     return 0;
 }
 
 /* s2 */
-static inline int32_t tq_units_s2(int32_t count)
+static inline int32_t tq_words_s2(int32_t count)
 {
     return (count + 31) / 32 * 2;
 }
@@ -211,7 +211,7 @@ static inline int32_t tq_get_s2(const uint32_t *row, int32_t index)
 }
 
 /* s3 */
-static inline int32_t tq_units_s3(int32_t count)
+static inline int32_t tq_words_s3(int32_t count)
 {
     return (count + 31) / 32 * 3;
 }
@@ -223,7 +223,7 @@ static inline int32_t tq_get_s3(const uint32_t *row, int32_t index)
 }
 
 /* c2 */
-static inline int32_t tq_units_c2(int32_t count)
+static inline int32_t tq_words_c2(int32_t count)
 {
     return (count + 3) / 4;
 }
@@ -234,7 +234,7 @@ static inline int32_t tq_get_c2(const uint8_t *row, int32_t index, const int8_t 
 }
 
 /* c4 */
-static inline int32_t tq_units_c4(int32_t count)
+static inline int32_t tq_words_c4(int32_t count)
 {
     return (count + 1) / 2;
 }
@@ -245,7 +245,7 @@ static inline int32_t tq_get_c4(const uint8_t *row, int32_t index, const int8_t 
 }
 
 /* n2 */
-static inline int32_t tq_units_n2(int32_t count)
+static inline int32_t tq_words_n2(int32_t count)
 {
     return (count + 3) / 4;
 }
@@ -256,7 +256,7 @@ static inline int32_t tq_get_n2(const uint8_t *row, int32_t index, const int8_t 
 }
 
 /* g2, a code without its scale */
-static inline int32_t tq_units_g2(int32_t count)
+static inline int32_t tq_words_g2(int32_t count)
 {
     return (count + 3) / 4;
 }
@@ -268,7 +268,7 @@ static inline int32_t tq_get_g2(const uint8_t *row, int32_t index)
 }
 
 /* d2 */
-static inline int32_t tq_units_d2(int32_t count)
+static inline int32_t tq_words_d2(int32_t count)
 {
     return (count + 31) / 32 * 2;
 }
@@ -287,7 +287,7 @@ static inline int32_t tq_get_d2(const uint32_t *row, int32_t index, const int8_t
 }
 
 /* d3 */
-static inline int32_t tq_units_d3(int32_t count)
+static inline int32_t tq_words_d3(int32_t count)
 {
     return (count + 31) / 32 * 3;
 }
@@ -301,19 +301,19 @@ static inline int32_t tq_get_d3(const uint32_t *row, int32_t index, const int8_t
 }
 
 /* p4 */
-static inline int32_t tq_units_p4(int32_t count)
+static inline int32_t tq_words_p4(int32_t count)
 {
     return (count + 1) / 2;
 }
 
 /* a4 */
-static inline int32_t tq_units_a4(int32_t count)
+static inline int32_t tq_words_a4(int32_t count)
 {
     return (count + 1) / 2;
 }
 
 /* s8 */
-static inline int32_t tq_units_s8(int32_t count)
+static inline int32_t tq_words_s8(int32_t count)
 {
     return count;
 }
@@ -323,16 +323,16 @@ static inline int32_t tq_get_s8(const int8_t *row, int32_t index)
     return row[index];
 }
 
-static inline uint32_t tq_put_s8(int8_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_s8(int8_t *row, int32_t index, int32_t count, uint32_t word,
                                  int32_t code)
 {
     (void)count;
     row[index] = (int8_t)code;
-    return unit;
+    return word;
 }
 
 /* s16 */
-static inline int32_t tq_units_s16(int32_t count)
+static inline int32_t tq_words_s16(int32_t count)
 {
     return count;
 }
@@ -342,16 +342,16 @@ static inline int32_t tq_get_s16(const int16_t *row, int32_t index)
     return row[index];
 }
 
-static inline uint32_t tq_put_s16(int16_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_s16(int16_t *row, int32_t index, int32_t count, uint32_t word,
                                   int32_t code)
 {
     (void)count;
     row[index] = (int16_t)code;
-    return unit;
+    return word;
 }
 
 /* u8 */
-static inline int32_t tq_units_u8(int32_t count)
+static inline int32_t tq_words_u8(int32_t count)
 {
     return count;
 }
@@ -361,16 +361,16 @@ static inline int32_t tq_get_u8(const uint8_t *row, int32_t index)
     return row[index];
 }
 
-static inline uint32_t tq_put_u8(uint8_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_u8(uint8_t *row, int32_t index, int32_t count, uint32_t word,
                                  int32_t code)
 {
     (void)count;
     row[index] = (uint8_t)code;
-    return unit;
+    return word;
 }
 
 /* s32 */
-static inline int32_t tq_units_s32(int32_t count)
+static inline int32_t tq_words_s32(int32_t count)
 {
     return count;
 }
@@ -380,12 +380,12 @@ static inline int32_t tq_get_s32(const int32_t *row, int32_t index)
     return row[index];
 }
 
-static inline uint32_t tq_put_s32(int32_t *row, int32_t index, int32_t count, uint32_t unit,
+static inline uint32_t tq_put_s32(int32_t *row, int32_t index, int32_t count, uint32_t word,
                                   int32_t code)
 {
     (void)count;
     row[index] = code;
-    return unit;
+    return word;
 }
 
 #endif

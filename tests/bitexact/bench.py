@@ -112,7 +112,7 @@ class Case:
         types: Types of all inputs, in the order of the node.
         codes: Their codes, without a batch axis.
         kernel: The kernel under test.
-        stage: Its epilogue, or None.
+        epilogue: Its epilogue, or None.
         shares: Operand whose buffer the output takes over, or -1.
     """
 
@@ -120,7 +120,7 @@ class Case:
     types: tuple[TensorType, ...]
     codes: tuple[np.ndarray, ...]
     kernel: Kernel
-    stage: EpilogueFunction | None
+    epilogue: EpilogueFunction | None
     shares: int = -1
 
     @property
@@ -148,7 +148,7 @@ class Case:
     def bound(self) -> Bound:
         """The kernel for these formats; sizes come at run time."""
         inputs = self.types[: self.operand_count]
-        epilogue = self.stage.epilogue if self.stage else ""
+        epilogue = self.epilogue.epilogue if self.epilogue else ""
         found = self.kernel.bind(
             LayerSpec(
                 name="case",
@@ -244,29 +244,29 @@ def write_program(samples: Sequence[Case], skeleton: str) -> str:
     """Kernels and what calls each with a case, filled into a program.
 
     Args:
-        samples: One case for each kernel and stage, in the order of their indexes.
+        samples: One case for each kernel and epilogue, in the order of their indexes.
         skeleton: Text with the places ``includes``, ``structs``, ``functions``, ``wrappers`` and
             ``names``.
     """
     structs: dict[str, str] = {}
-    stages: dict[str, str] = {}
+    epilogues: dict[str, str] = {}
     functions, wrappers, names = [], [], []
     for case in samples:
         geometry = f"tq_{case.op.kernel}_geometry"
         structs[geometry] = _write_struct(geometry, [f"int32_t {key}" for key in case.geometry])
-        if case.stage and isinstance(case.op, Accumulating):
+        if case.epilogue and isinstance(case.op, Accumulating):
             tables = [f"const int32_t *{key}" for key in case.op.output.names]
             fields = [*tables, *(f"int32_t {key}" for key in case.finishing)]
             fields += [f"int8_t {key}[{len(values)}]" for key, values in case.arrays.items()]
-            structs[case.stage.struct] = _write_struct(case.stage.struct, fields)
-            stages[case.stage.name] = write_epilogue(case.stage)
+            structs[case.epilogue.struct] = _write_struct(case.epilogue.struct, fields)
+            epilogues[case.epilogue.name] = write_epilogue(case.epilogue)
         functions.append(case.text)
         wrappers.append(_write_wrapper(case, geometry))
         names.append(f"wrap_{case.function}")
     return skeleton.format(
         includes="\n".join(f'#include "{path.name}"' for path in list_runtime()),
         structs="\n\n".join(structs.values()),
-        functions="\n\n".join([*stages.values(), *functions]),
+        functions="\n\n".join([*epilogues.values(), *functions]),
         wrappers="\n\n".join(wrappers),
         names=", ".join(names),
     )
@@ -283,7 +283,7 @@ def _write_wrapper(case: Case, geometry: str) -> str:
     arguments += [f"*(const int32_t *)x[{blocks}]" for entry in formats for _ in entry.coding.sizes]
     arguments.append("&g")
     lines = [f"    {geometry} g;", "    memcpy(&g, geometry, sizeof g);"]
-    if case.stage and isinstance(case.op, Accumulating):
+    if case.epilogue and isinstance(case.op, Accumulating):
         tables = [f"tables[{index}]" for index in range(len(case.op.output.names))]
         values = [f"finishing[{index}]" for index in range(len(case.finishing))]
         place = len(values)
@@ -291,8 +291,10 @@ def _write_wrapper(case: Case, geometry: str) -> str:
             items = (f"(int8_t)finishing[{place + index}]" for index in range(len(array)))
             values.append(f"{{{', '.join(items)}}}")
             place += len(array)
-        lines.append(f"    const {case.stage.struct} stage = {{{', '.join([*tables, *values])}}};")
-        arguments.append("&stage")
+        lines.append(
+            f"    const {case.epilogue.struct} epilogue = {{{', '.join([*tables, *values])}}};"
+        )
+        arguments.append("&epilogue")
     lines.append("    (void)tables;\n    (void)finishing;")
     lines.append(f"    {case.function}({', '.join([*arguments, 'y'])});")
     return (

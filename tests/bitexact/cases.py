@@ -1,4 +1,4 @@
-"""Random cases for every kernel: sizes around the storage units, all strides and paddings.
+"""Random cases for every kernel: sizes around the words, all strides and paddings.
 
 The operations and operands are drawn by tests/operations.
 """
@@ -24,36 +24,36 @@ _EACH = 5  # no divisor of the number of formats
 
 
 def draw_cases(kernel: Kernel, rng: np.random.Generator, count: int) -> Iterator[Case]:
-    """Cases of a kernel: ``count`` with each of its stages, or ``count`` where it has none."""
+    """Cases of a kernel: ``count`` with each of its epilogues, or ``count`` where it has none."""
     draw = Draw(rng)
     if kernel.operation in REGISTRY.plain:
         for _ in range(count):
             op, operands = REGISTRY.plain[kernel.operation](draw, kernel)
             yield from finish_case(draw, kernel, None, op, operands)
         return
-    for stage in _list_stages(kernel):
+    for epilogue in _list_epilogues(kernel):
         for _ in range(count):
-            output = draw.stage(stage)
-            op, operands = REGISTRY.staged[kernel.operation](draw, kernel, output)
-            yield from finish_case(draw, kernel, stage, op, operands)
+            output = draw.epilogue(epilogue)
+            op, operands = REGISTRY.finishing[kernel.operation](draw, kernel, output)
+            yield from finish_case(draw, kernel, epilogue, op, operands)
 
 
-def _list_stages(kernel: Kernel) -> tuple[EpilogueFunction, ...]:
-    """All stages for the kernels of the first formats, every fifth in turn for the many others.
+def _list_epilogues(kernel: Kernel) -> tuple[EpilogueFunction, ...]:
+    """All epilogues for the kernels of the first formats, every fifth in turn for the many others.
 
-    Loops and stages meet in every combination of the former; formats change the product alone.
+    Loops and epilogues meet in every combination of the former; formats change the product alone.
     """
-    stages = list_epilogues()
+    epilogues = list_epilogues()
     if _FIRST.issuperset(kernel.formats):
-        return stages
+        return epilogues
     place = [entry.name for entry in list_kernels()].index(kernel.name)
-    return stages[place % _EACH :: _EACH]
+    return epilogues[place % _EACH :: _EACH]
 
 
 def finish_case(
     draw: Draw,
     kernel: Kernel,
-    stage: EpilogueFunction | None,
+    epilogue: EpilogueFunction | None,
     op: Op,
     operands: list[tuple[tuple[int, ...], str]],
 ) -> Iterator[Case]:
@@ -62,15 +62,15 @@ def finish_case(
     codes = [draw.codes(entry.shape, entry.format) for entry in types]
     if op.kernel in REGISTRY.tables:
         REGISTRY.tables[op.kernel](draw, op, codes)
-    if stage is not None and isinstance(op, Accumulating):
+    if epilogue is not None and isinstance(op, Accumulating):
         data = [c[None] if index in op.batched else c for index, c in enumerate(codes)]
         acc = op.accumulate(*data)
         tables = [table.astype(np.int32) for table in draw.tables(op.output, acc)]
         codes += tables
         types += [type_of(table.shape, "s32") for table in tables]
-    case = Case(op, tuple(types), tuple(codes), kernel, stage)
+    case = Case(op, tuple(types), tuple(codes), kernel, epilogue)
     yield case
     for index in op.in_place:
         output = case.output
         if types[index].format == output.format and types[index].shape == output.shape:
-            yield Case(op, tuple(types), tuple(codes), kernel, stage, shares=index)
+            yield Case(op, tuple(types), tuple(codes), kernel, epilogue, shares=index)

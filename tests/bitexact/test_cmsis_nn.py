@@ -50,7 +50,7 @@ class Sketch:
     rule: type
     builder: GraphBuilder
 
-    def stage(self) -> Epilogue:
+    def epilogue(self) -> Epilogue:
         lo, hi = sorted(self.rng.integers(-128, 128, 2).tolist()) if self.odd() else (-128, 127)
         zero = int(self.rng.integers(-128, 128))
         return self.rule("s8", 0.1, zero, min(lo, hi - 1), max(hi, lo + 1))
@@ -75,7 +75,7 @@ class Sketch:
         return self.builder.constant(f"{name}/w", codes, find_format(form))
 
     def tables(
-        self, name: str, stage: Epilogue, channels: int, depth: int, *, alike: bool = False
+        self, name: str, epilogue: Epilogue, channels: int, depth: int, *, alike: bool = False
     ) -> list[str]:
         count = 1 if alike else channels
         shift = 31 + int(np.log2(depth * 60)) + self.rng.integers(-1, 3, count)
@@ -88,17 +88,17 @@ class Sketch:
         tables = {key: np.broadcast_to(table, (channels,)) for key, table in tables.items()}
         return [
             self.builder.constant(f"{name}/{key}", tables[key], find_format("s32"))
-            for key in stage.names
+            for key in epilogue.names
         ]
 
     def layer(self, name: str, kind: str, form: str, x: str) -> str:
         source = self.builder.type(x)
         shape, zero = source.shape, source.zero_point or 0
-        stage, out = self.stage(), int(self.rng.integers(1, 9))
+        epilogue, out = self.epilogue(), int(self.rng.integers(1, 9))
         alike = kind == "Dense" and form == "s4"
         if kind == "Dense":
             w = self.weights(name, form, (out, shape[-1]))
-            op, depth = OPERATIONS[kind](stage, zero), shape[-1]
+            op, depth = OPERATIONS[kind](epilogue, zero), shape[-1]
         else:
             window = self.window(shape)
             taps = window.size[0] * window.size[1]
@@ -107,19 +107,19 @@ class Sketch:
             else:
                 out = shape[2] * int(self.rng.choice([1, 1, 2]))
                 w, depth = self.weights(name, form, (*window.size, out)), taps
-            op = OPERATIONS[kind](stage, window, zero)
+            op = OPERATIONS[kind](epilogue, window, zero)
         return self.builder.apply(
-            name, op, x, w, *self.tables(name, stage, out, depth, alike=alike)
+            name, op, x, w, *self.tables(name, epilogue, out, depth, alike=alike)
         )
 
     def product(self, name: str, x: str) -> str:
         """A tensor times itself."""
         source = self.builder.type(x)
-        stage, channels, zero = self.stage(), source.shape[-1], source.zero_point
-        count = len(stage.names)
-        tables = self.tables(name, stage, channels, 200, alike=True)
+        epilogue, channels, zero = self.epilogue(), source.shape[-1], source.zero_point
+        count = len(epilogue.names)
+        tables = self.tables(name, epilogue, channels, 200, alike=True)
         bias = self.builder.constant(f"{name}/none", np.zeros(channels, int), find_format("s32"))
-        op = OPERATIONS["Multiply"](stage, zero, zero)
+        op = OPERATIONS["Multiply"](epilogue, zero, zero)
         return self.builder.apply(name, op, x, x, bias, *tables[1:count])
 
     def softmax(self, name: str, x: str) -> str:
@@ -142,15 +142,15 @@ def draw_model(rng: np.random.Generator, rule: type) -> Graph:
     source = builder.type(x)
     if rule is RequantizeTwice:
         zero = source.zero_point
-        stage = rule("s8", 0.1, int(rng.integers(-128, 128)), -128, 127)
+        epilogue = rule("s8", 0.1, int(rng.integers(-128, 128)), -128, 127)
         scales = (int(rng.integers(2**30, 2**31)), -1, int(rng.integers(2**30, 2**31)), 0)
         channels = source.shape[-1]
         tables = {"bias": 0, "multiplier": int(rng.integers(2**30, 2**31 - 1)), "exponent": -19}
         constants = [
             builder.constant(f"add/{key}", np.full(channels, tables[key]), find_format("s32"))
-            for key in stage.names
+            for key in epilogue.names
         ]
-        op = OPERATIONS["TfliteAdd"](stage, *scales, 1, 20, zero, zero)
+        op = OPERATIONS["TfliteAdd"](epilogue, *scales, 1, 20, zero, zero)
         x = builder.apply("add", op, x, x, *constants)
     window = sketch.window(source.shape, dilated=False)
     if rule is RequantizeTwice and sketch.odd():

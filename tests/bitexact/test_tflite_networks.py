@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
-from tests.bitexact.test_tflite_ops import Case, compare, convert, dense, normal, plain, rewrite
+from tests.bitexact.tflite_files import Case, compare, convert, normal, plain, rewrite
+from tests.bitexact.tflite_weighted import dense
 from tests.harness import check_graph
 from tests.requirements import require_module
 from tinyq.graph import Graph, reference
@@ -94,6 +95,16 @@ CHOICES = joined(
     lambda tf, x: tf.where(tf.logical_and(x >= -0.3, x <= 0.2), x, tf.reverse(x, [2])),
     lambda tf, x: tf.where(tf.logical_or(x < -0.3, x > 0.2), x, tf.reverse(x, [2])),
 )
+COMPARISONS = joined(
+    lambda tf, x: tf.where(tf.equal(x, tf.reverse(x, [1])), x, tf.nn.relu(x)),
+    lambda tf, x: tf.where(x <= tf.reverse(x, [1]), x, tf.nn.relu(x)),
+    lambda tf, x: tf.where(x[:, :1] > 0.1, x, tf.nn.relu(x)),
+    lambda tf, x: tf.where(
+        tf.logical_or(tf.logical_not(tf.logical_and(x < -0.1, x > -0.4)), x >= tf.reverse(x, [2])),
+        x,
+        tf.nn.relu(x),
+    ),
+)
 EXTREMES = joined(
     lambda tf, x: tf.maximum(x, tf.reverse(x, [1])),
     lambda tf, x: tf.minimum(x, tf.constant([0.1, -0.2, 0.3, 0.0])),
@@ -121,6 +132,11 @@ NETWORKS = {
     "reductions": (REDUCTIONS, 8, {"REDUCE_MAX", "REDUCE_MIN"}),
     "reductions wide": (WIDE_REDUCTIONS, 16, {"REDUCE_MAX"}),
     "choices": (CHOICES, 8, {"MAXIMUM", "MINIMUM", "GREATER", "SELECT", "LOGICAL_AND"}),
+    "comparisons": (
+        COMPARISONS,
+        8,
+        {"EQUAL", "LESS", "LESS_EQUAL", "GREATER_EQUAL", "LOGICAL_OR", "LOGICAL_NOT", "SELECT_V2"},
+    ),
     "extremes wide": (EXTREMES, 16, {"MAXIMUM", "MINIMUM"}),
     "normalizations": (NORMALIZATIONS, 8, {"SQUARED_DIFFERENCE", "L2_NORMALIZATION"}),
     "sums": (SUMS, 8, {"SUM"}),
@@ -132,6 +148,24 @@ NETWORKS = {
 def test_layers_equal_litert(name, rng):
     build, bits, wanted = NETWORKS[name]
     check_layers(convert(Case("", SHAPE, build), rng, bits), rng, wanted)
+
+
+def test_not_equal(rng):
+    """The converter leaves it in floating point; LiteRT runs it on codes."""
+
+    def rename(schema, model):
+        kinds = schema.BuiltinOperator
+        code = next(it for it in model.operatorCodes if it.builtinCode == kinds.EQUAL)
+        code.builtinCode = code.deprecatedBuiltinCode = kinds.NOT_EQUAL
+        (node,) = (
+            it for it in model.subgraphs[0].operators if model.operatorCodes[it.opcodeIndex] is code
+        )
+        node.builtinOptionsType = schema.BuiltinOptions.NotEqualOptions
+        node.builtinOptions = schema.NotEqualOptionsT()
+
+    build = plain(lambda tf, x: tf.where(tf.equal(x, tf.reverse(x, [1])), x, tf.nn.relu(x)))
+    content = rewrite(convert(Case("", SHAPE, build), rng), rename)
+    check_layers(content, rng, {"NOT_EQUAL"})
 
 
 def test_relu_to_one(tmp_path, rng):
@@ -195,8 +229,8 @@ def test_dense_columns_of_all_magnitudes(tmp_path, rng):
     graph = compare(
         convert(Case("FULLY_CONNECTED", (1, 8), build), rng), "FULLY_CONNECTED", tmp_path, rng
     )
-    stages = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
-    assert "RequantizeWide" in stages
+    epilogues = {type(getattr(node.op, "output", None)).__name__ for node in graph.nodes}
+    assert "RequantizeWide" in epilogues
     check_graph(graph, rng.integers(-128, 128, (8, 8)))
 
 

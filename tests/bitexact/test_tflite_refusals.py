@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
-from tests.bitexact.test_tflite_ops import CASES, convert, rewrite
+from tests.bitexact.test_tflite_ops import CASES
+from tests.bitexact.tflite_files import convert, rewrite
 from tests.requirements import require_module
 from tinyq.errors import ModelError
 from tinyq.graph import reference

@@ -6,18 +6,9 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
-from tests.bitexact.test_tflite_ops import (
-    CASES,
-    Case,
-    compare,
-    conv,
-    convert,
-    dense,
-    depthwise,
-    plain,
-    rewrite,
-    transposed,
-)
+from tests.bitexact.test_tflite_ops import CASES
+from tests.bitexact.tflite_files import Case, compare, convert, plain, rewrite
+from tests.bitexact.tflite_weighted import conv, dense, depthwise, transposed
 from tests.harness import check_graph
 from tests.requirements import require_module
 from tinyq.errors import ModelError

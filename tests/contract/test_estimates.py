@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.estimated_layers import draw_samples, estimate, find_usual_stage, has_stage
+from tests.estimated_layers import draw_samples, estimate, find_usual_epilogue, has_epilogue
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops import OPERATIONS
@@ -40,8 +40,8 @@ def test_every_generic_kernel_was_counted():
 
 
 def test_every_epilogue_was_counted():
-    names = {f"{stage.epilogue}_{stage.format}" for stage in list_epilogues()}
-    assert set(load_table(TABLE).stages) == names, "run python benchmarks/generic.py"
+    names = {f"{epilogue.epilogue}_{epilogue.format}" for epilogue in list_epilogues()}
+    assert set(load_table(TABLE).epilogues) == names, "run python benchmarks/generic.py"
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -49,8 +49,8 @@ def test_a_fit_is_within_twice_the_count_and_half_of_it(name):
     entry = ENTRIES[name]
     assert 1 <= entry["largest_ratio"] <= MOST, f"{name} needs another term than list_terms has"
     assert set(entry["terms"]) <= set(list_terms(Work(1, 1, 1)))
-    stage = find_usual_stage(KERNELS[name]) if has_stage(KERNELS[name]) else None
-    assert entry["stage"] == (f"{stage.epilogue}_{stage.format}" if stage else "")
+    epilogue = find_usual_epilogue(KERNELS[name]) if has_epilogue(KERNELS[name]) else None
+    assert entry["epilogue"] == (f"{epilogue.epilogue}_{epilogue.format}" if epilogue else "")
 
 
 @pytest.mark.parametrize("operation", sorted({kernel.operation for kernel in KERNELS.values()}))
@@ -95,8 +95,10 @@ def make_small_network() -> Graph:
             builder.constant(f"{name}_{word}", value, S32)
             for word, value in zip(("bias", "multiplier", "shift"), values, strict=True)
         ]
-        stage = Requantize("s8", 0.5, 0, -128, 127)
-        return builder.apply(name, OPERATIONS[operation](stage, *window), source, weights, *tables)
+        epilogue = Requantize("s8", 0.5, 0, -128, 127)
+        return builder.apply(
+            name, OPERATIONS[operation](epilogue, *window), source, weights, *tables
+        )
 
     last = add("conv", "Conv2D", (8, 3, 3, 1), "input", Window((3, 3), padding=(1, 1, 1, 1)))
     last = builder.apply("pool", OPERATIONS["MaxPool2D"](Window((2, 2), (2, 2))), last)
@@ -110,4 +112,4 @@ def test_a_pool_that_is_cheap_leaves_the_dense_layer_its_fast_kernel():
     firmware = Budget(firmware_flash_bytes=5248, firmware_ram_bytes=4608)
     candidates = gather_candidates(graph, ("armv7em", GENERIC))
     chosen = choose_kernels(graph, candidates, budget=firmware)
-    assert chosen.bounds["dense"].kernel.name == "dense_s8_i8_armv7em-lanes"
+    assert chosen.bounds["dense"].kernel.name == "dense_s8_int8_armv7em-lanes"

@@ -70,7 +70,7 @@ def test_a_fast_kernel_has_a_generic_one():
 
 def test_a_class_of_formats_stands_for_its_members():
     assert list_members("s4") == ("s4",)
-    members = list_members("i8")
+    members = list_members("int8")
     assert {*WEIGHTS, "g2"} - {"b1"} == set(members)
 
 
@@ -80,14 +80,14 @@ def test_each_format_names_as_many_operands_as_are_keyed():
         assert len(kernel.formats) == len(by_kernel[kernel.operation].keyed), kernel.name
 
 
-def test_every_stage_has_a_template():
+def test_every_epilogue_has_a_template():
     assert {it.epilogue for it in list_epilogues()} == {name.lower() for name in EPILOGUES}
     assert not [it.name for it in list_epilogues() if not (TEMPLATES / it.template).is_file()]
     formats = {it.format for it in list_epilogues()}
     assert formats >= {"b1", "s4", "u2", "u4", "s8", "u8", "s16", "s32"}
 
 
-def test_stages_have_different_tags():
+def test_epilogues_have_different_tags():
     tags = [it.tag for it in list_epilogues()]
     assert len(set(tags)) == len(tags), "two kernels would have one C name"
     assert {("b1",), ("u4",), ("s8",), ("s32",)} <= set(tags)
@@ -106,8 +106,8 @@ def rendered(cases: list[Case]) -> dict[str, str]:
     texts = {}
     for case in cases:
         texts[case.function] = case.text
-        if case.stage:
-            texts[case.stage.name] = write_epilogue(case.stage)
+        if case.epilogue:
+            texts[case.epilogue.name] = write_epilogue(case.epilogue)
     return texts
 
 
@@ -161,10 +161,10 @@ def test_runtime_headers_compile_for_the_device(level, tmp_path):
 
 def wide_weights(name: str):
     builder = GraphBuilder.start("model", TensorType((4,), find_format(name)))
-    stage = Raw()
+    epilogue = Raw()
     bias = builder.constant("bias", [0, 0], find_format("s32"))
     weights = builder.constant("w", [[1, 2, 3, 4], [0, 0, 0, 0]], find_format("s16"))
-    builder.apply("dense_7", OPERATIONS["Dense"](stage), "input", weights, bias)
+    builder.apply("dense_7", OPERATIONS["Dense"](epilogue), "input", weights, bias)
     return builder.build("dense_7")
 
 
@@ -177,11 +177,11 @@ def test_missing_kernel_is_named():
     assert "tinyq/kernels/generic" in str(caught.value)
 
 
-def test_missing_stage_is_named():
+def test_missing_epilogue_is_named():
     builder = GraphBuilder.start("model", TensorType((2,), find_format("s8")))
     tables = [builder.constant(n, [1, 1], find_format("s32")) for n in ("b", "m", "s")]
-    stage = Requantize("u16", 1.0, 0, 0, 9)
-    builder.apply("scale", OPERATIONS["Rescale"](stage), "input", *tables)
+    epilogue = Requantize("u16", 1.0, 0, 0, 9)
+    builder.apply("scale", OPERATIONS["Rescale"](epilogue), "input", *tables)
     graph = builder.build("scale")
     with pytest.raises(TinyqError) as caught:
         find_output(graph, graph.nodes[0])
@@ -195,7 +195,7 @@ def some_kernel(isa: str, *formats: str, variant: str = "") -> Kernel:
 
 def test_isa_order_decides(monkeypatch):
     known = [
-        some_kernel("armv7em", "s8", "i8", variant="a"),
+        some_kernel("armv7em", "s8", "int8", variant="a"),
         some_kernel("armv7em", "s8", "s8"),
         some_kernel("generic", "s8", "s16"),
         some_kernel("generic", "s8", "s8"),
@@ -211,7 +211,7 @@ def test_isa_order_decides(monkeypatch):
         assert list_rivals(graph, node, isas)[0].isa == isas[0]
     assert list_rivals(graph, node, ("mve", "generic"))[0].isa == "generic"
     names = [kernel.name for kernel in list_rivals(graph, node, ("armv7em", "generic"))]
-    assert names == ["dense_s8_s8_armv7em", "dense_s8_i8_armv7em-a", "dense_s8_s8_generic"], (
+    assert names == ["dense_s8_s8_armv7em", "dense_s8_int8_armv7em-a", "dense_s8_s8_generic"], (
         "a kernel for one format comes before one for many"
     )
     wide = wide_weights("s8")

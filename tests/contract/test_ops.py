@@ -170,7 +170,7 @@ class TestOperation:
 
 
 @pytest.mark.parametrize("name", sorted(EPILOGUES))
-def test_random_graphs_have_the_stage(name):
+def test_random_graphs_have_the_epilogue(name):
     drawn = {
         type(case.node.op.output).__name__
         for same in cases().values()
@@ -196,8 +196,8 @@ def compute(operation, inputs: Sequence[Codes]) -> Nested:
     )
 
 
-def finish(stage: Epilogue, acc: int, *constants: int) -> int:
-    kind = type(stage).__name__
+def finish(epilogue: Epilogue, acc: int, *constants: int) -> int:
+    kind = type(epilogue).__name__
     if kind == "Raw":
         return acc + constants[0]
     if kind == "Threshold":
@@ -206,24 +206,24 @@ def finish(stage: Epilogue, acc: int, *constants: int) -> int:
         return -sign if flip else sign
     if kind == "Steps":
         thresholds, flip = constants
-        return stage.levels[sum((acc < one) == bool(flip) for one in thresholds)]
+        return epilogue.levels[sum((acc < one) == bool(flip) for one in thresholds)]
     if kind == "RequantizeTwice":
         bias, multiplier, exponent = constants
-        code = twice(wrap(acc + bias), multiplier, exponent) + stage.zero_point
-        return min(max(code, stage.lo), stage.hi)
+        code = twice(wrap(acc + bias), multiplier, exponent) + epilogue.zero_point
+        return min(max(code, epilogue.lo), epilogue.hi)
     if kind == "RequantizeWide":
         bias, high, upper, lower, shift = constants
         real = Fraction(
             (acc + bias + high * 2**32) * (upper * 2**32 + lower % 2**32), 2 ** (shift + 32)
         )
-        return min(max(floor(real + HALF) + stage.zero_point, stage.lo), stage.hi)
+        return min(max(floor(real + HALF) + epilogue.zero_point, epilogue.lo), epilogue.hi)
     if kind == "RoundEven":
         bias, multiplier, shift, even = constants
         real = Fraction((acc + bias) * multiplier, 2**shift)
         # Python rounds a half to even.
-        code = (round(real) if even else floor(real + HALF)) + stage.zero_point
-        return min(max(code, stage.lo), stage.hi)
+        code = (round(real) if even else floor(real + HALF)) + epilogue.zero_point
+        return min(max(code, epilogue.lo), epilogue.hi)
     assert kind == "Requantize", f"write the formula of {kind} a second time here"
     bias, multiplier, shift = constants
-    code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + stage.zero_point
-    return min(max(code, stage.lo), stage.hi)
+    code = floor(Fraction((acc + bias) * multiplier, 2**shift) + HALF) + epilogue.zero_point
+    return min(max(code, epilogue.lo), epilogue.hi)

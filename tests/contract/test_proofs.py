@@ -65,7 +65,7 @@ def test_every_operation_says_what_it_takes(name):
 @pytest.mark.parametrize("name", EPILOGUES)
 def test_every_epilogue_says_what_it_takes(name):
     assert EPILOGUES[name].prove is not Epilogue.prove, f"{name} has no method `prove`"
-    assert name in {type(stage).__name__ for stage, _ in BOUNDARIES.values()}, (
+    assert name in {type(epilogue).__name__ for epilogue, _ in BOUNDARIES.values()}, (
         f"no boundary pair of {name} stands in BOUNDARIES of this file"
     )
 
@@ -115,25 +115,25 @@ PAIRS = [
 ]
 
 
-def layer(stage: Epilogue, constants: dict[str, int]) -> Graph:
+def layer(epilogue: Epilogue, constants: dict[str, int]) -> Graph:
     builder = GraphBuilder.start("one", TensorType((1,), S8, 0.5))
     weights = builder.constant("w", [[1]], S8)
     names = []
-    for name, shape in zip(stage.names, stage.constant_shapes(1), strict=True):
+    for name, shape in zip(epilogue.names, epilogue.constant_shapes(1), strict=True):
         names.append(builder.constant(name, np.full(shape, constants[name], np.int64), S32))
-    return builder.build(builder.apply("y", Dense(stage), builder.input, weights, *names))
+    return builder.build(builder.apply("y", Dense(epilogue), builder.input, weights, *names))
 
 
 @pytest.mark.parametrize(("name", "constant", "inside", "outside"), PAIRS)
 def test_the_last_value_inside_is_taken_the_first_outside_refused(
     name, constant, inside, outside, tmp_path
 ):
-    stage, constants = BOUNDARIES[name]
-    graph = layer(stage, constants | {constant: inside})
+    epilogue, constants = BOUNDARIES[name]
+    graph = layer(epilogue, constants | {constant: inside})
     codes = np.arange(-128, 128, dtype=np.int32)[:, None]
     run(graph, codes)
     with pytest.raises(ModelError) as caught:
-        layer(stage, constants | {constant: outside})
+        layer(epilogue, constants | {constant: outside})
     assert caught.value.where == "y" and caught.value.remedy
     # A file of such a graph is refused as well.
     tensors = dict(graph.tensors)
@@ -263,10 +263,10 @@ def test_sums_and_tables_at_their_limits(name):
 
 
 def test_the_wide_epilogue_takes_what_int32_does_not():
-    stage, constants = BOUNDARIES["RequantizeWide"]
-    values = [[np.array([constants[name]]), "s32"] for name in stage.names]
+    epilogue, constants = BOUNDARIES["RequantizeWide"]
+    values = [[np.array([constants[name]]), "s32"] for name in epilogue.names]
     weights = [np.full((1, 2000), 127), "s8"]
-    graph = one(Dense(stage), (2000,), S16, weights, *values)
+    graph = one(Dense(epilogue), (2000,), S16, weights, *values)
     assert run(graph, np.full((1, 2000), 32767, np.int32)).tolist() == [[127]]
     with pytest.raises(ModelError, match="can reach"):
         one(Dense(Requantize(*CLIP)), (2000,), S16, weights, *values[::2])

@@ -48,7 +48,7 @@ static void run(const void *input, void *output)
     y[5] = 0xA5;
     TQ_MARK(3);
 }
-const tq_model tq_model_instance = {"hash", {DIGEST}, 7, 6, 16, 3, run};
+const tq_model tq_model_instance = {"hash", {DIGEST}, 7, 6, 16, 3, run, 0, 0, 0};
 """
 
 PLACES = [
@@ -314,7 +314,7 @@ class TestErrors:
     def test_other_protocol_version(self, host_image, monkeypatch):
         monkeypatch.setattr(wire.Frame.__init__, "__defaults__", (b"", 9))
         monkeypatch.setattr(wire, "VERSION", 9)
-        with pytest.raises(LinkError, match="speaks version 1 of the protocol, this is version 9"):
+        with pytest.raises(LinkError, match="speaks version 2 of the protocol, this is version 9"):
             open_link(host_image, "host")
 
     def test_other_model_on_the_board(self, host_image):

@@ -1,4 +1,4 @@
-"""What cases of kernels are drawn from: sizes around storage units, extremes, epilogues."""
+"""What cases of kernels are drawn from: sizes around words, extremes, epilogues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tinyq.graph.ops.window import Window
 from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.numerics.formats import Format, find_format
 
-# One code, a storage unit of each format less one, whole, and plus one.
+# One code, a word of each format less one, whole, and plus one.
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33)
 _WIDE = 1 << 20  # s32 inputs stay inside, so that no accumulator leaves int32
 
@@ -74,29 +74,32 @@ class Draw:
         least = (max(1, height - pads[0] - pads[1]), max(1, width - pads[2] - pads[3]))
         return window, (least[0] + self.integer(0, 4), least[1] + self.integer(0, 4))
 
-    def stage(self, stage: EpilogueFunction) -> Epilogue:
+    def epilogue(self, epilogue: EpilogueFunction) -> Epilogue:
         scaling = {
             "requantize": Requantize,
             "roundeven": RoundEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
         }
-        if stage.epilogue in scaling:
-            output = find_format(stage.format)
+        if epilogue.epilogue in scaling:
+            output = find_format(epilogue.format)
             low = self.integer(output.lo, 0) if self.rng.random() < 0.3 else output.lo
             high = self.integer(low, output.hi) if self.rng.random() < 0.3 else output.hi
             zero_point = self.integer(low, high)
-            return scaling[stage.epilogue](stage.format, 0.5, zero_point, low, high)
-        if stage.epilogue == "steps":
-            output = find_format(stage.format)
+            return scaling[epilogue.epilogue](epilogue.format, 0.5, zero_point, low, high)
+        if epilogue.epilogue == "steps":
+            output = find_format(epilogue.format)
             levels = self.rng.integers(output.lo, output.hi + 1, self.integer(2, 16))
             return Steps(
-                stage.format, 0.5, self.zero_point(stage.format), tuple(sorted(levels.tolist()))
+                epilogue.format,
+                0.5,
+                self.zero_point(epilogue.format),
+                tuple(sorted(levels.tolist())),
             )
-        return {"threshold": Threshold, "raw": Raw}[stage.epilogue]()
+        return {"threshold": Threshold, "raw": Raw}[epilogue.epilogue]()
 
     def tables(self, output: Epilogue, acc: np.ndarray) -> list[np.ndarray]:
-        """Constants of a stage that spread these accumulators over the output's codes."""
+        """Constants of an epilogue that spread these accumulators over the output's codes."""
         channels = acc.shape[-1]
         reach = int(np.abs(acc).max(initial=0)) + 1
         if isinstance(output, Threshold):

@@ -29,7 +29,7 @@ from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 WEIGHTED = ("b1", "u2", "u4", "s8")
 ACTIVATIONS = ("b1", "u2", "u4", "s8", "s4", "u8")
 WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2", "d2", "d3", "g2")
-# Around the storage unit: 32 signs in a word, two nibbles or one code in a byte.
+# Around the word: 32 signs in a word, two nibbles or one code in a byte.
 CHANNELS = MappingProxyType(
     {
         "b1": (1, 2, 5, 31, 32, 33, 40, 63, 64, 65),
@@ -92,11 +92,11 @@ class Drawing:
     def type(self, name: str) -> TensorType:
         return self.builder.type(name)
 
-    def stage(self) -> Epilogue:
-        return draw_stage(self)
+    def epilogue(self) -> Epilogue:
+        return draw_epilogue(self)
 
-    def stage_constants(self, stage: Epilogue, reach: Codes) -> list[str]:
-        return stage_constants(self, stage, reach)
+    def epilogue_constants(self, epilogue: Epilogue, reach: Codes) -> list[str]:
+        return epilogue_constants(self, epilogue, reach)
 
 
 def draw_codes(rng: np.random.Generator, number_format: Format, shape: Sequence[int]) -> Codes:
@@ -245,7 +245,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
     return kind(number_format, 0.25, zero_point, lo, hi)
 
 
-def draw_stage(drawing: Drawing) -> Epilogue:
+def draw_epilogue(drawing: Drawing) -> Epilogue:
     kind = drawing.integer(0, 11)
     if kind < 3:
         return Threshold(0.5)
@@ -272,25 +272,25 @@ def draw_format(drawing: Drawing) -> str:
     return str(drawing.rng.choice(("s8", "u4", "u2", "s4", "u8"), p=(0.4, 0.3, 0.15, 0.08, 0.07)))
 
 
-def stage_constants(drawing: Drawing, stage: Epilogue, reach: Codes) -> list[str]:
-    """The stage's constants as tensors, in order, for accumulators within +-reach."""
-    if isinstance(stage, Threshold):
+def epilogue_constants(drawing: Drawing, epilogue: Epilogue, reach: Codes) -> list[str]:
+    """The epilogue's constants as tensors, in order, for accumulators within +-reach."""
+    if isinstance(epilogue, Threshold):
         values = draw_threshold(drawing, reach)
-    elif isinstance(stage, Steps):
-        drawn = [draw_threshold(drawing, reach) for _ in stage.levels[1:]]
+    elif isinstance(epilogue, Steps):
+        drawn = [draw_threshold(drawing, reach) for _ in epilogue.levels[1:]]
         thresholds = np.stack([one["threshold"] for one in drawn])
         values = {"threshold": thresholds, "flip": drawn[0]["flip"]}
-    elif isinstance(stage, Raw):
+    elif isinstance(epilogue, Raw):
         values = {"bias": draw_bias(drawing, reach)}
-    elif isinstance(stage, RequantizeTwice):
-        values = draw_twice_scaling(drawing, reach, stage.hi - stage.lo + 1)
-    elif isinstance(stage, RequantizeWide):
-        values = draw_wide_scaling(drawing, reach, stage.hi - stage.lo + 1)
+    elif isinstance(epilogue, RequantizeTwice):
+        values = draw_twice_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
+    elif isinstance(epilogue, RequantizeWide):
+        values = draw_wide_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
     else:
-        assert isinstance(stage, Requantize | RoundEven)
-        values = draw_scaling(drawing, reach, stage.hi - stage.lo + 1)
+        assert isinstance(epilogue, Requantize | RoundEven)
+        values = draw_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
         values["even"] = drawing.rng.integers(0, 2, size=len(reach))
-    return [drawing.constant(name, values[name], "s32") for name in stage.names]
+    return [drawing.constant(name, values[name], "s32") for name in epilogue.names]
 
 
 def draw_x_zero(drawing: Drawing, source: TensorType) -> int:
@@ -314,8 +314,8 @@ def draw_weights(drawing: Drawing, shape: Sequence[int], axis: int = 0) -> tuple
     return weights, number_format
 
 
-def out_channels(drawing: Drawing, stage: Epilogue) -> int:
-    name = stage.type((1,)).format.name
+def out_channels(drawing: Drawing, epilogue: Epilogue) -> int:
+    name = epilogue.type((1,)).format.name
     return int(drawing.rng.choice(CHANNELS.get(name, CHANNELS["s8"])))
 
 
@@ -340,7 +340,7 @@ def is_small(x: TensorType) -> bool:
 
 
 def draw_twice(drawing) -> RequantizeTwice:
-    """A stage with TFLite's rounding."""
+    """A epilogue with TFLite's rounding."""
     zero = drawing.integer(-128, 127)
     lo = zero if drawing.chance(0.3) else -128
     return RequantizeTwice("s8", 0.25, zero, lo, drawing.integer(lo, 127))

@@ -12,7 +12,7 @@ class Registry:
 
     Attributes:
         steps: Steps of random graphs: whether one takes a type, how to add it.
-        staged: Cases of kernels that end in an epilogue, by ``Op.kernel``.
+        finishing: Cases of kernels that end in an epilogue, by ``Op.kernel``.
         plain: Cases of the other kernels.
         tables: What fills in constants that are no free choice, by ``Op.kernel``.
         formulas: The operation on one sample in nested lists, by class name.
@@ -20,7 +20,7 @@ class Registry:
     """
 
     steps: list[tuple[Callable, Callable]] = field(default_factory=list)
-    staged: dict[str, Callable] = field(default_factory=dict)
+    finishing: dict[str, Callable] = field(default_factory=dict)
     plain: dict[str, Callable] = field(default_factory=dict)
     tables: dict[str, Callable] = field(default_factory=dict)
     formulas: dict[str, Callable] = field(default_factory=dict)
@@ -50,12 +50,12 @@ def step(fits: Callable, weight: int = 1) -> Callable:
     return register
 
 
-def bench_case(kernel: str, *, staged: bool = False) -> Callable:
+def bench_case(kernel: str, *, finishing: bool = False) -> Callable:
     """Cases of a kernel: ``function(draw, kernel[, epilogue])`` gives operation and operands."""
 
     def register(function: Callable) -> Callable:
         REGISTRY.note("case", kernel, function)
-        (REGISTRY.staged if staged else REGISTRY.plain)[kernel] = function
+        (REGISTRY.finishing if finishing else REGISTRY.plain)[kernel] = function
         return function
 
     return register

@@ -1,4 +1,4 @@
-"""Just inside a special kernel's bounds it is right with extreme inputs, just outside it refuses.
+"""Inside a specialized kernel's bounds it is right with extreme inputs, outside it refuses.
 
 ``TINYQ_EMULATOR_CASES`` above 3 runs every pair, fewer run two drawn ladders of each variant.
 """
@@ -40,13 +40,13 @@ def test_the_bounds_that_wide_sums_reach_are_known():
     kernels = {kernel.name: kernel for kernel in SPECIAL}
     found = {
         (name, pair.ladder): pair
-        for name in ("dense_s8_i8_armv7em-lanes", "conv2d_s8_i8_armv7em-winograd4")
+        for name in ("dense_s8_int8_armv7em-lanes", "conv2d_s8_int8_armv7em-winograd4")
         for pair in list_pairs(kernels[name])
     }
-    lanes = found["dense_s8_i8_armv7em-lanes", "many inputs"]
+    lanes = found["dense_s8_int8_armv7em-lanes", "many inputs"]
     assert lanes.reason == "accumulators of an odd channel leave 24 bits"
     assert lanes.at[0] * 127 * 128 < 2**23 <= lanes.at[1] * 127 * 128
-    assert ("conv2d_s8_i8_armv7em-winograd4", "a large bias") in found
+    assert ("conv2d_s8_int8_armv7em-winograd4", "a large bias") in found
 
 
 @pytest.mark.parametrize("isa", CORES)

@@ -28,9 +28,9 @@ def samples(seed: int) -> dict[str, list[tuple[int, int, str]]]:
     for operation in OPERATIONS:
         kernels = [kernel for kernel in KERNELS.values() if kernel.operation == operation]
         drawn[operation] = draw_samples(kernels[rng.integers(len(kernels))], word, 2)
-    for stage in list_epilogues():
-        name = f"{stage.epilogue}_{stage.format}"
-        drawn[name] = draw_samples(KERNELS["rescale_s8_generic"], word, 1, stage)
+    for epilogue in list_epilogues():
+        name = f"{epilogue.epilogue}_{epilogue.format}"
+        drawn[name] = draw_samples(KERNELS["rescale_s8_generic"], word, 1, epilogue)
     counts = iter(count_instructions([one for found in drawn.values() for one in found]))
     return {
         name: [(estimate(one), next(counts), str(one)) for one in found]
@@ -39,7 +39,8 @@ def samples(seed: int) -> dict[str, list[tuple[int, int, str]]]:
 
 
 @pytest.mark.parametrize(
-    "name", [*OPERATIONS, *(f"{stage.epilogue}_{stage.format}" for stage in list_epilogues())]
+    "name",
+    [*OPERATIONS, *(f"{epilogue.epilogue}_{epilogue.format}" for epilogue in list_epilogues())],
 )
 def test_estimates_lie_within_twice_the_count_and_half_of_it(samples, name):
     for estimated, count, layers in samples[name]:

@@ -1,4 +1,4 @@
-"""Every special kernel on the emulated core: its answers equal the reference's, bit for bit.
+"""Every specialized kernel on the emulated core: its answers equal the reference's, bit for bit.
 
 Many graphs share one image and one start of the emulator, see test_random_graphs.py.
 ``TINYQ_EMULATOR_CASES`` sets how many graphs each kernel computes.

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tests.unit.test_special import chain
+from tests.unit.test_specialized import chain
 from tinyq.errors import LinkError, TinyqError
 from tinyq.graph import reference
 from tinyq.graph.passes import simplify
 from tinyq.hardware.boards import find_board
 from tinyq.measurement import counting as tune
+from tinyq.measurement.layer_programs import Outcome, find_stand_in, isolate
 from tinyq.measurement.run import measure
-from tinyq.measurement.trial import Outcome, find_twin, isolate
 from tinyq.project import Selection, Setting, create_project, open_project
 from tinyq.selection import force_kernels, gather_candidates, plan_kernels
 from tinyq.support.datasets import Dataset
@@ -71,7 +71,7 @@ def list_figures(candidates):
 
 def test_what_was_counted_is_not_run_again(cache, monkeypatch):
     first = list_figures(count(cache))
-    monkeypatch.setattr(tune, "run_trials", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(tune, "run_programs", lambda *_: pytest.fail("ran again"))
     assert list_figures(count(cache)) == first
 
 
@@ -90,7 +90,7 @@ def test_layers_of_one_kind_are_counted_once(cache):
 
 def test_a_wrong_kernel_is_an_error(tmp_path, monkeypatch):
     wrong = (Outcome(1, 1, 1, {}, False), Outcome(1, 1, 1, {}, False))
-    monkeypatch.setattr(tune, "run_trials", lambda *_: wrong)
+    monkeypatch.setattr(tune, "run_programs", lambda *_: wrong)
     with pytest.raises(TinyqError, match="does not compute what the reference does"):
         count(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -103,8 +103,8 @@ def test_a_core_without_emulator():
 
 
 def test_the_twin_has_the_core_of_the_board():
-    assert find_twin(find_board("nucleo-l4r5zi")).name == "mps2-an386"
-    assert "-mcpu=cortex-m7" in find_twin(find_board("nucleo-h743zi")).cflags
+    assert find_stand_in(find_board("nucleo-l4r5zi")).name == "mps2-an386"
+    assert "-mcpu=cortex-m7" in find_stand_in(find_board("nucleo-h743zi")).cflags
 
 
 @pytest.mark.parametrize("operation", ["Conv2D", "Add"])
@@ -123,7 +123,7 @@ def test_layers_that_work_in_place_are_exact(size, variant, tmp_path):
     """Three in a row: the middle one reads and writes the same bytes."""
     layer = Layer("Conv2D", (6, 6, 8), 8, size)
     graph = stack(make_graph(layer, "model", "s8", "s8"))
-    kernel = f"conv2d_s8_i8_armv7em-{variant}"
+    kernel = f"conv2d_s8_int8_armv7em-{variant}"
 
     def only(graph, candidates, setting):
         return {

@@ -45,14 +45,14 @@ def _make_add(rng: np.random.Generator) -> Op:
 
 def _make_tflite_add(rng: np.random.Generator) -> Op:
     terms = [(int(rng.integers(2**30, 2**31)), -int(rng.integers(0, 8))) for _ in range(2)]
-    stage = RequantizeTwice("s8", 1.0, 5, -128, 127)
-    return OPERATIONS["TfliteAdd"](stage, *terms[0], *terms[1], 1, 20, 3, -7)
+    epilogue = RequantizeTwice("s8", 1.0, 5, -128, 127)
+    return OPERATIONS["TfliteAdd"](epilogue, *terms[0], *terms[1], 1, 20, 3, -7)
 
 
 def _make_squared_difference(rng: np.random.Generator) -> Op:
     terms = [(int(rng.integers(2**30, 2**31)), -int(rng.integers(1, 8))) for _ in range(2)]
-    stage = RequantizeTwice("s8", 1.0, 5, -128, 127)
-    return OPERATIONS["TfliteSquaredDifference"](stage, *terms[0], *terms[1], 3, -7)
+    epilogue = RequantizeTwice("s8", 1.0, 5, -128, 127)
+    return OPERATIONS["TfliteSquaredDifference"](epilogue, *terms[0], *terms[1], 3, -7)
 
 
 MAKERS: Mapping[str, Callable[[np.random.Generator], Op]] = MappingProxyType(
@@ -122,7 +122,7 @@ def make_graph(
 
 
 def _add_twice(builder: GraphBuilder, sums: np.ndarray) -> list[str]:
-    """Constants of a stage that rounds twice, for sums of about 28 bits."""
+    """Constants of an epilogue that rounds twice, for sums of about 28 bits."""
     channels, s32 = sums.shape[-1], find_format("s32")
     exponent = 7 - math.ceil(math.log2(np.abs(sums).max() + 1))
     values = (7, 2**30 + 12345, min(exponent, 0))

@@ -48,8 +48,13 @@ static void run(const void *input, void *output)
     memset(y, x[0] ^ x[INPUT_BYTES - 1], OUTPUT_BYTES);
 }
 
+static const tq_model_port ports[] = {
+    {"image", INPUT_BYTES},
+    {"an_output_with_a_name_that_is_longer_than_the_reply_has_room_for", OUTPUT_BYTES},
+};
+
 const tq_model tq_model_instance = {
-    "fuzz", {1}, INPUT_BYTES, OUTPUT_BYTES, 0, LAYERS, run,
+    "fuzz", {1}, INPUT_BYTES, OUTPUT_BYTES, 0, LAYERS, run, 1, 1, ports,
 };
 
 void tq_port_init(void)

@@ -31,7 +31,7 @@ SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "
 def compile_fuzzer(compiler: str, folder: Path, *flags: str) -> Path:
     (folder / "tq_build.h").write_text(
         "#define TQ_MAIN firmware_main\n#define TQ_PAYLOAD_BYTES 64\n"
-        f"#define TQ_REPLY_BYTES 160\n#define TQ_FIRMWARE_DIGEST {', '.join(['7'] * 32)}\n"
+        f"#define TQ_REPLY_BYTES 164\n#define TQ_FIRMWARE_DIGEST {', '.join(['7'] * 32)}\n"
     )
     program = folder / "firmware_fuzzer"
     includes = (f"-I{folder}", f"-I{FIRMWARE / 'core'}")

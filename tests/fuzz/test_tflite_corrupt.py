@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from tests.bitexact.test_tflite_networks import NETWORKS, SHAPE, from_keras, sequences
-from tests.bitexact.test_tflite_ops import CASES, Case, convert, rewrite
+from tests.bitexact.test_tflite_ops import CASES
 from tests.bitexact.test_tflite_recurrent import write_lstm, write_svdf
 from tests.bitexact.test_tflite_unsigned import as_unsigned
+from tests.bitexact.tflite_files import Case, convert, rewrite
 from tests.peak_memory import measure_growth
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, reference

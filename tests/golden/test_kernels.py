@@ -1,4 +1,4 @@
-"""One render of every family of special kernels for every core, as it is kept.
+"""One render of every family of specialized kernels for every core, as it is kept.
 
 A change of a shared micro-kernel shows here in the assembly that it makes. To accept it:
 ``pytest tests/golden --update-golden``.
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.fast_graphs import draw_fitting
-from tests.selected import list_special
+from tests.selected import list_specialized
 from tinyq.kernels.base import Bound, Kernel
 from tinyq.kernels.registry import list_kernels
 from tinyq.kernels.text import make_once, write_kernel
@@ -40,7 +40,7 @@ def render(kernel: Kernel) -> str:
     node = next(node for node in graph.nodes if node.name in names)
     bound = next(
         it
-        for it in list_special(graph, node, (kernel.isa,))
+        for it in list_specialized(graph, node, (kernel.isa,))
         if isinstance(it, Bound) and it.kernel.name == kernel.name and not it.kernel.unpacked
     )
     types = ", ".join(map(str, graph.types(node)[: len(bound.layer.inputs)]))

@@ -1,7 +1,7 @@
 """Stubs for one more of each thing, with their tests: `make new KIND=method NAME=my_method`.
 
 A kind is a folder of tests/new/stubs, whose files lie as they do in the project: NAME and ISA in a
-path, and $name, $title, $class_name, $kernel, $isa in a text, are filled in. An entry for
+path, and $name, $title, $class_name, $upper, $kernel, $isa in a text, are filled in. An entry for
 boards.yaml is the file entry.yaml.
 """
 
@@ -34,8 +34,9 @@ NEXT: Mapping[str, str] = {
     "layer": "write the lowering, then: pytest tests/unit/test_layer_$name.py",
     "method": "fill in the row and the parts, then: python -m tinyq.quantizers.curves; "
     "pytest tests/contract/test_methods.py tests/unit/test_catalogue.py -k $name",
-    "op": "write run, kernel and formula, then: pytest tests/contract/test_ops.py -k $class_name; "
-    "pytest tests/bitexact/test_kernels.py -k $kernel; python benchmarks/generic.py",
+    "op": "write run, import, text, formula, then: pytest tests/contract/test_ops.py "
+    "-k $class_name; pytest tests/bitexact/test_kernels.py -k $kernel; "
+    "pytest tests/contract/test_tflite_importers.py; python benchmarks/generic.py",
     "port": "write the functions, then: pytest tests/contract/test_boards.py -k $name",
 }
 
@@ -111,6 +112,7 @@ def name_all(kind: str, name: str) -> dict[str, str]:
         "name": stem,
         "title": " ".join(words).capitalize(),
         "class_name": "".join(word.capitalize() for word in words),
+        "upper": "_".join(words).upper(),
         "kernel": "".join(words),
         "isa": isa,
     }

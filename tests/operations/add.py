@@ -9,10 +9,10 @@ from tests.drawing.formulas import map_rows
 from tests.drawing.graphs import (
     WEIGHTED,
     Drawing,
+    draw_epilogue,
     draw_requantize,
-    draw_stage,
     draw_x_zero,
-    stage_constants,
+    epilogue_constants,
     widest,
 )
 from tests.drawing.partners import draw_partner
@@ -34,8 +34,8 @@ def draw_step(drawing: Drawing, source: str) -> str:
     ]
     if len(others) == 1 and drawing.chance(0.8):
         narrow = str(drawing.choose(("s8", "u4", "u2")))
-        stage = Threshold() if drawing.chance(0.3) else draw_requantize(drawing, narrow)
-        others.append(add_rescale(drawing, source, stage))
+        epilogue = Threshold() if drawing.chance(0.3) else draw_requantize(drawing, narrow)
+        others.append(add_rescale(drawing, source, epilogue))
     other = others[-1] if drawing.chance(0.7) else str(drawing.choose(others))
     if drawing.chance(0.3):
         other = draw_partner(drawing, source)
@@ -48,12 +48,12 @@ def draw_step(drawing: Drawing, source: str) -> str:
     ]
     zeros = [draw_x_zero(drawing, x), draw_x_zero(drawing, y)]
     reach = abs(factors[0]) * widest(x, zeros[0]) + abs(factors[1]) * widest(y, zeros[1])
-    stage = draw_stage(drawing)
-    constants = stage_constants(drawing, stage, np.full(x.shape[-1], reach, np.int64))
-    return drawing.apply(Add(stage, *factors, *zeros), source, other, *constants)
+    epilogue = draw_epilogue(drawing)
+    constants = epilogue_constants(drawing, epilogue, np.full(x.shape[-1], reach, np.int64))
+    return drawing.apply(Add(epilogue, *factors, *zeros), source, other, *constants)
 
 
-@bench_case("add", staged=True)
+@bench_case("add", finishing=True)
 def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     a, b = kernel.formats
     factors = [draw.integer(-(2**15), 2**15 - 1) for _ in range(2)]

@@ -25,11 +25,11 @@ def draw_step(drawing: Drawing, source: str) -> str:
     """Two branches of one meaning, side by side; or a tensor with one of its own type."""
     if drawing.chance(0.2) or drawing.type(source).format.name not in WEIGHTED:
         return drawing.apply(Concatenate(), source, draw_partner(drawing, source))
-    stage = Threshold(0.5)
+    epilogue = Threshold(0.5)
     if drawing.chance(0.7):
-        stage = draw_requantize(drawing, draw_format(drawing))
-    first = add_dense(drawing, source, stage)
-    second = add_dense(drawing, source, stage)
+        epilogue = draw_requantize(drawing, draw_format(drawing))
+    first = add_dense(drawing, source, epilogue)
+    second = add_dense(drawing, source, epilogue)
     return drawing.apply(Concatenate(), first, second)
 
 

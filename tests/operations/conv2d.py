@@ -8,13 +8,13 @@ from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_windows
 from tests.drawing.graphs import (
     Drawing,
-    draw_stage,
+    draw_epilogue,
     draw_weights,
     draw_window,
     draw_x_zero,
+    epilogue_constants,
     is_weighted_image,
     out_channels,
-    stage_constants,
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
@@ -24,20 +24,20 @@ from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted_image, weight=3)
-def draw_step(drawing: Drawing, source: str, stage: Epilogue | None = None) -> str:
+def draw_step(drawing: Drawing, source: str, epilogue: Epilogue | None = None) -> str:
     x = drawing.type(source)
     window = draw_window(drawing, x.shape)
-    stage = stage or draw_stage(drawing)
+    epilogue = epilogue or draw_epilogue(drawing)
     x_zero = draw_x_zero(drawing, x)
-    shape = (out_channels(drawing, stage), *window.size, x.shape[2])
+    shape = (out_channels(drawing, epilogue), *window.size, x.shape[2])
     weights, number_format = draw_weights(drawing, shape)
     reach = np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)) * widest(x, x_zero)
     name = drawing.constant("weights", weights, number_format)
-    constants = stage_constants(drawing, stage, reach)
-    return drawing.apply(Conv2D(stage, window, x_zero), source, name, *constants)
+    constants = epilogue_constants(drawing, epilogue, reach)
+    return drawing.apply(Conv2D(epilogue, window, x_zero), source, name, *constants)
 
 
-@bench_case("conv2d", staged=True)
+@bench_case("conv2d", finishing=True)
 def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     window, size = draw.window()
     x_channels, out_channels = draw.channels(), draw.channels()

@@ -8,12 +8,12 @@ from tests.drawing.bench import CHANNELS, Draw
 from tests.drawing.formulas import map_rows
 from tests.drawing.graphs import (
     Drawing,
-    draw_stage,
+    draw_epilogue,
     draw_weights,
     draw_x_zero,
+    epilogue_constants,
     is_weighted,
     out_channels,
-    stage_constants,
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
@@ -23,19 +23,19 @@ from tinyq.kernels.base import Kernel
 
 
 @step(is_weighted)
-def add_dense(drawing: Drawing, source: str, stage: Epilogue | None = None) -> str:
+def add_dense(drawing: Drawing, source: str, epilogue: Epilogue | None = None) -> str:
     x = drawing.type(source)
-    stage = stage or draw_stage(drawing)
+    epilogue = epilogue or draw_epilogue(drawing)
     x_zero = draw_x_zero(drawing, x)
-    shape = (out_channels(drawing, stage), x.shape[-1])
+    shape = (out_channels(drawing, epilogue), x.shape[-1])
     weights, number_format = draw_weights(drawing, shape)
     reach = np.abs(weights.astype(np.int64)).sum(axis=1) * widest(x, x_zero)
     name = drawing.constant("weights", weights, number_format)
-    constants = stage_constants(drawing, stage, reach)
-    return drawing.apply(Dense(stage, x_zero), source, name, *constants)
+    constants = epilogue_constants(drawing, epilogue, reach)
+    return drawing.apply(Dense(epilogue, x_zero), source, name, *constants)
 
 
-@bench_case("dense", staged=True)
+@bench_case("dense", finishing=True)
 def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     channels = int(draw.rng.choice([*CHANNELS, 63, 64, 65, 200]))
     x, w = kernel.formats

@@ -8,12 +8,12 @@ from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_windows
 from tests.drawing.graphs import (
     Drawing,
-    draw_stage,
+    draw_epilogue,
     draw_weights,
     draw_window,
     draw_x_zero,
+    epilogue_constants,
     is_weighted_image,
-    stage_constants,
     widest,
 )
 from tests.drawing.registry import bench_case, formula, step
@@ -25,18 +25,18 @@ from tinyq.kernels.base import Kernel
 @step(is_weighted_image, weight=2)
 def draw_step(drawing: Drawing, source: str) -> str:
     x = drawing.type(source)
-    window, stage = draw_window(drawing, x.shape), draw_stage(drawing)
+    window, epilogue = draw_window(drawing, x.shape), draw_epilogue(drawing)
     x_zero = draw_x_zero(drawing, x)
     multiplicity = drawing.integer(1, 3) if drawing.chance(0.3) else 1
     shape = (*window.size, x.shape[2] * multiplicity)
     weights, number_format = draw_weights(drawing, shape, axis=-1)
     reach = np.abs(weights.astype(np.int64)).sum(axis=(0, 1)) * widest(x, x_zero)
     name = drawing.constant("weights", weights, number_format)
-    constants = stage_constants(drawing, stage, reach)
-    return drawing.apply(DepthwiseConv2D(stage, window, x_zero), source, name, *constants)
+    constants = epilogue_constants(drawing, epilogue, reach)
+    return drawing.apply(DepthwiseConv2D(epilogue, window, x_zero), source, name, *constants)
 
 
-@bench_case("depthwise2d", staged=True)
+@bench_case("depthwise2d", finishing=True)
 def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     window, size = draw.window()
     channels, multiplicity = draw.channels(), draw.integer(1, 3)

@@ -15,14 +15,14 @@ def draw_step(drawing, source: str) -> str:
     """Each matrix times itself or times a table of it."""
     x = drawing.type(source)
     other = source if drawing.chance(0.5) else add_lookup(drawing, source)
-    stage = drawing.stage()
+    epilogue = drawing.epilogue()
     reach = np.full(x.shape[1], 255 * 255 * x.shape[2], np.int64)
-    constants = drawing.stage_constants(stage, reach)
-    operation = MatrixMultiply(stage, draw_code(drawing), draw_code(drawing))
+    constants = drawing.epilogue_constants(epilogue, reach)
+    operation = MatrixMultiply(epilogue, draw_code(drawing), draw_code(drawing))
     return drawing.apply(operation, source, other, *constants)
 
 
-@bench_case("matmul", staged=True)
+@bench_case("matmul", finishing=True)
 def draw_case(draw, kernel, output):
     groups, depth = draw.size(3), draw.channels()
     x, y = kernel.formats

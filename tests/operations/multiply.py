@@ -15,15 +15,15 @@ from tinyq.graph.ops.multiply import Multiply
 @step(is_codes)
 def draw_step(drawing, source: str) -> str:
     other = draw_partner(drawing, source)
-    stage = drawing.stage()
+    epilogue = drawing.epilogue()
     reach = np.full(drawing.type(source).shape[-1], 255 * 255, np.int64)
-    constants = drawing.stage_constants(stage, reach)
+    constants = drawing.epilogue_constants(epilogue, reach)
     return drawing.apply(
-        Multiply(stage, draw_code(drawing), draw_code(drawing)), source, other, *constants
+        Multiply(epilogue, draw_code(drawing), draw_code(drawing)), source, other, *constants
     )
 
 
-@bench_case("multiply", staged=True)
+@bench_case("multiply", finishing=True)
 def draw_case(draw, kernel, output):
     shape = draw_rows(draw)
     x, y = kernel.formats

@@ -6,7 +6,14 @@ import numpy as np
 
 from tests.drawing.bench import Draw
 from tests.drawing.formulas import map_windows
-from tests.drawing.graphs import Drawing, draw_stage, draw_x_zero, is_image, stage_constants, widest
+from tests.drawing.graphs import (
+    Drawing,
+    draw_epilogue,
+    draw_x_zero,
+    epilogue_constants,
+    is_image,
+    widest,
+)
 from tests.drawing.registry import bench_case, formula, step
 from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops.sum_pool2d import SumPool2D
@@ -21,13 +28,13 @@ def draw_step(drawing: Drawing, source: str) -> str:
     if drawing.chance(0.4):
         size = (x.shape[0], x.shape[1])
     window = Window(size, (drawing.integer(1, 3), drawing.integer(1, 3)))
-    stage, x_zero = draw_stage(drawing), draw_x_zero(drawing, x)
+    epilogue, x_zero = draw_epilogue(drawing), draw_x_zero(drawing, x)
     reach = np.full(x.shape[2], widest(x, x_zero) * size[0] * size[1], np.int64)
-    constants = stage_constants(drawing, stage, reach)
-    return drawing.apply(SumPool2D(stage, window, x_zero), source, *constants)
+    constants = epilogue_constants(drawing, epilogue, reach)
+    return drawing.apply(SumPool2D(epilogue, window, x_zero), source, *constants)
 
 
-@bench_case("sumpool2d", staged=True)
+@bench_case("sumpool2d", finishing=True)
 def draw_case(draw: Draw, kernel: Kernel, output: Epilogue):
     (x,) = kernel.formats
     window, size = draw.window(padded=False)

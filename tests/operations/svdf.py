@@ -15,18 +15,18 @@ from tinyq.numerics.fixed_point import quantize_multiplier
 def draw_step(drawing, source: str) -> str:
     """Features within int16, so that the sums of a few of them stay within int32."""
     inputs, rank = drawing.type(source).shape[-1], drawing.integer(1, 3)
-    units, stage = drawing.integer(1, 9), drawing.stage()
+    units, epilogue = drawing.integer(1, 9), drawing.epilogue()
     weights = drawing.rng.integers(-128, 128, (units * rank, inputs))
     time = drawing.rng.integers(-(2**13), 2**13, units * rank)
     names = drawing.constant("weights", weights, "s8"), drawing.constant("time", time, "s16")
     reach = np.abs(time).reshape(units, rank).sum(axis=1) * 2**15
-    constants = drawing.stage_constants(stage, reach)
+    constants = drawing.epilogue_constants(epilogue, reach)
     scale = quantize_multiplier(float(drawing.rng.uniform(0.01, 2.0)))
-    operation = Svdf(stage, rank, *scale, draw_code(drawing))
+    operation = Svdf(epilogue, rank, *scale, draw_code(drawing))
     return drawing.apply(operation, source, *names, *constants)
 
 
-@bench_case("svdf", staged=True)
+@bench_case("svdf", finishing=True)
 def draw_case(draw, kernel, output):
     units, rank, inputs = draw.size(5), draw.integer(1, 3), draw.channels()
     op = Svdf(

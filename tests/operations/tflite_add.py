@@ -16,17 +16,17 @@ from tinyq.numerics.fixed_point import quantize_multiplier
 @step(is_codes)
 def draw_step(drawing, source: str) -> str:
     other = draw_partner(drawing, source)
-    stage = drawing.stage()
+    epilogue = drawing.epilogue()
     pairs = [quantize_multiplier(float(drawing.rng.uniform(0.001, 0.5))) for _ in range(2)]
     reach = np.full(drawing.type(source).shape[-1], 2 * (255 << 20), np.int64)
-    constants = drawing.stage_constants(stage, reach)
+    constants = drawing.epilogue_constants(epilogue, reach)
     zeros = draw_code(drawing), draw_code(drawing)
     sign = int(drawing.choose((1, -1)))
-    operation = TfliteAdd(stage, *pairs[0], *pairs[1], sign, 20, *zeros)
+    operation = TfliteAdd(epilogue, *pairs[0], *pairs[1], sign, 20, *zeros)
     return drawing.apply(operation, source, other, *constants)
 
 
-@bench_case("tfliteadd", staged=True)
+@bench_case("tfliteadd", finishing=True)
 def draw_case(draw, kernel, output):
     shape = draw_rows(draw)
     pairs = [(int(draw.rng.integers(2**30, 2**31)), draw.integer(-8, -1)) for _ in range(2)]

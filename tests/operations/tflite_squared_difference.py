@@ -16,16 +16,16 @@ from tinyq.numerics.fixed_point import quantize_multiplier
 @step(is_codes)
 def draw_step(drawing, source: str) -> str:
     other = draw_partner(drawing, source)
-    stage = drawing.stage()
+    epilogue = drawing.epilogue()
     scales = [quantize_multiplier(float(drawing.rng.uniform(0.001, 0.499))) for _ in range(2)]
     reach = np.full(drawing.type(source).shape[-1], 2**30, np.int64)
-    constants = drawing.stage_constants(stage, reach)
+    constants = drawing.epilogue_constants(epilogue, reach)
     zeros = draw_code(drawing), draw_code(drawing)
-    operation = TfliteSquaredDifference(stage, *scales[0], *scales[1], *zeros)
+    operation = TfliteSquaredDifference(epilogue, *scales[0], *scales[1], *zeros)
     return drawing.apply(operation, source, other, *constants)
 
 
-@bench_case("squareddifference", staged=True)
+@bench_case("squareddifference", finishing=True)
 def draw_case(draw, kernel, output):
     shape = draw_rows(draw)
     scales = [(int(draw.rng.integers(2**30, 2**31)), draw.integer(-9, -1)) for _ in range(2)]

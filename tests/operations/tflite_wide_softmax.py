@@ -23,7 +23,7 @@ TABLES = (
 def add_wide(drawing, source: str) -> str:
     """A change of scale of 8-bit codes to 16 bits."""
     channels, zero = drawing.type(source).shape[-1], draw_code(drawing)
-    stage = RequantizeWide("s16", 0.001, 0, -32768, 32767)
+    epilogue = RequantizeWide("s16", 0.001, 0, -32768, 32767)
     mantissas = [int(gain * 2**53) for gain in drawing.rng.uniform(1.0, 300.0, channels)]
     tables = (
         drawing.rng.integers(-(2**20), 2**20, channels) // 2**12,
@@ -34,9 +34,9 @@ def add_wide(drawing, source: str) -> str:
     )
     names = [
         drawing.constant(name, codes, "s32")
-        for name, codes in zip(stage.names, tables, strict=True)
+        for name, codes in zip(epilogue.names, tables, strict=True)
     ]
-    return drawing.apply(Rescale(stage, zero), source, *names)
+    return drawing.apply(Rescale(epilogue, zero), source, *names)
 
 
 @step(is_codes)

@@ -30,19 +30,19 @@ def draw_step(drawing, source: str) -> str:
                 for length, step, reach in zip(x.shape[:2], stride, size, strict=True)
             ],
         )
-    stage, channels = drawing.stage(), drawing.integer(1, 9)
+    epilogue, channels = drawing.epilogue(), drawing.integer(1, 9)
     number_format = str(drawing.choose(("s8", "s4")))
     half = 128 if number_format == "s8" else 8
     weights = drawing.rng.integers(-half, half, (channels, *size, x.shape[2]))
     reach = np.abs(weights).sum(axis=(1, 2, 3)) * 255
     name = drawing.constant("weights", weights, number_format)
-    constants = drawing.stage_constants(stage, reach)
+    constants = drawing.epilogue_constants(epilogue, reach)
     window = Window(size, stride, (1, 1), padding)
-    operation = TransposeConv2D(stage, window, (grown[0], grown[1]), draw_code(drawing))
+    operation = TransposeConv2D(epilogue, window, (grown[0], grown[1]), draw_code(drawing))
     return drawing.apply(operation, source, name, *constants)
 
 
-@bench_case("transposeconv2d", staged=True)
+@bench_case("transposeconv2d", finishing=True)
 def draw_case(draw, kernel, output):
     size = draw.integer(1, 4), draw.integer(1, 4)
     stride = draw.integer(1, 3), draw.integer(1, 3)

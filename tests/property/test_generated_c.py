@@ -68,14 +68,14 @@ def draw_case(seed: int, index: int) -> Case:
 
 
 def parts(graph: Graph) -> set[tuple[str, ...]]:
-    """What the graph exercises: kernels by operation and formats, stages by name and format."""
+    """What the graph exercises: kernels by operation and formats, epilogues by name and format."""
     found: set[tuple[str, ...]] = set()
     for node in graph.nodes:
         formats = [operand.format.name for operand in graph.types(node)]
         found.add((node.op.kernel, *(formats[index] for index in node.op.keyed)))
         if isinstance(node.op, Accumulating):
-            stage = type(node.op.output).__name__.lower()
-            found.add((stage, graph.tensors[node.output].type.format.name))
+            epilogue = type(node.op.output).__name__.lower()
+            found.add((epilogue, graph.tensors[node.output].type.format.name))
     return found
 
 
@@ -84,13 +84,13 @@ def all_parts() -> set[tuple[str, ...]]:
     known |= {name.lower() for name in EPILOGUES if name not in NOT_DRAWN}
     generic = [kernel for kernel in list_kernels() if kernel.isa == "generic"]
     kernels = {(kernel.operation, *kernel.formats) for kernel in generic}
-    stages = {(it.epilogue, it.format) for it in list_epilogues()}
+    epilogues = {(it.epilogue, it.format) for it in list_epilogues()}
     # Of 16-bit codes few operations are drawn; tests/bitexact has a network of all of them.
-    return {part for part in kernels | stages if part[0] in known and "s16" not in part}
+    return {part for part in kernels | epilogues if part[0] in known and "s16" not in part}
 
 
 def draw_cases(seed: int, count: int) -> Iterator[Case]:
-    """``count`` cases, then more for the kernels and stages that those left out."""
+    """``count`` cases, then more for the kernels and epilogues that those left out."""
     missing = all_parts()
     for index in range(count + 20_000):
         if index >= count and not missing:

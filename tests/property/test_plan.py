@@ -9,9 +9,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.random_graphs import draw_inputs, graphs
+from tests.random_graphs import draw_all_inputs, graphs, networks
 from tinyq.graph import Graph, Node
-from tinyq.graph.reference import run
+from tinyq.graph.interface import label_ports
+from tinyq.graph.reference import run_named
 from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
 from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
 
@@ -77,7 +78,7 @@ def test_the_bounds_hold_with_and_without_time(problem, time_limit):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What special kernels ask of the plan beside their operands."""
+    """What specialized kernels ask of the plan beside their operands."""
 
     scratch: dict[str, int]
     in_place: dict[str, tuple[int, ...]]
@@ -91,7 +92,7 @@ class Needs:
 @st.composite
 def planned_graphs(draw: st.DrawFn) -> tuple[Graph, Needs]:
     """Graphs whose kernels want scratch memory, of odd sizes too, and work in place."""
-    graph = draw(graphs())
+    graph = draw(st.one_of(graphs(), networks()))
     wanted = {node.name: draw(st.sampled_from((0, 0, 1, 3, 4, 6, 17, 64))) for node in graph.nodes}
     in_place = {
         node.name: tuple(position for position in node.op.batched if draw(st.booleans()))
@@ -117,17 +118,18 @@ def test_every_activation_has_one_place(drawn):
     assert set(planned.buffers) == set(planned.sizes) == set(planned.lifetimes) == activations
     arena = {name for name, where in planned.buffers.items() if where == "arena"}
     assert set(planned.offsets) == arena
-    assert planned.buffers[graph.inputs[0]] == "input"
-    assert planned.buffers[graph.outputs[0]] == "output"
+    labels = label_ports(graph)
+    assert {name: planned.buffers[name] for name in labels} == labels
+    if len(graph.inputs) == len(graph.outputs) == 1:
+        assert [*labels.values()] == ["input", "output"]
     assert planned.arena_bytes % ALIGNMENT == 0
     for name, offset in planned.offsets.items():
         assert offset % ALIGNMENT == 0
         assert 0 <= offset <= planned.arena_bytes - planned.sizes[name]
+    owners = {label: name for name, label in labels.items()}
     for name, where in planned.buffers.items():
         if where != "arena":
-            assert (
-                planned.sizes[name] == graph.tensors[getattr(graph, where).name].type.packed_bytes
-            )
+            assert planned.sizes[name] == graph.tensors[owners[where]].type.packed_bytes
     assert set(planned.scratch) == set(needs.scratch)
     for name, (offset, size) in planned.scratch.items():
         assert offset % ALIGNMENT == 0
@@ -151,13 +153,10 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
     graph, needs = drawn
     rng = np.random.default_rng(seed)
     planned = plan_with(graph, needs)
-    inputs = draw_inputs(rng, graph, 1)
+    inputs = draw_all_inputs(rng, graph, 1)
+    labels = label_ports(graph)
     places = addresses(graph, planned)
-    memory = {
-        "arena": rng.integers(0, 256, planned.arena_bytes, np.uint8),
-        "input": graph.input.type.format.pack(inputs[0]).reshape(-1).copy(),
-        "output": rng.integers(0, 256, graph.output.type.packed_bytes, np.uint8),
-    }
+    memory = fill_memory(rng, graph, planned, inputs)
 
     def view(name: str) -> np.ndarray:
         where, offset = places[name]
@@ -171,7 +170,7 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
         packed = view(name).reshape(*shape[:-1], -1)
         return tensor.type.format.unpack(packed, shape[-1])[None]
 
-    original = memory["input"].copy()
+    original = {name: memory[labels[name]].copy() for name in graph.inputs}
     for index, node in enumerate(graph.nodes):
         output = graph.tensors[node.output].type
         spoil(rng, memory["arena"], planned, node)
@@ -190,8 +189,23 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
                 owned[offset : offset + planned.sizes[name]] = True
         noise = rng.integers(0, 256, planned.arena_bytes, np.uint8)
         memory["arena"][~owned] = noise[~owned]
-    assert (memory["input"] == original).all()
-    assert (read(graph.outputs[0]) == run(graph, inputs)).all()
+    assert all((memory[labels[name]] == codes).all() for name, codes in original.items())
+    assert all((read(name) == codes).all() for name, codes in run_named(graph, inputs).items())
+
+
+def fill_memory(
+    rng: np.random.Generator, graph: Graph, planned: MemoryPlan, inputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Bytes of every buffer: of inputs the first sample, of all others noise."""
+    labels = label_ports(graph)
+    memory = {"arena": rng.integers(0, 256, planned.arena_bytes, np.uint8)}
+    for name in graph.inputs:
+        packed = graph.tensors[name].type.format.pack(inputs[name][0])
+        memory[labels[name]] = packed.reshape(-1).copy()
+    for name in graph.outputs:
+        size = graph.tensors[name].type.packed_bytes
+        memory[labels[name]] = rng.integers(0, 256, size, np.uint8)
+    return memory
 
 
 def is_data(graph: Graph, node: Node, position: int) -> bool:

@@ -22,8 +22,8 @@ def scaled_up(exponent: int, weight: int = 1) -> Graph:
     weights = builder.constant("w", [[weight]], S8)
     values = {"bias": 0, "multiplier": 2**30, "exponent": exponent}
     names = [builder.constant(name, [value], S32) for name, value in values.items()]
-    stage = RequantizeTwice("s8", 0.5, 0, -128, 127)
-    return builder.build(builder.apply("y", Dense(stage), "input", weights, *names))
+    epilogue = RequantizeTwice("s8", 0.5, 0, -128, 127)
+    return builder.build(builder.apply("y", Dense(epilogue), "input", weights, *names))
 
 
 @pytest.mark.parametrize("weight", [1, 2, 3, -1, 127])

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from tests.bench_layers import Layer, make_graph
-from tests.unit.test_special import FAST, chain
+from tests.unit.test_specialized import FAST, chain
 from tinyq.errors import TinyqError
 from tinyq.kernels.base import Bound, Kernel
 from tinyq.kernels.estimates import Work, estimate_code, estimate_instructions

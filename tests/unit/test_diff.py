@@ -34,8 +34,8 @@ def graph(rng) -> Graph:
             builder.constant(f"{layer}.multiplier", np.full(6, 2**30), FORMATS["s32"]),
             builder.constant(f"{layer}.shift", np.full(6, 35), FORMATS["s32"]),
         )
-        stage = Requantize("s8", 0.05, 0, -128, 127)
-        name = builder.apply(layer, Dense(stage), name, *constants)
+        epilogue = Requantize("s8", 0.05, 0, -128, 127)
+        name = builder.apply(layer, Dense(epilogue), name, *constants)
     return builder.build(name)
 
 

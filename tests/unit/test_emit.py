@@ -184,8 +184,8 @@ def test_odd_names_become_c_names():
             builder.constant(f"{name} {part}", [value] * 3, find_format("s32"))
             for part, value in (("bias", 1), ("multiplier", 2**30), ("shift", 30))
         ]
-        stage = Requantize("s8", 0.1, 0, -128, 127)
-        last = builder.apply(name, OPERATIONS["Rescale"](stage), last, *tables)
+        epilogue = Requantize("s8", 0.1, 0, -128, 127)
+        last = builder.apply(name, OPERATIONS["Rescale"](epilogue), last, *tables)
     graph = builder.build(last)
     harness.check_graph(graph, inputs_of(graph))
 
@@ -244,7 +244,7 @@ def test_table_holds_the_packed_units(name, rng):
     tensor = Tensor("w", TensorType(codes.shape, number_format), codes)
     units = [int(text, 0) for text in write_table(tensor).replace(",", " ").split()]
     kind = "i" if number_format.c_type.startswith("int") else "u"
-    back = np.array(units, np.int64).astype(f"<{kind}{number_format.unit_bytes}")
+    back = np.array(units, np.int64).astype(f"<{kind}{number_format.word_bytes}")
     assert np.array_equal(number_format.unpack(back.view(np.uint8).reshape(3, -1), 37), codes)
 
 
@@ -289,11 +289,11 @@ def test_harness_sees_a_wrong_code(mixed, tree):
 def test_a_constant_is_written_once_however_often_it_is_read():
     """One node reads equal multiplier and shift; two nodes share a table, which has no layer."""
     builder = GraphBuilder.start("shared", TensorType((2,), find_format("s8"), 1.0, 0))
-    stage = Requantize("s8", 1.0, 0, -128, 127)
+    epilogue = Requantize("s8", 1.0, 0, -128, 127)
     bias = builder.constant("bias", np.zeros(2, np.int32), find_format("s32"))
     both = builder.constant("both", np.ones(2, np.int32), find_format("s32"))
-    first = builder.apply("first", OPERATIONS["Rescale"](stage), builder.input, bias, both, both)
-    second = builder.apply("second", OPERATIONS["Rescale"](stage, 1), first, bias, both, both)
+    first = builder.apply("first", OPERATIONS["Rescale"](epilogue), builder.input, bias, both, both)
+    second = builder.apply("second", OPERATIONS["Rescale"](epilogue, 1), first, bias, both, both)
     graph = builder.build(second)
     files = emit(graph, plan(graph)).files
     weights = files[PurePath("shared_weights.h")]
@@ -314,8 +314,8 @@ def test_layers_with_codebooks_of_their_own_share_a_kernel():
             builder.constant(f"{name}/{key}", [value] * 4, FORMATS["s32"])
             for key, value in {"bias": 0, "multiplier": 1, "shift": 4}.items()
         ]
-        stage = Requantize("s8", 1.0, 0, -128, 127)
-        last = builder.apply(name, OPERATIONS["Dense"](stage), last, weights, *tables)
+        epilogue = Requantize("s8", 1.0, 0, -128, 127)
+        last = builder.apply(name, OPERATIONS["Dense"](epilogue), last, weights, *tables)
     graph = builder.build(last)
     tree = emit(graph, plan(graph))
     kernels = tree.files[PurePath("net_kernels.h")]

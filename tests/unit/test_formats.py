@@ -11,7 +11,7 @@ def test_names_say_the_stored_bits():
     for name, entry in FORMATS.items():
         assert entry.name == name
         assert int(name[1:]) == entry.bits
-        assert entry.per_unit * entry.bits == entry.unit_bytes * 8 * entry.planes
+        assert entry.codes_per_word * entry.bits == entry.word_bytes * 8 * entry.planes
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,22 @@ def test_the_name_is_an_identifier(name):
     refuse(replace(build_graph(), name=name), "is not a C identifier", name)
 
 
-def test_one_input_and_one_output():
+def test_inputs_and_outputs_are_some_and_different():
     graph = build_graph()
-    refuse(replace(graph, inputs=("input", "flat")), "2 inputs and 1 outputs", "small")
-    refuse(replace(graph, outputs=()), "1 inputs and 0 outputs", "small")
+    refuse(replace(graph, inputs=()), "no input", "small")
+    refuse(replace(graph, outputs=()), "no output", "small")
+    refuse(replace(graph, inputs=("input", "input")), "'input' is an input twice", "small")
+    refuse(replace(graph, outputs=("best", "best")), "'best' is an output twice", "small")
+    refuse(replace(graph, inputs=("input", "weights")), "'weights' is a constant", "small")
+    refuse(replace(graph, inputs=("input", "flat")), "'flat' is computed twice", "flat")
+
+
+def test_where_one_is_needed_several_are_refused():
+    graph = replace(build_graph(), outputs=("scores", "best"))
+    graph.verify()
+    assert graph.input.name == "input"
+    with pytest.raises(ModelError, match=r"2 outputs \(scores, best\), one is needed"):
+        _ = graph.output
 
 
 def test_interface_tensors_exist():

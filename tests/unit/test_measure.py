@@ -23,13 +23,17 @@ from tinyq.measurement.arena import draw_arena
 from tinyq.measurement.inputs import encode_inputs
 from tinyq.measurement.report import Agreement, Report, render_html, write_report
 from tinyq.measurement.run import measure
-from tinyq.measurement.scoring import measure_errors, predict_classes
+from tinyq.measurement.scoring import Output, measure_errors, predict_classes
 from tinyq.memory.planner import plan
 from tinyq.numerics.formats import find_format
 from tinyq.project import Project, create_project
 from tinyq.support.datasets import Dataset, make_dataset
 
 pytestmark = pytest.mark.requires("gcc")
+
+
+def predict(graph, codes):
+    return predict_classes(Output(graph, graph.output.name), codes)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def test_device_and_reference_agree(project: Project, data: Dataset) -> None:
 
 def test_accuracy_is_that_of_the_answers(project: Project, data: Dataset) -> None:
     codes = reference.quantize_input(data.x, project.graph.input.type)
-    answers = predict_classes(project.graph, reference.run(project.graph, codes))
+    answers = predict(project.graph, reference.run(project.graph, codes))
     right = make_dataset(data.x, answers)
     wrong = make_dataset(data.x, (answers + 1) % 5)
     for labels, expected in ((right, 1.0), (wrong, 0.0)):
@@ -175,7 +179,7 @@ def test_labels_are_classes_of_the_model(project: Project) -> None:
 
 def test_confusion_and_accuracy_of_each_class(project: Project, data: Dataset) -> None:
     codes = reference.quantize_input(data.x, project.graph.input.type)
-    answers = predict_classes(project.graph, reference.run(project.graph, codes))
+    answers = predict(project.graph, reference.run(project.graph, codes))
     labels = np.where(np.arange(100) % 4 == 0, (answers + 1) % 4, answers)
     result = measure(project, "host", make_dataset(data.x, labels))
     expected = np.zeros((5, 5), int)
@@ -209,7 +213,7 @@ def test_classes_of_argmax_and_of_one_value() -> None:
     builder = GraphBuilder.start("m", TensorType((4,), find_format("s8"), 0.5, 1))
     graph = builder.build(builder.apply("index", Argmax(), "input"))
     codes = np.array([[1, 5, 2, 0], [9, 5, 2, 0]], np.int32)
-    assert predict_classes(graph, reference.run(graph, codes)).tolist() == [1, 0]
+    assert predict(graph, reference.run(graph, codes)).tolist() == [1, 0]
     single = GraphBuilder.start("m", TensorType((1,), find_format("s8"), 0.5, 1))
     weights = single.constant("w", [[1]], find_format("s8"))
     constants = [
@@ -218,7 +222,7 @@ def test_classes_of_argmax_and_of_one_value() -> None:
     ]
     stage = Requantize("s8", 0.5, 2, -128, 127)
     graph = single.build(single.apply("y", Dense(stage, 1), "input", weights, *constants))
-    answers = predict_classes(graph, reference.run(graph, np.array([[0], [2]], np.int32)))
+    answers = predict(graph, reference.run(graph, np.array([[0], [2]], np.int32)))
     assert answers.tolist() == [0, 1]
 
 

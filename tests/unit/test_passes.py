@@ -40,11 +40,11 @@ class Sketch:
     def __init__(self, rng, start=IMAGE):
         self.rng, self.builder = rng, GraphBuilder.start("sketch", start, "x")
 
-    def constants(self, name, stage, channels):
+    def constants(self, name, epilogue, channels):
         ranges = {"bias": (-50, 50), "multiplier": (2**29, 2**30), "shift": (34, 35)}
         return [
             self.builder.constant(f"{name}_{part}", self.rng.integers(*ranges[part], channels), S32)
-            for part in stage.names
+            for part in epilogue.names
         ]
 
     def conv(self, name, source, padding=(0, 0, 0, 0), zero=-7, depthwise=False):
@@ -52,20 +52,20 @@ class Sketch:
         shape = (3, 3, kind.shape[2]) if depthwise else (2, 3, 3, kind.shape[2])
         channels = shape[-1] if depthwise else shape[0]
         weights = self.builder.constant(f"{name}_w", self.rng.integers(-127, 128, shape), S8)
-        stage = Requantize("s8", 0.25, 3, -128, 127)
+        epilogue = Requantize("s8", 0.25, 3, -128, 127)
         window = Window((3, 3), (1, 1), (1, 1), padding)
-        operation = (DepthwiseConv2D if depthwise else Conv2D)(stage, window, zero)
-        return self.add(name, operation, source, weights, *self.constants(name, stage, channels))
+        operation = (DepthwiseConv2D if depthwise else Conv2D)(epilogue, window, zero)
+        return self.add(name, operation, source, weights, *self.constants(name, epilogue, channels))
 
     def rescale(self, name, source, multiplier, zero=-7):
         kind = self.builder.type(source)
-        stage = Requantize("s8", kind.scale, kind.zero_point, -128, 127)
+        epilogue = Requantize("s8", kind.scale, kind.zero_point, -128, 127)
         values = {"bias": 0, "multiplier": multiplier, "shift": 30}
         parts = [
             self.builder.constant(f"{name}_{part}", np.full(kind.shape[-1], value), S32)
             for part, value in values.items()
         ]
-        return self.add(name, Rescale(stage, zero), source, *parts)
+        return self.add(name, Rescale(epilogue, zero), source, *parts)
 
     def add(self, name, operation, *inputs):
         return self.builder.apply(name, operation, *inputs)
@@ -172,22 +172,22 @@ def test_reshapes_of_reshapes_merge(sketch, rng):
     assert same(graph, drop_identity(merged), rng) == ["conv"]
 
 
-def pair_operations(stage):
+def pair_operations(epilogue):
     scales = (1 << 30, -1, 1 << 30, -2)
     return {
-        "add": Add(stage, 700, -300, -7, 5),
-        "tflite": TfliteAdd(stage, *scales, -1, 20, -7, 5),
-        "multiply": Multiply(stage, -7, 5),
-        "square": TfliteSquaredDifference(stage, *scales, -7, 5),
+        "add": Add(epilogue, 700, -300, -7, 5),
+        "tflite": TfliteAdd(epilogue, *scales, -1, 20, -7, 5),
+        "multiply": Multiply(epilogue, -7, 5),
+        "square": TfliteSquaredDifference(epilogue, *scales, -7, 5),
         "extremum": Extremum(1),
     }
 
 
 @pytest.mark.parametrize("name", ["add", "tflite", "multiply", "square", "extremum"])
 @pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize("kind", ["number", "channels", "stage"])
+@pytest.mark.parametrize("kind", ["number", "channels", "epilogue"])
 def test_an_operation_with_one_number_is_a_table(name, first, kind, rng):
-    stage = Requantize("s8", 0.5, 4, -100, 127)
+    epilogue = Requantize("s8", 0.5, 4, -100, 127)
     builder = GraphBuilder.start("sketch", IMAGE, "x")
     number = np.full(IMAGE.shape, 35)
     if kind == "channels":
@@ -195,9 +195,9 @@ def test_an_operation_with_one_number_is_a_table(name, first, kind, rng):
     other = builder.constant("number", number, S8, IMAGE.scale, IMAGE.zero_point)
     values = {"bias": 11, "multiplier": 1 << 24, "shift": 34}
     parts = [np.full(3, value) for value in values.values()]
-    if kind == "stage":
+    if kind == "epilogue":
         parts[0][2] += 5000
-    operation = pair_operations(stage)[name]
+    operation = pair_operations(epilogue)[name]
     constants = []
     if name != "extremum":
         constants = [builder.constant(f"c_{i}", part, S32) for i, part in enumerate(parts)]
@@ -205,7 +205,7 @@ def test_an_operation_with_one_number_is_a_table(name, first, kind, rng):
     graph = builder.build(builder.apply("y", operation, *operands, *constants))
     table = tabulate_constants(graph)
     same(graph, table, rng)
-    is_one = kind == "number" or (kind == "stage" and name == "extremum")
+    is_one = kind == "number" or (kind == "epilogue" and name == "extremum")
     assert isinstance(table.nodes[0].op, Lookup) == is_one
     assert ("number" in table.tensors) != is_one
 

@@ -15,7 +15,7 @@ from tinyq.memory.planner import _MOST_CHAINS, plan
 from tinyq.numerics.formats import find_format
 
 S8 = find_format("s8")
-STAGE = Requantize("s8", 1.0, 0, -128, 127)
+EPILOGUE = Requantize("s8", 1.0, 0, -128, 127)
 # No greedy order finds its optimum: 28 bytes are needed, first-fit takes 32.
 HARD = [Block(4, 0, 3), Block(8, 1, 4), Block(12, 2, 2), Block(8, 3, 4), Block(12, 4, 4)]
 
@@ -35,10 +35,10 @@ class Chain:
         ]
 
     def rescale(self, name: str, source: str) -> str:
-        return self.builder.apply(name, Rescale(STAGE), source, *self.constants)
+        return self.builder.apply(name, Rescale(EPILOGUE), source, *self.constants)
 
     def add(self, name: str, one: str, two: str) -> str:
-        return self.builder.apply(name, Add(STAGE, 1, 1), one, two, *self.constants)
+        return self.builder.apply(name, Add(EPILOGUE, 1, 1), one, two, *self.constants)
 
     def sign(self, name: str, source: str) -> str:
         return self.builder.apply(name, Rescale(Threshold()), source, *self.flags)

@@ -16,7 +16,7 @@ from tinyq.training import PostTraining, post_training
 from tinyq.training.equalization import equalize
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits, observe
 from tinyq.training.lowering.network import import_keras
-from tinyq.training.patterns import find_units
+from tinyq.training.patterns import find_fused_layers
 
 CALIBRATION = 128
 
@@ -107,7 +107,7 @@ def test_equalization_keeps_the_float_function(rng):
     model, x = make(rng)
     wanted = model.predict(x, verbose=0)
     kernels = [layer.kernel.numpy() for layer in model.layers if hasattr(layer, "kernel")]
-    assert equalize(find_units(model)) == 4
+    assert equalize(find_fused_layers(model)) == 4
     np.testing.assert_allclose(model.predict(x, verbose=0), wanted, atol=1e-4)
     changed = [layer.kernel.numpy() for layer in model.layers if hasattr(layer, "kernel")]
     assert not np.allclose(kernels[1], changed[1])

@@ -12,7 +12,7 @@ from tests.small_models import L, functional, normed, scramble
 from tinyq.errors import TinyqWarning
 from tinyq.training import QuantizedActivation, QuantizedConv2D, calibrate
 from tinyq.training.lowering.network import lower_keras
-from tinyq.training.patterns import find_units
+from tinyq.training.patterns import find_fused_layers
 from tinyq.training.rewriting import rewrite
 
 SHAPE = (8, 8, 3)
@@ -44,12 +44,14 @@ def methods(model):
 
 
 def test_units_of_a_chain():
-    units = {unit.name: unit for unit in find_units(rewrite(functional(SHAPE, chain)).model)}
+    fused_layers = {
+        fused.name: fused for fused in find_fused_layers(rewrite(functional(SHAPE, chain)).model)
+    }
     names = ["image", "conv1", "pool", "conv2", "flat", "drop", "head", "head_softmax"]
-    assert list(units) == names
-    assert units["conv1"].batch_norm.name == "conv1_norm"
-    assert (units["conv1"].activation, units["conv2"].activation) == ("relu", "relu6")
-    assert units["head"].activation == "linear" and units["pool"].inputs == ("conv1",)
+    assert list(fused_layers) == names
+    assert fused_layers["conv1"].batch_norm.name == "conv1_norm"
+    assert (fused_layers["conv1"].activation, fused_layers["conv2"].activation) == ("relu", "relu6")
+    assert fused_layers["head"].activation == "linear" and fused_layers["pool"].inputs == ("conv1",)
 
 
 def test_nothing_is_fused_across_a_second_reader():
@@ -57,8 +59,10 @@ def test_nothing_is_fused_across_a_second_reader():
         x = L.Conv2D(4, 3, name="conv")(x)
         return L.Add(name="add")([x, L.ReLU(name="relu")(x)])
 
-    units = {unit.name: unit for unit in find_units(rewrite(functional(SHAPE, body)).model)}
-    assert units["conv"].activation == "linear" and "relu" in units
+    fused_layers = {
+        fused.name: fused for fused in find_fused_layers(rewrite(functional(SHAPE, body)).model)
+    }
+    assert fused_layers["conv"].activation == "linear" and "relu" in fused_layers
 
 
 def test_the_producer_emits_what_its_reader_wants():

@@ -27,8 +27,10 @@ def build_dense() -> Graph:
         builder.constant("multiplier", [2, 2], find_format("s32")),
         builder.constant("shift", [2, 2], find_format("s32")),
     ]
-    stage = Requantize("s8", 1.0, 5, -100, 100)
-    return builder.build(builder.apply("y", Dense(stage, -10), builder.input, weights, *constants))
+    epilogue = Requantize("s8", 1.0, 5, -100, 100)
+    return builder.build(
+        builder.apply("y", Dense(epilogue, -10), builder.input, weights, *constants)
+    )
 
 
 def test_a_worked_example():

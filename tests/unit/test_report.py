@@ -137,6 +137,7 @@ EXPECTED: dict[str, Any] = {
     "confusion": ((1, 0), (0, 1)),
     "class_accuracy": (1.0, 1.0),
     "errors": None,
+    "outputs": (),
     "mismatches": 1,
     "flash_bytes": 1234,
     "ram_bytes": 5678,

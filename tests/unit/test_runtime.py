@@ -124,7 +124,7 @@ def test_get(evaluate, rng, name):
     packed = number_format.pack(codes)
     padded = np.pad(packed, [(0, 0), (0, -packed.shape[1] % 4)])
     body = (
-        f"{number_format.c_type} row[{padded.shape[1] // number_format.unit_bytes}];"
+        f"{number_format.c_type} row[{padded.shape[1] // number_format.word_bytes}];"
         "memcpy(row, v, sizeof row);"
         f"for (int32_t k = 0; k < {length}; k++) {{ result[k] = tq_get_{name}(row, k); }}"
     )
@@ -140,13 +140,13 @@ def test_put_writes_whole_rows(evaluate, rng, name):
         codes = codes | 1
     size = -(-number_format.row_bytes(70) // 8) * 8
     body = (
-        f"{number_format.c_type} row[{size // number_format.unit_bytes}];"
+        f"{number_format.c_type} row[{size // number_format.word_bytes}];"
         "memset(row, 0xa5, sizeof row);"
-        "uint32_t unit = 0;"
+        "uint32_t word = 0;"
         "for (int32_t k = 0; k < v[0]; k++) {"
-        f"    unit = tq_put_{name}(row, k, v[0], unit, v[k + 1]);"
+        f"    word = tq_put_{name}(row, k, v[0], word, v[k + 1]);"
         "}"
-        f"if (unit != 0 || tq_units_{name}(v[0]) * (int32_t)sizeof *row > (int32_t)sizeof row) {{"
+        f"if (word != 0 || tq_words_{name}(v[0]) * (int32_t)sizeof *row > (int32_t)sizeof row) {{"
         "    return 5;"
         "}"
         "memcpy(result, row, sizeof row);"

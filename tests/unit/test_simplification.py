@@ -64,8 +64,8 @@ def start(*shape: int) -> GraphBuilder:
     return GraphBuilder.start("model", TensorType(shape, S8, 0.5, 3))
 
 
-def stage(builder: GraphBuilder, name: str, channels: int, twice: bool, **fields):
-    """A stage with gains of about 1/100, and the names of its constants."""
+def epilogue(builder: GraphBuilder, name: str, channels: int, twice: bool, **fields):
+    """A epilogue with gains of about 1/100, and the names of its constants."""
     limits = {"format": "s8", "scale": 0.5, "zero_point": -5, "lo": -128, "hi": 127, **fields}
     if twice:
         multiplier, exponent = quantize_multiplier(0.011)
@@ -88,16 +88,16 @@ def separable(twice: bool, padded: bool) -> Graph:
     weights = rng.integers(-90, 90, (8, 1, 1, 3))
     weights[[1, 4]] = 0
     first = builder.constant("w1", weights, S8)
-    output, names = stage(builder, "one", 8, twice)
+    output, names = epilogue(builder, "one", 8, twice)
     x = builder.apply("one", Conv2D(output, Window((1, 1)), 3), builder.input, first, *names)
     second = builder.constant("w2", rng.integers(-90, 90, (3, 3, 8)), S8)
-    output, names = stage(builder, "two", 8, twice)
+    output, names = epilogue(builder, "two", 8, twice)
     window = Window((3, 3), padding=(1, 1, 1, 1) if padded else (0, 0, 0, 0))
     x = builder.apply("two", DepthwiseConv2D(output, window, -5), x, second, *names)
     last = rng.integers(-90, 90, (4, 1, 1, 8))
     last[..., 6] = 0
     third = builder.constant("w3", last, S8)
-    output, names = stage(builder, "three", 4, twice)
+    output, names = epilogue(builder, "three", 4, twice)
     x = builder.apply("three", Conv2D(output, Window((1, 1)), -5), x, third, *names)
     return builder.build(x)
 
@@ -120,7 +120,7 @@ def test_a_constant_channel_moves_into_the_bias():
     builder = start(9)
     weights = np.ones((4, 9), np.int32)
     weights[2] = 0
-    output, names = stage(builder, "one", 4, twice=False, zero_point=40)
+    output, names = epilogue(builder, "one", 4, twice=False, zero_point=40)
     first = builder.constant("w1", weights, S8)
     x = builder.apply("one", Dense(output, 3), builder.input, first, *names)
     second = builder.constant("w2", [[1, 2, 90, 4]], S8)
@@ -148,7 +148,7 @@ def test_tables_lose_the_channels_that_go(grouped):
     x = builder.apply("one", Dense(steps, 3), builder.input, first, thresholds, flip)
     entry = find_format("g2").with_groups(4, [[3, 5], [1, 2]]) if grouped else S8
     second = builder.constant("w2", [[3, 0, -3, 0, 0, 5], [1, 0, 1, 0, 0, 2]], entry)
-    output, names = stage(builder, "two", 2, twice=False)
+    output, names = epilogue(builder, "two", 2, twice=False)
     graph = builder.build(builder.apply("two", Dense(output), x, second, *names))
     simple = remove_constant_channels(graph)
     simple.verify()
@@ -164,14 +164,14 @@ def test_a_sum_keeps_a_channel_that_one_side_needs():
     builder = start(4)
     weights = np.eye(4, dtype=np.int32)
     weights[1] = 0
-    output, names = stage(builder, "one", 4, twice=True)
+    output, names = epilogue(builder, "one", 4, twice=True)
     first = builder.constant("w1", weights, S8)
     x = builder.apply("one", Dense(output, 3), builder.input, first, *names)
     pair = quantize_multiplier(0.5)
-    total, names = stage(builder, "sum", 4, twice=True)
+    total, names = epilogue(builder, "sum", 4, twice=True)
     y = builder.apply("sum", TfliteAdd(total, *pair, *pair), x, builder.input, *names)
     last = builder.constant("w3", [[1, 1, 0, 1]], S8)
-    output, names = stage(builder, "three", 1, twice=True)
+    output, names = epilogue(builder, "three", 1, twice=True)
     graph = builder.build(builder.apply("three", Dense(output, 0), y, last, *names))
     # Channel 2 is not read, but it goes through the sum, whose other side is the input.
     assert remove_constant_channels(graph) is graph
@@ -195,11 +195,11 @@ def test_constants_are_folded_and_shared():
     assert (reference.run(graph, inputs) == reference.run(merged, inputs)).all()
 
 
-def test_tables_are_composed_and_clips_join_the_stage():
+def test_tables_are_composed_and_clips_join_the_epilogue():
     rng = np.random.default_rng(3)
     builder = start(9)
     weights = builder.constant("w", rng.integers(-90, 90, (5, 9)), S8)
-    output, names = stage(builder, "one", 5, twice=True)
+    output, names = epilogue(builder, "one", 5, twice=True)
     x = builder.apply("one", Dense(output, 3), builder.input, weights, *names)
     clip = builder.constant("clip", np.clip(np.arange(-128, 128), -5, 60), S8)
     x = builder.apply("relu", Lookup(0.5, -5), x, clip)

@@ -12,9 +12,9 @@ from tinyq.targets.wire import Damaged, Decoder, Frame, Kind
 
 
 def test_line_of_a_known_frame():
-    # 01 01 34 12 and their CRC-32: no zero among them, so one COBS block of eight bytes, code 9
+    # 02 01 34 12 and their CRC-32: no zero among them, so one COBS block of eight bytes, code 9
     line = wire.encode(Frame(Kind.HELLO, 0x1234))
-    assert line[:6] == bytes.fromhex("000901013412")
+    assert line[:6] == bytes.fromhex("000902013412")
     assert line[-1] == 0
     assert len(line) == 11
 
@@ -65,16 +65,37 @@ def test_a_frame_without_room_for_header_and_crc_is_damaged(size):
     assert isinstance(wire.decode(cobs.encode(b"\x01" * (size - 1) if size else b"")), Damaged)
 
 
+def greeting(name: bytes, ports: bytes = b"", inputs: int = 0, outputs: int = 0) -> Frame:
+    numbers = struct.pack("<8I", 168_000_000, 1, 3920, 164, 784, 10, 4096, 5)
+    counts = bytes([inputs, outputs, len(name), 0])
+    payload = numbers + b"m" * 32 + b"f" * 32 + counts + name + ports
+    return Frame(Kind.HELLO | wire.REPLY, 1, payload)
+
+
 def test_device_info():
-    numbers = struct.pack("<8I", 168_000_000, 1, 3920, 160, 784, 10, 4096, 5)
-    payload = numbers + b"m" * 32 + b"f" * 32 + b"digits"
-    info = wire.unpack_device_info(Frame(Kind.HELLO | wire.REPLY, 1, payload))
+    info = wire.unpack_device_info(greeting(b"digits"))
     assert info.name == "digits"
     assert info.clock_hz == 168_000_000
     assert info.has_cycle_counter
     assert info.batch == 5
     assert info.layers == 5
     assert info.firmware_digest == b"f" * 32
+    assert (info.inputs, info.outputs) == ((), ())
+
+
+def test_a_greeting_names_several_inputs_and_outputs():
+    ports = b"".join(
+        struct.pack("<I", size) + name + b"\0"
+        for name, size in ((b"image", 780), (b"mask", 4), (b"scores", 10))
+    )
+    info = wire.unpack_device_info(greeting(b"detector", ports, 2, 1))
+    assert info.inputs == (wire.Port("image", 780), wire.Port("mask", 4))
+    assert info.outputs == (wire.Port("scores", 10),)
+    for wrong in (ports[:-1], ports + b"x", ports[:-8], b""):
+        with pytest.raises(LinkError, match="is not one of this protocol"):
+            wire.unpack_device_info(greeting(b"detector", wrong, 2, 1))
+    with pytest.raises(LinkError, match="is not one of this protocol"):
+        wire.unpack_device_info(greeting(b"detector", ports, 3, 0))
 
 
 def test_a_text_before_a_frame_spoils_it_not():
@@ -84,9 +105,10 @@ def test_a_text_before_a_frame_spoils_it_not():
 
 
 def test_a_long_greeting_is_none():
-    payload = struct.pack("<8I", *range(1, 9)) + bytes(64) + b"n" * 65
-    with pytest.raises(LinkError, match="161 bytes"):
-        wire.unpack_device_info(Frame(Kind.HELLO | wire.REPLY, 1, payload))
+    with pytest.raises(LinkError, match="165 bytes"):
+        wire.unpack_device_info(greeting(b"n" * 65))
+    with pytest.raises(LinkError, match="16,385 bytes|16385 bytes"):
+        wire.unpack_device_info(Frame(Kind.HELLO | wire.REPLY, 1, bytes((1 << 14) + 1)))
 
 
 def test_a_short_greeting_says_what_to_do():
@@ -112,7 +134,9 @@ def test_number_of_another_size_is_refused():
 
 
 def test_payload_capacities():
-    assert wire.payload_bytes(784, 10, 5) == (5 * 784, 160)
+    assert wire.payload_bytes(784, 10, 5) == (5 * 784, 164)
     assert wire.payload_bytes(1, 1, 5) == (4096, 4096)
-    assert wire.payload_bytes(10_000, 3, 5) == (10_000, 160)
+    assert wire.payload_bytes(10_000, 3, 5) == (10_000, 164)
     assert wire.payload_bytes(4, 4, 5000) == (4096, 4 * 5002 + 4)
+    # A name takes its characters, a zero byte and the four of its size; whole words in all.
+    assert wire.payload_bytes(10_000, 3, 5, labels=["image", "mask", "x"]) == (10_000, 164 + 28)

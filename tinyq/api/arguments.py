@@ -13,7 +13,7 @@ import numpy as np
 from tinyq.errors import BoardError, DataError, TinyqError
 from tinyq.hardware.boards import Board, find_board
 from tinyq.project import Project, open_project
-from tinyq.support.datasets import Dataset, load_dataset, make_dataset
+from tinyq.support.datasets import Dataset, load_dataset, make_dataset, split_arrays
 
 Progress = Callable[[int, int], None]
 """Is called with what is done and with all there is to do."""
@@ -75,8 +75,11 @@ def as_project(folder: object) -> Project:
 def as_dataset(data: Any) -> Dataset:
     """Samples: an .npz file, a pair of inputs and labels, a mapping of them, or inputs alone.
 
+    Inputs and answers of a model that has several are mappings by their names, or a mapping of all
+    with ``x_NAME`` and ``y_NAME``.
+
     Args:
-        data: Path; `Dataset`; tuple (x, y); mapping with x and y; array.
+        data: Path; `Dataset`; tuple (x, y); mapping with x and y, or of inputs; array.
 
     Raises:
         DataError: They cannot be used.
@@ -85,11 +88,20 @@ def as_dataset(data: Any) -> Dataset:
         return data
     if is_path(data):
         return load_dataset(as_path(data))
-    if isinstance(data, Mapping) and "x" in data:
-        return make_dataset(_as_array(data["x"]), data.get("y"))
+    if isinstance(data, Mapping):
+        inputs, answers = split_arrays(data)
+        if "x" in data or (inputs and len(inputs) + len(answers) == len(data)):
+            return make_dataset(_as_arrays(inputs), _as_arrays(answers) or None)
     if isinstance(data, tuple) and len(data) == _PAIR:
-        return make_dataset(_as_array(data[0]), None if data[1] is None else _as_array(data[1]))
-    return make_dataset(_as_array(data))
+        return make_dataset(_as_arrays(data[0]), None if data[1] is None else _as_arrays(data[1]))
+    return make_dataset(_as_arrays(data))
+
+
+def _as_arrays(values: Any) -> Any:
+    """An array, or arrays by name."""
+    if isinstance(values, Mapping):
+        return {str(name): _as_array(array) for name, array in values.items() if array is not None}
+    return _as_array(values)
 
 
 def _as_array(values: Any) -> Any:

@@ -80,7 +80,7 @@ def diff(
         TinyqError: There is no such model or place, or they do not go together.
         DataError: The data do not fit.
     """
-    inputs = as_dataset(data).take(samples).x
+    inputs = as_dataset(data).take(samples)
     one, other = (_open(execution, rounding, trust) for execution in (first, second))
     return Diff(compare(one, other, inputs))
 

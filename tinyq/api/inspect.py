@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from tinyq.api.arguments import as_board, as_path, is_keras_model, is_path
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
 from tinyq.graph import Graph
+from tinyq.graph.interface import label_ports
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest
 from tinyq.graph.summary import LayerSummary, summarize
@@ -70,8 +72,10 @@ class Inspection(Shown):
             {
                 "model": self.graph.name,
                 "graph_digest": self.digest,
-                "input": str(self.graph.input.type),
-                "output": str(self.graph.output.type),
+                "input": _list_types(self.graph, self.graph.inputs),
+                "output": _list_types(self.graph, self.graph.outputs),
+                "inputs": _describe_ports(self.graph, self.graph.inputs),
+                "outputs": _describe_ports(self.graph, self.graph.outputs),
                 "macs": self.macs,
                 "weight_bytes": self.weight_bytes,
                 "arena_bytes": self.memory.arena_bytes,
@@ -88,7 +92,7 @@ class Inspection(Shown):
         proof = "proven optimal" if memory.proven else f"at least {memory.lower_bound:,} are needed"
         parts: list[Part] = [
             Table(
-                f"{graph.name}: {graph.input.type} -> {graph.output.type}",
+                _describe_graph(graph),
                 (
                     "layer",
                     "operation",
@@ -164,6 +168,35 @@ def _advise(model: Any) -> tuple[Finding, ...]:
     from tinyq.training.advice import advise
 
     return advise(model)
+
+
+def _list_types(graph: Graph, names: Sequence[str]) -> str:
+    return ", ".join(str(graph.tensors[name].type) for name in names)
+
+
+def _describe_ports(graph: Graph, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Inputs or outputs: their tensors, their names in C and in data sets, and what codes mean."""
+    labels = label_ports(graph)
+    return [
+        {
+            "name": name,
+            "label": labels[name],
+            "type": str(kind := graph.tensors[name].type),
+            "scale": kind.scale,
+            "zero_point": kind.zero_point,
+        }
+        for name in names
+    ]
+
+
+def _describe_graph(graph: Graph) -> str:
+    """Name and types; of several inputs or outputs their names, too."""
+    sides = []
+    for names in (graph.inputs, graph.outputs):
+        types = [str(graph.tensors[name].type) for name in names]
+        named = [f"{name} {kind}" for name, kind in zip(names, types, strict=True)]
+        sides.append(", ".join(types if len(names) == 1 else named))
+    return f"{graph.name}: {' -> '.join(sides)}"
 
 
 def _make_row(layer: LayerSummary) -> tuple[str, ...]:

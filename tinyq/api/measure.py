@@ -12,7 +12,7 @@ from tinyq.api.report_tables import list_report_parts
 from tinyq.errors import TinyqError
 from tinyq.measurement.places import choose_target
 from tinyq.measurement.report import Report, describe_origin, write_report
-from tinyq.measurement.run import Measurement
+from tinyq.measurement.result import Measurement
 from tinyq.measurement.run import measure as run
 from tinyq.project import Project, create_project
 from tinyq.support.datasets import Dataset

@@ -16,7 +16,7 @@ from tinyq.support.files import write_file
 from tinyq.support.plot.curves import draw_svg, draw_text
 from tinyq.support.tables import Part, Shown, Table
 
-Told = Mapping[tuple[str, Role], Explanation]
+Explanations = Mapping[tuple[str, Role], Explanation]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,12 +25,12 @@ class MethodEntry(Shown):
 
     Attributes:
         entry: Its row of the catalogue.
-        told: Parts, phases and curve of each name in each role.
+        explanations: Parts, phases and curve of each name in each role.
         plotted: Names and roles whose levels are drawn.
     """
 
     entry: Entry
-    told: Told
+    explanations: Explanations
     plotted: tuple[tuple[str, Role], ...] = ()
 
     @property
@@ -40,13 +40,13 @@ class MethodEntry(Shown):
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return stamp("method", {**describe_method(self.entry), **_collect_told(self.told)})
+        return stamp("method", {**describe_method(self.entry), **_collect(self.explanations)})
 
     def parts(self) -> list[Part]:
         """Facts, options, a recipe, and plots of levels and slopes."""
-        parts: list[Part] = ["\n".join(_list_lines(self.entry, self.told))]
+        parts: list[Part] = ["\n".join(_list_lines(self.entry, self.explanations))]
         for name, role in self.plotted:
-            curve = _tell(name, role).curve
+            curve = _explain(name, role).curve
             parts.append(f"\n{role} {name}: l levels, s slope in training")
             parts.append(draw_text(curve.x, {"slope in training": curve.slope, "levels": curve.y}))
         return parts
@@ -98,7 +98,7 @@ def methods(name: str | None = None, svg: PathLike | None = None) -> MethodList 
             raise TinyqError("a plot shows one method", remedy="name it: `tinyq methods twn`")
         return MethodList(tuple(load_catalogue().values()))
     entry = find_entry(name)
-    found = MethodEntry(entry, _tell_all(entry), _choose(name, entry))
+    found = MethodEntry(entry, _explain_all(entry), _choose(name, entry))
     if svg is not None:
         _write_plot(found, svg)
     return found
@@ -112,7 +112,7 @@ def _write_plot(found: MethodEntry, svg: PathLike) -> None:
             remedy=found.entry.missing or "a layer has no levels",
         )
     name, role = found.plotted[0]
-    curve = _tell(name, role).curve
+    curve = _explain(name, role).curve
     lines = {"slope in training": curve.slope, "levels": curve.y}
     write_file(as_path(svg), draw_svg(f"{role} {name}", curve.x, lines))
 
@@ -212,7 +212,7 @@ def _choose(name: str, entry: Entry) -> tuple[tuple[str, Role], ...]:
     return tuple(chosen)
 
 
-def _tell(name: str, role: Role) -> Explanation:
+def _explain(name: str, role: Role) -> Explanation:
     """What the table tells of a method; what it lacks is computed, with Keras."""
     found = find_explanation(name, role)
     if found is None:
@@ -222,34 +222,36 @@ def _tell(name: str, role: Role) -> Explanation:
     return found
 
 
-def _tell_all(entry: Entry) -> Told:
-    """What is told of each name of a row in each role."""
-    return {(name, role): _tell(name, role) for role in ROLES for name in getattr(entry, role)}
+def _explain_all(entry: Entry) -> Explanations:
+    """What is explanations of each name of a row in each role."""
+    return {(name, role): _explain(name, role) for role in ROLES for name in getattr(entry, role)}
 
 
-def _collect_told(told: Told) -> dict[str, Any]:
+def _collect(explanations: Explanations) -> dict[str, Any]:
     """Parts and phases by role and name."""
     found: dict[str, Any] = {"parts": {}, "phases": {}}
-    for (name, role), one in told.items():
+    for (name, role), one in explanations.items():
         found["parts"].setdefault(role, {})[name] = dict(one.parts)
         found["phases"].setdefault(role, {})[name] = list(one.phases)
     return found
 
 
-def _list_lines(entry: Entry, told: Told) -> list[str]:
+def _list_lines(entry: Entry, explanations: Explanations) -> list[str]:
     lines = [
         f"{entry.title} ({entry.id})" + (f", {entry.year}" if entry.year else ""),
         " ".join(filter(None, (entry.reference, entry.link))),
         entry.summary,
         *(f"    {formula}" for formula in entry.formulas),
     ]
-    for (name, role), one in told.items():
+    for (name, role), one in explanations.items():
         made_of = ", ".join(f"{key} {value}" for key, value in one.parts.items())
         lines.append(f"{role}: {name}: format {getattr(entry, role)[name]}, {made_of}")
-    for phase in dict.fromkeys(phase for one in told.values() for phase in one.phases):
-        having = [name for (name, _), one in told.items() if phase in one.phases]
-        lines.append(f"phase: {phase}" + ("" if len(having) == len(told) else _among(having)))
-    if any(len(one.phases) > 1 for one in told.values()):
+    for phase in dict.fromkeys(phase for one in explanations.values() for phase in one.phases):
+        having = [name for (name, _), one in explanations.items() if phase in one.phases]
+        lines.append(
+            f"phase: {phase}" + ("" if len(having) == len(explanations) else _among(having))
+        )
+    if any(len(one.phases) > 1 for one in explanations.values()):
         lines.append(
             "training: fit of a model from tinyq.quantize runs these phases by itself; a loop of "
             "train_on_batch calls tinyq.training.advance(model, progress)"

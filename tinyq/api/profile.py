@@ -8,7 +8,7 @@ from typing import Any
 from tinyq.api.arguments import PathLike, Progress, as_dataset, as_path, as_project
 from tinyq.api.profile_tables import list_profile_parts
 from tinyq.graph import Graph
-from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.inputs import encode_all
 from tinyq.measurement.profile import Profile
 from tinyq.measurement.profile import profile as run
 from tinyq.measurement.profile.page import read_measured, write_page
@@ -94,5 +94,5 @@ def profile(
     return Profiled(found, cycles, page)
 
 
-def _encode(data: Any, graph: Graph) -> Codes:
-    return encode_inputs(as_dataset(data).take(1).x, graph.input.type).codes
+def _encode(data: Any, graph: Graph) -> Mapping[str, Codes]:
+    return encode_all(as_dataset(data).take(1), graph).codes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tinyq.measurement.report import Report
-from tinyq.measurement.run import LayerMeasurement, Measurement
+from tinyq.measurement.result import LayerMeasurement, Measurement, OutputMeasurement
+from tinyq.measurement.scoring import Errors
 from tinyq.support.tables import Part, Table
 
 ANSWERERS = {
@@ -59,7 +62,8 @@ def _list_facts(report: Report) -> tuple[tuple[str, str | None], ...]:
             for name, title in ANSWERERS.items()
             if name in report.accuracy
         ),
-        *_list_errors(result),
+        *_list_errors(result.errors),
+        *(row for output in result.outputs for row in _list_output(output)),
         ("codes that differ, device and reference", f"{result.mismatches:,}"),
         (
             "codes that differ, Keras and reference",
@@ -79,8 +83,22 @@ def _list_facts(report: Report) -> tuple[tuple[str, str | None], ...]:
     )
 
 
-def _list_errors(result: Measurement) -> tuple[tuple[str, str | None], ...]:
-    errors = (result.errors or {}).get("device")
+def _list_output(output: OutputMeasurement) -> tuple[tuple[str, str | None], ...]:
+    """What one of several outputs showed."""
+    accuracy = output.accuracy or {}
+    return (
+        *(
+            (f"{output.name}: accuracy, {title}", f"{accuracy[name]:.2%}")
+            for name, title in ANSWERERS.items()
+            if name in accuracy
+        ),
+        *((f"{output.name}: {title}", value) for title, value in _list_errors(output.errors)),
+        (f"{output.name}: codes that differ", f"{output.mismatches:,}"),
+    )
+
+
+def _list_errors(found: Mapping[str, Errors] | None) -> tuple[tuple[str, str | None], ...]:
+    errors = (found or {}).get("device")
     if errors is None:
         return ()
     return (

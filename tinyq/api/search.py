@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyq.api.arguments import PathLike, Show, as_board, as_dataset, as_path, is_keras_model, is_path
+from tinyq.api.arguments import (
+    PathLike,
+    Show,
+    as_board,
+    as_dataset,
+    as_path,
+    is_keras_model,
+    is_path,
+)
 from tinyq.errors import ModelError, TinyqError
 from tinyq.hardware.boards import Board
 from tinyq.selection import check_objective

@@ -13,6 +13,7 @@ from tinyq import __version__
 from tinyq.codegen.calls import Call, Record, list_calls
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
+from tinyq.graph.interface import WORD_BYTES, label_ports
 from tinyq.graph.storage import digest
 from tinyq.kernels.base import Bound
 from tinyq.kernels.environment import make_environment
@@ -99,14 +100,13 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "graph": graph,
         "plan": plan,
         "calls": calls,
-        "reads_input": any("input" in call.arguments for call in calls),
+        "unread": _find_unread(graph, calls),
         "marks": sum(call.index is not None for call in calls),
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
-        "input": _describe_buffer(graph.input.type),
-        "output": _describe_buffer(graph.output.type),
+        **_describe_ports(graph),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
-        "stages": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
+        "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
     }
 
@@ -121,17 +121,55 @@ def _count_constant_bytes(call: Call) -> int:
     return tensors + sum(table.words.nbytes for table in call.tables)
 
 
-def _describe_buffer(tensor_type: TensorType) -> dict[str, Any]:
+def _find_unread(graph: Graph, calls: tuple[Call, ...]) -> list[str]:
+    """Parameters that no call reads."""
+    labels = label_ports(graph)
+    read = {argument for call in calls for argument in call.arguments}
+    return [labels[name] for name in graph.inputs if labels[name] not in read]
+
+
+def _describe_ports(graph: Graph) -> dict[str, Any]:
+    """Inputs and outputs, the parameters of the function, and what the firmware hands over at once.
+
+    On the wire the inputs of a sample stand one behind the other, each from a multiple of 4 bytes
+    on, and so do the outputs.
+    """
+    labels = label_ports(graph)
+    sides = {}
+    for side, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        start, described = 0, []
+        for name in names:
+            tensor_type = graph.tensors[name].type
+            described.append(_describe_buffer(name, labels[name], tensor_type, start))
+            start = described[-1]["end"]
+        sides[side] = described
+    inputs = [f"const {it['c_type']} {it['label']}[{it['words']}]" for it in sides["inputs"]]
+    outputs = [f"{it['c_type']} {it['label']}[{it['words']}]" for it in sides["outputs"]]
+    given = [f"(const void *)(from + {it['start']})" for it in sides["inputs"]]
+    taken = [f"(void *)(to + {it['start']})" for it in sides["outputs"]]
+    return {
+        **sides,
+        "parameters": [*inputs, *outputs],
+        "handed": [*given, *taken],
+        "single": len(graph.inputs) == len(graph.outputs) == 1,
+    }
+
+
+def _describe_buffer(name: str, label: str, tensor_type: TensorType, start: int) -> dict[str, Any]:
     number_format = tensor_type.format
     return {
+        "name": name,
+        "label": label,
+        "start": start,
+        "end": start + -(-tensor_type.packed_bytes // WORD_BYTES) * WORD_BYTES,
         "type": tensor_type,
         "format": number_format,
         "c_type": number_format.c_type,
-        "units": tensor_type.units,
+        "words": tensor_type.words,
         "bytes": tensor_type.packed_bytes,
         "row_length": (tensor_type.shape or (1,))[-1],
-        "row_units": number_format.row_bytes((tensor_type.shape or (1,))[-1])
-        // number_format.unit_bytes,
+        "row_words": number_format.row_bytes((tensor_type.shape or (1,))[-1])
+        // number_format.word_bytes,
     }
 
 

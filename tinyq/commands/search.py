@@ -34,13 +34,9 @@ def search(
     sensitivity: Annotated[
         str, typer.Option(help="divergence, hessian_trace, hessian_eigenvalue or taylor.")
     ] = "divergence",
-    allocator: Annotated[
-        str, typer.Option(help="ilp, rank, grid, evolution or tpe.")
-    ] = "ilp",
+    allocator: Annotated[str, typer.Option(help="ilp, rank, grid, evolution or tpe.")] = "ilp",
     proxy: Annotated[str, typer.Option(help="ptq, train:EPOCHS or full:EPOCHS.")] = "ptq",
-    trials: Annotated[
-        int | None, typer.Option(help="Trials of all workers together.")
-    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials of all workers together.")] = None,
     storage: Annotated[
         str | None,
         typer.Option(help="Journal or database that workers share; a journal in the folder."),

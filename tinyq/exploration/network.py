@@ -16,7 +16,7 @@ from tinyq.exploration.space import Assignment, Space
 from tinyq.graph import Graph
 from tinyq.support.datasets import Dataset
 from tinyq.training.lowering.network import import_keras
-from tinyq.training.patterns import find_units
+from tinyq.training.patterns import find_fused_layers
 from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.quantize import quantize
 from tinyq.training.rewriting import rewrite
@@ -72,11 +72,11 @@ class Network:
     def kernels(self) -> dict[str, npt.NDArray[np.float32]]:
         """The float kernel of each layer with weights, from input to output."""
         if self._kernels is None:
-            units = find_units(rewrite(self.model).model)
+            fused_layers = find_fused_layers(rewrite(self.model).model)
             self._kernels = {
-                unit.name: keras.ops.convert_to_numpy(unit.layer.kernel)
-                for unit in units
-                if unit.is_weighted
+                fused.name: keras.ops.convert_to_numpy(fused.layer.kernel)
+                for fused in fused_layers
+                if fused.is_weighted
             }
         return self._kernels
 
@@ -85,15 +85,15 @@ class Network:
 
         Behind a ReLU 4 bits without a sign, beside 8 bits; the first layer's input 8 bits.
         """
-        units = find_units(rewrite(self.model).model)
+        fused_layers = find_fused_layers(rewrite(self.model).model)
         positive: dict[str, bool] = {}
         found: dict[str, tuple[str, ...]] = {}
-        for unit in units:
-            sources = bool(unit.inputs) and all(positive[name] for name in unit.inputs)
-            hands_on = unit.is_preserving or "Pooling" in unit.kind
-            positive[unit.name] = unit.activation != "linear" or hands_on and sources
-            if unit.is_weighted:
-                found[unit.name] = ("int8", "uint4") if sources else ("int8",)
+        for fused in fused_layers:
+            sources = bool(fused.inputs) and all(positive[name] for name in fused.inputs)
+            hands_on = fused.is_preserving or "Pooling" in fused.kind
+            positive[fused.name] = fused.activation != "linear" or hands_on and sources
+            if fused.is_weighted:
+                found[fused.name] = ("int8", "uint4") if sources else ("int8",)
         return found
 
     def calibrate(self, space: Space, assignment: Assignment) -> keras.Model:

@@ -76,9 +76,7 @@ class Pricer:
         if self.counts:
             single = MappingProxyType({name: (bound,) for name, bound in bounds.items()})
             try:
-                found = count_candidates(
-                    plain, single, Setting(self.board, isas), cache=self.cache
-                )
+                found = count_candidates(plain, single, Setting(self.board, isas), cache=self.cache)
                 bounds = {name: entries[0] for name, entries in found.items()}
             except (BoardError, LinkError, ToolMissing):
                 self.counts = False

@@ -290,5 +290,3 @@ def _count_firmware(
 
 def _ignore(done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-

@@ -220,7 +220,7 @@ def _make_plan(sources: SourceFiles, board: Board, options: BuildOptions) -> _Pl
     return _Plan(
         board=board,
         compiler=compiler,
-        toolchain=ask_version(compiler),
+        toolchain=read_version(compiler),
         files=files,
         sources=tuple(sorted(path for path in files if path.suffix == ".c")),
         cflags=cflags,
@@ -345,7 +345,7 @@ def _write_files(files: SourceFiles, folder: Path) -> None:
         target.write_text(text, "utf-8", newline="\n")
 
 
-def ask_version(compiler: Path) -> str:
+def read_version(compiler: Path) -> str:
     """Return name and version as a compiler prints them."""
     done = subprocess.run([str(compiler), "--version"], capture_output=True, text=True)
     return (done.stdout.splitlines() or [compiler.name])[0].strip()

@@ -5,9 +5,9 @@ Takes nothing but integers; gives a verified `Graph`.
 
 from __future__ import annotations
 
+from tinyq.graph.builder import GraphBuilder
 from tinyq.graph.graph import (
     Graph,
-    GraphBuilder,
     Node,
     Op,
     Operand,

@@ -28,7 +28,7 @@ class Accumulating(Op):
     operands: ClassVar[int]
 
     def accumulate(self, *codes: Codes) -> Codes:
-        """Accumulators from the operands, in the integers that ``output.hold`` gives."""
+        """Accumulators from the operands, in the integers that ``output.check_range`` gives."""
         raise NotImplementedError
 
     def accumulator_shape(self, *types: TensorType) -> Shape:

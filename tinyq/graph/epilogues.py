@@ -51,7 +51,7 @@ class Epilogue:
         """Codes from accumulators."""
         raise NotImplementedError
 
-    def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
+    def check_range(self, acc: np.ndarray, what: str) -> np.ndarray:
         """Accumulators in the integers of the epilogue.
 
         Raises:
@@ -215,7 +215,7 @@ class RequantizeWide(Scaled):
     )
     accumulator: ClassVar[str] = "int64_t"
 
-    def hold(self, acc: np.ndarray, what: str) -> np.ndarray:
+    def check_range(self, acc: np.ndarray, what: str) -> np.ndarray:
         """Accumulators as int64, below 2**45 so that a bias of that size keeps them in 47 bits."""
         if acc.size and np.abs(acc).max() >= WIDE_LIMIT:
             raise ModelError(f"an accumulator of {what} leaves 46 bits")

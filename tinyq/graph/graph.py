@@ -11,9 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
 from tinyq.errors import ModelError
 from tinyq.numerics.formats import Codes, Format
 from tinyq.support.tables import Part, Shown, Table
@@ -47,9 +44,9 @@ class TensorType:
         return self.format.tensor_bytes(self.shape) + self.format.table_bytes
 
     @property
-    def units(self) -> int:
+    def words(self) -> int:
         """Elements of the C array that holds one packed tensor."""
-        return self.format.tensor_bytes(self.shape) // self.format.unit_bytes
+        return self.format.tensor_bytes(self.shape) // self.format.word_bytes
 
     @property
     def rows(self) -> int:
@@ -100,6 +97,9 @@ class Op:
     Class attributes:
         kernel: First part of the kernel's name, such as ``conv2d``.
         keyed: Indexes of the inputs whose formats are the next parts of the kernel's name.
+        formats: Formats of the ``keyed`` inputs, each combination, for which the generic C text of
+            that name is complete as it stands. Empty where a module of ``tinyq/kernels/generic``
+            fills in what differs between formats.
         in_place: Indexes of the inputs whose buffer the output may take over when both have
             the same size and format.
         batched: Indexes of the inputs that are data, one value per sample, not parameters.
@@ -107,6 +107,7 @@ class Op:
 
     kernel: ClassVar[str]
     keyed: ClassVar[tuple[int, ...]] = (0,)
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = ()
     batched: ClassVar[tuple[int, ...]] = (0,)
     in_place: ClassVar[tuple[int, ...]] = ()
 
@@ -169,8 +170,9 @@ class Graph(Shown):
 
     Attributes:
         name: A C identifier; prefix of all generated names.
-        inputs: Names of the input tensors; exactly one in this version.
-        outputs: Names of the output tensors; exactly one in this version.
+        inputs: Names of the input tensors, in the order of the model; one at least, all different.
+        outputs: Names of the output tensors, in the order of the model; one at least, all
+            different, each computed by a node: `tinyq.graph.interface.own_outputs`.
         tensors: All tensors by name, constants included.
         nodes: In execution order.
     """
@@ -183,13 +185,30 @@ class Graph(Shown):
 
     @property
     def input(self) -> Tensor:
-        """The input tensor."""
-        return self.tensors[self.inputs[0]]
+        """The input tensor of a graph with one input.
+
+        Raises:
+            ModelError: It has several.
+        """
+        return self._only(self.inputs, "input")
 
     @property
     def output(self) -> Tensor:
-        """The output tensor."""
-        return self.tensors[self.outputs[0]]
+        """The output tensor of a graph with one output.
+
+        Raises:
+            ModelError: It has several.
+        """
+        return self._only(self.outputs, "output")
+
+    def _only(self, names: tuple[str, ...], side: str) -> Tensor:
+        if len(names) != 1:
+            raise ModelError(
+                f"the graph has {len(names)} {side}s ({', '.join(names)}), one is needed here",
+                where=self.name,
+                remedy=f"give a model with one {side}, or cut it at one",
+            )
+        return self.tensors[names[0]]
 
     def types(self, node: Node) -> tuple[TensorType, ...]:
         """Types of a node's inputs."""
@@ -246,15 +265,21 @@ class Graph(Shown):
 def _verify_interface(graph: Graph) -> None:
     if not graph.name.isidentifier():
         raise ModelError(f"graph name {graph.name!r} is not a C identifier", where=graph.name)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise ModelError(
-            f"the graph has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
-            where=graph.name,
-            remedy="give the model one input and one output",
-        )
-    for name in (*graph.inputs, *graph.outputs):
-        if name not in graph.tensors:
-            raise ModelError(f"tensor {name!r} does not exist", where=graph.name)
+    for side, names in (("input", graph.inputs), ("output", graph.outputs)):
+        if not names:
+            raise ModelError(
+                f"the graph has no {side}",
+                where=graph.name,
+                remedy="give the model one input and one output at least",
+            )
+        for index, name in enumerate(names):
+            if name not in graph.tensors:
+                raise ModelError(f"tensor {name!r} does not exist", where=graph.name)
+            if name in names[:index]:
+                raise ModelError(f"tensor {name!r} is an {side} twice", where=graph.name)
+    for name in graph.inputs:
+        if graph.tensors[name].is_constant:
+            raise ModelError(f"input {name!r} is a constant", where=graph.name)
 
 
 def _verify_tensors(graph: Graph) -> None:
@@ -325,62 +350,3 @@ def _span(tensor: Tensor) -> Span:
     if tensor.codes is None or not tensor.codes.size:
         return tensor.type.format.lo, tensor.type.format.hi
     return int(tensor.codes.min()), int(tensor.codes.max())
-
-
-@dataclass(slots=True)
-class GraphBuilder:
-    """Collects tensors and nodes in execution order; ``build`` returns the frozen graph."""
-
-    name: str
-    _tensors: dict[str, Tensor]
-    _nodes: list[Node]
-    _input: str
-
-    @classmethod
-    def start(cls, name: str, input_type: TensorType, input_name: str = "input") -> GraphBuilder:
-        """Begin a graph with its one input."""
-        return cls(name, {input_name: Tensor(input_name, input_type)}, [], input_name)
-
-    @property
-    def input(self) -> str:
-        """Name of the input tensor."""
-        return self._input
-
-    def type(self, name: str) -> TensorType:
-        """Type of a tensor added so far."""
-        return self._tensors[name].type
-
-    def is_constant(self, name: str) -> bool:
-        """Whether a tensor added so far is a constant."""
-        return self._tensors[name].is_constant
-
-    def constant(
-        self,
-        name: str,
-        codes: npt.ArrayLike,
-        number_format: Format,
-        scale: float | None = None,
-        zero_point: int = 0,
-    ) -> str:
-        """Add a constant; returns its name."""
-        array = np.asarray(codes, np.int32)
-        self._add(Tensor(name, TensorType(array.shape, number_format, scale, zero_point), array))
-        return name
-
-    def apply(self, name: str, operation: Op, *inputs: str) -> str:
-        """Add a node; returns the name of its output, which is the node's."""
-        output_type = operation.infer(*(self._tensors[key].type for key in inputs))
-        self._add(Tensor(name, output_type))
-        self._nodes.append(Node(name, operation, inputs, name))
-        return name
-
-    def build(self, output: str) -> Graph:
-        """The finished, verified graph."""
-        graph = Graph(self.name, (self._input,), (output,), dict(self._tensors), tuple(self._nodes))
-        graph.verify()
-        return graph
-
-    def _add(self, tensor: Tensor) -> None:
-        if tensor.name in self._tensors:
-            raise ModelError(f"tensor {tensor.name!r} is defined twice", where=self.name)
-        self._tensors[tensor.name] = tensor

@@ -55,7 +55,7 @@ def dequantize(codes: Codes, source: TensorType) -> npt.NDArray[np.float32]:
 
 
 def run(graph: Graph, inputs: Codes, observe: Observer | None = None) -> Codes:
-    """Run a batch through the graph.
+    """Run a batch through a graph of one input and one output.
 
     Args:
         graph: A verified graph.
@@ -67,24 +67,74 @@ def run(graph: Graph, inputs: Codes, observe: Observer | None = None) -> Codes:
 
     Raises:
         DataError: The inputs do not fit.
+        ModelError: The graph has several inputs or outputs, see `run_named`; or an operation leaves
+            its output's format or int32, which is a fault of tinyq.
+    """
+    return run_named(graph, {graph.input.name: inputs}, observe)[graph.output.name]
+
+
+def run_named(
+    graph: Graph, inputs: Mapping[str, Codes], observe: Observer | None = None
+) -> dict[str, Codes]:
+    """Run a batch through a graph of any number of inputs and outputs.
+
+    Args:
+        graph: A verified graph.
+        inputs: Codes of each input by its name, shapes (batch, *input shape), one batch for all.
+        observe: Called with the name and codes of every activation, in order.
+
+    Returns:
+        Codes of each output by its name, in the graph's order, int32, shapes
+        (batch, *output shape).
+
+    Raises:
+        DataError: An input is missing, is not the graph's, or does not fit.
         ModelError: An operation leaves its output's format or int32, which is a fault of tinyq.
     """
-    expected = graph.input.type
-    if inputs.shape[1:] != expected.shape or not expected.format.contains(inputs):
-        raise DataError(f"input codes do not fit {expected}")
-    values = {graph.inputs[0]: np.asarray(inputs, np.int32)}
+    batch = check_inputs(graph, inputs)
+    values = {name: np.asarray(inputs[name], np.int32) for name in graph.inputs}
     for name, tensor in graph.tensors.items():
         if tensor.codes is not None:
             values[name] = tensor.codes
     for node in graph.nodes:
-        codes = node.op.run(*_operands(graph, node, values, len(inputs)))
+        codes = node.op.run(*_operands(graph, node, values, batch))
         output = graph.tensors[node.output].type
         if codes.shape[1:] != output.shape or not output.format.contains(codes):
             raise ModelError(f"result does not fit {output}", where=node.name)
         values[node.output] = codes
         if observe is not None:
             observe(node.output, codes)
-    return values[graph.outputs[0]]
+    return {name: values[name] for name in graph.outputs}
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, Codes]) -> int:
+    """Check codes against the inputs of a graph; returns the size of the batch.
+
+    Raises:
+        DataError: An input is missing, is not the graph's, or does not fit.
+    """
+    names = ", ".join(graph.inputs)
+    missing = [name for name in graph.inputs if name not in inputs]
+    unknown = [name for name in inputs if name not in graph.inputs]
+    if missing or unknown:
+        what = f"input {missing[0]!r} is missing" if missing else f"no input {unknown[0]!r}"
+        raise DataError(what, where=graph.name, remedy=f"give {names}")
+    counts = {name: len(inputs[name]) for name in graph.inputs}
+    for name in graph.inputs:
+        expected = graph.tensors[name].type
+        codes = np.asarray(inputs[name])
+        if codes.shape[1:] != expected.shape or not expected.format.contains(codes):
+            where = "" if len(graph.inputs) == 1 else f" of {name}"
+            raise DataError(f"input codes{where} do not fit {expected}")
+    batch = counts[graph.inputs[0]]
+    for name, count in counts.items():
+        if count != batch:
+            raise DataError(
+                f"{batch} samples of {graph.inputs[0]!r}, but {count} of {name!r}",
+                where=graph.name,
+                remedy="give as many samples of each input",
+            )
+    return batch
 
 
 def _operands(graph: Graph, node: Node, values: Mapping[str, Codes], batch: int) -> Iterator[Codes]:
@@ -104,3 +154,17 @@ def run_batched(
         run(graph, inputs[start : start + batch], observe) for start in range(0, len(inputs), batch)
     ]
     return np.concatenate(parts)
+
+
+def run_named_batched(
+    graph: Graph, inputs: Mapping[str, Codes], batch: int = 64, observe: Observer | None = None
+) -> dict[str, Codes]:
+    """``run_named`` in slices of ``batch`` samples, to bound the memory."""
+    count = check_inputs(graph, inputs)
+    parts = [
+        run_named(
+            graph, {key: codes[start : start + batch] for key, codes in inputs.items()}, observe
+        )
+        for start in range(0, count, batch)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}

@@ -29,6 +29,7 @@ from tinyq.support.documents import SCHEMAS
 
 Record = TypeVar("Record")
 VERSION = SCHEMAS["graph"]  # a key of its own, since digests are made of it
+_SINGLE = 1  # what graphs of one input and one output are still written as, so that digests stay
 SUFFIX = ".tqg"
 _NO_TABLE: Mapping[str, Any] = {"levels": [], "rows": [], "axis": 0, "group": 0}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -38,7 +39,7 @@ _REMEDY = "build the graph file again from its model"
 def describe(graph: Graph) -> dict[str, Any]:
     """The graph without its constants' values, as plain JSON data."""
     return {
-        "tinyq_graph": VERSION,
+        "tinyq_graph": _SINGLE if len(graph.inputs) == len(graph.outputs) == 1 else VERSION,
         "name": graph.name,
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
@@ -91,10 +92,10 @@ def load_graph(path: Path) -> Graph:
         with zipfile.ZipFile(path) as archive:
             limits.check_archive(archive, limits.GRAPH_BYTES + limits.JSON_BYTES)
             data = json.loads(limits.read_member(archive, "graph.json", limits.JSON_BYTES))
-            if not isinstance(data, dict) or data.get("tinyq_graph") != VERSION:
-                version = data.get("tinyq_graph") if isinstance(data, dict) else None
+            version = data.get("tinyq_graph") if isinstance(data, dict) else None
+            if type(version) is not int or not _SINGLE <= version <= VERSION:
                 raise ModelError(
-                    f"graph file version {version!r:.40}, this tinyq reads {VERSION}",
+                    f"graph file version {version!r:.40}, this tinyq reads {_SINGLE} to {VERSION}",
                     remedy=_REMEDY,
                 )
             graph = _restore(data, archive)

@@ -27,7 +27,7 @@ from tinyq.kernels.packing.record import Table
 from tinyq.numerics.formats import FORMATS, Codes, Format
 
 SUFFIX = ".c.j2"
-INT8 = "i8"
+INT8 = "int8"
 # Binary weights have kernels of their own, which count bits.
 _CLASSES: Mapping[str, Callable[[Format], bool]] = MappingProxyType(
     {INT8: lambda entry: -128 <= entry.lo < 0 < entry.hi <= 127 and entry.step == 1}
@@ -66,7 +66,7 @@ class Kernel:
 
     Attributes:
         operation: ``Op.kernel`` of the operations that it computes.
-        formats: Names of the formats of the inputs ``Op.keyed``, or of classes of formats: ``i8``
+        formats: Names of the formats of the inputs ``Op.keyed``, or of classes of formats: ``int8``
             for all signed formats whose codes are within int8.
         isa: Instruction set, ``generic`` for C99. It changes the speed and never the result.
         variant: Tells kernels of one instruction set apart, empty for the only one.
@@ -194,7 +194,7 @@ class Bound:
         kernel, layer = self.kernel, self.layer
         finished = layer.finisher.tag if layer.finisher else ()
         variant = (kernel.variant,) if kernel.variant else ()
-        unpacked = ("widened",) if kernel.unpacked else ()
+        unpacked = ("unpacked",) if kernel.unpacked else ()
         parts = (kernel.operation, *layer.formats, *finished, kernel.isa, *variant, *unpacked)
         return "_".join(("tq", *parts))
 
@@ -217,7 +217,7 @@ class Bound:
         names = self.operands or tuple(numbered)
         operands = (f"const {kind} *{name}" for kind, name in zip(types, names, strict=True))
         tables = (f"const uint32_t *{table.parameter or table.name}" for table in self.tables)
-        epilogue = (f"const tq_{layer.epilogue}_stage *stage",) if self.calls_epilogue else ()
+        epilogue = (f"const tq_{layer.epilogue}_epilogue *epilogue",) if self.calls_epilogue else ()
         scratch = ("void *scratch",) if self.scratch_bytes else ()
         return (*operands, *tables, *epilogue, f"{layer.output.format.c_type} *y", *scratch)
 

@@ -77,11 +77,11 @@ def identify(prefix: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def write_table(tensor: Tensor) -> str:
-    """The packed units of a constant as the lines inside its initializer."""
+    """The packed words of a constant as the lines inside its initializer."""
     number_format = tensor.type.format
     assert tensor.codes is not None
     packed = number_format.pack(tensor.codes).reshape(-1)
-    return _wrap(_write_unit(unit, number_format) for unit in _units(packed, number_format))
+    return _wrap(_write_word(word, number_format) for word in _words(packed, number_format))
 
 
 def list_parameters(number_format: Format, name: str) -> list[str]:
@@ -125,16 +125,16 @@ def decode_first_row(tensor: Tensor) -> str:
     return shown + (" ..." if row.size > _SHOWN else "")
 
 
-def _units(packed: np.ndarray, number_format: Format) -> Iterable[int]:
+def _words(packed: np.ndarray, number_format: Format) -> Iterable[int]:
     kind = "i" if number_format.c_type.startswith("int") else "u"
-    units = packed.view(np.dtype(f"<{kind}{number_format.unit_bytes}"))
-    return (int(unit) for unit in units)
+    words = packed.view(np.dtype(f"<{kind}{number_format.word_bytes}"))
+    return (int(word) for word in words)
 
 
-def _write_unit(unit: int, number_format: Format) -> str:
-    if number_format.per_unit > 1:
-        return f"0x{unit:0{2 * number_format.unit_bytes}x}"
-    return str(unit)
+def _write_word(word: int, number_format: Format) -> str:
+    if number_format.codes_per_word > 1:
+        return f"0x{word:0{2 * number_format.word_bytes}x}"
+    return str(word)
 
 
 def _wrap(items: Iterable[str], margin: int = 4) -> str:

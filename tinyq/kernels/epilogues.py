@@ -61,7 +61,7 @@ class EpilogueFunction:
     @property
     def struct(self) -> str:
         """Name of the C struct with its constants."""
-        return f"tq_{self.epilogue}_stage"
+        return f"tq_{self.epilogue}_epilogue"
 
     @property
     def template(self) -> str:

@@ -1,6 +1,6 @@
 """Estimates of what kernels cost before anything is compiled.
 
-Special kernels state their instructions themselves. Those of the generic kernels are fitted to
+Specialized kernels state their instructions themselves. Those of the generic kernels are fitted to
 counts, see benchmarks/generic.py, which writes the table that is read here.
 """
 
@@ -24,7 +24,7 @@ GENERIC = "generic"
 _NARROW = frozenset(("mov", "cmp", "b", "bne", "beq", "bx", "it", "subs", "adds", "push", "pop"))
 # Mean of the kernels' C parts with gcc -O2 on Cortex-M4.
 _STATEMENT_BYTES = 7
-# Kernels were counted with a stage of three constants; this is what each threshold more costs.
+# Kernels were counted with an epilogue of three constants; this is what each threshold more costs.
 CONSTANT_COST = 6
 _STATEMENT = re.compile(r"[;{]")
 
@@ -41,8 +41,8 @@ class Work:
         taps: Places of windows inside the image, elements times the area of a window.
         rows: Rows along the innermost axis of the output, pixels of an image.
         inputs: Values of the first operand.
-        units: Storage units of the output, each for all taps of its window.
-        stage: Name and format of the epilogue, empty without one.
+        words: Words of the output, each for all taps of its window.
+        epilogue: Name and format of the epilogue, empty without one.
         shared: Whether other nodes have the same kernel: the compiler then inlines it less, and
             what is constant for one node is none for all.
     """
@@ -54,8 +54,8 @@ class Work:
     taps: int = 0
     rows: int = 0
     inputs: int = 0
-    units: int = 0
-    stage: str = ""
+    words: int = 0
+    epilogue: str = ""
     shared: bool = False
 
 
@@ -65,11 +65,11 @@ class Entry:
 
     Attributes:
         terms: Instructions for one of each of `list_terms` that counts.
-        stage: Epilogue that it was counted with, empty without one.
+        epilogue: Epilogue that it was counted with, empty without one.
     """
 
     terms: Mapping[str, float]
-    stage: str
+    epilogue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +78,22 @@ class Table:
 
     Attributes:
         kernels: By the kernel's name.
-        stages: Instructions of epilogues for each value of the output.
+        epilogues: Instructions of epilogues for each value of the output.
         median_per_element: Instructions for each value of the output; median of all operations.
     """
 
     kernels: Mapping[str, Entry]
-    stages: Mapping[str, float]
+    epilogues: Mapping[str, float]
     median_per_element: float
 
     def apply(self, entry: Entry, work: Work) -> float:
         """Instructions of a kernel for a node, its further constants left out."""
         terms = list_terms(work)
         fitted = sum(value * terms[name] for name, value in entry.terms.items())
-        if work.stage in self.stages and entry.stage in self.stages:
-            # Figures of stages are those of the smallest kernel, which does nothing else.
-            least = work.elements * self.stages[work.stage]
-            fitted = max(fitted + least - work.elements * self.stages[entry.stage], least)
+        if work.epilogue in self.epilogues and entry.epilogue in self.epilogues:
+            # Figures of epilogues are those of the smallest kernel, which does nothing else.
+            least = work.elements * self.epilogues[work.epilogue]
+            fitted = max(fitted + least - work.elements * self.epilogues[entry.epilogue], least)
         return fitted
 
 
@@ -107,10 +107,10 @@ def list_terms(work: Work) -> Mapping[str, int]:
         "tap": work.taps,
         "mac": work.macs,
         "input": work.inputs,
-        "unit": work.units,
+        "word": work.words,
         "shared_element": work.elements * work.shared,
         "shared_tap": work.taps * work.shared,
-        "shared_unit": work.units * work.shared,
+        "shared_word": work.words * work.shared,
     }
 
 
@@ -118,7 +118,7 @@ def estimate_instructions(name: str, work: Work) -> int:
     """Instructions of a generic kernel.
 
         instructions = sum over terms of coefficient * work
-                     + elements * (stage - the stage that the kernel was fitted with)
+                     + elements * (epilogue - the epilogue that the kernel was fitted with)
                      + constants * 6
 
     A kernel that was never counted is as fast as the median of its operation; without any, it
@@ -159,9 +159,9 @@ def load_table(path: Path) -> Table:
     content = read_document(path, "estimates", "install tinyq again")
     return Table(
         {
-            name: Entry(MappingProxyType(entry["terms"]), entry["stage"])
+            name: Entry(MappingProxyType(entry["terms"]), entry["epilogue"])
             for name, entry in content["kernels"].items()
         },
-        content["stages"],
+        content["epilogues"],
         content["median_per_element"],
     )

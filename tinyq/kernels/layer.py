@@ -110,13 +110,13 @@ def measure_work(graph: Graph, node: Node) -> Work:
         taps=taps,
         rows=output.rows,
         inputs=math.prod(types[0].shape),
-        units=output.units * taps // elements,
-        stage=f"{epilogue}_{output.format.name}" if epilogue else "",
-        shared=any(other is not node and _is_alike(graph, node, other) for other in graph.nodes),
+        words=output.words * taps // elements,
+        epilogue=f"{epilogue}_{output.format.name}" if epilogue else "",
+        shared=any(other is not node and _is_equal(graph, node, other) for other in graph.nodes),
     )
 
 
-def _is_alike(graph: Graph, node: Node, other: Node) -> bool:
+def _is_equal(graph: Graph, node: Node, other: Node) -> bool:
     """Whether two nodes have the same operation and formats, and so the same generic kernel."""
     return node.op.kernel == other.op.kernel and (
         name_formats(graph, node) == name_formats(graph, other)

@@ -50,7 +50,7 @@ def write_epilogue(epilogue: EpilogueFunction) -> str:
     """
     values = {
         "function": epilogue.name,
-        "stage_type": epilogue.struct,
+        "epilogue_type": epilogue.struct,
         "output": find_format(epilogue.format),
     }
     with _naming_the_line(epilogue.template):
@@ -107,8 +107,8 @@ def _name_shared(bound: Bound, function: str) -> dict[str, Any]:
         values |= {
             "accumulator": finisher.accumulator,
             "finish": finisher.name,
-            "stage": finisher.epilogue,
-            "stage_type": finisher.struct,
+            "epilogue": finisher.epilogue,
+            "epilogue_type": finisher.struct,
         }
     return {**values, **bound.values}
 

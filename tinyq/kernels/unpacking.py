@@ -34,7 +34,7 @@ class Unpacking:
     """How rows of one format and length are unpacked.
 
     Attributes:
-        function: What the C function is called behind ``tq_widen_``; also its macro.
+        function: What the C function is called behind ``tq_unpack_``; also its macro.
         counts: Numbers that it takes between source and target.
         instructions: Estimate for all rows.
     """
@@ -46,7 +46,7 @@ class Unpacking:
     @property
     def part(self) -> Part:
         """Its C function."""
-        return Part(_SOURCE, self.function, f"tq_widen_{self.function}", shared=True)
+        return Part(_SOURCE, self.function, f"tq_unpack_{self.function}", shared=True)
 
 
 Unpack = Callable[[int, int], Unpacking]
@@ -142,18 +142,18 @@ def _list_values(
     """Parameters of the function, what it calls first, and what it calls the kernel with."""
     names = {index: f"x_{index + 1}" if len(layer.data) > 1 else "x" for index in layer.data}
     tables = [table.name for table in inner.tables]
-    staged = ("stage",) if inner.calls_epilogue else ()
+    finisher = ("epilogue",) if inner.calls_epilogue else ()
     parameters = [
         *(f"const {layer.inputs[index].format.c_type} *{name}" for index, name in names.items()),
         *(f"const uint32_t *{name}" for name in tables),
-        *(f"const tq_{layer.epilogue}_stage *{name}" for name in staged),
+        *(f"const tq_{layer.epilogue}_epilogue *{name}" for name in finisher),
         f"{layer.output.format.c_type} *y",
         "void *scratch",
     ]
     arguments = [
         *(_point(offsets[index]) if index in offsets else name for index, name in names.items()),
         *tables,
-        *staged,
+        *finisher,
         "y",
         *((_point(room),) if inner.scratch_bytes else ()),
     ]

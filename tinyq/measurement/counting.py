@@ -20,12 +20,18 @@ from typing import Any
 
 from tinyq.codegen import emit
 from tinyq.errors import BudgetError, DataError, TinyqError
-from tinyq.firmware.build import ask_version
+from tinyq.firmware.build import read_version
 from tinyq.firmware.toolchains import find_compiler
 from tinyq.graph import Graph, Node
 from tinyq.kernels.base import Bound
+from tinyq.measurement.layer_programs import (
+    LayerProgram,
+    Outcome,
+    find_stand_in,
+    isolate,
+    run_programs,
+)
 from tinyq.measurement.profile.cores import BoardConstant, find_constant
-from tinyq.measurement.trial import Outcome, Trial, find_twin, isolate, run_trials
 from tinyq.project import Setting
 from tinyq.selection import Candidates, force_kernels, plan_kernels
 from tinyq.support.documents import SCHEMAS, read_document, stamp
@@ -45,11 +51,11 @@ class _Entry:
 
     Attributes:
         key: Digest of all that decides its counts.
-        trial: How to run it.
+        program: How to run it.
     """
 
     key: str
-    trial: Trial
+    program: LayerProgram
 
 
 def count_candidates(
@@ -77,10 +83,16 @@ def count_candidates(
         TinyqError: A kernel's output is not the reference's.
     """
     constant = find_constant(setting.board.name)
-    twin, cflags = find_twin(setting.board), setting.cflags
+    stand_in, cflags = find_stand_in(setting.board), setting.cflags
     store = _Store(cache or cache_folder() / "kernels")
     identity = json.dumps(
-        [SCHEMAS[_DOCUMENT], twin.name, twin.cflags, cflags, ask_version(find_compiler(twin))]
+        [
+            SCHEMAS[_DOCUMENT],
+            stand_in.name,
+            stand_in.cflags,
+            cflags,
+            read_version(find_compiler(stand_in)),
+        ]
     )
     layers = {
         node.name: _list_entries(graph, node, candidates[node.name], setting.isas, identity)
@@ -91,7 +103,7 @@ def count_candidates(
     total, done = sum(map(len, groups)), 0
     known: dict[str, Mapping[str, Any]] = {}
     for keys, entries in groups.items():
-        known.update(_count(entries, replace(setting, board=twin), store))
+        known.update(_count(entries, replace(setting, board=stand_in), store))
         done += len(keys)
         if progress:
             progress(done, total)
@@ -119,25 +131,26 @@ def _list_entries(
     if part is None or any(candidate.instructions is None for candidate in candidates):
         return ()
     name = part.nodes[0].name
-    trials = (
-        Trial(part, force_kernels(part, isas, {name: bound.kernel.name})) for bound in candidates
+    programs = (
+        LayerProgram(part, force_kernels(part, isas, {name: bound.kernel.name}))
+        for bound in candidates
     )
-    return tuple(_Entry(_identify(trial, identity), trial) for trial in trials)
+    return tuple(_Entry(_identify(program, identity), program) for program in programs)
 
 
-def _identify(trial: Trial, identity: str) -> str:
+def _identify(program: LayerProgram, identity: str) -> str:
     """Digest of a program without the values of its constants."""
-    memory = plan_kernels(trial.graph, trial.bounds)
-    files = emit(trial.graph, memory, trial.bounds).files
-    node = trial.graph.nodes[0]
-    geometry = sorted(node.op.geometry(*trial.graph.types(node)).items())
+    memory = plan_kernels(program.graph, program.bounds)
+    files = emit(program.graph, memory, program.bounds).files
+    node = program.graph.nodes[0]
+    geometry = sorted(node.op.geometry(*program.graph.types(node)).items())
     parts = [
         identity,
-        *(bound.kernel.name for bound in trial.bounds.values()),
+        *(bound.kernel.name for bound in program.bounds.values()),
         json.dumps(geometry),
     ]
     for path in sorted(files):
-        if path.name in (f"{trial.graph.name}.h", "tq_model_instance.c"):
+        if path.name in (f"{program.graph.name}.h", "tq_model_instance.c"):
             continue  # what the codes mean, and the digest: no matter of cost
         text = files[path]
         kept = _DECLARATION.findall(text) if path.stem.endswith("_weights") else [text]
@@ -152,11 +165,11 @@ def _count(
     found = {entry.key: store.read(entry.key) for entry in entries}
     missing = [entry for entry in entries if found[entry.key] is None]
     for entry, outcome in _run(missing, setting):
-        kernel = next(iter(entry.trial.bounds.values())).kernel.name
+        kernel = next(iter(entry.program.bounds.values())).kernel.name
         if not outcome.exact:
             raise TinyqError(
                 f"{kernel} does not compute what the reference does",
-                where=entry.trial.graph.nodes[0].op.kernel,
+                where=entry.program.graph.nodes[0].op.kernel,
                 remedy="report this with the model; --kernels generic avoids the kernel",
             )
         content = {
@@ -177,8 +190,8 @@ def _run(entries: Sequence[_Entry], setting: Setting) -> Iterator[tuple[_Entry, 
         return
     with tempfile.TemporaryDirectory(prefix="tinyq-tune-") as folder:
         try:
-            trials = [entry.trial for entry in entries]
-            outcomes = run_trials(trials, setting.board, Path(folder) / "image", setting.cflags)
+            programs = [entry.program for entry in entries]
+            outcomes = run_programs(programs, setting.board, Path(folder) / "image", setting.cflags)
         except BudgetError:
             outcomes = ()
     if outcomes:

@@ -23,12 +23,12 @@ from tinyq.codegen import marked_nodes
 from tinyq.errors import DataError, ModelError, TinyqError
 from tinyq.firmware.cmsis_nn import ISA
 from tinyq.graph import Graph, reference
+from tinyq.graph.interface import pack_codes, unpack_codes
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
-from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.inputs import encode_all
 from tinyq.measurement.places import choose_target
-from tinyq.measurement.run import pack_codes, unpack_codes
 from tinyq.models import HALF_UP, load_model
 from tinyq.numerics.formats import Codes
 from tinyq.project import (
@@ -40,12 +40,15 @@ from tinyq.project import (
     open_project,
     repeat_kernels,
 )
+from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.targets import open_link
 
 PLACES = ("reference", "c", "litert")
 _BARS = 11
 
-Answer = Callable[[Sequence[str], Codes], Mapping[str, Codes]]
+Batch = tuple[Codes, ...]
+"""Codes of each input of a graph, in its order."""
+Answer = Callable[[Sequence[str], Batch], Mapping[str, Codes]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,7 @@ class Execution:
     Attributes:
         name: What the user wrote, with the place.
         graph: The integer graph, whose tensor names are those of the layers.
-        layers: Tensors whose codes can be asked for, in execution order, the output last.
+        layers: Tensors whose codes can be asked for, in execution order, the outputs last.
         answer: Codes of some of these tensors for a batch of input codes.
         whole: Whether one answer with all layers costs no more than one with the last.
     """
@@ -113,7 +116,7 @@ class Comparison:
         samples: Inputs that both answered.
         compared: Layers compared, in order, up to the first that differs.
         difference: What differs there; None where nothing does.
-        output_equal: Whether the outputs are equal all the same.
+        output_equal: Whether all outputs are equal all the same.
     """
 
     first: str
@@ -170,54 +173,72 @@ def execute_reference(graph: Graph, name: str | None = None) -> Execution:
     return Execution(name, graph, _layers(graph), _reference_answer(graph), whole=True)
 
 
-def compare(first: Execution, second: Execution, inputs: npt.ArrayLike) -> Comparison:
+def compare(first: Execution, second: Execution, data: Dataset | npt.ArrayLike) -> Comparison:
     """Compare two executions of a model layer by layer.
 
     The outputs come first. A built model is cut and built again for each of its layers, so these
     are asked for only where the outputs differ, one after the other; the reference and LiteRT are
     compared layer by layer in any case. Compared are the layers that both graphs have by the same
-    name, shape and format.
+    name, shape and format; inputs and outputs belong together by their place.
 
     Args:
         first: One execution.
         second: Another one.
-        inputs: Real inputs, shape (samples, ...).
+        data: Real inputs: of a model with one input an array, shape (samples, ...).
 
     Raises:
         DataError: The data do not fit, or the executions take different inputs.
     """
-    codes = encode_inputs(inputs, first.graph.input.type).codes
-    if first.graph.input.type != second.graph.input.type:
-        raise DataError(
-            f"the inputs differ: {first.graph.input.type} and {second.graph.input.type}, or scales",
-            where=f"{first.name}, {second.name}",
-            remedy="compare executions of one model",
-        )
-    ends = [execution.layers[-1] for execution in (first, second)]
-    outputs = [
-        execution.answer([end], codes)[end]
-        for execution, end in zip((first, second), ends, strict=True)
+    samples = data if isinstance(data, Dataset) else make_dataset(data)
+    _check_alike(first, second)
+    codes = tuple(encode_all(samples, first.graph).codes.values())
+    ends = (first.graph.outputs, second.graph.outputs)
+    found = [
+        execution.answer(names, codes)
+        for execution, names in zip((first, second), ends, strict=True)
     ]
-    if outputs[0].shape != outputs[1].shape:
-        raise ModelError(
-            f"the outputs have shapes {outputs[0].shape[1:]} and {outputs[1].shape[1:]}",
-            where=f"{first.name}, {second.name}",
-            remedy="compare executions of one model",
-        )
-    equal = bool(np.array_equal(outputs[0], outputs[1]))
+    outputs = [(name, found[0][name], found[1][other]) for name, other in zip(*ends, strict=True)]
+    differing = [it for it in outputs if not np.array_equal(it[1], it[2])]
     compared: list[str] = []
     difference = None
-    if not equal or (first.whole and second.whole):
+    if differing or (first.whole and second.whole):
         compared, difference = _compare_layers(first, second, codes)
-    if difference is None and ends[0] not in compared:
-        compared.append(ends[0])
-    if difference is None and not equal:
-        difference = describe_difference(first.graph, ends[0], *outputs)
-    return Comparison(first.name, second.name, len(codes), tuple(compared), difference, equal)
+    if difference is None:
+        compared += [name for name in ends[0] if name not in compared]
+    if difference is None and differing:
+        difference = describe_difference(first.graph, *differing[0])
+        compared = compared[: compared.index(difference.layer) + 1]
+    return Comparison(
+        first.name, second.name, len(samples), tuple(compared), difference, not differing
+    )
+
+
+def _check_alike(first: Execution, second: Execution) -> None:
+    """Refuse executions of different inputs or outputs."""
+    where = f"{first.name}, {second.name}"
+    remedy = "compare executions of one model"
+    types = [
+        [
+            [it.graph.tensors[name].type for name in names]
+            for names in (it.graph.inputs, it.graph.outputs)
+        ]
+        for it in (first, second)
+    ]
+    if types[0][0] != types[1][0]:
+        sides = [", ".join(map(str, side[0])) for side in types]
+        raise DataError(
+            f"the inputs differ: {sides[0]} and {sides[1]}, or scales", where=where, remedy=remedy
+        )
+    shapes = [[it.shape for it in side[1]] for side in types]
+    if shapes[0] != shapes[1]:
+        texts = [", ".join(map(str, side)) for side in shapes]
+        raise ModelError(
+            f"the outputs have shapes {texts[0]} and {texts[1]}", where=where, remedy=remedy
+        )
 
 
 def _compare_layers(
-    first: Execution, second: Execution, inputs: Codes
+    first: Execution, second: Execution, inputs: Batch
 ) -> tuple[list[str], Difference | None]:
     """Layers compared, up to the first that differs, and how it does."""
     common = [name for name in first.layers if _comparable(first, second, name)]
@@ -282,14 +303,15 @@ def _layers(graph: Graph) -> tuple[str, ...]:
 
 
 def _reference_answer(graph: Graph) -> Answer:
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         parts: dict[str, list[Codes]] = {name: [] for name in layers}
 
         def observe(name: str, codes: Codes) -> None:
             if name in parts:
                 parts[name].append(codes)
 
-        reference.run_batched(graph, inputs, observe=observe)
+        named = dict(zip(graph.inputs, inputs, strict=True))
+        reference.run_named_batched(graph, named, observe=observe)
         return {name: np.concatenate(codes) for name, codes in parts.items()}
 
     return answer
@@ -306,10 +328,10 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
     graph = import_tflite(path, rounding)
     known: dict[bytes, Mapping[str, Codes]] = {}
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
-        key = inputs.tobytes()
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
+        key = b"".join(codes.tobytes() for codes in inputs)
         if key not in known:
-            known[key] = run_layers(path, graph, inputs)
+            known[key] = run_layers(path, graph, dict(zip(graph.inputs, inputs, strict=True)))
         return {name: known[key][name] for name in layers}
 
     names = [name for name in map_layers(path, graph) if name not in graph.outputs]
@@ -332,7 +354,7 @@ def _open_project(folder: Path, place: str) -> Execution:
     kernels = None if place == "host" else repeat_kernels(project)
     parts = _built_answer(graph, board, place, kernels)
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         inner = [layer for layer in layers if layer not in graph.outputs]
         outer = [layer for layer in layers if layer in graph.outputs]
         found = dict(parts(inner, inputs))
@@ -342,16 +364,19 @@ def _open_project(folder: Path, place: str) -> Execution:
 
 
 def _project_answer(project: Project, place: str) -> Answer:
-    """The output of a project that is built."""
+    """The outputs of a project that is built."""
+    graph = project.graph
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         image = build_for_host(project) if place == "host" else project.image
         link = open_link(image, place)
         try:
-            packed = link.infer(pack_codes(project.graph, inputs))
+            named = dict(zip(graph.inputs, inputs, strict=True))
+            packed = link.infer(pack_codes(graph, named))
         finally:
             link.close()
-        return {layer: unpack_codes(project.graph, packed) for layer in layers}
+        found = unpack_codes(graph, graph.outputs, packed)
+        return {layer: found[layer] for layer in layers}
 
     return answer
 
@@ -361,7 +386,7 @@ def _built_answer(
 ) -> Answer:
     """Layers of generated C: the graph is cut behind each and built by itself."""
 
-    def answer(layers: Sequence[str], inputs: Codes) -> Mapping[str, Codes]:
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         found = {}
         for layer in layers:
             with tempfile.TemporaryDirectory(prefix="tinyq-diff-") as scratch:

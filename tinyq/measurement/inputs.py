@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError
-from tinyq.graph import TensorType, reference
+from tinyq.graph import Graph, TensorType, reference
+from tinyq.graph.interface import label_ports
 from tinyq.numerics.formats import Codes
+from tinyq.support.datasets import Dataset
 
 _FEWEST_BITS = 4  # of a format whose ends are rare
 _OUTSIDE = 0.05  # of the range: a value this far beyond its end is not there by rounding
@@ -27,6 +30,24 @@ class Inputs:
 
     codes: Codes
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedInputs:
+    """Codes of all inputs of a model.
+
+    Attributes:
+        codes: int32, shape (samples, *input shape), by the names of the inputs, in their order.
+        notes: What a reader should know about them.
+    """
+
+    codes: Mapping[str, Codes]
+    notes: tuple[str, ...]
+
+    @property
+    def samples(self) -> int:
+        """How many there are of each."""
+        return len(next(iter(self.codes.values())))
 
 
 def encode_inputs(values: npt.ArrayLike, target: TensorType, *, strict: bool = False) -> Inputs:
@@ -48,6 +69,29 @@ def encode_inputs(values: npt.ArrayLike, target: TensorType, *, strict: bool = F
         return Inputs(_take_codes(array, target), _describe_codes(array, target))
     codes = reference.quantize_input(array, target)
     return Inputs(codes, (*_note_saturation(array, target, strict), *_note_equal(codes)))
+
+
+def encode_all(data: Dataset, graph: Graph, *, strict: bool = False) -> NamedInputs:
+    """Codes of every input of a graph, see `encode_inputs`.
+
+    Raises:
+        DataError: An input is missing or one too many, or the samples of one do not fit it.
+    """
+    labels = label_ports(graph)
+    given = data.match_inputs({name: labels[name] for name in graph.inputs})
+    codes: dict[str, Codes] = {}
+    notes: list[str] = []
+    for name, values in given.items():
+        alone = len(graph.inputs) == 1
+        try:
+            found = encode_inputs(values, graph.tensors[name].type, strict=strict)
+        except DataError as error:
+            if alone:
+                raise
+            raise DataError(error.message, where=f"input {name!r}", remedy=error.remedy) from None
+        codes[name] = found.codes
+        notes += found.notes if alone else [f"input {name}: {note}" for note in found.notes]
+    return NamedInputs(codes, tuple(notes))
 
 
 def _holds_codes(array: npt.NDArray[np.generic], target: TensorType) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tinyq.graph import Graph
 from tinyq.measurement.arena import draw_arena, place_labels
-from tinyq.measurement.run import LayerMeasurement, Measurement
+from tinyq.measurement.result import LayerMeasurement, Measurement
 from tinyq.memory.planner import MemoryPlan
 from tinyq.support.documents import render_document
 from tinyq.support.files import write_files

@@ -10,8 +10,7 @@ import hashlib
 import platform
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,131 +19,27 @@ from tinyq.codegen import marked_nodes
 from tinyq.errors import TinyqError
 from tinyq.firmware.build import Image
 from tinyq.graph import Graph, Node, reference
+from tinyq.graph.interface import pack_codes, packed_bytes, unpack_codes
 from tinyq.graph.summary import describe_node, zero_weights
-from tinyq.measurement.inputs import encode_inputs
+from tinyq.measurement.inputs import NamedInputs, encode_all
 from tinyq.measurement.journal import Bytes, Journal, Run, open_journal
-from tinyq.measurement.scoring import Errors, check_answers, score_answers
+from tinyq.measurement.result import LayerMeasurement, Measurement, OutputMeasurement
+from tinyq.measurement.scoring import (
+    Output,
+    Score,
+    check_answers,
+    list_outputs,
+    score_answers,
+)
 from tinyq.numerics.formats import Codes
 from tinyq.project import MANIFEST, LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.support.datasets import Dataset
-from tinyq.support.documents import stamp
 from tinyq.targets import EMULATORS, Link, open_link
 from tinyq.targets.counts import InstructionCounts, LayerCount
 
 Progress = Callable[[int, int], None]
 
 _CHUNK = 32
-
-
-@dataclass(frozen=True, slots=True)
-class LayerMeasurement:
-    """Cost of one call of the generated code.
-
-    Attributes:
-        name: Node of the graph.
-        operation: Kernel name, such as conv2d.
-        formats: Formats and shapes of inputs, weights and output, for people.
-        macs: Multiply-accumulates, counted from the shapes.
-        weight_bytes: Packed constants of the graph.
-        kernel: What computes it on the board; None on the host, which has portable kernels alone.
-        flash_bytes: Constants as they lie in the board's flash, arranged for that kernel.
-        instructions: Mean executed instructions per inference; None where not counted.
-        instructions_min: Least over all inferences.
-        instructions_max: Most over all inferences.
-        cycles: Cycles of one inference by the device's counter; None where it has none.
-        zero_weights: Share of the weights that are 0, 0 .. 1; None where there are none.
-        zero_inputs: Share of the values of its first input that are 0, over all samples.
-    """
-
-    name: str
-    operation: str
-    formats: str
-    macs: int
-    weight_bytes: int
-    kernel: str | None
-    flash_bytes: int | None
-    instructions: float | None
-    instructions_min: int | None
-    instructions_max: int | None
-    cycles: int | None
-    zero_weights: float | None
-    zero_inputs: float
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What one run on one target showed.
-
-    Attributes:
-        model: Name of the model.
-        board: Board that the image was built for.
-        target: What it ran on: host, qemu, simavr, serial:PORT.
-        samples: Inputs answered by the device.
-        accuracy: Of the device's own answers, and of the reference on the same inputs, 0 .. 1;
-            None without labels.
-        confusion: Samples by label (rows) and the device's answer (columns); None without labels
-            or where there are many classes.
-        class_accuracy: Share of right answers of the device by label, 0 .. 1; None without labels,
-            and for a label that no sample has.
-        errors: Distance from real targets, of the device and of the reference; None without.
-        mismatches: Output codes, over all samples, in which device and reference differ.
-        flash_bytes: Code and constants of the image.
-        ram_bytes: Variables and stack reserve of the image.
-        arena_bytes: Activations, part of ram_bytes.
-        arena_proven: Whether no smaller arena exists.
-        stack_bytes: Deepest stack that the device saw, part of ram_bytes; None where unknown.
-        instructions: Mean executed instructions per inference; None where not counted.
-        cycles: Cycles of one inference by the device's counter; None where it has none.
-        clock_hz: Core clock that the device reports; 0 where an emulator has none.
-        milliseconds: Of one inference, cycles over clock; None where one of them is unknown.
-        resets: Resets of the device that were noticed; their samples were sent again.
-        layers: Per call of the generated code.
-        graph_digest: SHA-256 of the integer graph.
-        firmware_digest: SHA-256 of sources and flags.
-        toolchain: Compiler that built the image.
-        tinyq_version: Version of this package.
-        machine: Operating system and processor of the host.
-        data: Where the samples come from; None where that was not said.
-        data_digest: SHA-256 of the input codes.
-        flash_limit_bytes: Flash of the board; 0 where there is no limit.
-        ram_limit_bytes: RAM of the board; 0 where there is no limit.
-        notes: What a reader should know, such as inputs that saturate.
-    """
-
-    model: str
-    board: str
-    target: str
-    samples: int
-    accuracy: dict[str, float] | None
-    confusion: tuple[tuple[int, ...], ...] | None
-    class_accuracy: tuple[float | None, ...] | None
-    errors: dict[str, Errors] | None
-    mismatches: int
-    flash_bytes: int
-    ram_bytes: int
-    arena_bytes: int
-    arena_proven: bool
-    stack_bytes: int | None
-    instructions: float | None
-    cycles: int | None
-    clock_hz: int
-    milliseconds: float | None
-    resets: int
-    layers: tuple[LayerMeasurement, ...]
-    graph_digest: str
-    firmware_digest: str
-    toolchain: str
-    tinyq_version: str
-    machine: str
-    data: str | None
-    data_digest: str
-    flash_limit_bytes: int
-    ram_limit_bytes: int
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for a JSON file."""
-        return stamp("measurement", asdict(self))
 
 
 def measure(
@@ -170,17 +65,17 @@ def measure(
         TinyqError: Another run measures the same, or the folder is replaced meanwhile.
     """
     check_answers(project.graph, data)
-    inputs = encode_inputs(data.x, project.graph.input.type, strict=True)
+    inputs = encode_all(data, project.graph, strict=True)
     watch = _Watch(project)
     image = build_for_host(project) if target == "host" else project.image
-    run = _describe_run(project, image, target, inputs.codes)
+    run = _describe_run(project, image, target, inputs)
     packed = pack_codes(project.graph, inputs.codes)
     with open_journal(project.folder, run) as journal:
         with closing(open_link(image, target, counting=target in EMULATORS)) as link:
             answers = _stream(link, packed, journal, _both(watch.check, progress))
-            device = _ask_device(link, image, packed, answers)
+            device = _query_device(link, image, packed, answers)
         watch.check()
-        result = _describe(project, target, data, inputs.codes, device)
+        result = _describe(project, target, data, inputs, device)
         journal.remove()
     return replace(result, data_digest=run.data_digest, notes=inputs.notes)
 
@@ -198,7 +93,7 @@ class _Device:
     resets: int
 
 
-def _ask_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _Device:
+def _query_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _Device:
     stack_bytes = link.stack_used()
     cycles = link.profile(packed[0])
     clock_hz = link.hello().clock_hz
@@ -206,14 +101,20 @@ def _ask_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _Dev
     return _Device(image, answers, stack_bytes, cycles, clock_hz, counts, link.resets)
 
 
-def _describe_run(project: Project, image: Image, target: str, codes: Codes) -> Run:
+def _describe_run(project: Project, image: Image, target: str, inputs: NamedInputs) -> Run:
+    graph, digest = project.graph, hashlib.sha256()
+    for codes in inputs.codes.values():
+        digest.update(np.ascontiguousarray(codes).tobytes())
+    shape = next(iter(inputs.codes.values())).shape
+    if len(graph.inputs) > 1:
+        shape = (inputs.samples, packed_bytes(graph, graph.inputs))
     return Run(
         firmware_digest=image.firmware_digest,
         graph_digest=project.graph_digest,
         kind=target.partition(":")[0],
-        shape=codes.shape,
-        data_digest=hashlib.sha256(np.ascontiguousarray(codes).tobytes()).hexdigest(),
-        answer_bytes=project.graph.output.type.packed_bytes,
+        shape=shape,
+        data_digest=digest.hexdigest(),
+        answer_bytes=packed_bytes(graph, graph.outputs),
     )
 
 
@@ -254,25 +155,30 @@ def _describe(
     project: Project,
     target: str,
     data: Dataset,
-    codes: Codes,
+    inputs: NamedInputs,
     device: _Device,
 ) -> Measurement:
     graph, image, counts, cycles = project.graph, device.image, device.counts, device.cycles
-    outputs = unpack_codes(graph, device.answers)
+    answers = unpack_codes(graph, graph.outputs, device.answers)
     zeros = _Zeros(graph)
-    zeros.count(graph.inputs[0], codes)
-    expected = reference.run_batched(graph, codes, observe=zeros.count)
-    found = score_answers(graph, data, device=outputs, reference=expected)
+    for name, codes in inputs.codes.items():
+        zeros.count(name, codes)
+    expected = reference.run_named_batched(graph, inputs.codes, observe=zeros.count)
+    outputs = tuple(
+        _score(output, answers[output.name], expected[output.name])
+        for output in list_outputs(graph, data)
+    )
+    found = outputs[0] if len(outputs) == 1 else Score()
     return Measurement(
         model=graph.name,
         board=image.board.name,
         target=target,
-        samples=len(codes),
+        samples=inputs.samples,
         accuracy=found.accuracy,
         confusion=found.confusion,
         class_accuracy=found.class_accuracy,
         errors=found.errors,
-        mismatches=int((outputs != expected).sum()),
+        mismatches=sum(output.mismatches for output in outputs),
         flash_bytes=image.flash_bytes,
         ram_bytes=image.ram_bytes,
         arena_bytes=project.plan.arena_bytes,
@@ -296,20 +202,20 @@ def _describe(
         flash_limit_bytes=image.board.flash_bytes,
         ram_limit_bytes=image.board.ram_bytes,
         notes=(),
+        outputs=outputs if len(outputs) > 1 else (),
     )
 
 
-def pack_codes(graph: Graph, codes: Codes) -> Bytes:
-    """Input codes as the device takes them, uint8, shape (samples, input bytes)."""
-    packed = graph.input.type.format.pack(codes)
-    return packed.reshape(len(codes), -1)
-
-
-def unpack_codes(graph: Graph, packed: Bytes) -> Codes:
-    """Output codes of the bytes that the device sends, one row per sample."""
-    output = graph.output.type
-    rows = packed.reshape(len(packed), *output.shape[:-1], -1)
-    return output.format.unpack(rows, output.shape[-1])
+def _score(output: Output, device: Codes, expected: Codes) -> OutputMeasurement:
+    found = score_answers(output, device=device, reference=expected)
+    return OutputMeasurement(
+        name=output.name,
+        accuracy=found.accuracy,
+        confusion=found.confusion,
+        class_accuracy=found.class_accuracy,
+        errors=found.errors,
+        mismatches=int((device != expected).sum()),
+    )
 
 
 def _stream(link: Link, packed: Bytes, journal: Journal, progress: Progress) -> Bytes:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError
-from tinyq.graph import Graph, reference
+from tinyq.graph import Graph, TensorType, reference
+from tinyq.graph.interface import label_ports
 from tinyq.graph.ops.argmax import Argmax
 from tinyq.numerics.formats import Codes
-from tinyq.support.datasets import Dataset
+from tinyq.support.datasets import Answers, Dataset
 
 Labels = npt.NDArray[np.int64]
 Targets = npt.NDArray[np.float64]
@@ -52,16 +53,57 @@ class Score:
     errors: dict[str, Errors] | None = None
 
 
-def count_classes(graph: Graph) -> int:
-    """Classes that a graph tells apart: its outputs, what argmax chose from, or two by a sign."""
-    output = graph.output.type
-    values = math.prod(output.shape)
-    if values > 1:
-        return values
-    last = next((node for node in graph.nodes if node.output == graph.outputs[0]), None)
-    if last is not None and isinstance(last.op, Argmax):
-        return graph.tensors[last.inputs[0]].type.shape[-1]
-    return 2
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """An output of a graph, and what the data say that it should be.
+
+    Attributes:
+        graph: The model.
+        name: Its tensor.
+        answers: Labels or targets.
+        where: Where the data come from, for messages.
+    """
+
+    graph: Graph
+    name: str
+    answers: Answers = Answers()
+    where: str | None = None
+
+    @property
+    def type(self) -> TensorType:
+        """Type of its tensor."""
+        return self.graph.tensors[self.name].type
+
+    @property
+    def classes(self) -> int:
+        """Classes that it tells apart: its values, what argmax chose from, or two by a sign."""
+        values = math.prod(self.type.shape)
+        if values > 1:
+            return values
+        last = next((node for node in self.graph.nodes if node.output == self.name), None)
+        if last is not None and isinstance(last.op, Argmax):
+            return self.graph.tensors[last.inputs[0]].type.shape[-1]
+        return 2
+
+
+def list_outputs(graph: Graph, data: Dataset) -> tuple[Output, ...]:
+    """The outputs of a graph in its order, each with what the data say of it.
+
+    Raises:
+        DataError: The data have answers for an output that the model does not have.
+    """
+    labels = label_ports(graph)
+    given = data.match_answers({name: labels[name] for name in graph.outputs})
+    return tuple(
+        Output(graph, name, given.get(name, Answers()), _place(graph, name, data.name))
+        for name in graph.outputs
+    )
+
+
+def _place(graph: Graph, name: str, where: str | None) -> str | None:
+    if len(graph.outputs) == 1:
+        return where
+    return f"output {name!r}" if where is None else f"{where}, output {name!r}"
 
 
 def check_answers(graph: Graph, data: Dataset) -> None:
@@ -70,27 +112,28 @@ def check_answers(graph: Graph, data: Dataset) -> None:
     Raises:
         DataError: A label is no class of the model, or targets have another shape.
     """
-    choose_answers(graph, data)
+    for output in list_outputs(graph, data):
+        choose_answers(output)
 
 
-def choose_answers(graph: Graph, data: Dataset) -> tuple[Labels | None, Targets | None]:
-    """What the data hold for this model: labels, else targets, else nothing.
+def choose_answers(output: Output) -> tuple[Labels | None, Targets | None]:
+    """What the data hold for an output: labels, else targets, else nothing.
 
     Raises:
         DataError: A label is no class of the model, or targets have another shape.
     """
-    classes = count_classes(graph)
+    data, classes = output.answers, output.classes
     if data.y is not None and (data.targets is None or int(data.y.max()) < classes):
-        _check_labels(data.y, classes, data.name)
+        _check_labels(data.y, classes, output.where)
         return data.y, None
     if data.targets is None:
         return None, None
-    shape = graph.output.type.shape
-    if data.targets[0].size != math.prod(shape) or graph.output.type.scale is None:
+    shape = output.type.shape
+    if data.targets[0].size != math.prod(shape) or output.type.scale is None:
         raise DataError(
             f"`y` has {data.targets[0].size} real numbers for each input, the model answers "
-            f"{_describe_answer(graph)}",
-            where=data.name,
+            f"{_describe_answer(output)}",
+            where=output.where,
             remedy="give one class index per input, or what the model should answer",
         )
     return None, data.targets.reshape(-1, *shape)
@@ -107,34 +150,33 @@ def _check_labels(labels: Labels, classes: int, where: str | None) -> None:
         )
 
 
-def _describe_answer(graph: Graph) -> str:
-    if graph.output.type.scale is None:
+def _describe_answer(output: Output) -> str:
+    if output.type.scale is None:
         return "with a class"
-    return f"with {math.prod(graph.output.type.shape)}"
+    return f"with {math.prod(output.type.shape)}"
 
 
-def score_answers(graph: Graph, data: Dataset, **outputs: Codes) -> Score:
-    """Compare answers with what the data hold.
+def score_answers(output: Output, **answers: Codes) -> Score:
+    """Compare answers with what the data hold for an output.
 
     Args:
-        graph: The model.
-        data: Labels or targets.
-        outputs: Output codes by who answered; ``device`` among them.
+        output: Which it is, with labels or targets.
+        answers: Its codes by who answered; ``device`` among them.
     """
-    labels, targets = choose_answers(graph, data)
+    labels, targets = choose_answers(output)
     if targets is not None:
         return Score(
             errors={
-                name: measure_errors(reference.dequantize(codes, graph.output.type), targets)
-                for name, codes in outputs.items()
+                name: measure_errors(reference.dequantize(codes, output.type), targets)
+                for name, codes in answers.items()
             }
         )
     if labels is None:
         return Score()
-    classes = count_classes(graph)
-    confusion = confuse(predict_classes(graph, outputs["device"]), labels, classes)
+    classes = output.classes
+    confusion = confuse(predict_classes(output, answers["device"]), labels, classes)
     return Score(
-        accuracy={name: score(graph, codes, labels) for name, codes in outputs.items()},
+        accuracy={name: score(output, codes, labels) for name, codes in answers.items()},
         confusion=None if classes > _MOST_CLASSES else tuple(map(tuple, confusion.tolist())),
         class_accuracy=tuple(
             float(row[index] / row.sum()) if row.sum() else None
@@ -143,19 +185,19 @@ def score_answers(graph: Graph, data: Dataset, **outputs: Codes) -> Score:
     )
 
 
-def predict_classes(graph: Graph, outputs: Codes) -> Labels:
-    """Class of each output: the largest code, what argmax gave, or the sign of one value."""
-    flat = outputs.reshape(len(outputs), -1)
+def predict_classes(output: Output, codes: Codes) -> Labels:
+    """Class of each sample: the largest code, what argmax gave, or the sign of one value."""
+    flat = codes.reshape(len(codes), -1)
     if flat.shape[1] > 1:
         return np.asarray(flat.argmax(axis=1), np.int64)
-    if graph.output.type.scale is None:
+    if output.type.scale is None:
         return flat[:, 0].astype(np.int64)
-    return (flat[:, 0] > graph.output.type.zero_point).astype(np.int64)
+    return (flat[:, 0] > output.type.zero_point).astype(np.int64)
 
 
-def score(graph: Graph, outputs: Codes, labels: Labels) -> float:
+def score(output: Output, codes: Codes, labels: Labels) -> float:
     """Share of samples whose class is the label's, 0 .. 1."""
-    return float((predict_classes(graph, outputs) == labels).mean())
+    return float((predict_classes(output, codes) == labels).mean())
 
 
 def confuse(answers: Labels, labels: Labels, classes: int) -> Labels:

@@ -165,8 +165,8 @@ def _solve(
         |offset_a - offset_b| <= (1 - same_ab) * M                    where a takeover is legal
         below_ab + above_ab + same_ab = 1
 
-    All sizes are multiples of one granule, and so are the offsets of some optimal placement: the
-    program counts in granules, and a better placement is better by at least one.
+    All sizes are multiples of one quantum, and so are the offsets of some optimal placement: the
+    program counts in quanta, and a better placement is better by at least one.
 
     Returns:
         Offsets, or None when nothing smaller was found; and the best lower bound known.
@@ -174,15 +174,15 @@ def _solve(
     bound, arena = limits
     if time_limit_s <= 0:
         return None, bound
-    granule = math.gcd(*(block.size for block in blocks))
-    least, most = -(-bound // granule), arena // granule - 1
+    quantum = math.gcd(*(block.size for block in blocks))
+    least, most = -(-bound // quantum), arena // quantum - 1
     if least > most:
         return None, arena
     # Importing scipy takes longer than most plans.
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array
 
-    sizes = [block.size // granule for block in blocks]
+    sizes = [block.size // quantum for block in blocks]
     pairs = [(*pair, _may_share(*pair, takeovers)) for pair in _meeting_pairs(blocks)]
     rows, upper = _write_program(sizes, pairs, most)
     columns = 1 + len(blocks) + sum(2 + sharing for *_, sharing in pairs)
@@ -203,12 +203,12 @@ def _solve(
     )
     offsets = None
     if result.x is not None:
-        rounded = tuple(round(value) * granule for value in result.x[1 : count + 1])
+        rounded = tuple(round(value) * quantum for value in result.x[1 : count + 1])
         offsets = None if overlap(blocks, takeovers, rounded) else rounded
-    return offsets, _prove(result, granule, limits)
+    return offsets, _prove(result, quantum, limits)
 
 
-def _prove(result: object, granule: int, limits: tuple[int, int]) -> int:
+def _prove(result: object, quantum: int, limits: tuple[int, int]) -> int:
     """Lower bound in bytes from the solver's answer; status 2 says that nothing smaller exists."""
     bound, arena = limits
     if getattr(result, "status", None) == 2:
@@ -216,7 +216,7 @@ def _prove(result: object, granule: int, limits: tuple[int, int]) -> int:
     dual: float | None = getattr(result, "mip_dual_bound", None)
     if dual is None or not math.isfinite(dual):
         return bound
-    return max(bound, math.ceil(dual - 1e-6) * granule)
+    return max(bound, math.ceil(dual - 1e-6) * quantum)
 
 
 def _write_program(

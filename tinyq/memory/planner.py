@@ -1,9 +1,10 @@
 """The memory plan: where every activation lives while the network runs, and how small that can be.
 
-Three buffers exist: the caller's input, the caller's output, and the arena. Tensors are first
-gathered into *blocks*: a tensor and its reshaped views are one block, since they are the same
-bytes. A block with the graph's input lives in the caller's input buffer and is never overwritten;
-one with the graph's output lives in the caller's output buffer; all others share the arena.
+The caller gives a buffer for each input and each output; beside them there is the arena. Tensors
+are first gathered into *blocks*: a tensor and its reshaped views are one block, since they are the
+same bytes. A block with an input of the graph lives in the caller's buffer for it and is never
+overwritten; one with an output lives in the caller's buffer for that output, from the node that
+writes it to the end; all others share the arena.
 Blocks that are alive at the same node never overlap, with one exception: an operation that can
 work in place may write over an input that nobody reads afterwards.
 """
@@ -18,11 +19,12 @@ from types import MappingProxyType
 
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, Node
+from tinyq.graph.interface import label_ports
 from tinyq.memory.placement import Block, Takeovers, live_bytes, place
 
 ALIGNMENT = 4
-ARENA, INPUT, OUTPUT = "arena", "input", "output"
-# How many ways of working in place inside the output buffer are tried; two per final addition.
+ARENA = "arena"
+# How many ways of working in place inside the output buffers are tried; two per final addition.
 _MOST_CHAINS = 16
 
 
@@ -33,15 +35,15 @@ class MemoryPlan:
     How to emit code from it: a tensor's address is the start of ``buffers[name]``, plus
     ``offsets[name]`` in the arena. A node whose name is in ``views`` needs no code, because its
     output is its first input's bytes. Every other node writes its output by its kernel, also a
-    reshape that moves no bytes within a row: that happens only from the caller's input to the
-    caller's output. The output may have the address of an input for the operations that allow
-    it (``Op.in_place``), and only then: see ``sharing``. The caller's two buffers must not
-    overlap.
+    reshape that moves no bytes within a row: that happens only from one of the caller's buffers to
+    another. The output may have the address of an input for the operations that allow it
+    (``Op.in_place``), and only then: see ``sharing``. The caller's buffers must not overlap.
 
     Attributes:
         arena_bytes: Size of the arena, a multiple of 4.
         offsets: Byte offset, a multiple of 4, of each tensor that lives in the arena.
-        buffers: ``"arena"``, ``"input"`` or ``"output"`` for each activation.
+        buffers: ``"arena"`` or the label of an input or output (`label_ports`), which a graph of
+            one has as ``"input"`` and ``"output"``, for each activation.
         lifetimes: First and last node index, inclusive, at which each activation is needed.
         sizes: Packed bytes of each activation.
         views: Names of the nodes that need no code.
@@ -79,11 +81,13 @@ class Layout:
     Attributes:
         lifetimes: See ``MemoryPlan``.
         views: See ``MemoryPlan``.
-        block_of: Block index of each activation; the graph's input is in block 0.
+        block_of: Block index of each activation; the graph's inputs have the first ones.
         blocks: All blocks.
         takeovers: Where working in place is legal.
         scratch_of: Block index of each node's scratch memory.
         reusable: Operands that a node may write over.
+        given: Labels of the blocks that hold an input or an output.
+        written: Blocks that hold an output, in the order of the outputs.
     """
 
     lifetimes: Mapping[str, tuple[int, int]]
@@ -93,6 +97,8 @@ class Layout:
     takeovers: Takeovers
     scratch_of: Mapping[str, int]
     reusable: Mapping[str, tuple[int, ...]]
+    given: Mapping[int, str]
+    written: tuple[int, ...]
 
 
 def plan(
@@ -118,24 +124,25 @@ def plan(
         in_place: Operands that a node's kernel may write over, beside ``Op.in_place``.
 
     Raises:
-        ModelError: The output is not computed by a node, so there is nothing to run.
+        ModelError: An output is not computed by a node, so there is nothing to run.
     """
-    if graph.outputs[0] not in {node.output for node in graph.nodes}:
+    if not {*graph.outputs} <= {node.output for node in graph.nodes}:
         raise ModelError("the graph computes nothing", where=graph.name)
     deadline = time.monotonic() + time_limit_s
     layout = _lay_out(graph, scratch or {}, in_place or {})
-    chains = _list_output_chains(layout.block_of[graph.outputs[0]], layout.takeovers)
+    choices = _list_chains(layout.written, layout.takeovers)
     candidates = []
-    for chain in itertools.islice(chains, _MOST_CHAINS):
-        inside = [index for index in range(1, len(layout.blocks)) if index not in chain]
+    for chains in itertools.islice(choices, _MOST_CHAINS):
+        given = _find_given(layout, chains)
+        inside = [index for index in range(len(layout.blocks)) if index not in given]
         blocks, takeovers = _select(layout, inside)
         placement = place(blocks, takeovers, deadline - time.monotonic())
-        candidates.append((chain, inside, placement))
-    chain, inside, placement = min(candidates, key=lambda found: found[2].arena_bytes)
+        candidates.append((given, inside, placement))
+    given, inside, placement = min(candidates, key=lambda found: found[2].arena_bytes)
     # A chain that was not tried could need as little as nothing.
-    complete = next(chains, None) is None
+    complete = next(choices, None) is None
     bound = min(found[2].lower_bound for found in candidates) if complete else 0
-    places = {0: (INPUT, 0), **{index: (OUTPUT, 0) for index in chain}}
+    places = {index: (label, 0) for index, label in given.items()}
     places.update(
         (index, (ARENA, offset)) for index, offset in zip(inside, placement.offsets, strict=True)
     )
@@ -151,8 +158,8 @@ def measure_needs(
     before one is chosen. The arguments are those of `plan`.
     """
     layout = _lay_out(graph, scratch, in_place)
-    chain = next(_list_output_chains(layout.block_of[graph.outputs[0]], layout.takeovers))
-    inside = [index for index in range(1, len(layout.blocks)) if index not in chain]
+    given = _find_given(layout, next(_list_chains(layout.written, layout.takeovers)))
+    inside = [index for index in range(len(layout.blocks)) if index not in given]
     blocks, takeovers = _select(layout, inside)
     live = live_bytes(blocks, {new for _, new in takeovers})
     return (*live, *[0] * (len(graph.nodes) - len(live)))
@@ -168,48 +175,65 @@ def _lay_out(
     reusable = {
         node.name: (*node.op.in_place, *in_place.get(node.name, ())) for node in graph.nodes
     }
-    takeovers = _find_takeovers(graph, block_of, blocks, reusable)
+    given = {block_of[name]: label for name, label in label_ports(graph).items()}
+    takeovers = _find_takeovers(graph, block_of, blocks, reusable, given)
     needs = [(index, node) for index, node in enumerate(graph.nodes) if scratch.get(node.name)]
     rooms = tuple(Block(_aligned(scratch[node.name]), index, index) for index, node in needs)
     scratch_of = {node.name: len(blocks) + place for place, (_, node) in enumerate(needs)}
-    return Layout(lifetimes, views, block_of, blocks + rooms, takeovers, scratch_of, reusable)
+    return Layout(
+        lifetimes,
+        views,
+        block_of,
+        blocks + rooms,
+        takeovers,
+        scratch_of,
+        reusable,
+        given,
+        tuple(block_of[name] for name in graph.outputs),
+    )
 
 
 def _find_lifetimes(graph: Graph) -> dict[str, tuple[int, int]]:
-    lifetimes = {graph.inputs[0]: (0, 0)}
+    lifetimes = dict.fromkeys(graph.inputs, (0, 0))
     for index, node in enumerate(graph.nodes):
         lifetimes[node.output] = (index, index)
         for name in node.inputs:
             if name in lifetimes:
                 lifetimes[name] = (lifetimes[name][0], index)
-    lifetimes[graph.outputs[0]] = (lifetimes[graph.outputs[0]][0], len(graph.nodes) - 1)
+    for name in graph.outputs:
+        lifetimes[name] = (lifetimes[name][0], len(graph.nodes) - 1)
     return lifetimes
 
 
 def find_views(graph: Graph) -> frozenset[str]:
     """Nodes whose output is the first input's bytes.
 
-    The caller's input cannot become the caller's output without a copy, so a reshape from a
-    view of the input to the output is no view.
+    What lies in one of the caller's buffers cannot become what lies in another without a copy, so a
+    reshape from an input, an output or a view of one of them to an output is no view.
     """
     views = set()
-    of_input = {graph.inputs[0]}
+    given = {*graph.inputs}
+    members: dict[str, list[str]] = {}
     for node in graph.nodes:
+        members[node.output] = [node.output]
+        if node.output in graph.outputs:
+            given.add(node.output)
         source = node.inputs[0] if node.inputs else ""
         if not node.op.aliases(*graph.types(node)) or graph.tensors[source].is_constant:
             continue
-        if source in of_input:
-            if node.output == graph.outputs[0]:
-                continue
-            of_input.add(node.output)
+        same = members.setdefault(source, [source])
+        if node.output in graph.outputs and not given.isdisjoint(same):
+            continue
+        same.append(node.output)
+        members[node.output] = same
         views.add(node.name)
     return frozenset(views)
 
 
 def _gather_blocks(graph: Graph, views: frozenset[str]) -> dict[str, int]:
     """Block index of each activation; blocks are numbered in the order in which they appear."""
-    block_of = {graph.inputs[0]: 0}
-    count = 1
+    block_of = {name: index for index, name in enumerate(graph.inputs)}
+    count = len(block_of)
     for node in graph.nodes:
         if node.name in views:
             block_of[node.output] = block_of[node.inputs[0]]
@@ -240,9 +264,12 @@ def _find_takeovers(
     block_of: Mapping[str, int],
     blocks: Sequence[Block],
     reusable: Mapping[str, tuple[int, ...]],
+    kept: Mapping[int, str],
 ) -> Takeovers:
-    """Blocks that may be written over: in the same format and size, and read for the last time."""
-    kept = {block_of[graph.inputs[0]], block_of[graph.outputs[0]]}
+    """Blocks that may be written over: in the same format and size, and read for the last time.
+
+    The blocks ``kept`` hold an input or an output.
+    """
     found = set()
     for index, node in enumerate(graph.nodes):
         for source in _overwritable(graph, node, reusable[node.name]):
@@ -264,8 +291,27 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
+def _find_given(layout: Layout, chains: Mapping[int, int]) -> dict[int, str]:
+    """Labels of the caller's buffers by the blocks that live in them."""
+    inputs = {index: label for index, label in layout.given.items() if index not in layout.written}
+    return {**inputs, **{index: layout.given[output] for index, output in chains.items()}}
+
+
+def _list_chains(outputs: Sequence[int], takeovers: Takeovers) -> Iterator[dict[int, int]]:
+    """Blocks that can live in the outputs' buffers, with the output whose buffer it is.
+
+    No block can live in two of them: the one node that takes it over says in which.
+    """
+    if not outputs:
+        yield {}
+        return
+    for chain in _list_output_chains(outputs[0], takeovers):
+        for others in _list_chains(outputs[1:], takeovers):
+            yield {**dict.fromkeys(chain, outputs[0]), **others}
+
+
 def _list_output_chains(output: int, takeovers: Takeovers) -> Iterator[frozenset[int]]:
-    """Sets of blocks that can live in the output buffer: each takes over the one before.
+    """Sets of blocks that can live in one output's buffer: each takes over the one before.
 
     A block outside the arena costs nothing, so only chains that cannot grow are listed.
     """

@@ -6,7 +6,7 @@ unsigned, and the formats of weights alone: ``p4`` powers of two, ``a4`` sums of
 for each group, ``d2`` a basis for each output channel. *Codes* are the integers themselves (int32
 arrays, one element per value), whatever the format; *fields* are the stored bits of a code, and
 *packed* is the byte image that the C code reads. Packing runs along the innermost axis and pads
-every row to a whole storage unit, so that a pixel's channels always begin at an address.
+every row to a whole word, so that a pixel's channels always begin at an address.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Format:
         name: Tag used in kernel names, such as ``t2``.
         bits: Stored bits per code: 1, 2, 3, 4, 8, 16 or 32.
         coding: Which codes there are, and what is stored for each.
-        unit_bytes: Bytes of the C type.
+        word_bytes: Bytes of the C type.
         c_type: C type through which a packed row is addressed.
         meaning: One line for people.
         planes: 1 where the bits of a code lie together; else the bits of a code, each of which is
@@ -58,7 +58,7 @@ class Format:
     name: str
     bits: int
     coding: Coding
-    unit_bytes: int
+    word_bytes: int
     c_type: str
     meaning: str
     planes: int = 1
@@ -94,9 +94,9 @@ class Format:
         return self.coding.values
 
     @property
-    def per_unit(self) -> int:
+    def codes_per_word(self) -> int:
         """Codes to whose multiple each row is padded."""
-        return self.unit_bytes * 8 * self.planes // self.bits
+        return self.word_bytes * 8 * self.planes // self.bits
 
     @property
     def table_bytes(self) -> int:
@@ -105,7 +105,7 @@ class Format:
 
     def row_bytes(self, length: int) -> int:
         """Bytes of one packed row of ``length`` codes."""
-        return -(-length // self.per_unit) * self.unit_bytes * self.planes
+        return -(-length // self.codes_per_word) * self.word_bytes * self.planes
 
     def tensor_bytes(self, shape: tuple[int, ...]) -> int:
         """Bytes of a packed tensor of ``shape``; a scalar counts as one row of one code."""
@@ -215,22 +215,22 @@ class Format:
                 f"({self.lo} .. {self.hi})",
                 remedy="quantize to the format's range before packing",
             )
-        padding = -codes.shape[-1] % self.per_unit
+        padding = -codes.shape[-1] % self.codes_per_word
         fields = np.pad(
             self.coding.encode(codes.astype(np.int64)).astype(np.uint64),
             [(0, 0)] * (codes.ndim - 1) + [(0, padding)],
         )
-        count = fields.shape[-1] // self.per_unit
-        groups = fields.reshape(*codes.shape[:-1], count, self.per_unit)
+        count = fields.shape[-1] // self.codes_per_word
+        groups = fields.reshape(*codes.shape[:-1], count, self.codes_per_word)
         if self.planes == 1:
-            shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
+            shifts = np.arange(self.codes_per_word, dtype=np.uint64) * np.uint64(self.bits)
             words = (groups << shifts).sum(axis=-1, dtype=np.uint64)
         else:
             planes = (groups[..., None, :] >> self._planes()[:, None]) & np.uint64(1)
-            places = np.arange(self.per_unit, dtype=np.uint64)
+            places = np.arange(self.codes_per_word, dtype=np.uint64)
             words = (planes << places).sum(axis=-1, dtype=np.uint64)
         little = np.ascontiguousarray(words.astype("<u8")).view(np.uint8)
-        little = little.reshape(*words.shape, 8)[..., : self.unit_bytes]
+        little = little.reshape(*words.shape, 8)[..., : self.word_bytes]
         row_bytes = self.row_bytes(codes.shape[-1])
         return np.ascontiguousarray(little).reshape(*codes.shape[:-1], row_bytes)
 
@@ -244,19 +244,19 @@ class Format:
         Returns:
             int32, shape (..., length).
         """
-        outer, count = packed.shape[:-1], packed.shape[-1] // self.unit_bytes
-        units = packed.reshape(*outer, count, self.unit_bytes).astype(np.uint64)
-        byte_shifts = np.arange(self.unit_bytes, dtype=np.uint64) * np.uint64(8)
-        words = (units << byte_shifts).sum(axis=-1, dtype=np.uint64)
+        outer, count = packed.shape[:-1], packed.shape[-1] // self.word_bytes
+        elements = packed.reshape(*outer, count, self.word_bytes).astype(np.uint64)
+        byte_shifts = np.arange(self.word_bytes, dtype=np.uint64) * np.uint64(8)
+        words = (elements << byte_shifts).sum(axis=-1, dtype=np.uint64)
         if self.planes == 1:
-            shifts = np.arange(self.per_unit, dtype=np.uint64) * np.uint64(self.bits)
+            shifts = np.arange(self.codes_per_word, dtype=np.uint64) * np.uint64(self.bits)
             fields = (words[..., None] >> shifts) & np.uint64((1 << self.bits) - 1)
         else:
             planes = words.reshape(*outer, count // self.planes, self.planes, 1)
-            places = np.arange(self.per_unit, dtype=np.uint64)
+            places = np.arange(self.codes_per_word, dtype=np.uint64)
             bits = (planes >> places) & np.uint64(1)
             fields = (bits << self._planes()[:, None]).sum(axis=-2, dtype=np.uint64)
-        fields = fields.reshape(*outer, count // self.planes * self.per_unit)[..., :length]
+        fields = fields.reshape(*outer, count // self.planes * self.codes_per_word)[..., :length]
         return np.asarray(self.coding.decode(fields.astype(np.int64)), np.int32)
 
     def _planes(self) -> npt.NDArray[np.uint64]:
@@ -284,21 +284,21 @@ def _check_axis(axis: int) -> int:
     return operator.index(axis)
 
 
-def _signed(bits: int, unit_bytes: int, c_type: str) -> Format:
+def _signed(bits: int, word_bytes: int, c_type: str) -> Format:
     half = 1 << (bits - 1)
     coding = Range(bits, -half, half - 1)
-    return Format(f"s{bits}", bits, coding, unit_bytes, c_type, f"signed {bits}-bit integer")
+    return Format(f"s{bits}", bits, coding, word_bytes, c_type, f"signed {bits}-bit integer")
 
 
-def _unsigned(bits: int, unit_bytes: int, c_type: str) -> Format:
+def _unsigned(bits: int, word_bytes: int, c_type: str) -> Format:
     coding = Range(bits, 0, (1 << bits) - 1)
-    return Format(f"u{bits}", bits, coding, unit_bytes, c_type, f"unsigned {bits}-bit integer")
+    return Format(f"u{bits}", bits, coding, word_bytes, c_type, f"unsigned {bits}-bit integer")
 
 
 def _planar(plain: Format) -> Format:
     """The same codes with each bit in a word of its own."""
     meaning = f"{plain.meaning} in bit planes"
-    return replace(plain, unit_bytes=4, c_type="uint32_t", meaning=meaning, planes=plain.bits)
+    return replace(plain, word_bytes=4, c_type="uint32_t", meaning=meaning, planes=plain.bits)
 
 
 def _indexed(name: str, coding: Coding, meaning: str) -> Format:

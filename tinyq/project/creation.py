@@ -15,6 +15,7 @@ from tinyq.firmware.build_systems import DIRECT, find_build_system
 from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.firmware.settings import Costs
 from tinyq.graph import Graph
+from tinyq.graph.interface import name_ports, packed_bytes
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest, save_graph
 from tinyq.hardware.boards import Board, find_board
@@ -217,10 +218,11 @@ def _ram_costs(graph: Graph, memory: MemoryPlan) -> Costs:
 def capacities(graph: Graph, board: Board) -> BuildOptions:
     """Payload sizes of requests and replies."""
     request, reply = payload_bytes(
-        graph.input.type.packed_bytes,
-        graph.output.type.packed_bytes,
+        packed_bytes(graph, graph.inputs),
+        packed_bytes(graph, graph.outputs),
         len(graph.nodes),
         board.batch_bytes,
+        name_ports(graph),
     )
     return BuildOptions(payload_bytes=request, reply_bytes=reply)
 

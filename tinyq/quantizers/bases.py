@@ -154,7 +154,7 @@ class BasisQuantizer(WeightQuantizer):
     def build(self, shape: Any) -> None:
         """Create the basis."""
         super().build(shape)
-        rest = (1 if axis in self.granule else n for axis, n in enumerate(shape))
+        rest = (1 if axis in self.reduced_axes else n for axis, n in enumerate(shape))
         self.basis = self._state("basis", (self.parts.count, *rest))
         self.seen = self._state("seen", ())
 
@@ -178,7 +178,7 @@ class BasisQuantizer(WeightQuantizer):
 
     def _coded(self, weights: Any, basis: Any) -> tuple[Any, Any]:
         whole, scale = self._whole(basis)
-        signs = self.parts.signs(weights, whole * scale, self.granule)
+        signs = self.parts.signs(weights, whole * scale, self.reduced_axes)
         channels = ops.ones_like(ops.max(weights, axis=self.axes, keepdims=True))
         return ops.sum(signs * whole, axis=0), scale * channels
 
@@ -198,15 +198,15 @@ class BasisQuantizer(WeightQuantizer):
 
     def _first(self, weights: Any) -> Any:
         """A basis for weights of which nothing is known yet."""
-        mean = ops.mean(ops.abs(weights), axis=self.granule, keepdims=True)
+        mean = ops.mean(ops.abs(weights), axis=self.reduced_axes, keepdims=True)
         basis = ops.stack([mean * 2.0**-i for i in range(self.parts.count)])
         for _ in range(6):
             basis = self._refined(weights, basis)
         return basis
 
     def _refined(self, weights: Any, basis: Any) -> Any:
-        signs = self.parts.signs(weights, basis, self.granule)
-        return fit_basis(weights, signs, self.granule)
+        signs = self.parts.signs(weights, basis, self.reduced_axes)
+        return fit_basis(weights, signs, self.reduced_axes)
 
     def _trained(self, weights: Any) -> Any:
         """Quantized weights with their gradient; the basis moves towards the one that fits."""

@@ -79,7 +79,7 @@ def pass_on(index: Any, levels: Any) -> Any:
     return ops.ones_like(index, dtype="float32")
 
 
-def hold(index: Any, levels: Any) -> Any:
+def freeze_indices(index: Any, levels: Any) -> Any:
     """No gradient: the levels train, and the master weights follow them.
 
     dy/dw = 0
@@ -248,7 +248,7 @@ class TableQuantizer(WeightQuantizer):
     def _coded(self, weights: Any, levels: Any, grain: Any, index: Any) -> tuple[Any, Any]:
         codes = ops.take(_to_codes(levels, grain), index)
         step = grain * self._step(weights) if self.parts.normal else grain
-        scale = self.parts.scale(weights, codes, step, self.granule)
+        scale = self.parts.scale(weights, codes, step, self.reduced_axes)
         return codes, scale * ops.ones_like(ops.max(weights, axis=self.axes, keepdims=True))
 
     def _prepared(self, kernel: Any) -> Any:

@@ -165,11 +165,11 @@ class WeightQuantizer(Finishing, keras.layers.Layer):
     def build(self, shape: Any) -> None:
         """Create the variables that the method needs for a kernel of ``shape``."""
         procedure = self.parts.procedure
-        self.granule = tuple(range(len(shape))) if self.parts.per_tensor else self.axes
+        self.reduced_axes = tuple(range(len(shape))) if self.parts.per_tensor else self.axes
         self.channels = math.prod(n for axis, n in enumerate(shape) if axis not in self.axes)
         # A filter of a depthwise convolution has one input channel.
         self.mixes = len(shape) - 2 in self.axes
-        steps = tuple(1 if axis in self.granule else n for axis, n in enumerate(shape))
+        steps = tuple(1 if axis in self.reduced_axes else n for axis, n in enumerate(shape))
         if self.parts.learned is not None:
             # Its name is that of saved models.
             self.unit = LearnedNumber(name="unit")
@@ -323,11 +323,11 @@ class WeightQuantizer(Finishing, keras.layers.Layer):
 
     def _prepared(self, kernel: Any) -> Any:
         prepare = self.parts.prepare
-        kernel = kernel if prepare is None else prepare(kernel, self.granule)
+        kernel = kernel if prepare is None else prepare(kernel, self.reduced_axes)
         return prune(kernel, self.setting) if self.parts.procedure.prunes else kernel
 
     def _step(self, weights: Any) -> Any:
-        fitting = self.parts.step(weights, self.granule)
+        fitting = self.parts.step(weights, self.reduced_axes)
         if self.parts.procedure.freezes and fitting is not None:
             # What is frozen has the step of the first ones, or codes would change afterwards.
             return ops.where(self.anchor > 0, self.anchor, fitting)
@@ -337,7 +337,7 @@ class WeightQuantizer(Finishing, keras.layers.Layer):
 
     def _encode(self, weights: Any, step: Any) -> tuple[Any, Any]:
         codes = self.parts.levels.encode(weights, step)
-        return codes, self.parts.scale(weights, codes, step, self.granule)
+        return codes, self.parts.scale(weights, codes, step, self.reduced_axes)
 
     def _estimated(self, weights: Any) -> Any:
         """Quantized weights with the derivative of the method."""
@@ -350,7 +350,7 @@ class WeightQuantizer(Finishing, keras.layers.Layer):
             codes = self.parts.levels.encode(values, step)
             if procedure.draw is not None:
                 codes = self._drawn(values, step, noise)
-            return codes * self.parts.scale(values, codes, step, self.granule)
+            return codes * self.parts.scale(values, codes, step, self.reduced_axes)
 
         if not procedure.anneals:
             return with_gradient(forward, self.parts.gradient)(weights)
@@ -369,8 +369,8 @@ class WeightQuantizer(Finishing, keras.layers.Layer):
     def _learned(self, weights: Any, learned: LearnedStep) -> Any:
         """Quantized weights with derivatives by weights and step; the first call fits the step."""
         parts, levels = self.parts, self.parts.levels
-        count = math.prod(weights.shape[axis] for axis in self.granule)
-        step = self.unit.observe(lambda: parts.step(weights, self.granule))
+        count = math.prod(weights.shape[axis] for axis in self.reduced_axes)
+        step = self.unit.observe(lambda: parts.step(weights, self.reduced_axes))
         step = damp(step, learned.factor(count, levels.hi))
         if (parts.gradient, learned.slope, parts.scale) == (inside, step_slope, step_scale):
             # The same, with less to compute.

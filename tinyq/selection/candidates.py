@@ -70,7 +70,7 @@ def gather_candidates(graph: Graph, isas: Sequence[str]) -> Candidates:
 
 
 def select_kernels(graph: Graph, isas: Sequence[str] = GENERIC) -> Bounds:
-    """The first kernel of each node that fits, in the order of ``isas``; of special ones the best.
+    """The first kernel of each node that fits, in the order of ``isas``, specialized ones by cost.
 
     Without a choice by an objective, see `tinyq.selection.choice`.
 
@@ -83,7 +83,7 @@ def select_kernels(graph: Graph, isas: Sequence[str] = GENERIC) -> Bounds:
 
 
 def select_kernel(graph: Graph, node: Node, isas: Sequence[str] = GENERIC) -> Bound:
-    """The first kernel of a node that fits, in the order of ``isas``; of special ones the cheapest.
+    """The first kernel of a node that fits, in the order of ``isas``, specialized ones by cost.
 
     Raises:
         TinyqError: There is none.
@@ -109,7 +109,7 @@ def force_kernels(graph: Graph, isas: Sequence[str], names: Mapping[str, str]) -
     """
     return MappingProxyType(
         {
-            node.name: _obey(graph, node, isas, names[node.name])
+            node.name: _resolve(graph, node, isas, names[node.name])
             if node.name in names
             else select_kernel(graph, node, isas)
             for node in _list_nodes(graph)
@@ -128,7 +128,7 @@ def list_bound(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Bound | R
 
 
 def list_rivals(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Kernel, ...]:
-    """Kernels of a node's formats, then special ones behind an unpacking, for each of ``isas``.
+    """Kernels of a node's formats, then specialized ones behind an unpacking, for each of ``isas``.
 
     Those for one format come before those for a class of formats.
 
@@ -211,7 +211,7 @@ def _list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Bound,
 
 
 def _list_unpacked(graph: Graph, node: Node) -> list[Kernel]:
-    """Special kernels for int8 activations that take a node's once these are unpacked."""
+    """Specialized kernels for int8 activations that take a node's once these are unpacked."""
     narrow = tuple(
         index
         for index in node.op.keyed
@@ -235,7 +235,7 @@ def _compare(found: tuple[Bound, ...]) -> tuple[Bound, ...]:
     return tuple(bound for bound in found if bound.instructions is not None)
 
 
-def _obey(graph: Graph, node: Node, isas: Sequence[str], name: str) -> Bound:
+def _resolve(graph: Graph, node: Node, isas: Sequence[str], name: str) -> Bound:
     layer = describe_layer(graph, node, isas)
     for kernel in list_rivals(graph, node, isas):
         if kernel.name == name:

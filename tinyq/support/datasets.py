@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from types import MappingProxyType
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,36 +16,183 @@ import numpy.typing as npt
 from tinyq.errors import DataError, ModelError
 from tinyq.support.limits import DATA_BYTES, check_archive, read_array, reading
 
-_MOST_BYTES = DATA_BYTES // 2  # of one array: its codes take as much again
+_MOST_BYTES = DATA_BYTES // 2  # of all inputs: their codes take as much again
 _SUM_ERROR = 1e-3  # of probabilities, which may have been rounded
 _REMEDY = "write it with numpy.savez(path, x=..., y=...), without objects"
 
 
+Array = npt.NDArray[np.generic]
+Value = TypeVar("Value")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What the model should say of each sample at one of its outputs.
+
+    Attributes:
+        y: Class indexes, int64, shape (samples,), or None.
+        targets: Real outputs, float64, shape (samples, ...), or None.
+    """
+
+    y: npt.NDArray[np.int64] | None = None
+    targets: npt.NDArray[np.float64] | None = None
+
+    def take(self, count: int | None) -> Answers:
+        """Those of the first ``count`` samples; all when None."""
+        labels = None if self.y is None else self.y[:count]
+        return Answers(labels, None if self.targets is None else self.targets[:count])
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Dataset:
     """Samples and what the model should say of them.
 
+    Of a model with one input and one output they are ``x``, ``y`` and ``targets``; of others they
+    have the names of the inputs and outputs.
+
     Attributes:
-        x: Real inputs or codes of the model's input, shape (samples, *input shape).
-        y: Class indexes, int64, shape (samples,), or None.
-        targets: Real outputs, float64, shape (samples, ...), or None.
+        inputs: Real inputs or codes, shape (samples, *input shape), by the names of the inputs;
+            the one input without a name is ``""``.
+        answers: What the outputs should say, by their names; the one without a name is ``""``.
         name: Where the data come from, for reports.
     """
 
-    x: npt.NDArray[np.generic]
-    y: npt.NDArray[np.int64] | None
-    targets: npt.NDArray[np.float64] | None = None
-    name: str | None = None
+    inputs: Mapping[str, Array]
+    answers: Mapping[str, Answers]
+    name: str | None
+
+    def __init__(
+        self,
+        x: Array | Mapping[str, Array],
+        y: npt.NDArray[np.int64] | Mapping[str, Answers] | None = None,
+        targets: npt.NDArray[np.float64] | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Take samples that are checked already, see `make_dataset`."""
+        inputs = x if isinstance(x, Mapping) else {"": x}
+        answers = y if isinstance(y, Mapping) else {"": Answers(y, targets)}
+        object.__setattr__(self, "inputs", MappingProxyType(dict(inputs)))
+        object.__setattr__(self, "answers", MappingProxyType(dict(answers)))
+        object.__setattr__(self, "name", name)
+
+    @property
+    def x(self) -> Array:
+        """The inputs of a model with one input.
+
+        Raises:
+            DataError: The data hold several.
+        """
+        return _only(self.inputs, "x", self.name)
+
+    @property
+    def y(self) -> npt.NDArray[np.int64] | None:
+        """The class indexes of a model with one output, or None.
+
+        Raises:
+            DataError: The data hold answers of several.
+        """
+        return _only(self.answers, "y", self.name).y if self.answers else None
+
+    @property
+    def targets(self) -> npt.NDArray[np.float64] | None:
+        """The real outputs of a model with one output, or None.
+
+        Raises:
+            DataError: The data hold answers of several.
+        """
+        return _only(self.answers, "y", self.name).targets if self.answers else None
 
     def __len__(self) -> int:
         """Number of samples."""
-        return len(self.x)
+        return len(next(iter(self.inputs.values())))
 
     def take(self, count: int | None) -> Dataset:
         """The first ``count`` samples; all when None."""
-        labels = None if self.y is None else self.y[:count]
-        targets = None if self.targets is None else self.targets[:count]
-        return Dataset(self.x[:count], labels, targets, self.name)
+        return Dataset(
+            {name: values[:count] for name, values in self.inputs.items()},
+            {name: answers.take(count) for name, answers in self.answers.items()},
+            name=self.name,
+        )
+
+    def match_inputs(self, labels: Mapping[str, str]) -> dict[str, Array]:
+        """Inputs by the names of a model's inputs, in its order.
+
+        Args:
+            labels: Names of the model's inputs, each with another name that stands for it.
+
+        Raises:
+            DataError: One is missing, or there is one that the model does not have.
+        """
+        found = _match(self.inputs, labels, "x", self.name)
+        missing = [name for name in labels if name not in found]
+        if missing:
+            raise DataError(
+                f"input {missing[0]!r} is missing",
+                where=self.name,
+                remedy=f"name the arrays {_list_keys('x', labels)}",
+            )
+        return {name: found[name] for name in labels}
+
+    def match_answers(self, labels: Mapping[str, str]) -> dict[str, Answers]:
+        """Answers by the names of a model's outputs; outputs without any are left out.
+
+        Args:
+            labels: Names of the model's outputs, each with another name that stands for it.
+
+        Raises:
+            DataError: There are answers for an output that the model does not have.
+        """
+        given = {
+            name: answers
+            for name, answers in self.answers.items()
+            if answers.y is not None or answers.targets is not None
+        }
+        found = _match(given, labels, "y", self.name)
+        return {name: found[name] for name in labels if name in found}
+
+
+def _only(values: Mapping[str, Value], key: str, where: str | None) -> Value:
+    if len(values) != 1:
+        names = ", ".join(f"{key}_{name}" for name in values)
+        raise DataError(
+            f"the data hold {names}, and one {key!r} is needed here",
+            where=where,
+            remedy=f"give data of a model with one {'input' if key == 'x' else 'output'}",
+        )
+    return next(iter(values.values()))
+
+
+def _match(
+    given: Mapping[str, Value], labels: Mapping[str, str], key: str, where: str | None
+) -> dict[str, Value]:
+    """Values by the names of a model's inputs or outputs."""
+    if [*given] == [""]:
+        if len(labels) == 1:
+            return {next(iter(labels)): given[""]}
+        raise DataError(
+            f"`{key}` does not say which of {', '.join(labels)} it is",
+            where=where,
+            remedy=f"name the arrays {_list_keys(key, labels)}",
+        )
+    names = {**{label: name for name, label in labels.items()}, **{name: name for name in labels}}
+    found: dict[str, Value] = {}
+    for name, value in given.items():
+        if name not in names:
+            raise DataError(
+                f"`{key}_{name}` is of none of the model's: {', '.join(labels)}",
+                where=where,
+                remedy=f"name the arrays {_list_keys(key, labels)}",
+            )
+        if names[name] in found:
+            raise DataError(f"`{key}_{name}` is there under two names", where=where)
+        found[names[name]] = value
+    return found
+
+
+def _list_keys(key: str, labels: Mapping[str, str]) -> str:
+    if len(labels) == 1:
+        return key
+    return ", ".join(f"{key}_{label}" for label in labels.values())
 
     def skip(self, count: int) -> Dataset:
         """All but the first ``count`` samples."""
@@ -53,7 +202,10 @@ class Dataset:
 
 
 def load_dataset(path: Path) -> Dataset:
-    """Read an .npz file with the arrays ``x`` and, where there are labels or targets, ``y``.
+    """Read an .npz file.
+
+    It holds ``x`` and, where there are labels or targets, ``y``; for a model of several inputs or
+    outputs ``x_NAME`` and ``y_NAME`` for each that has any.
 
     Raises:
         DataError: The file is missing, damaged or too large, has no ``x``, or ``y`` does not fit.
@@ -67,28 +219,43 @@ def load_dataset(path: Path) -> Dataset:
             where=error.where,
             remedy=error.remedy or _REMEDY,
         ) from None
-    if "x" not in arrays:
+    inputs, answers = split_arrays(arrays)
+    if not inputs:
         raise DataError(
             "has no array `x`", where=str(path), remedy="name the inputs x and the labels y"
         )
-    return make_dataset(arrays["x"], arrays.get("y"), where=str(path))
+    return make_dataset(inputs, answers or None, where=str(path))
 
 
-def _read_arrays(archive: zipfile.ZipFile) -> dict[str, npt.NDArray[np.generic]]:
-    names = {name: f"{name}.npy" for name in ("x", "y")}
-    wanted = {key: name for key, name in names.items() if name in archive.namelist()}
+def split_arrays(arrays: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """What of arrays named ``x``, ``x_NAME``, ``y`` and ``y_NAME`` is input, and what answer."""
+    sides: tuple[dict[str, Value], dict[str, Value]] = ({}, {})
+    for name, values in arrays.items():
+        for side, key in zip(sides, "xy", strict=True):
+            if name == key or (name.startswith(f"{key}_") and len(name) > len("x_")):
+                side[name[2:]] = values
+    return sides
+
+
+def _read_arrays(archive: zipfile.ZipFile) -> dict[str, Array]:
+    names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    kept = [name for name in names if any(split_arrays({name: name}))]
     check_archive(archive, sum(member.file_size for member in archive.infolist()))
-    arrays = {}
-    for key, name in wanted.items():
-        with archive.open(name) as stream:
-            arrays[key] = read_array(cast(io.BufferedIOBase, stream), _MOST_BYTES)
+    arrays: dict[str, Array] = {}
+    left = dict.fromkeys("xy", _MOST_BYTES)
+    for key in kept:
+        with archive.open(f"{key}.npy") as stream:
+            arrays[key] = read_array(cast(io.BufferedIOBase, stream), left[key[0]])
+            left[key[0]] -= arrays[key].nbytes
             if stream.read(1):
-                raise ValueError(f"{name} goes on after its last element")
+                raise ValueError(f"{key}.npy goes on after its last element")
     return arrays
 
 
 def make_dataset(
-    x: npt.ArrayLike, y: npt.ArrayLike | None = None, where: str | None = None
+    x: npt.ArrayLike | Mapping[str, npt.ArrayLike],
+    y: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+    where: str | None = None,
 ) -> Dataset:
     """Check inputs and what belongs to them; one-hot labels become class indexes.
 
@@ -96,25 +263,57 @@ def make_dataset(
     (one-hot, or any that add up to 1); it holds targets where it has real numbers. Whole numbers
     of a floating type may be either: both are kept, and the model tells.
 
+    Args:
+        x: Inputs, or inputs by the names of the model's inputs.
+        y: Labels or targets, by the names of the model's outputs where there are several.
+        where: Where they come from, for messages and reports.
+
     Raises:
         DataError: The lengths differ, there is no sample, or ``y`` holds something else.
     """
-    inputs = np.asarray(x)
-    if inputs.ndim < 1 or len(inputs) == 0:
-        raise DataError("holds no sample", where=where)
+    named = x if isinstance(x, Mapping) else {"": x}
+    inputs = {name: np.asarray(values) for name, values in named.items()}
+    if not inputs:
+        raise DataError("holds no inputs", where=where)
+    if len(inputs) > 1 and "" in inputs:
+        raise DataError(
+            "`x` stands beside named inputs", where=where, remedy="name it x_NAME as the others"
+        )
+    for array in inputs.values():
+        if array.ndim < 1 or len(array) == 0:
+            raise DataError("holds no sample", where=where)
+    samples = len(next(iter(inputs.values())))
+    for name, array in inputs.items():
+        if len(array) != samples:
+            raise DataError(
+                f"`x_{name}` holds {len(array)} samples, `x_{next(iter(inputs))}` {samples}",
+                where=where,
+                remedy="give as many samples of each input",
+            )
     if y is None:
-        return Dataset(inputs, None, name=where)
+        return Dataset(inputs, {}, name=where)
+    answers = y if isinstance(y, Mapping) else {"": y}
+    if len(answers) > 1 and "" in answers:
+        raise DataError(
+            "`y` stands beside named answers", where=where, remedy="name it y_NAME as the others"
+        )
+    made = {name: _make_answers(values, samples, where) for name, values in answers.items()}
+    return Dataset(inputs, made, name=where)
+
+
+def _make_answers(y: npt.ArrayLike, samples: int, where: str | None) -> Answers:
+    """Labels or targets of one output."""
     answers = np.asarray(y)
-    _check_answers(answers, len(inputs), where)
+    _check_answers(answers, samples, where)
     if answers.ndim > 1 and answers[0].size > 1:
         if _are_probabilities(answers):
-            return Dataset(inputs, answers.argmax(axis=1), name=where)
-        return Dataset(inputs, None, answers.astype(np.float64), where)
+            return Answers(np.asarray(answers.argmax(axis=1), np.int64))
+        return Answers(None, answers.astype(np.float64))
     column = answers.reshape(len(answers))
     targets = column.astype(np.float64) if answers.dtype.kind == "f" else None
     if not np.equal(column, np.floor(column)).all():
-        return Dataset(inputs, None, targets, where)
-    return Dataset(inputs, _make_labels(column, targets is None, where), targets, where)
+        return Answers(None, targets)
+    return Answers(_make_labels(column, targets is None, where), targets)
 
 
 def _check_answers(answers: npt.NDArray[np.generic], samples: int, where: str | None) -> None:

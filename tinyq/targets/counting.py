@@ -26,7 +26,7 @@ class EmulatorLink(Session):
     """A greeted device in an emulator.
 
     Args:
-        image: Firmware of a board with an emulated twin.
+        image: Firmware of a board with an emulated stand-in.
         command: Starts the emulator.
         where: What runs it, for messages.
         counter: Adds the words that make it count; None to count nothing.

@@ -69,6 +69,13 @@ def _check_limits(info: DeviceInfo, where: str) -> None:
     ):
         if not least <= found <= most:
             raise _impossible(f"{found:,} {name}, not {least:,} to {most:,}", where)
+    for side, ports, whole in (
+        ("input", info.inputs, info.input_bytes),
+        ("output", info.outputs, info.output_bytes),
+    ):
+        found = sum(wire.stride(port.size_bytes) for port in ports)
+        if ports and wire.stride(whole) != found:
+            raise _impossible(f"{found:,} bytes in all {side}s, not {whole:,}", where)
 
 
 def check_stack(used: int, where: str) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -22,17 +23,19 @@ from cobs import cobs
 
 from tinyq.errors import LinkError
 
-VERSION = 1
+VERSION = 2
 OVERHEAD_BYTES = 8
 REPLY = 0x80
 
 _HEADER = struct.Struct("<BBH")
 _CRC = struct.Struct("<I")
 _WORD = struct.Struct("<I")
-_DEVICE = struct.Struct("<8I32s32s")
+_DEVICE = struct.Struct("<8I32s32s4B")
 _FLAG_CYCLE_COUNTER = 1
 _NAME_BYTES = 64
 GREETING_BYTES = _DEVICE.size + _NAME_BYTES
+"""Most bytes of the greeting of a model with one input and one output, which names neither."""
+_MOST_GREETING_BYTES = 1 << 14
 BATCH_BYTES = 4096
 
 
@@ -96,6 +99,19 @@ class Damaged:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """An input or an output of a model.
+
+    Args:
+        name: Its label, see `tinyq.graph.interface.label_ports`.
+        size_bytes: Packed bytes of one.
+    """
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """What a device says about itself and its model.
 
@@ -107,10 +123,12 @@ class DeviceInfo:
         has_cycle_counter: Whether cycles can be read on this core.
         request_bytes: Capacity of a request's payload.
         reply_bytes: Capacity of a reply's payload.
-        input_bytes: Packed bytes of one input.
-        output_bytes: Packed bytes of one output.
+        input_bytes: Packed bytes of the inputs of a sample, one behind the other.
+        output_bytes: Packed bytes of its outputs, one behind the other.
         arena_bytes: Bytes of all intermediate tensors together.
         layers: Layers that a profile tells apart.
+        inputs: Each input; empty for a model with one input and one output.
+        outputs: Each output; empty for a model with one input and one output.
         version: Protocol version.
     """
 
@@ -125,6 +143,8 @@ class DeviceInfo:
     output_bytes: int
     arena_bytes: int
     layers: int
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
     version: int = VERSION
 
     @property
@@ -166,7 +186,11 @@ def stride(size_bytes: int) -> int:
 
 
 def payload_bytes(
-    input_bytes: int, output_bytes: int, layers: int, batch_bytes: int = BATCH_BYTES
+    input_bytes: int,
+    output_bytes: int,
+    layers: int,
+    batch_bytes: int = BATCH_BYTES,
+    labels: Sequence[str] = (),
 ) -> tuple[int, int]:
     """Return the payload capacities that firmware for a model needs.
 
@@ -174,20 +198,22 @@ def payload_bytes(
     the outputs of these, the greeting and a profile.
 
     Args:
-        input_bytes: Packed bytes of one input, at least 1.
-        output_bytes: Packed bytes of one output, at least 1.
+        input_bytes: Packed bytes of the inputs of a sample, at least 1.
+        output_bytes: Packed bytes of its outputs, at least 1.
         layers: Layers of the model.
         batch_bytes: What a batch may take; less where RAM is short.
+        labels: Names of inputs and outputs; none for a model with one of each.
 
     Returns:
         TQ_PAYLOAD_BYTES and TQ_REPLY_BYTES, multiples of 4.
 
-    Twin: reply_buffer_holds_hello in firmware/core/main.c.
+    Twin: reply_buffer_holds_hello and answer_hello in firmware/core/main.c.
     """
+    greeting = stride(GREETING_BYTES + sum(_WORD.size + len(label) + 1 for label in labels))
     larger = max(stride(input_bytes), stride(output_bytes))
     batch = max(1, batch_bytes // larger)
     profile = 4 * (layers + 2) + stride(output_bytes)
-    return batch * stride(input_bytes), max(batch * stride(output_bytes), GREETING_BYTES, profile)
+    return batch * stride(input_bytes), max(batch * stride(output_bytes), greeting, profile)
 
 
 def encode(frame: Frame) -> bytes:
@@ -263,27 +289,53 @@ def unpack_device_info(frame: Frame) -> DeviceInfo:
 
     Twin: answer_hello in firmware/core/main.c.
     """
-    if not _DEVICE.size <= len(frame.payload) <= GREETING_BYTES:
-        raise LinkError(
-            f"the device's greeting has {len(frame.payload)} bytes, not {_DEVICE.size} to "
-            f"{GREETING_BYTES}",
-            remedy="flash the image that this version of tinyq built",
-        )
-    numbers = _DEVICE.unpack_from(frame.payload)
-    clock_hz, flags, request, reply, inputs, outputs, arena, layers, model, firmware = numbers
+    payload = frame.payload
+    if not _DEVICE.size <= len(payload) <= _MOST_GREETING_BYTES:
+        raise _explain_greeting(payload)
+    *numbers, model, firmware, inputs, outputs, name_bytes, _ = _DEVICE.unpack_from(payload)
+    end = _DEVICE.size + name_bytes
+    ports = _unpack_ports(payload, end, inputs + outputs)
+    if name_bytes > _NAME_BYTES or len(payload) < end or bool(inputs) != bool(outputs):
+        raise _explain_greeting(payload)
+    clock_hz, flags, request, reply, input_bytes, output_bytes, arena, layers = numbers
     return DeviceInfo(
-        name=frame.payload[_DEVICE.size :].decode("utf-8", "replace"),
+        name=payload[_DEVICE.size : end].decode("utf-8", "replace"),
         model_digest=model,
         firmware_digest=firmware,
         clock_hz=clock_hz,
         has_cycle_counter=bool(flags & _FLAG_CYCLE_COUNTER),
         request_bytes=request,
         reply_bytes=reply,
-        input_bytes=inputs,
-        output_bytes=outputs,
+        input_bytes=input_bytes,
+        output_bytes=output_bytes,
         arena_bytes=arena,
         layers=layers,
+        inputs=ports[:inputs],
+        outputs=ports[inputs:],
         version=frame.version,
+    )
+
+
+def _unpack_ports(payload: bytes, start: int, count: int) -> tuple[Port, ...]:
+    """Inputs and outputs from ``start`` to the very end: size, name, zero byte each."""
+    found = []
+    for _ in range(count):
+        begin = start + _WORD.size
+        end = payload.find(b"\0", begin)
+        if end < 0:
+            raise _explain_greeting(payload)
+        name = payload[begin:end].decode("ascii", "replace")
+        found.append(Port(name, _WORD.unpack_from(payload, start)[0]))
+        start = end + 1
+    if start != len(payload):
+        raise _explain_greeting(payload)
+    return tuple(found)
+
+
+def _explain_greeting(payload: bytes) -> LinkError:
+    return LinkError(
+        f"the device's greeting of {len(payload)} bytes is not one of this protocol",
+        remedy="flash the image that this version of tinyq built",
     )
 
 

@@ -1,4 +1,4 @@
-"""Builds the quantized model unit by unit: who reads and emits which format."""
+"""Builds the quantized model fused layer by fused layer: who reads and emits which format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tinyq.quantizers import find_activations
 from tinyq.training.layers.activation import QuantizedActivation
 from tinyq.training.layers.input import QuantizedInput
 from tinyq.training.model import QuantizedModel
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Recipe, Rule
 from tinyq.training.registry import INPUT, Quantization, find_lowerings, kind_of
 from tinyq.training.rewriting import free_name
@@ -29,7 +29,7 @@ class Assembled:
 
     Attributes:
         model: The Keras model.
-        layers: The quantized layer of each unit, by the unit's name; units that hand on values
+        layers: The quantized layer of each fused one, by that one's name; those that hand on values
             have none.
     """
 
@@ -38,49 +38,50 @@ class Assembled:
 
 
 def assemble(
-    units: tuple[Unit, ...], rules: Mapping[str, Rule], recipe: Recipe, name: str
+    fused_layers: tuple[FusedLayer, ...], rules: Mapping[str, Rule], recipe: Recipe, name: str
 ) -> Assembled:
-    """The quantized model of all units.
+    """The quantized model of all fused layers.
 
     Raises:
         ModelError: A layer cannot be quantized as the recipe says.
         RecipeError: The recipe asks for what the input cannot have.
     """
     readers = {
-        unit.name: tuple(reader for reader in units if unit.name in reader.inputs) for unit in units
+        fused.name: tuple(reader for reader in fused_layers if fused.name in reader.inputs)
+        for fused in fused_layers
     }
-    taken = {member for unit in units for member in (unit.name, unit.end)}
+    taken = {member for fused in fused_layers for member in (fused.name, fused.end)}
     assembly = _Assembly(_Plan(rules, readers, recipe.input.range), taken)
-    for unit in units:
-        assembly.add(unit)
-    output = assembly.finished(units[-1].name)
+    for fused in fused_layers:
+        assembly.add(fused)
+    output = assembly.finished(fused_layers[-1].name)
     return Assembled(QuantizedModel(assembly.input, output, name=name), assembly.layers)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What each unit reads and emits."""
+    """What each fused layer reads and emits."""
 
     rules: Mapping[str, Rule]
-    readers: Mapping[str, tuple[Unit, ...]]
+    readers: Mapping[str, tuple[FusedLayer, ...]]
     input_range: tuple[float, float] | None
 
-    def wanted(self, unit: Unit) -> str:
-        """Activation method of a unit's inputs."""
-        how = _quantization(unit)
+    def wanted(self, fused: FusedLayer) -> str:
+        """Activation method of a fused layer's inputs."""
+        how = _quantization(fused)
         if how.reads is not None:
             return how.reads
-        rule = self.rules[unit.name].activations
+        rule = self.rules[fused.name].activations
         if rule is not None:
             return rule
-        wishes = self.wishes(unit)
+        wishes = self.wishes(fused)
         joins = how.joins and len(wishes) == 1
         return wishes.pop() if joins and all(map(_takes_plain_signs, wishes)) else DEFAULT
 
-    def wishes(self, unit: Unit) -> set[str]:
-        """Activation methods that the readers of a unit want."""
+    def wishes(self, fused: FusedLayer) -> set[str]:
+        """Activation methods that the readers of a fused layer want."""
         found: set[str] = set()
-        for reader in self.readers[unit.name]:
+        for reader in self.readers[fused.name]:
             if not reader.is_preserving:
                 found.add(self.wanted(reader))
             elif needs_bytes(reader):
@@ -90,7 +91,7 @@ class _Plan:
         return found or {DEFAULT}
 
     def readers_of(self, name: str, method: str) -> tuple[str, ...]:
-        """Names of the units that read a unit, behind pools and such too, by a method."""
+        """Names of the fused layers that read one, behind pools and such too, by a method."""
         found: list[str] = []
         for reader in self.readers[name]:
             if reader.is_preserving:
@@ -99,9 +100,9 @@ class _Plan:
                 found.append(reader.name)
         return tuple(dict.fromkeys(found))
 
-    def emitted(self, unit: Unit) -> str:
-        """Activation method of a unit's output; the widest where the readers differ."""
-        wishes = self.wishes(unit)
+    def emitted(self, fused: FusedLayer) -> str:
+        """Activation method of a fused layer's output; the widest where the readers differ."""
+        wishes = self.wishes(fused)
         return wishes.pop() if len(wishes) == 1 else DEFAULT
 
 
@@ -119,14 +120,14 @@ class _Assembly:
     nonnegative: set[str] = field(default_factory=set)
     adapted: dict[tuple[str, str], Any] = field(default_factory=dict)
 
-    def add(self, unit: Unit) -> None:
-        """Append one unit."""
-        if unit.is_preserving:
-            self._add_preserving(unit)
-        elif unit.quantization is None:
-            self._add_input(unit)
+    def add(self, fused: FusedLayer) -> None:
+        """Append one fused layer."""
+        if fused.is_preserving:
+            self._add_preserving(fused)
+        elif fused.quantization is None:
+            self._add_input(fused)
         else:
-            self._add_quantized(unit, unit.quantization)
+            self._add_quantized(fused, fused.quantization)
 
     def finished(self, name: str) -> Any:
         """The output tensor, an activation that was put off included."""
@@ -137,8 +138,8 @@ class _Assembly:
         self.taken.add(found)
         return found
 
-    def _add_input(self, unit: Unit) -> None:
-        method = self.plan.emitted(unit)
+    def _add_input(self, fused: FusedLayer) -> None:
+        method = self.plan.emitted(fused)
         fixed = self.plan.input_range
         if fixed is not None and method != DEFAULT:
             raise RecipeError(
@@ -153,78 +154,78 @@ class _Assembly:
                 where="first.activations",
                 remedy="use int8, uint4 or binary for the first layer's activations",
             )
-        self.input = keras.Input(tuple(unit.layer.batch_shape[1:]), name=unit.name)
+        self.input = keras.Input(tuple(fused.layer.batch_shape[1:]), name=fused.name)
         if _is_unsigned(method):
             warnings.warn(
-                f"{unit.name}: the model's input has method {method}, which has no codes below 0: "
+                f"{fused.name}: the model's input has method {method}, which has no codes below 0: "
                 "negative values of the data become 0; give the first layer `activations: int8` "
                 "if there are any",
                 TinyqWarning,
                 stacklevel=2,
             )
         if _is_unsigned(method) or (fixed is not None and fixed[0] >= 0):
-            self.nonnegative.add(unit.name)
-        name = self._name(f"{unit.name}_codes")
+            self.nonnegative.add(fused.name)
+        name = self._name(f"{fused.name}_codes")
         layer = QuantizedInput(name=name, output_method=method, output_range=fixed)
-        self._record(unit.name, layer(self.input), method, layer)
+        self._record(fused.name, layer(self.input), method, layer)
 
-    def _add_preserving(self, unit: Unit) -> None:
-        (source,) = unit.inputs
-        layer = type(unit.layer).from_config(unit.layer.get_config())
-        if needs_bytes(unit):
+    def _add_preserving(self, fused: FusedLayer) -> None:
+        (source,) = fused.inputs
+        layer = type(fused.layer).from_config(fused.layer.get_config())
+        if needs_bytes(fused):
             tensor, method = self._adapt(source, DEFAULT), DEFAULT
         else:
             tensor, method = self.tensors[source], self.methods[source]
             if source in self.postponed:
-                self.postponed[unit.name] = self.postponed[source]
-        self._record(unit.name, layer(tensor), method)
+                self.postponed[fused.name] = self.postponed[source]
+        self._record(fused.name, layer(tensor), method)
         if source in self.nonnegative:
-            self.nonnegative.add(unit.name)
+            self.nonnegative.add(fused.name)
 
-    def _add_quantized(self, unit: Unit, how: Quantization) -> None:
-        wanted = self.plan.wanted(unit)
-        inputs = [self._adapt(source, wanted) for source in unit.inputs]
-        method, activation = self._emission(unit, how, wanted)
+    def _add_quantized(self, fused: FusedLayer, how: Quantization) -> None:
+        wanted = self.plan.wanted(fused)
+        inputs = [self._adapt(source, wanted) for source in fused.inputs]
+        method, activation = self._emission(fused, how, wanted)
         options = {
-            "name": unit.name,
+            "name": fused.name,
             "output_method": method,
             "activation": activation,
-            "batch_norm": _norm_options(unit.batch_norm),
+            "batch_norm": _norm_options(fused.batch_norm),
         }
-        layer = how.build(unit, options, self.plan.rules[unit.name])
+        layer = how.build(fused, options, self.plan.rules[fused.name])
         output = layer(inputs if len(inputs) > 1 else inputs[0])
-        self._record(unit.name, output, method, layer)
-        layer.take_weights(unit.layer)
-        if unit.batch_norm is not None:
-            layer.batch_norm.set_weights(unit.batch_norm.get_weights())
-            layer.batch_norm.trainable = unit.batch_norm.trainable
-        layer.trainable = unit.layer.trainable
+        self._record(fused.name, output, method, layer)
+        layer.take_weights(fused.layer)
+        if fused.batch_norm is not None:
+            layer.batch_norm.set_weights(fused.batch_norm.get_weights())
+            layer.batch_norm.trainable = fused.batch_norm.trainable
+        layer.trainable = fused.layer.trainable
 
-    def _emission(self, unit: Unit, how: Quantization, wanted: str) -> tuple[str, str]:
+    def _emission(self, fused: FusedLayer, how: Quantization, wanted: str) -> tuple[str, str]:
         """Method of the output, and the activation that the layer applies itself."""
-        positive = how.nonnegative(unit.layer) or (
-            how.keeps_sign and unit.batch_norm is None and set(unit.inputs) <= self.nonnegative
+        positive = how.nonnegative(fused.layer) or (
+            how.keeps_sign and fused.batch_norm is None and set(fused.inputs) <= self.nonnegative
         )
         if how.emits is not None:
             if positive:
-                self.nonnegative.add(unit.name)
+                self.nonnegative.add(fused.name)
             return (wanted if how.emits == INPUT else how.emits), "linear"
-        method = self.plan.emitted(unit)
-        activation = unit.activation
+        method = self.plan.emitted(fused)
+        activation = fused.activation
         if activation != "linear" and _replaces_relu(method):
             activation = "linear"
-        elif activation != "linear" and any(map(_replaces_relu, self.plan.wishes(unit))):
-            self.postponed[unit.name], activation = activation, "linear"
+        elif activation != "linear" and any(map(_replaces_relu, self.plan.wishes(fused))):
+            self.postponed[fused.name], activation = activation, "linear"
         if _replaces_relu(method):
-            self._require_signed(unit.name, positive)
+            self._require_signed(fused.name, positive)
         if activation != "linear" or positive:
-            self.nonnegative.add(unit.name)
-        elif unit.name not in self.postponed:
-            self._require_sign_kept(unit.name, method)
+            self.nonnegative.add(fused.name)
+        elif fused.name not in self.postponed:
+            self._require_sign_kept(fused.name, method)
         return method, activation
 
     def _adapt(self, source: str, wanted: str) -> Any:
-        """The output of a unit in the method that a reader wants."""
+        """The output of a fused layer in the method that a reader wants."""
         activation = self.postponed.get(source, "linear")
         if self.methods[source] == wanted and activation == "linear":
             return self.tensors[source]
@@ -269,14 +270,14 @@ class _Assembly:
             self.layers[name] = layer
 
 
-def needs_bytes(unit: Unit) -> bool:
-    """Whether a unit that hands on values can move codes of 8 bits alone."""
-    return find_lowerings()[kind_of(unit.layer)].whole_bytes
+def needs_bytes(fused: FusedLayer) -> bool:
+    """Whether a fused layer that hands on values can move codes of 8 bits alone."""
+    return find_lowerings()[kind_of(fused.layer)].whole_bytes
 
 
-def _quantization(unit: Unit) -> Quantization:
-    assert unit.quantization is not None
-    return unit.quantization
+def _quantization(fused: FusedLayer) -> Quantization:
+    assert fused.quantization is not None
+    return fused.quantization
 
 
 def _takes_plain_signs(method: str) -> bool:

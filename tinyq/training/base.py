@@ -125,7 +125,7 @@ class FinishedLayer(QuantizedLayer):
         if batch_norm is not None:
             self.batch_norm = keras.layers.BatchNormalization(name="batch_norm", **batch_norm)
 
-    def build_stage(self, shape: Any) -> None:
+    def build_epilogue(self, shape: Any) -> None:
         """Create the state of the epilogue for an output of ``shape``."""
         self.output_quantizer.build(shape)
         if self.batch_norm is not None:

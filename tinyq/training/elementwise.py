@@ -23,7 +23,7 @@ class ElementwiseLayer(FinishedLayer):
 
     def build(self, input_shape: Any) -> None:
         """Create the state of the epilogue."""
-        self.build_stage(self.compute_output_shape(input_shape))
+        self.build_epilogue(self.compute_output_shape(input_shape))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the first input."""

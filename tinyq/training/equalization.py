@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 
 _LEAST, _MOST = 1e-2, 1e2
 _DEPTHWISE = ("DepthwiseConv2D", "DepthwiseConv1D")
-# Units between two layers with weights that leave the channels innermost.
+# Fused layers between two layers with weights that leave the channels innermost.
 _KEEP_CHANNELS = (
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "Identity", "Flatten"),
     *("MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
@@ -19,7 +19,7 @@ _KEEP_CHANNELS = (
 )
 
 
-def equalize(units: tuple[Unit, ...]) -> int:
+def equalize(fused_layers: tuple[FusedLayer, ...]) -> int:
     """Scale channels between neighbouring layers with weights so that their ranges agree.
 
         s_i = sqrt(r_i * q_i) / q_i,   W_1[i] /= s_i,  b_1[i] /= s_i,  W_2[:, i] *= s_i
@@ -29,45 +29,45 @@ def equalize(units: tuple[Unit, ...]) -> int:
     computes the same function; a ReLU6 does not and is left alone.
 
     Args:
-        units: Units of a float model, whose weights are changed in place.
+        fused_layers: Of a float model, whose weights are changed in place.
 
     Returns:
         How many pairs of layers were scaled.
 
     Reference: Nagel et al. 2019, arXiv:1906.04721, eq. 11.
     """
-    pairs = _pairs(units)
+    pairs = _pairs(fused_layers)
     for first, second in pairs:
         _scale(first, second)
     return len(pairs)
 
 
-def _pairs(units: tuple[Unit, ...]) -> list[tuple[Unit, Unit]]:
+def _pairs(fused_layers: tuple[FusedLayer, ...]) -> list[tuple[FusedLayer, FusedLayer]]:
     found = []
-    for first in units:
+    for first in fused_layers:
         if not _takes_scales(first) or first.activation == "relu6":
             continue
         if first.batch_norm is not None and not first.batch_norm.scale:
             continue  # nothing in the layer can take the factor up
-        second = _only_reader(units, first)
+        second = _only_reader(fused_layers, first)
         while second is not None and second.is_preserving and second.kind in _KEEP_CHANNELS:
-            second = _only_reader(units, second)
+            second = _only_reader(fused_layers, second)
         if second is not None and _takes_scales(second):
             found.append((first, second))
     return found
 
 
-def _takes_scales(unit: Unit) -> bool:
-    how = unit.quantization
-    return how is not None and how.equalizes and getattr(unit.layer, "groups", 1) == 1
+def _takes_scales(fused: FusedLayer) -> bool:
+    how = fused.quantization
+    return how is not None and how.equalizes and getattr(fused.layer, "groups", 1) == 1
 
 
-def _only_reader(units: tuple[Unit, ...], unit: Unit) -> Unit | None:
-    readers = [reader for reader in units if unit.name in reader.inputs]
+def _only_reader(fused_layers: tuple[FusedLayer, ...], fused: FusedLayer) -> FusedLayer | None:
+    readers = [reader for reader in fused_layers if fused.name in reader.inputs]
     return readers[0] if len(readers) == 1 else None
 
 
-def _scale(first: Unit, second: Unit) -> None:
+def _scale(first: FusedLayer, second: FusedLayer) -> None:
     outgoing = _outgoing(first)
     kernel = _array(second.layer.kernel)
     if second.kind in _DEPTHWISE:
@@ -84,28 +84,28 @@ def _scale(first: Unit, second: Unit) -> None:
     second.layer.kernel.assign(kernel * np.tile(factor, repeats)[:, None])
 
 
-def _outgoing(unit: Unit) -> np.ndarray:
+def _outgoing(fused: FusedLayer) -> np.ndarray:
     """Largest weight of each output channel, BatchNorm folded in."""
-    kernel = np.abs(_array(unit.layer.kernel))
-    if unit.kind in _DEPTHWISE:
+    kernel = np.abs(_array(fused.layer.kernel))
+    if fused.kind in _DEPTHWISE:
         kernel = kernel.reshape(*kernel.shape[:-2], -1)
     largest = kernel.max(axis=tuple(range(kernel.ndim - 1)))
-    norm = unit.batch_norm
+    norm = fused.batch_norm
     if norm is not None:
         gamma = _array(norm.gamma) if norm.scale else 1.0
         largest = largest * np.abs(gamma) / np.sqrt(_array(norm.moving_variance) + norm.epsilon)
     return largest
 
 
-def _divide_outputs(unit: Unit, factor: np.ndarray) -> None:
-    norm, layer = unit.batch_norm, unit.layer
+def _divide_outputs(fused: FusedLayer, factor: np.ndarray) -> None:
+    norm, layer = fused.batch_norm, fused.layer
     if norm is not None:
         norm.gamma.assign(_array(norm.gamma) / factor)
         if norm.center:
             norm.beta.assign(_array(norm.beta) / factor)
         return
     kernel = _array(layer.kernel)
-    spread = factor.reshape(kernel.shape[-2:]) if unit.kind in _DEPTHWISE else factor
+    spread = factor.reshape(kernel.shape[-2:]) if fused.kind in _DEPTHWISE else factor
     layer.kernel.assign(kernel / spread)
     if layer.use_bias:
         layer.bias.assign(_array(layer.bias) / factor)

@@ -1,4 +1,4 @@
-"""Groups the layers of a plain float model into the units that become one quantized layer each."""
+"""Groups the layers of a plain float model into those that become one quantized layer."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _RELU6_LIMIT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class FusedLayer:
     """Layers that become one quantized layer.
 
     Attributes:
         name: Name of the first layer; recipes and the new model use it.
         layer: The first layer.
-        inputs: Names of the units that it reads.
+        inputs: Names of the fused layers that it reads.
         end: Name of the last layer.
         batch_norm: The BatchNormalization inside, or None.
         activation: ``linear``, ``relu`` or ``relu6``.
@@ -49,19 +49,19 @@ class Unit:
 
     @property
     def is_weighted(self) -> bool:
-        """Whether the unit has a kernel."""
+        """Whether the fused layer has a kernel."""
         return self.quantization is not None and self.quantization.weighted
 
     @property
     def is_preserving(self) -> bool:
-        """Whether the unit hands on values as they are."""
+        """Whether the fused layer hands on values as they are."""
         return is_preserving(self.layer) and self.batch_norm is None
 
 
-def find_units(model: keras.Model) -> tuple[Unit, ...]:
-    """Units of a plain float model (see ``rewriting``) from input to output.
+def find_fused_layers(model: keras.Model) -> tuple[FusedLayer, ...]:
+    """Layers of a plain float model (see ``rewriting``) fused, from input to output.
 
-    A convolution or Dense, its BatchNormalization and its ReLU are one unit where nothing else
+    A convolution or Dense, its BatchNormalization and its ReLU are one layer where nothing else
     reads the values between them.
 
     Raises:
@@ -70,15 +70,17 @@ def find_units(model: keras.Model) -> tuple[Unit, ...]:
     steps = walk(model)
     readers = _readers(steps)
     taken: dict[str, str] = {}
-    units: list[Unit] = []
+    fused_layers: list[FusedLayer] = []
     for step in steps:
         if step.name in taken:
             continue
-        unit, members = _grow(step, readers)
+        fused, members = _grow(step, readers)
         for member in members:
-            taken[member] = unit.name
-        units.append(unit)
-    return tuple(replace(unit, inputs=tuple(taken[name] for name in unit.inputs)) for unit in units)
+            taken[member] = fused.name
+        fused_layers.append(fused)
+    return tuple(
+        replace(fused, inputs=tuple(taken[name] for name in fused.inputs)) for fused in fused_layers
+    )
 
 
 def activation_of(layer: Any) -> str:
@@ -113,8 +115,8 @@ def _readers(steps: tuple[Step, ...]) -> dict[str, list[Step]]:
     return readers
 
 
-def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[Unit, list[str]]:
-    """The unit that begins with ``step``, and the names of all its layers."""
+def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[FusedLayer, list[str]]:
+    """The fused layer that begins with ``step``, and the names of all its layers."""
     layer = step.layer
     kind = kind_of(layer)
     members = [step.name]
@@ -137,4 +139,4 @@ def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[Unit, list[str
         if after is not None:
             activation = activation_of(after.layer)
             members.append(after.name)
-    return Unit(step.name, layer, step.inputs, members[-1], batch_norm, activation), members
+    return FusedLayer(step.name, layer, step.inputs, members[-1], batch_norm, activation), members

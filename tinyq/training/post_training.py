@@ -15,8 +15,8 @@ from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
 from tinyq.training.finite import require_finite
 from tinyq.training.histograms import choose_range, choose_weight_limits, observe
-from tinyq.training.patterns import Unit, find_units
-from tinyq.training.quantize import quantize_units
+from tinyq.training.patterns import FusedLayer, find_fused_layers
+from tinyq.training.quantize import quantize_fused_layers
 from tinyq.training.rewriting import rewrite
 from tinyq.training.tracing import walk
 from tinyq.training.unquantize import unquantize
@@ -86,14 +86,14 @@ def post_training(
     _check_options(options)
     known = unquantize(model)
     twin = rewrite(known.model).model
-    units = find_units(twin)
-    values = _check_data(data, units[0])
+    fused_layers = find_fused_layers(twin)
+    values = _check_data(data, fused_layers[0])
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
-        equalize(units)
+        equalize(fused_layers)
     recipe = _recipe(options)
     recipe["layers"] = {**recipe.get("layers", {}), **known.rules}
-    assembled = quantize_units(units, recipe, model.name)
+    assembled = quantize_fused_layers(fused_layers, recipe, model.name)
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
         calibrate(quantized, values, _BATCH)
@@ -102,9 +102,9 @@ def post_training(
         calibrate(quantized, values[:_BATCH], _BATCH)
     if options.clip_weights:
         _clip_weights(quantized, known.rules)
-    _set_ranges(assembled.layers, twin, units, values, options)
+    _set_ranges(assembled.layers, twin, fused_layers, values, options)
     if options.bias_correction:
-        _correct_biases(quantized, twin, units, values)
+        _correct_biases(quantized, twin, fused_layers, values)
     return quantized
 
 
@@ -126,7 +126,7 @@ def _check_options(options: PostTraining) -> None:
         )
 
 
-def _check_data(data: Any, start: Unit) -> np.ndarray:
+def _check_data(data: Any, start: FusedLayer) -> np.ndarray:
     values = np.asarray(data, np.float32)
     shape = tuple(start.layer.batch_shape[1:])
     if values.ndim < 1 or len(values) == 0:
@@ -173,16 +173,16 @@ def _clip_weights(model: keras.Model, settled: Container[str]) -> None:
 def _set_ranges(
     layers: Mapping[str, Any],
     twin: keras.Model,
-    units: tuple[Unit, ...],
+    fused_layers: tuple[FusedLayer, ...],
     values: np.ndarray,
     options: PostTraining,
 ) -> None:
-    """Give every range quantizer the range that its unit has in the float model."""
+    """Give every range quantizer the range that its fused layer has in the float model."""
     quantizers: dict[str, RangeQuantizer] = {}
-    for unit in units:
-        quantizer = getattr(layers.get(unit.name), "output_quantizer", None)
+    for fused in fused_layers:
+        quantizer = getattr(layers.get(fused.name), "output_quantizer", None)
         if isinstance(quantizer, RangeQuantizer) and quantizer.fixed is None:
-            quantizers[unit.end] = quantizer
+            quantizers[fused.end] = quantizer
     if not quantizers:
         return
     ends = [twin.get_layer(name).output for name in quantizers]
@@ -210,7 +210,7 @@ def _probe(model: keras.Model, tensors: list[Any]) -> Probe:
 
 
 def _correct_biases(
-    model: keras.Model, twin: keras.Model, units: tuple[Unit, ...], values: np.ndarray
+    model: keras.Model, twin: keras.Model, fused_layers: tuple[FusedLayer, ...], values: np.ndarray
 ) -> None:
     """Take the mean error that the layers' sums have by now out of each channel, in order.
 
@@ -221,12 +221,12 @@ def _correct_biases(
     layers = _weighted(model)
     if not layers:
         return
-    sources = [unit.layer.input for unit in units if unit.is_weighted]
+    sources = [fused.layer.input for fused in fused_layers if fused.is_weighted]
     own = {layer.name: layer for layer in layers}
     kernels = {
-        unit.name: own[unit.name].order_kernel(unit.layer.kernel)
-        for unit in units
-        if unit.is_weighted
+        fused.name: own[fused.name].order_kernel(fused.layer.kernel)
+        for fused in fused_layers
+        if fused.is_weighted
     }
     wanted = _means_of_sums(_probe(twin, sources), layers, values, kernels)
     for layer, target in zip(layers, wanted, strict=True):

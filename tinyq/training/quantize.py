@@ -11,7 +11,7 @@ import keras
 
 from tinyq.training.assembly import Assembled, assemble
 from tinyq.training.finite import require_finite
-from tinyq.training.patterns import Unit, find_units
+from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.recipe import Recipe, Rule, read_recipe, resolve
 from tinyq.training.rewriting import rewrite
 from tinyq.training.weighted import has_few_bits
@@ -43,9 +43,9 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     checked = read_recipe(recipe)
     plain = rewrite(model)
     require_finite(model)
-    units = find_units(plain.model)
-    rules = _resolve(units, checked)
-    _warn_of_decay(units, rules)
+    fused_layers = find_fused_layers(plain.model)
+    rules = _resolve(fused_layers, checked)
+    _warn_of_decay(fused_layers, rules)
     if plain.copied:
         warnings.warn(
             f"each use of {', '.join(plain.copied)} is a layer of its own now, with weights that "
@@ -57,37 +57,37 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
             f"factors and offsets of {', '.join(plain.fixed)} stay as they are: they do not train",
             stacklevel=2,
         )
-    return assemble(units, rules, checked, model.name).model
+    return assemble(fused_layers, rules, checked, model.name).model
 
 
-def quantize_units(
-    units: tuple[Unit, ...], recipe: Recipe | Mapping[str, Any], name: str
+def quantize_fused_layers(
+    fused_layers: tuple[FusedLayer, ...], recipe: Recipe | Mapping[str, Any], name: str
 ) -> Assembled:
-    """The quantized model of units, and which layer each unit became.
+    """The quantized model of fused layers, and which layer each became.
 
     Raises:
         ModelError: A layer is not supported.
         RecipeError: The recipe is wrong.
     """
     checked = read_recipe(recipe)
-    return assemble(units, _resolve(units, checked), checked, name)
+    return assemble(fused_layers, _resolve(fused_layers, checked), checked, name)
 
 
-def _resolve(units: tuple[Unit, ...], recipe: Recipe) -> dict[str, Rule]:
-    weighted = [unit.name for unit in units if unit.is_weighted]
-    others = [unit.name for unit in units if unit.quantization and not unit.is_weighted]
+def _resolve(fused_layers: tuple[FusedLayer, ...], recipe: Recipe) -> dict[str, Rule]:
+    weighted = [fused.name for fused in fused_layers if fused.is_weighted]
+    others = [fused.name for fused in fused_layers if fused.quantization and not fused.is_weighted]
     return resolve(recipe, weighted, others)
 
 
-def _warn_of_decay(units: tuple[Unit, ...], rules: Mapping[str, Rule]) -> None:
+def _warn_of_decay(fused_layers: tuple[FusedLayer, ...], rules: Mapping[str, Rule]) -> None:
     """Say which kernels train without the weight decay of the float model."""
     spared = [
-        unit.name
-        for unit in units
-        if unit.is_weighted
-        and unit.layer.kernel.regularizer is not None
-        and not rules[unit.name].weight_decay
-        and has_few_bits(rules[unit.name])
+        fused.name
+        for fused in fused_layers
+        if fused.is_weighted
+        and fused.layer.kernel.regularizer is not None
+        and not rules[fused.name].weight_decay
+        and has_few_bits(rules[fused.name])
     ]
     if spared:
         warnings.warn(

@@ -18,13 +18,13 @@ import keras
 
 if TYPE_CHECKING:
     from tinyq.training.lowering.emission import Lowering, Value
-    from tinyq.training.patterns import Unit
+    from tinyq.training.patterns import FusedLayer
     from tinyq.training.recipe import Rule
     from tinyq.training.rewriting import Application, Rewriting
     from tinyq.training.tracing import Step
 
     Rewriter = Callable[[Rewriting, Application], Any]
-    Builder = Callable[[Unit, dict[str, Any], Rule], Any]
+    Builder = Callable[[FusedLayer, dict[str, Any], Rule], Any]
     Converter = Callable[[Lowering, Step, tuple[Value, ...]], Value]
 
 _OWN_PACKAGES = ("keras", "tinyq")
@@ -37,7 +37,7 @@ class Quantization:
     """How a plain float layer becomes a quantized one.
 
     Attributes:
-        build: Makes the quantized layer from the unit, common options, and its rule.
+        build: Makes the quantized layer from the fused layer, common options, and its rule.
         weighted: Whether it has a kernel, so that recipes give it a method of weights.
         fuses: Whether a BatchNormalization and a ReLU behind it become a part of it.
         equalizes: Whether scales may move between its channels and those of its neighbours.

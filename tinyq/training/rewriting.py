@@ -1,7 +1,7 @@
 """Rewrites a float model into a flat one of plain layers that computes the same.
 
 Nested models are taken apart, layers that are used twice become copies, operations such as ``+``
-become layers, and layers of many parts become their parts. What follows (finding units, ranges,
+become layers, and layers of many parts become their parts. What follows (fused layers, ranges,
 quantized layers) knows the plain layers alone.
 """
 

@@ -14,7 +14,7 @@ from tinyq.quantizers import find_weights
 from tinyq.quantizers.backward import GRADIENTS, round_gradient
 from tinyq.quantizers.method import Method
 from tinyq.training.base import FinishedLayer, wide
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 
 _FLOAT32_INTEGERS = 2**24
@@ -62,7 +62,7 @@ class WeightedLayer(FinishedLayer):
         self.weight_quantizer.build(self.kernel.shape)
         if self.weight_quantizer.updates:
             self.kernel.constraint = self.weight_quantizer.updated
-        self.build_stage(self.compute_output_shape(input_shape))
+        self.build_epilogue(self.compute_output_shape(input_shape))
 
     def get_config(self) -> dict[str, Any]:
         """Options of the constructor."""
@@ -134,11 +134,11 @@ def has_few_bits(rule: Rule) -> bool:
     return find_format(find_weights(rule.weights).format).bits < _WHOLE_BITS
 
 
-def build_weighted(quantized: type) -> Callable[[Unit, dict[str, Any], Rule], Any]:
+def build_weighted(quantized: type) -> Callable[[FusedLayer, dict[str, Any], Rule], Any]:
     """The builder of a quantized layer that has the options of its float layer."""
 
-    def build(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
-        config = {k: v for k, v in unit.layer.get_config().items() if k not in OWN_OPTIONS}
+    def build(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Any:
+        config = {k: v for k, v in fused.layer.get_config().items() if k not in OWN_OPTIONS}
         if not rule.weight_decay and has_few_bits(rule):
             config |= dict.fromkeys(_REGULARIZERS & config.keys())
         methods = {"weight_method": rule.weights, "gradient_method": rule.gradients}

@@ -97,7 +97,7 @@ typedef struct {
     int32_t zero_point;
     int32_t lo;
     int32_t hi;
-} tq_requantize_stage;
+} tq_requantize_epilogue;
 
 typedef struct {
     int32_t rows;
@@ -114,55 +114,55 @@ typedef struct {
 typedef struct {
     const int32_t *threshold;
     const int32_t *flip;
-} tq_threshold_stage;
+} tq_threshold_epilogue;
 
 /* Finish row element o of count: scale, add the zero point, saturate, store as s8.
  *
  *   y[o] = clip(zero_point + requantize(acc, bias[o], multiplier[o], shift[o]), lo, hi)
  *
- * Returns the unit that is still open: see tq_formats.h.
+ * Returns the word that is still open: see tq_formats.h.
  *
  * Twin: tinyq.graph.epilogues.Requantize
  */
-static inline uint32_t tq_requantize_s8(const tq_requantize_stage *stage, int8_t *y, int32_t o,
-                                        int32_t count, uint32_t unit, int32_t acc)
+static inline uint32_t tq_requantize_s8(const tq_requantize_epilogue *epilogue, int8_t *y,
+                                        int32_t o, int32_t count, uint32_t word, int32_t acc)
 {
     const int64_t scaled =
-        tq_requantize(acc, stage->bias[o], stage->multiplier[o], stage->shift[o]);
-    const int32_t code = tq_clip(scaled + stage->zero_point, stage->lo, stage->hi);
-    return tq_put_s8(y, o, count, unit, code);
+        tq_requantize(acc, epilogue->bias[o], epilogue->multiplier[o], epilogue->shift[o]);
+    const int32_t code = tq_clip(scaled + epilogue->zero_point, epilogue->lo, epilogue->hi);
+    return tq_put_s8(y, o, count, word, code);
 }
 
 /* Finish row element o of count: scale, add the zero point, saturate, store as u4.
  *
  *   y[o] = clip(zero_point + requantize(acc, bias[o], multiplier[o], shift[o]), lo, hi)
  *
- * Returns the unit that is still open: see tq_formats.h.
+ * Returns the word that is still open: see tq_formats.h.
  *
  * Twin: tinyq.graph.epilogues.Requantize
  */
-static inline uint32_t tq_requantize_u4(const tq_requantize_stage *stage, uint8_t *y, int32_t o,
-                                        int32_t count, uint32_t unit, int32_t acc)
+static inline uint32_t tq_requantize_u4(const tq_requantize_epilogue *epilogue, uint8_t *y,
+                                        int32_t o, int32_t count, uint32_t word, int32_t acc)
 {
     const int64_t scaled =
-        tq_requantize(acc, stage->bias[o], stage->multiplier[o], stage->shift[o]);
-    const int32_t code = tq_clip(scaled + stage->zero_point, stage->lo, stage->hi);
-    return tq_put_u4(y, o, count, unit, code);
+        tq_requantize(acc, epilogue->bias[o], epilogue->multiplier[o], epilogue->shift[o]);
+    const int32_t code = tq_clip(scaled + epilogue->zero_point, epilogue->lo, epilogue->hi);
+    return tq_put_u4(y, o, count, word, code);
 }
 
 /* Finish row element o of count: compare, store as a bit.
  *
  *   y[o] = -1 if (acc < threshold[o]) xor flip[o] else +1
  *
- * Returns the unit that is still open: see tq_formats.h.
+ * Returns the word that is still open: see tq_formats.h.
  *
  * Twin: tinyq.graph.epilogues.Threshold
  */
-static inline uint32_t tq_threshold_b1(const tq_threshold_stage *stage, uint32_t *y, int32_t o,
-                                       int32_t count, uint32_t unit, int32_t acc)
+static inline uint32_t tq_threshold_b1(const tq_threshold_epilogue *epilogue, uint32_t *y,
+                                       int32_t o, int32_t count, uint32_t word, int32_t acc)
 {
-    const int32_t sign = tq_threshold(acc, stage->threshold[o], stage->flip[o]);
-    return tq_put_b1(y, o, count, unit, sign);
+    const int32_t sign = tq_threshold(acc, epilogue->threshold[o], epilogue->flip[o]);
+    return tq_put_b1(y, o, count, word, sign);
 }
 
 /* Weighted sum of u4 and u4, out comes u4.
@@ -173,20 +173,20 @@ static inline uint32_t tq_threshold_b1(const tq_threshold_stage *stage, uint32_t
  * a, b, y   [rows][channels]; y may be the buffer of an operand with the format of y
  */
 static void tq_add_u4_u4_u4_generic(const uint8_t *a, const uint8_t *b, const tq_add_geometry *g,
-                                    const tq_requantize_stage *stage, uint8_t *y)
+                                    const tq_requantize_epilogue *epilogue, uint8_t *y)
 {
     const int32_t channels = g->channels;
 
     for (int32_t r = 0; r < g->rows; r++) {
-        uint32_t unit = 0;
+        uint32_t word = 0;
         for (int32_t k = 0; k < channels; k++) {
             const int32_t a_term = (tq_get_u4(a, k) - g->x_zero) * g->x_factor;
             const int32_t b_term = (tq_get_u4(b, k) - g->y_zero) * g->y_factor;
-            unit = tq_requantize_u4(stage, y, k, channels, unit, a_term + b_term);
+            word = tq_requantize_u4(epilogue, y, k, channels, word, a_term + b_term);
         }
-        a += tq_units_u4(channels);
-        b += tq_units_u4(channels);
-        y += tq_units_u4(channels);
+        a += tq_words_u4(channels);
+        b += tq_words_u4(channels);
+        y += tq_words_u4(channels);
     }
 }
 
@@ -202,8 +202,8 @@ static void tq_add_u4_u4_u4_generic(const uint8_t *a, const uint8_t *b, const tq
  * y   [out_height][out_width][out_channels]
  */
 static void tq_conv2d_b1_b1_b1_generic(const uint32_t *x, const uint32_t *w,
-                                       const tq_conv2d_geometry *g, const tq_threshold_stage *stage,
-                                       uint32_t *y)
+                                       const tq_conv2d_geometry *g,
+                                       const tq_threshold_epilogue *epilogue, uint32_t *y)
 {
     const int32_t in_width = g->in_width;
     const int32_t in_channels = g->in_channels;
@@ -211,8 +211,8 @@ static void tq_conv2d_b1_b1_b1_generic(const uint32_t *x, const uint32_t *w,
     const int32_t dilation_height = g->dilation_height;
     const int32_t dilation_width = g->dilation_width;
     const int32_t kernel_width = g->kernel_width;
-    const int32_t x_pixel = tq_units_b1(in_channels);
-    const int32_t w_tap = tq_units_b1(in_channels);
+    const int32_t x_pixel = tq_words_b1(in_channels);
+    const int32_t w_tap = tq_words_b1(in_channels);
     const int32_t w_channel = g->kernel_height * kernel_width * w_tap;
     /* Pixels without a gap or padding between them are one long row, and so are their weights. */
     const int32_t joined = dilation_width == 1 && in_channels % 32 == 0;
@@ -227,7 +227,7 @@ static void tq_conv2d_b1_b1_b1_generic(const uint32_t *x, const uint32_t *w,
             const int32_t steps = joined && taps > 0 ? 1 : taps;
             const int32_t length = joined ? taps * in_channels : in_channels;
             const int32_t x_column = left + columns.first * dilation_width;
-            uint32_t unit = 0;
+            uint32_t word = 0;
             for (int32_t o = 0; o < out_channels; o++) {
                 int32_t acc = 0;
                 for (int32_t i = rows.first; i < rows.end; i++) {
@@ -239,9 +239,9 @@ static void tq_conv2d_b1_b1_b1_generic(const uint32_t *x, const uint32_t *w,
                         w_at += w_tap;
                     }
                 }
-                unit = tq_threshold_b1(stage, y, o, out_channels, unit, acc);
+                word = tq_threshold_b1(epilogue, y, o, out_channels, word, acc);
             }
-            y += tq_units_b1(out_channels);
+            y += tq_words_b1(out_channels);
         }
     }
 }
@@ -259,7 +259,7 @@ static void tq_conv2d_b1_b1_b1_generic(const uint32_t *x, const uint32_t *w,
  */
 static void tq_conv2d_s8_s8_u4_generic(const int8_t *x, const int8_t *w,
                                        const tq_conv2d_geometry *g,
-                                       const tq_requantize_stage *stage, uint8_t *y)
+                                       const tq_requantize_epilogue *epilogue, uint8_t *y)
 {
     const int32_t in_width = g->in_width;
     const int32_t in_channels = g->in_channels;
@@ -267,8 +267,8 @@ static void tq_conv2d_s8_s8_u4_generic(const int8_t *x, const int8_t *w,
     const int32_t dilation_height = g->dilation_height;
     const int32_t dilation_width = g->dilation_width;
     const int32_t kernel_width = g->kernel_width;
-    const int32_t x_pixel = tq_units_s8(in_channels);
-    const int32_t w_tap = tq_units_s8(in_channels);
+    const int32_t x_pixel = tq_words_s8(in_channels);
+    const int32_t w_tap = tq_words_s8(in_channels);
     const int32_t w_channel = g->kernel_height * kernel_width * w_tap;
     /* Pixels without a gap or padding between them are one long row, and so are their weights. */
     const int32_t joined = dilation_width == 1 && in_channels % 1 == 0;
@@ -283,7 +283,7 @@ static void tq_conv2d_s8_s8_u4_generic(const int8_t *x, const int8_t *w,
             const int32_t steps = joined && taps > 0 ? 1 : taps;
             const int32_t length = joined ? taps * in_channels : in_channels;
             const int32_t x_column = left + columns.first * dilation_width;
-            uint32_t unit = 0;
+            uint32_t word = 0;
             for (int32_t o = 0; o < out_channels; o++) {
                 int32_t acc = 0;
                 for (int32_t i = rows.first; i < rows.end; i++) {
@@ -295,9 +295,9 @@ static void tq_conv2d_s8_s8_u4_generic(const int8_t *x, const int8_t *w,
                         w_at += w_tap;
                     }
                 }
-                unit = tq_requantize_u4(stage, y, o, out_channels, unit, acc);
+                word = tq_requantize_u4(epilogue, y, o, out_channels, word, acc);
             }
-            y += tq_units_u4(out_channels);
+            y += tq_words_u4(out_channels);
         }
     }
 }
@@ -314,8 +314,8 @@ static void tq_conv2d_s8_s8_u4_generic(const int8_t *x, const int8_t *w,
  * y   [out_height][out_width][out_channels]
  */
 static void tq_conv2d_u4_s4_b1_generic(const uint8_t *x, const uint8_t *w,
-                                       const tq_conv2d_geometry *g, const tq_threshold_stage *stage,
-                                       uint32_t *y)
+                                       const tq_conv2d_geometry *g,
+                                       const tq_threshold_epilogue *epilogue, uint32_t *y)
 {
     const int32_t in_width = g->in_width;
     const int32_t in_channels = g->in_channels;
@@ -323,8 +323,8 @@ static void tq_conv2d_u4_s4_b1_generic(const uint8_t *x, const uint8_t *w,
     const int32_t dilation_height = g->dilation_height;
     const int32_t dilation_width = g->dilation_width;
     const int32_t kernel_width = g->kernel_width;
-    const int32_t x_pixel = tq_units_u4(in_channels);
-    const int32_t w_tap = tq_units_s4(in_channels);
+    const int32_t x_pixel = tq_words_u4(in_channels);
+    const int32_t w_tap = tq_words_s4(in_channels);
     const int32_t w_channel = g->kernel_height * kernel_width * w_tap;
     /* Pixels without a gap or padding between them are one long row, and so are their weights. */
     const int32_t joined = dilation_width == 1 && in_channels % 2 == 0;
@@ -339,7 +339,7 @@ static void tq_conv2d_u4_s4_b1_generic(const uint8_t *x, const uint8_t *w,
             const int32_t steps = joined && taps > 0 ? 1 : taps;
             const int32_t length = joined ? taps * in_channels : in_channels;
             const int32_t x_column = left + columns.first * dilation_width;
-            uint32_t unit = 0;
+            uint32_t word = 0;
             for (int32_t o = 0; o < out_channels; o++) {
                 int32_t acc = 0;
                 for (int32_t i = rows.first; i < rows.end; i++) {
@@ -351,9 +351,9 @@ static void tq_conv2d_u4_s4_b1_generic(const uint8_t *x, const uint8_t *w,
                         w_at += w_tap;
                     }
                 }
-                unit = tq_threshold_b1(stage, y, o, out_channels, unit, acc);
+                word = tq_threshold_b1(epilogue, y, o, out_channels, word, acc);
             }
-            y += tq_units_b1(out_channels);
+            y += tq_words_b1(out_channels);
         }
     }
 }
@@ -371,7 +371,7 @@ static void tq_conv2d_u4_s4_b1_generic(const uint8_t *x, const uint8_t *w,
  */
 static void tq_conv2d_u4_t2_u4_generic(const uint8_t *x, const uint8_t *w,
                                        const tq_conv2d_geometry *g,
-                                       const tq_requantize_stage *stage, uint8_t *y)
+                                       const tq_requantize_epilogue *epilogue, uint8_t *y)
 {
     const int32_t in_width = g->in_width;
     const int32_t in_channels = g->in_channels;
@@ -379,8 +379,8 @@ static void tq_conv2d_u4_t2_u4_generic(const uint8_t *x, const uint8_t *w,
     const int32_t dilation_height = g->dilation_height;
     const int32_t dilation_width = g->dilation_width;
     const int32_t kernel_width = g->kernel_width;
-    const int32_t x_pixel = tq_units_u4(in_channels);
-    const int32_t w_tap = tq_units_t2(in_channels);
+    const int32_t x_pixel = tq_words_u4(in_channels);
+    const int32_t w_tap = tq_words_t2(in_channels);
     const int32_t w_channel = g->kernel_height * kernel_width * w_tap;
     /* Pixels without a gap or padding between them are one long row, and so are their weights. */
     const int32_t joined = dilation_width == 1 && in_channels % 4 == 0;
@@ -395,7 +395,7 @@ static void tq_conv2d_u4_t2_u4_generic(const uint8_t *x, const uint8_t *w,
             const int32_t steps = joined && taps > 0 ? 1 : taps;
             const int32_t length = joined ? taps * in_channels : in_channels;
             const int32_t x_column = left + columns.first * dilation_width;
-            uint32_t unit = 0;
+            uint32_t word = 0;
             for (int32_t o = 0; o < out_channels; o++) {
                 int32_t acc = 0;
                 for (int32_t i = rows.first; i < rows.end; i++) {
@@ -407,9 +407,9 @@ static void tq_conv2d_u4_t2_u4_generic(const uint8_t *x, const uint8_t *w,
                         w_at += w_tap;
                     }
                 }
-                unit = tq_requantize_u4(stage, y, o, out_channels, unit, acc);
+                word = tq_requantize_u4(epilogue, y, o, out_channels, word, acc);
             }
-            y += tq_units_u4(out_channels);
+            y += tq_words_u4(out_channels);
         }
     }
 }
@@ -426,22 +426,22 @@ static void tq_conv2d_u4_t2_u4_generic(const uint8_t *x, const uint8_t *w,
  * y   [rows][out_channels]
  */
 static void tq_dense_b1_s8_s8_generic(const uint32_t *x, const int8_t *w,
-                                      const tq_dense_geometry *g, const tq_requantize_stage *stage,
-                                      int8_t *y)
+                                      const tq_dense_geometry *g,
+                                      const tq_requantize_epilogue *epilogue, int8_t *y)
 {
     const int32_t in_channels = g->in_channels;
     const int32_t out_channels = g->out_channels;
 
     for (int32_t r = 0; r < g->rows; r++) {
         const int8_t *w_row = w;
-        uint32_t unit = 0;
+        uint32_t word = 0;
         for (int32_t o = 0; o < out_channels; o++) {
             const int32_t acc = tq_dot_b1_s8(x, w_row, in_channels);
-            unit = tq_requantize_s8(stage, y, o, out_channels, unit, acc);
-            w_row += tq_units_s8(in_channels);
+            word = tq_requantize_s8(epilogue, y, o, out_channels, word, acc);
+            w_row += tq_words_s8(in_channels);
         }
-        x += tq_units_b1(in_channels);
-        y += tq_units_s8(out_channels);
+        x += tq_words_b1(in_channels);
+        y += tq_words_s8(out_channels);
     }
 }
 
@@ -459,15 +459,15 @@ static void tq_dense_b1_s8_s8_generic(const uint32_t *x, const int8_t *w,
  */
 static void tq_depthwise2d_u4_s4_u4_generic(const uint8_t *x, const uint8_t *w,
                                             const tq_depthwise2d_geometry *g,
-                                            const tq_requantize_stage *stage, uint8_t *y)
+                                            const tq_requantize_epilogue *epilogue, uint8_t *y)
 {
     const int32_t in_width = g->in_width;
     const int32_t out_channels = g->out_channels;
     const int32_t kernel_width = g->kernel_width;
     const int32_t dilation_height = g->dilation_height;
     const int32_t dilation_width = g->dilation_width;
-    const int32_t x_pixel = tq_units_u4(g->in_channels);
-    const int32_t w_tap = tq_units_s4(out_channels);
+    const int32_t x_pixel = tq_words_u4(g->in_channels);
+    const int32_t w_tap = tq_words_s4(out_channels);
 
     for (int32_t r = 0; r < g->out_height; r++) {
         const int32_t top = r * g->stride_height - g->pad_top;
@@ -478,7 +478,7 @@ static void tq_depthwise2d_u4_s4_u4_generic(const uint8_t *x, const uint8_t *w,
             const int32_t x_column = left + columns.first * dilation_width;
             int32_t k = 0;
             int32_t outputs_of_k = 0;
-            uint32_t unit = 0;
+            uint32_t word = 0;
             for (int32_t o = 0; o < out_channels; o++) {
                 int32_t acc = 0;
                 for (int32_t i = rows.first; i < rows.end; i++) {
@@ -490,14 +490,14 @@ static void tq_depthwise2d_u4_s4_u4_generic(const uint8_t *x, const uint8_t *w,
                         w_at += w_tap;
                     }
                 }
-                unit = tq_requantize_u4(stage, y, o, out_channels, unit, acc);
+                word = tq_requantize_u4(epilogue, y, o, out_channels, word, acc);
                 outputs_of_k++;
                 if (outputs_of_k == g->multiplicity) {
                     outputs_of_k = 0;
                     k++;
                 }
             }
-            y += tq_units_u4(out_channels);
+            y += tq_words_u4(out_channels);
         }
     }
 }
@@ -518,7 +518,7 @@ static void tq_maxpool2d_b1_generic(const uint32_t *x, const tq_maxpool2d_geomet
     const int32_t channels = g->in_channels;
     const int32_t dilation_height = g->dilation_height;
     const int32_t dilation_width = g->dilation_width;
-    const int32_t x_pixel = tq_units_b1(channels);
+    const int32_t x_pixel = tq_words_b1(channels);
 
     for (int32_t r = 0; r < g->out_height; r++) {
         const int32_t top = r * g->stride_height - g->pad_top;
@@ -538,7 +538,7 @@ static void tq_maxpool2d_b1_generic(const uint32_t *x, const tq_maxpool2d_geomet
                 }
                 y[word] = all;
             }
-            y += tq_units_b1(channels);
+            y += tq_words_b1(channels);
         }
     }
 }
@@ -551,18 +551,18 @@ static void tq_maxpool2d_b1_generic(const uint32_t *x, const tq_maxpool2d_geomet
  * x, y   [rows][channels]; y may be the buffer of x when the formats are the same
  */
 static void tq_rescale_u4_u4_generic(const uint8_t *x, const tq_rescale_geometry *g,
-                                     const tq_requantize_stage *stage, uint8_t *y)
+                                     const tq_requantize_epilogue *epilogue, uint8_t *y)
 {
     const int32_t channels = g->channels;
 
     for (int32_t r = 0; r < g->rows; r++) {
-        uint32_t unit = 0;
+        uint32_t word = 0;
         for (int32_t k = 0; k < channels; k++) {
             const int32_t acc = (tq_get_u4(x, k) - g->x_zero) * g->x_factor;
-            unit = tq_requantize_u4(stage, y, k, channels, unit, acc);
+            word = tq_requantize_u4(epilogue, y, k, channels, word, acc);
         }
-        x += tq_units_u4(channels);
-        y += tq_units_u4(channels);
+        x += tq_words_u4(channels);
+        y += tq_words_u4(channels);
     }
 }
 

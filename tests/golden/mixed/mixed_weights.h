@@ -48,7 +48,7 @@ static const tq_conv2d_geometry mixed_conv_1_geometry TQ_CONSTANT(0) = {
     .x_zero = -3,
 };
 
-static const tq_requantize_stage mixed_conv_1_output TQ_CONSTANT(0) = {
+static const tq_requantize_epilogue mixed_conv_1_output TQ_CONSTANT(0) = {
     .bias = mixed_conv_1_bias, .multiplier = mixed_conv_1_multiplier, .shift = mixed_conv_1_shift,
     .zero_point = 0, .lo = 0, .hi = 15,
 };
@@ -83,7 +83,7 @@ static const tq_depthwise2d_geometry mixed_depthwise_geometry TQ_CONSTANT(1) = {
     .out_channels = 6, .x_zero = 0,
 };
 
-static const tq_requantize_stage mixed_depthwise_output TQ_CONSTANT(1) = {
+static const tq_requantize_epilogue mixed_depthwise_output TQ_CONSTANT(1) = {
     .bias = mixed_depthwise_bias, .multiplier = mixed_depthwise_multiplier,
     .shift = mixed_depthwise_shift, .zero_point = 0, .lo = 0, .hi = 15,
 };
@@ -129,7 +129,7 @@ static const tq_conv2d_geometry mixed_conv_2_geometry TQ_CONSTANT(2) = {
     .x_zero = 0,
 };
 
-static const tq_requantize_stage mixed_conv_2_output TQ_CONSTANT(2) = {
+static const tq_requantize_epilogue mixed_conv_2_output TQ_CONSTANT(2) = {
     .bias = mixed_conv_2_bias, .multiplier = mixed_conv_2_multiplier, .shift = mixed_conv_2_shift,
     .zero_point = 0, .lo = 0, .hi = 15,
 };
@@ -157,7 +157,7 @@ static const tq_rescale_geometry mixed_rescale_geometry TQ_CONSTANT(3) = {
     .rows = 16, .channels = 9, .x_zero = 0, .x_factor = 1,
 };
 
-static const tq_requantize_stage mixed_rescale_output TQ_CONSTANT(3) = {
+static const tq_requantize_epilogue mixed_rescale_output TQ_CONSTANT(3) = {
     .bias = mixed_rescale_bias, .multiplier = mixed_rescale_multiplier,
     .shift = mixed_rescale_shift, .zero_point = 0, .lo = 0, .hi = 15,
 };
@@ -185,7 +185,7 @@ static const tq_add_geometry mixed_add_geometry TQ_CONSTANT(4) = {
     .rows = 16, .channels = 9, .x_zero = 0, .y_zero = 0, .x_factor = 300, .y_factor = 200,
 };
 
-static const tq_requantize_stage mixed_add_output TQ_CONSTANT(4) = {
+static const tq_requantize_epilogue mixed_add_output TQ_CONSTANT(4) = {
     .bias = mixed_add_bias, .multiplier = mixed_add_multiplier, .shift = mixed_add_shift,
     .zero_point = 0, .lo = 0, .hi = 15,
 };
@@ -328,7 +328,7 @@ static const tq_conv2d_geometry mixed_conv_3_geometry TQ_CONSTANT(5) = {
     .x_zero = 0,
 };
 
-static const tq_threshold_stage mixed_conv_3_output TQ_CONSTANT(5) = {
+static const tq_threshold_epilogue mixed_conv_3_output TQ_CONSTANT(5) = {
     .threshold = mixed_conv_3_threshold, .flip = mixed_conv_3_flip,
 };
 
@@ -436,7 +436,7 @@ static const tq_conv2d_geometry mixed_xnor_geometry TQ_CONSTANT(7) = {
     .x_zero = 0,
 };
 
-static const tq_threshold_stage mixed_xnor_output TQ_CONSTANT(7) = {
+static const tq_threshold_epilogue mixed_xnor_output TQ_CONSTANT(7) = {
     .threshold = mixed_xnor_threshold, .flip = mixed_xnor_flip,
 };
 
@@ -530,7 +530,7 @@ static const tq_dense_geometry mixed_dense_geometry TQ_CONSTANT(8) = {
     .rows = 1, .in_channels = 128, .out_channels = 10, .x_zero = 0,
 };
 
-static const tq_requantize_stage mixed_dense_output TQ_CONSTANT(8) = {
+static const tq_requantize_epilogue mixed_dense_output TQ_CONSTANT(8) = {
     .bias = mixed_dense_bias, .multiplier = mixed_dense_multiplier, .shift = mixed_dense_shift,
     .zero_point = -3, .lo = -128, .hi = 127,
 };

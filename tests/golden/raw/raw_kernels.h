@@ -30,20 +30,20 @@ typedef struct {
 
 typedef struct {
     const int32_t *bias;
-} tq_raw_stage;
+} tq_raw_epilogue;
 
 /* Finish row element o of count: add the bias, store as int32.
  *
  *   y[o] = acc + bias[o]
  *
- * Returns the unit that is still open: see tq_formats.h.
+ * Returns the word that is still open: see tq_formats.h.
  *
  * Twin: tinyq.graph.epilogues.Raw
  */
-static inline uint32_t tq_raw_s32(const tq_raw_stage *stage, int32_t *y, int32_t o, int32_t count,
-                                  uint32_t unit, int32_t acc)
+static inline uint32_t tq_raw_s32(const tq_raw_epilogue *epilogue, int32_t *y, int32_t o,
+                                  int32_t count, uint32_t word, int32_t acc)
 {
-    return tq_put_s32(y, o, count, unit, acc + stage->bias[o]);
+    return tq_put_s32(y, o, count, word, acc + epilogue->bias[o]);
 }
 
 /* Dense layer of s8 with s8 weights, out comes s32.
@@ -58,21 +58,21 @@ static inline uint32_t tq_raw_s32(const tq_raw_stage *stage, int32_t *y, int32_t
  * y   [rows][out_channels]
  */
 static void tq_dense_s8_s8_s32_generic(const int8_t *x, const int8_t *w, const tq_dense_geometry *g,
-                                       const tq_raw_stage *stage, int32_t *y)
+                                       const tq_raw_epilogue *epilogue, int32_t *y)
 {
     const int32_t in_channels = g->in_channels;
     const int32_t out_channels = g->out_channels;
 
     for (int32_t r = 0; r < g->rows; r++) {
         const int8_t *w_row = w;
-        uint32_t unit = 0;
+        uint32_t word = 0;
         for (int32_t o = 0; o < out_channels; o++) {
             const int32_t acc = tq_dot_s8_s8(x, w_row, in_channels, g->x_zero);
-            unit = tq_raw_s32(stage, y, o, out_channels, unit, acc);
-            w_row += tq_units_s8(in_channels);
+            word = tq_raw_s32(epilogue, y, o, out_channels, word, acc);
+            w_row += tq_words_s8(in_channels);
         }
-        x += tq_units_s8(in_channels);
-        y += tq_units_s32(out_channels);
+        x += tq_words_s8(in_channels);
+        y += tq_words_s32(out_channels);
     }
 }
 

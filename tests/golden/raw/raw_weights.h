@@ -33,7 +33,7 @@ static const tq_dense_geometry raw_dense_geometry TQ_CONSTANT(0) = {
     .rows = 1, .in_channels = 4, .out_channels = 2, .x_zero = 0,
 };
 
-static const tq_raw_stage raw_dense_output TQ_CONSTANT(0) = {
+static const tq_raw_epilogue raw_dense_output TQ_CONSTANT(0) = {
     .bias = raw_dense_bias,
 };
 

@@ -45,7 +45,9 @@ def train(network: Network, space: Space, assignment: Assignment, epochs: int, s
     steps = epochs * math.ceil(len(x) / _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(_RATE, max(steps, 1))
     if data.y is not None and data.targets is None and model.output_shape[-1] > 1:
-        loss: Any = keras.losses.SparseCategoricalCrossentropy(from_logits=not _ends_in_softmax(model))
+        loss: Any = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=not _ends_in_softmax(model)
+        )
         wanted: Any = data.y
     else:
         loss = keras.losses.MeanSquaredError()

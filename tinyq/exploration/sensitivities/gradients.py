@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tinyq.exploration.network import Network
 from tinyq.exploration.table import Deviation, Losses, Survey
-from tinyq.training.patterns import find_units
+from tinyq.training.patterns import find_fused_layers
 from tinyq.training.rewriting import rewrite
 
 _BATCH = 64
@@ -46,7 +46,9 @@ class Curvature:
     def of(cls, network: Network, samples: int = 256) -> Curvature:
         """The loss on the first calibration inputs."""
         twin = rewrite(network.model).model
-        kernels = tuple(unit.layer.kernel for unit in find_units(twin) if unit.is_weighted)
+        kernels = tuple(
+            fused.layer.kernel for fused in find_fused_layers(twin) if fused.is_weighted
+        )
         data = network.calibration.take(samples)
         x = np.asarray(data.x, np.float32)
         answers = np.asarray(twin.predict(x, batch_size=_BATCH, verbose=0)).reshape(len(x), -1)
@@ -129,7 +131,7 @@ def add_activations(network: Network, found: Survey, losses: Losses) -> Losses:
     """Losses of weights with what the pairs' activations add beside.
 
     Derivatives by the weights say nothing of activations, so these are measured: the loss, in the
-    same unit, when the layer's input alone has fewer bits. A pair whose activations no deviation
+    same fused, when the layer's input alone has fewer bits. A pair whose activations no deviation
     has beside the base's weights is measured whole.
     """
     base = network.loss(network.answer(found.base.model))

@@ -76,9 +76,7 @@ def estimate_eigenvalues(curvature: Curvature, seed: int = 0) -> tuple[float, ..
     values = np.zeros(len(vectors))
     for _ in range(_STEPS):
         products = curvature.multiply(vectors)
-        values = np.array(
-            [float(np.sum(v * p)) for v, p in zip(vectors, products, strict=True)]
-        )
+        values = np.array([float(np.sum(v * p)) for v, p in zip(vectors, products, strict=True)])
         vectors = [_unit(product) for product in products]
     return tuple(map(float, values))
 

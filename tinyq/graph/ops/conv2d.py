@@ -63,7 +63,7 @@ class Conv2D(Accumulating):
         patches = self.window.patches(centered(x, self.x_zero), 0)
         columns = patches.reshape(*patches.shape[:3], -1)
         acc = columns @ w.reshape(w.shape[0], -1).astype(np.float64).T
-        return self.output.hold(acc, self.kernel)
+        return self.output.check_range(acc, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, padding counted."""

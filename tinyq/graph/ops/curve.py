@@ -32,6 +32,7 @@ class Curve(Op):
     scale: float | None
 
     kernel: ClassVar[str] = "curve"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s16",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -53,7 +53,9 @@ class Dense(Accumulating):
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""
         x, w = codes
-        return self.output.hold(centered(x, self.x_zero) @ w.astype(np.float64).T, self.kernel)
+        return self.output.check_range(
+            centered(x, self.x_zero) @ w.astype(np.float64).T, self.kernel
+        )
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""

@@ -65,7 +65,7 @@ class DepthwiseConv2D(Accumulating):
         patches = self.window.patches(centered(x, self.x_zero), 0)
         kernels = w.reshape(*w.shape[:2], channels, -1).astype(np.float64)
         acc = np.einsum("nrcijk,ijkq->nrckq", patches, kernels)
-        return self.output.hold(acc.reshape(*acc.shape[:3], -1), self.kernel)
+        return self.output.check_range(acc.reshape(*acc.shape[:3], -1), self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, padding counted."""

@@ -31,6 +31,7 @@ class Extremum(Op):
     largest: int
 
     kernel: ClassVar[str] = "extremum"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     in_place: ClassVar[tuple[int, ...]] = (0, 1)

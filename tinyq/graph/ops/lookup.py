@@ -33,6 +33,7 @@ class Lookup(Op):
     zero_point: int
 
     kernel: ClassVar[str] = "lookup"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

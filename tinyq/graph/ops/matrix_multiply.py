@@ -35,6 +35,7 @@ class MatrixMultiply(Accumulating):
     y_zero: int = 0
 
     kernel: ClassVar[str] = "matmul"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2
@@ -59,7 +60,7 @@ class MatrixMultiply(Accumulating):
         """Accumulators of a batch."""
         x, y = codes
         acc = centered(x, self.x_zero) @ centered(y, self.y_zero).swapaxes(-1, -2)
-        return self.output.hold(acc, self.kernel)
+        return self.output.check_range(acc, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""

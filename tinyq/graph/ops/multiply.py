@@ -35,6 +35,7 @@ class Multiply(Accumulating):
     y_zero: int = 0
 
     kernel: ClassVar[str] = "multiply"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2

@@ -24,6 +24,7 @@ class PickPixels(Op):
     """
 
     kernel: ClassVar[str] = "pickpixels"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",), ("s16",))
 
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""

@@ -41,10 +41,10 @@ class Reshape(Op):
         return codes[0].reshape(codes[0].shape[0], *self.shape)
 
     def aliases(self, *types: TensorType) -> bool:
-        """Whether rows are whole storage units on both sides, or the rows are the same."""
+        """Whether rows are whole words on both sides, or the rows are the same."""
         (x,) = types
         inner = (x.shape[-1], self.shape[-1])
-        return inner[0] == inner[1] or not any(length % x.format.per_unit for length in inner)
+        return inner[0] == inner[1] or not any(length % x.format.codes_per_word for length in inner)
 
     def prove(self, *operands: Operand) -> Span:
         """Nothing is computed: codes are compared or moved, and ``infer`` has checked where."""

@@ -26,6 +26,7 @@ class Softmax(Op):
     """
 
     kernel: ClassVar[str] = "softmax"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

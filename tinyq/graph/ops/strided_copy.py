@@ -36,6 +36,7 @@ class StridedCopy(Op):
     start: int = 0
 
     kernel: ClassVar[str] = "stridedcopy"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",), ("s16",), ("s32",), ("u8",))
 
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""

@@ -53,6 +53,7 @@ class Svdf(Accumulating):
     x_zero: int = 0
 
     kernel: ClassVar[str] = "svdf"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"),)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 3
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, Operand, Span, TensorType
+from tinyq.graph.foreign import ForeignOperator, imports
 from tinyq.graph.proofs import elements, multiplied, require_sums
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes, find_format
@@ -35,6 +36,7 @@ class TfliteL2Norm(Op):
     x_zero: int
 
     kernel: ClassVar[str] = "tflitel2norm"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:
@@ -71,3 +73,16 @@ class TfliteL2Norm(Op):
         """Integers that the kernel's call needs."""
         (x,) = types
         return {"rows": x.rows, "channels": x.shape[-1], "x_zero": self.x_zero}
+
+
+@imports("tflite", "L2_NORMALIZATION")
+def import_l2_normalization(operator: ForeignOperator) -> None:
+    """Over the last axis, with TFLite's reciprocal square root under both rounding rules."""
+    x, y = operator.type_of(operator.source()), operator.type_of(operator.result())
+    operator.require(
+        y.scale == 1.0 / 128.0 and y.zero_point == 0,
+        f"L2 normalization into {operator.result()} with another scale than 1/128",
+    )
+    operator.require(x.shape[-1] < MAX_CHANNELS, f"rows of {x.shape[-1]} codes are too long")
+    operator.require(operator.option("FusedActivationFunction", 0) == 0, "a fused activation")
+    operator.finish(operator.apply(TfliteL2Norm(x.zero_point), operator.activation()))

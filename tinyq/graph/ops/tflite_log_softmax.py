@@ -45,6 +45,7 @@ class TfliteLogSoftmax(Op):
     least: int
 
     kernel: ClassVar[str] = "tflitelogsoftmax"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

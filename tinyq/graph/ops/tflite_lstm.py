@@ -70,6 +70,7 @@ class TfliteLstm(Op):
     zero_point: int
 
     kernel: ClassVar[str] = "tflitelstm"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"),)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -38,6 +38,7 @@ class TfliteSigmoid(Op):
     hyperbolic: int
 
     kernel: ClassVar[str] = "tflitesigmoid"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s16",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

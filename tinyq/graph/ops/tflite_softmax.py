@@ -30,6 +30,7 @@ class TfliteSoftmax(Op):
     """
 
     kernel: ClassVar[str] = "tflitesoftmax"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -48,6 +48,7 @@ class TfliteSquaredDifference(Accumulating):
     y_zero: int
 
     kernel: ClassVar[str] = "squareddifference"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"),)
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2

@@ -41,6 +41,7 @@ class TfliteWideSoftmax(Op):
     exponent: int
 
     kernel: ClassVar[str] = "tflitewidesoftmax"
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s16",),)
     in_place: ClassVar[tuple[int, ...]] = (0,)
 
     def infer(self, *types: TensorType) -> TensorType:

@@ -76,7 +76,7 @@ class TransposeConv2D(Accumulating):
                     :, : place.shape[1], : place.shape[2]
                 ]
         inside = acc[:, top : top + self.size[0], left : left + self.size[1]]
-        return self.output.hold(inside, self.kernel)
+        return self.output.check_range(inside, self.kernel)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, what falls outside counted."""

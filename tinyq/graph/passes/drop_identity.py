@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tinyq.graph import Graph, Node
@@ -16,22 +18,41 @@ _ENUMERABLE_BITS = 8
 def drop_identity(graph: Graph) -> Graph:
     """Remove reshapes to the same shape, and changes of code that map each one to itself.
 
-    A rescaling or table is tried on all codes of its format. An identity from the graph's input
-    right to its output stays, because a graph has at least one node.
+    A rescaling or table is tried on all codes of its format. One whose output is the graph's stays
+    where its input is no tensor that could be the output instead: an input, a constant, or another
+    output. Otherwise the only output of a graph is then the identity's input, and one of several,
+    which the world knows by name, keeps its name and is computed by the node before.
     """
     renamed: dict[str, str] = {}
     kept: list[Node] = []
     for node in graph.nodes:
-        if _is_identity(graph, node) and not _is_whole(graph, node, renamed):
-            renamed[node.output] = node.inputs[0]
-        else:
+        if not _is_identity(graph, node):
             kept.append(node)
+            continue
+        source = _follow(node.inputs[0], renamed)
+        if node.output not in graph.outputs:
+            renamed[node.output] = source
+        elif not _can_be_output(graph, source):
+            kept.append(node)
+        elif len(graph.outputs) == 1:
+            renamed[node.output] = source
+        else:
+            renamed[source] = node.output
+            kept = [
+                replace(one, output=node.output) if one.output == source else one for one in kept
+            ]
     return with_nodes(graph, kept, renamed)
 
 
-def _is_whole(graph: Graph, node: Node, renamed: dict[str, str]) -> bool:
-    source = renamed.get(node.inputs[0], node.inputs[0])
-    return node.output in graph.outputs and source in graph.inputs
+def _can_be_output(graph: Graph, name: str) -> bool:
+    """Whether a tensor can be an output in another's place: computed, and none so far."""
+    return not graph.tensors[name].is_constant and name not in (*graph.inputs, *graph.outputs)
+
+
+def _follow(name: str, renamed: dict[str, str]) -> str:
+    while name in renamed:
+        name = renamed[name]
+    return name
 
 
 def _is_identity(graph: Graph, node: Node) -> bool:

@@ -114,7 +114,7 @@ def _add_wide_constants(
     scales: list[tuple[int, int]],
     prefix: str,
 ) -> FilledEpilogue:
-    """The stage for 63-bit mantissas and their shifts, and the names of its constants."""
+    """The epilogue for 63-bit mantissas and their shifts, and the names of its constants."""
     low = _low_word(biases)
     upper = [mantissa >> 32 for mantissa, _ in scales]
     lower = [_low_word(mantissa) for mantissa, _ in scales]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tinyq.errors import ModelError
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
 from tinyq.numerics.formats import FORMATS, Codes, Format
 
@@ -179,6 +180,41 @@ class Layer:
         if self.builder.type(name).shape == shape:
             return name
         return self.apply(Reshape(shape), name, suffix=suffix)
+
+    def broadcast(self) -> tuple[str, str]:
+        """Both operands under the output's shape; the smaller one is repeated.
+
+        Raises:
+            ModelError: The shapes cannot be broadcast.
+        """
+        shape = self.result().shape
+        return self.stretch(0, shape), self.stretch(1, shape)
+
+    def stretch(self, position: int, shape: Shape) -> str:
+        """Like ``activation``, repeated to a shape of the file.
+
+        Raises:
+            ModelError: It cannot be.
+        """
+        own = self.source(position).shape
+        name = self.activation(position)
+        target = graph_shape(shape)
+        if own == shape:
+            return name
+        aligned = (1,) * (len(shape) - len(own)) + own
+        fits = len(own) <= len(shape) and all(
+            size in (1, full) for size, full in zip(aligned, shape, strict=True)
+        )
+        self.require(fits, f"cannot broadcast {own} to {shape}")
+        if math.prod(own) == math.prod(shape):
+            return self.reshape(name, target, f"in_{position}")
+        strides = []
+        step = 1
+        for size in reversed(aligned):
+            strides.append(step if size > 1 else 0)
+            step *= size
+        kept = tuple(reversed(strides))[len(shape) - len(target) :]
+        return self.apply(StridedCopy(target, kept), name, suffix=f"stretch_{position}")
 
     def constant(self, position: int) -> npt.NDArray[Any]:
         """Value of a constant input, integers as int64, under the shape of the file.

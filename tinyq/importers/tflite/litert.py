@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyq.errors import ModelError, ToolMissing
-from tinyq.graph import Graph
+from tinyq.graph import Graph, TensorType
 from tinyq.graph.reference import dequantize
 from tinyq.importers.tflite.dilations import inner_tensors
 from tinyq.importers.tflite.reader import FileModel, read_model
@@ -69,7 +69,9 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
     return found
 
 
-def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
+def run_layers(
+    path: Path, graph: Graph, inputs: Codes | Mapping[str, Codes]
+) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
 
     See ``open_interpreter`` for the files that those do not compute.
@@ -77,7 +79,7 @@ def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     Args:
         path: The file.
         graph: What ``import_tflite`` made of it, before any pass.
-        inputs: Codes of the graph's input, shape (samples, ...).
+        inputs: Codes of the graph's input, shape (samples, ...), or of each input by its name.
 
     Returns:
         Codes by the names of the graph's tensors, in execution order.
@@ -89,13 +91,18 @@ def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     layers = map_layers(path, graph)
     interpreter = _open(path)
     model = read_model(path)
-    source = interpreter.get_input_details()[0]
-    values = _model_inputs(model, graph, inputs)
+    sources = interpreter.get_input_details()
+    named = inputs if isinstance(inputs, Mapping) else {graph.input.name: inputs}
+    values = [
+        _model_input(model, index, graph.tensors[name].type, named[name])
+        for index, name in zip(model.inputs, graph.inputs, strict=True)
+    ]
     results: dict[str, list[Any]] = {name: [] for name in layers}
-    for sample in values:
+    for samples in zip(*values, strict=True):
         interpreter.reset_all_variables()
-        data = sample.reshape(source["shape"]).astype(source["dtype"])
-        interpreter.set_tensor(source["index"], data)
+        for source, sample in zip(sources, samples, strict=True):
+            data = sample.reshape(source["shape"]).astype(source["dtype"])
+            interpreter.set_tensor(source["index"], data)
         with _complaining(path):
             interpreter.invoke()
         for name, index in layers.items():
@@ -106,11 +113,11 @@ def run_layers(path: Path, graph: Graph, inputs: Codes) -> Mapping[str, Codes]:
     return {name: np.stack(codes) for name, codes in results.items()}
 
 
-def _model_inputs(model: FileModel, graph: Graph, codes: Codes) -> Any:
-    """What the file takes for the codes of the graph's input."""
-    kind = model.tensors[model.inputs[0]].type
+def _model_input(model: FileModel, index: int, meaning: TensorType, codes: Codes) -> Any:
+    """What the file takes for the codes of an input of the graph."""
+    kind = model.tensors[index].type
     if kind == "FLOAT32":
-        return dequantize(codes, graph.input.type)
+        return dequantize(codes, meaning)
     return codes + OFFSET if kind == "UINT8" else codes
 
 

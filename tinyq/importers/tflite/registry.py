@@ -1,4 +1,8 @@
-"""Which function imports which operator: the folder ``operators`` is walked, nothing is listed."""
+"""Which function imports which operator: folders are walked, nothing is listed.
+
+An operator that one operation stands for is declared beside it (`tinyq.graph.foreign`), every
+other in the folder ``operators``.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,21 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tinyq.importers.tflite.layer import Layer
+from tinyq.graph import foreign
 
-    Importer = Callable[[Layer], None]
-
-_FOUND: dict[str, Importer] = {}
+_TOOL = "tflite"
 
 
-def imports(*names: str) -> Callable[[Importer], Importer]:
+def imports(*names: str) -> Callable[[foreign.Importer], foreign.Importer]:
     """Register a function that adds the nodes of an operator, by the schema's operator names."""
-
-    def register(function: Importer) -> Importer:
-        for name in names:
-            _FOUND[name] = function
-        return function
-
-    return register
+    return foreign.imports(_TOOL, *names)
 
 
-def find_importers() -> Mapping[str, Importer]:
+def find_importers() -> Mapping[str, foreign.Importer]:
     """All importers by operator name."""
-    package = importlib.import_module("tinyq.importers.tflite.operators")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return MappingProxyType(_FOUND)
+    for folder in ("tinyq.graph.ops", "tinyq.importers.tflite.operators"):
+        package = importlib.import_module(folder)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    return MappingProxyType(foreign.list_importers(_TOOL))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tinyq.kernels.armv7em.packed_blocks import (
-    count_staged,
+    count_unpacked,
     describe_loop,
     estimate_panels,
     limit_panels,
@@ -88,7 +88,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     sizes, form = Sizes(g), find_form(layer)
     fold = fold_gain(layer, form.gain)
     blocks = divide_up(sizes.all, sizes.per)
-    room = reserve_levels(layer) + count_staged(sizes.pairs)
+    room = reserve_levels(layer) + count_unpacked(sizes.pairs)
     return Bound(
         layer,
         int(estimate_panels(layer, sizes.pairs, sizes.all, blocks, sizes.words)),
@@ -103,7 +103,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
                 "loop_": describe_loop(layer, sizes.pairs, form, fold),
                 "stride": g.out_channels // (2 if layer.output.format.bits == 4 else 1),
                 "listed": form.listed * 4,
-                "staged": count_staged(sizes.pairs),
+                "unpacked": count_unpacked(sizes.pairs),
                 "epilogue": fold.epilogue,
             }
         ),

@@ -105,7 +105,7 @@ class PairLoop:
 
     count: int
     at: str
-    units: int
+    pair_codes: int
     codes: int
     looked_up: bool
     head: int

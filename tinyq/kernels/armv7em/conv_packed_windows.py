@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tinyq.kernels.armv7em.assembly import copy_bytes, spread_nibbles
 from tinyq.kernels.armv7em.packed_blocks import (
-    count_staged,
+    count_unpacked,
     describe_loop,
     estimate_panels,
     limit_panels,
@@ -179,15 +179,15 @@ def _bind(layer: LayerSpec, *, whole: bool) -> Bound | Refusal:
         return Refusal(reason)
     form = find_form(layer)
     fold = fold_gain(layer, form.gain)
-    staged = count_staged(sizes.pairs)
-    images = 4 * form.listed + staged + sizes.panels
+    unpacked = count_unpacked(sizes.pairs)
+    images = 4 * form.listed + unpacked + sizes.panels
     last = 4 * g.out_channels if whole else 0
     parts = {**list_parts(layer, form, fold), **_list_memory(sizes)}
     return Bound(
         layer,
         int(_estimate(layer, sizes)),
         tables=(pack_packed(layer, form, fold),),
-        scratch_bytes=reserve_levels(layer) + staged + sizes.panels + sizes.padded + last,
+        scratch_bytes=reserve_levels(layer) + unpacked + sizes.panels + sizes.padded + last,
         in_place=(0,) if sizes.in_place else (),
         parts=MappingProxyType(parts),
         values=MappingProxyType(
@@ -195,7 +195,7 @@ def _bind(layer: LayerSpec, *, whole: bool) -> Bound | Refusal:
                 "s": sizes,
                 "loop_": describe_loop(layer, sizes.pairs, form, fold),
                 "listed": 4 * form.listed,
-                "staged": staged,
+                "unpacked": unpacked,
                 "images": images,
                 "image_words": images // 4,
                 "epilogue": fold.epilogue,

@@ -17,7 +17,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     return bind_pixels(layer, Quads())
 
 
-@kernel("conv2d", "s8", (INT8, "b1"), variant="stagedpixels", text=_TEXT)
+@kernel("conv2d", "s8", (INT8, "b1"), variant="sumspixels", text=_TEXT)
 def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Sums that are left to the epilogue's own function."""
     return bind_pixels(layer, QuadSums())

@@ -23,13 +23,13 @@ def bind_image(layer: LayerSpec) -> Bound | Refusal:
     return bind_windows(layer, Quads(), whole=True)
 
 
-@kernel("conv2d", ("s8", "u4"), (INT8, "b1"), variant="stagedrows", text=_TEXT)
+@kernel("conv2d", ("s8", "u4"), (INT8, "b1"), variant="sumsrows", text=_TEXT)
 def bind_sums_of_rows(layer: LayerSpec) -> Bound | Refusal:
     """Blocks on one line, whose sums are left to the epilogue's own function."""
     return bind_windows(layer, QuadSums(), whole=False)
 
 
-@kernel("conv2d", ("s8", "u4"), (INT8, "b1"), variant="stagedimage", text=_TEXT)
+@kernel("conv2d", ("s8", "u4"), (INT8, "b1"), variant="sumsimage", text=_TEXT)
 def bind_sums_of_image(layer: LayerSpec) -> Bound | Refusal:
     """Blocks on any lines, whose sums are left to the epilogue's own function."""
     return bind_windows(layer, QuadSums(), whole=True)

@@ -119,12 +119,12 @@ def collect_four() -> Part:
 
 
 def list_levels() -> Part:
-    """``(codes, units, count)``: what every pair index means: two codes, as int16."""
-    return Part(_SOURCE, "list_levels", "tq_list_units", shared=True)
+    """``(codes, pair_codes, count)``: what every pair index means: two codes, as int16."""
+    return Part(_SOURCE, "list_levels", "tq_list_pairs", shared=True)
 
 
 def unpack_weights(form: Form) -> Part:
-    """``(from, to, words[, units])``: weights of byte words, or of pair indices, to int16.
+    """``(from, to, words[, pair_codes])``: weights of byte words, or of pair indices, to int16.
 
     With 8 and 4 bits the number of words is even, with fewer rounded up to whole words.
     """
@@ -220,7 +220,7 @@ def reserve_levels(layer: LayerSpec) -> int:
     return 0
 
 
-def count_staged(pairs: int) -> int:
+def count_unpacked(pairs: int) -> int:
     """Bytes of unpacked weights of a pair of channels, with the widest padding, of one bit."""
     return divide_up(pairs, 8) * 64
 

@@ -28,7 +28,7 @@ def estimate_epilogue(layer: LayerSpec) -> int:
 
 
 def finish_pixels(layer: LayerSpec, apart: int) -> Part:
-    """``(sums, pixels, stage, y)``: pixels from sums, which lie channel by channel.
+    """``(sums, pixels, epilogue, y)``: pixels from sums, which lie channel by channel.
 
     It belongs to one kernel, and its steps are an even part of a byte of y, so that the compiler
     knows the constants of the epilogue and where bytes end.

@@ -37,7 +37,7 @@ def bind_pixels(layer: LayerSpec, block: Block) -> Bound | Refusal:
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {
-                "staged": block.calls_epilogue,
+                "sums_to_scratch": block.calls_epilogue,
                 "at_once": block.pixels,
                 "pixels": g.out_pixels,
                 "last": g.out_pixels - block.pixels,
@@ -68,8 +68,8 @@ def _refuse(g: WindowGeometry, block: Block) -> str:
 
 def _estimate(layer: LayerSpec, g: WindowGeometry, block: Block) -> float:
     words = g.in_channels // 4
-    staged = block.calls_epilogue
-    each = estimate_epilogue(layer) * g.out_channels + 15 if staged else 0
+    sums_to_scratch = block.calls_epilogue
+    each = estimate_epilogue(layer) * g.out_channels + 15 if sums_to_scratch else 0
     channels = divide_up(g.out_channels, 2) * (words * block.word_cost + block.finish_cost)
     block_cost = channels + words * block.collect_cost + 40
     return g.out_pixels * each + divide_up(g.out_pixels, block.pixels) * block_cost

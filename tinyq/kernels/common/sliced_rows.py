@@ -8,7 +8,7 @@ from tinyq.kernels.base import Bound, Refusal
 from tinyq.kernels.common.slices import (
     THRESHOLD,
     Slices,
-    find_unit,
+    find_block,
     list_parts,
     pack_counters,
     refuse_counters,
@@ -40,7 +40,7 @@ def bind_sliced_rows(layer: LayerSpec, slices: Slices) -> Bound | Refusal:
                 "levels": counters.levels,
                 "groups": g.out_channels // 32,
                 "words": g.in_channels // 32,
-                "units": g.in_channels // find_unit(g.in_channels),
+                "blocks": g.in_channels // find_block(g.in_channels),
             }
         ),
     )

@@ -11,7 +11,7 @@ from tinyq.kernels.common.slices import (
     Counters,
     Inside,
     Slices,
-    find_unit,
+    find_block,
     list_parts,
     pack_counters,
     refuse_counters,
@@ -61,14 +61,14 @@ class Sizes:
         return self.g.in_channels // 32
 
     @property
-    def units(self) -> int:
+    def blocks(self) -> int:
         """What is counted at once in a pixel."""
-        return self.g.in_channels // find_unit(self.g.in_channels)
+        return self.g.in_channels // find_block(self.g.in_channels)
 
     @property
-    def line_units(self) -> int:
+    def line_blocks(self) -> int:
         """What is counted at once in a line of a window."""
-        return self.g.line_taps // find_unit(self.g.in_channels)
+        return self.g.line_taps // find_block(self.g.in_channels)
 
     @property
     def places(self) -> int:

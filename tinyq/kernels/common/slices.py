@@ -197,7 +197,7 @@ def list_carries(words: int) -> list[int]:
     return [*carries[:-1], ALL_SLICES]
 
 
-def find_unit(inputs: int) -> int:
+def find_block(inputs: int) -> int:
     """Places of a block that ``count`` of `list_parts` counts."""
     return _WORD if inputs % _BLOCK else _BLOCK
 

@@ -42,7 +42,7 @@ class Sizes:
     whole: bool
 
     @property
-    def staged(self) -> bool:
+    def sums_to_scratch(self) -> bool:
         """Whether sums are left to the epilogue's own function."""
         return self.block.calls_epilogue
 
@@ -179,7 +179,7 @@ class Sizes:
     def scratch(self) -> int:
         """Scratch memory."""
         last = self.at_once * self.g.out_channels if self.whole else 0
-        return self.panel + self.padded + (self.sums if self.staged else last)
+        return self.panel + self.padded + (self.sums if self.sums_to_scratch else last)
 
     @property
     def in_place(self) -> bool:
@@ -207,7 +207,7 @@ def bind_windows(layer: LayerSpec, block: Block, *, whole: bool) -> Bound | Refu
         values=MappingProxyType(
             {"s": sizes, "end": pairs * stream.pair_words, "y_format": layer.output.format.name}
         ),
-        calls_epilogue=sizes.staged,
+        calls_epilogue=sizes.sums_to_scratch,
     )
 
 
@@ -215,7 +215,7 @@ def _refuse(s: Sizes) -> str:
     g = s.g
     if g.dilation_width != 1:
         return "taps lie apart"
-    if g.out_channels > MOST_CHANNELS and not s.staged:
+    if g.out_channels > MOST_CHANNELS and not s.sums_to_scratch:
         return "pixels are too long for an immediate offset"
     if not s.whole and g.out_width < s.at_once:
         return "lines of outputs are shorter than a block"
@@ -242,7 +242,7 @@ def _list_parts(layer: LayerSpec, s: Sizes, stream: Stream) -> dict[str, Part]:
     parts["fill"] = fill_words()
     outputs = Outputs(s.stride, s.nibbles, g.out_channels % 2 == 1)
     parts["product"] = block.product(stream, s.window_words, outputs)
-    if s.staged:
+    if s.sums_to_scratch:
         parts["finish"] = finish_pixels(layer, s.at_once)
     return parts
 
@@ -256,6 +256,6 @@ def _estimate(layer: LayerSpec, s: Sizes) -> float:
     copied = s.lines if s.whole else g.out_height * g.kernel_height
     k = s.window_words
     pair = k * block.word_cost + block.finish_cost
-    each = estimate_epilogue(layer) * g.out_channels + 15 if s.staged else 0
+    each = estimate_epilogue(layer) * g.out_channels + 15 if s.sums_to_scratch else 0
     products = blocks * (divide_up(g.out_channels, 2) * pair + k * block.collect_cost + around)
     return g.out_pixels * each + products + copied * (g.in_width * g.in_channels * 0.7 + 30)

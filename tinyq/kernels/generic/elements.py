@@ -37,26 +37,6 @@ def bind_codes(layer: LayerSpec) -> Bound:
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
 
 
-@kernel("multiply", ("s8",), ("s8",), text="generic/multiply", shared=True)
-@kernel("multiply", ("s16",), ("s16",), text="generic/multiply", shared=True)
-@kernel("tfliteadd", "s8", "s8", text="generic/tfliteadd", shared=True)
-@kernel("tfliteadd", "s16", "s16", text="generic/tfliteadd", shared=True)
-@kernel("extremum", "s8", "s8", text="generic/extremum", shared=True)
-@kernel("extremum", "s16", "s16", text="generic/extremum", shared=True)
-@kernel("squareddifference", "s8", "s8", text="generic/squareddifference", shared=True)
-@kernel("lookup", "s8", text="generic/lookup", shared=True)
-@kernel("curve", "s16", text="generic/curve", shared=True)
-@kernel("tflitel2norm", "s8", text="generic/tflitel2norm", shared=True)
-@kernel("softmax", "s8", text="generic/softmax", shared=True)
-@kernel("tflitesoftmax", "s8", text="generic/tflitesoftmax", shared=True)
-@kernel("tflitelogsoftmax", "s8", text="generic/tflitelogsoftmax", shared=True)
-@kernel("tflitewidesoftmax", "s16", text="generic/tflitewidesoftmax", shared=True)
-@kernel("tflitesigmoid", "s16", text="generic/tflitesigmoid", shared=True)
-def bind_plain(layer: LayerSpec) -> Bound:
-    """Operations whose text knows their formats."""
-    return bind_shared(layer)
-
-
 @kernel("prelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)
 @kernel("tfliteprelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)
 def bind_prelu(layer: LayerSpec) -> Bound:

@@ -40,10 +40,8 @@ def bind_concatenate(layer: LayerSpec) -> Bound:
 
 
 @kernel("maxpool2d", "b1", text="generic/maxpool2d_bits", shared=True)
-@kernel("pickpixels", ("s8", "s16"), text="generic/pickpixels", shared=True)
-@kernel("stridedcopy", ("s8", "s16", "s32", "u8"), text="generic/stridedcopy", shared=True)
-def bind_units(layer: LayerSpec) -> Bound:
-    """Operations that move or compare whole units."""
+def bind_words(layer: LayerSpec) -> Bound:
+    """Operations that move or compare whole words."""
     return bind_shared(layer)
 
 

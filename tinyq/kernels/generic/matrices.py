@@ -26,8 +26,8 @@ def bind_conv2d(layer: LayerSpec) -> Bound:
     """Convolution: rows of taps that touch are multiplied as one."""
     codes, weights = (entry.format for entry in layer.inputs[:2])
     groups = count_groups(layer)
-    unit = max(codes.per_unit, weights.per_unit)
-    joined = f"dilation_width == 1 && in_channels % {unit} == 0"
+    step = max(codes.codes_per_word, weights.codes_per_word)
+    joined = f"dilation_width == 1 && in_channels % {step} == 0"
     product = multiply_rows(layer, "x + x_at", "w + w_at", "length", "w_at / w_tap")
     if groups:
         product = product.replace(", scales", f",\n{' ' * 44}scales")
@@ -62,12 +62,3 @@ def bind_transposeconv2d(layer: LayerSpec) -> Bound:
     """Transposed convolution, by the input pixels that reach an output pixel."""
     product = multiply_rows(layer, "x + x_at", "w + w_at", "in_channels", "o")
     return bind_shared(layer, product=product)
-
-
-@kernel("matmul", "s8", "s8", text="generic/matmul", shared=True)
-@kernel("matmul", "s16", "s16", text="generic/matmul", shared=True)
-@kernel("svdf", "s8", "s8", text="generic/svdf", shared=True)
-@kernel("tflitelstm", "s8", "s8", text="generic/tflitelstm", shared=True)
-def bind_fixed(layer: LayerSpec) -> Bound:
-    """Layers whose text knows their formats."""
-    return bind_shared(layer)

@@ -67,7 +67,7 @@ def bind_shared(layer: LayerSpec, **values: object) -> Bound:
 
 def read_code(entry: Format, row: str, index: str, at: str = "") -> str:
     """A code as an expression: ``index`` of the row at ``row``, or at an offset behind it."""
-    if entry.per_unit == 1:
+    if entry.codes_per_word == 1:
         return f"{row}[{at} + {index}]" if at else f"{row}[{index}]"
     return f"tq_get_{entry.name}({f'{row} + {at}' if at else row}, {index})"
 

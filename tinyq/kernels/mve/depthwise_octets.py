@@ -98,7 +98,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     assert weights is not None
     taps = taps_by_channel(weights)
     fold = fold_vectors(layer, taps.sum(1))
-    comment = "eight channels: biases, weights as bytes, constants of the stage"
+    comment = "eight channels: biases, weights as bytes, constants of the epilogue"
     assert fold.epilogue is not None
     same = g.stride_height == 1 and g.out_height == g.in_height and g.out_width <= g.in_width
     return Bound(

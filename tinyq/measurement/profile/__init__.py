@@ -7,7 +7,7 @@ were from published results stands beside them. Nothing here is measured.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ from tinyq.codegen import marked_nodes
 from tinyq.errors import BoardError, DataError, LinkError, TinyqError
 from tinyq.firmware import cmsis_nn
 from tinyq.firmware.build import Image, build
-from tinyq.graph import Graph, Node
+from tinyq.graph import Graph, Node, TensorType
+from tinyq.graph.interface import pack_codes
 from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.profile.cores import (
@@ -57,7 +58,7 @@ _STEPS = 3  # of the progress: build, run, read
 
 def profile(
     project: Project,
-    codes: Codes | None = None,
+    codes: Mapping[str, Codes] | None = None,
     core: str | None = None,
     loops: int = 3,
     progress: Progress | None = None,
@@ -168,18 +169,23 @@ def _build_stand_in(project: Project, board: Board) -> Image:
     return build(project.folder / "model", board, project.folder / "emulated", options)
 
 
-def _pack(graph: Graph, codes: Codes | None) -> npt.NDArray[np.uint8]:
-    entry = graph.input.type
-    if codes is None:
-        draw = np.random.default_rng(0)
-        drawn = draw.integers(entry.format.lo, entry.format.hi + 1, (1, *entry.shape))
-        step = entry.format.step
-        codes = (drawn - (drawn - entry.format.lo) % step).astype(np.int32)
-    if codes.shape != (1, *entry.shape):
-        raise DataError(
-            f"one input of shape {entry.shape} is needed, not {codes.shape}", where="the data"
-        )
-    return entry.format.pack(codes).reshape(1, -1)
+def _pack(graph: Graph, codes: Mapping[str, Codes] | None) -> npt.NDArray[np.uint8]:
+    draw = np.random.default_rng(0)
+    given = {name: _draw(draw, graph.tensors[name].type) for name in graph.inputs}
+    given |= codes or {}
+    for name, values in given.items():
+        entry = graph.tensors[name].type
+        if values.shape != (1, *entry.shape):
+            raise DataError(
+                f"one input of shape {entry.shape} is needed, not {values.shape}", where="the data"
+            )
+    return pack_codes(graph, given)
+
+
+def _draw(draw: np.random.Generator, entry: TensorType) -> Codes:
+    """One input of random codes."""
+    drawn = draw.integers(entry.format.lo, entry.format.hi + 1, (1, *entry.shape))
+    return (drawn - (drawn - entry.format.lo) % entry.format.step).astype(np.int32)
 
 
 def _run(image: Image, packed: npt.NDArray[np.uint8], core: Core) -> tuple[tuple[Line, ...], ...]:

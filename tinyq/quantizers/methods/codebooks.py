@@ -57,7 +57,7 @@ class DeepCompression(Method):
         return replace(
             parts,
             format=f"c{self.bits}",
-            gradient=quantizers.tables.hold,
+            gradient=quantizers.tables.freeze_indices,
             projection=False,
             prepare=quantizers.preparation.pruned(self.zeros),
         )
@@ -268,7 +268,7 @@ class HashedNets(Method):
             moves="training",
             keeps=True,
         )
-        return replace(parts, gradient=tables.hold, projection=False)
+        return replace(parts, gradient=tables.freeze_indices, projection=False)
 
 
 @catalogued(

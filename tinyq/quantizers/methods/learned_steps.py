@@ -45,7 +45,7 @@ if TYPE_CHECKING:
             "dorefa2_planes": {"like": "dorefa"},
             "hwgq2_planes": {"like": "hwgq"},
         },
-        leaves_out="special kernels of the cores: the generic ones run everywhere",
+        leaves_out="specialized kernels of the cores: the generic ones run everywhere",
     )
 )
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def sparsity(zeros: float) -> Step:
     """
 
     def threshold(weights: Any, axes: Axes) -> Any:
-        magnitudes = _granules(ops.abs(weights), axes)
+        magnitudes = _by_group(ops.abs(weights), axes)
         index = int(zeros * magnitudes.shape[-1])
         if index == 0:
             return _keepdims(ops.zeros_like(magnitudes[..., 0]), weights, axes)
@@ -138,7 +138,7 @@ def best_ternary_threshold(weights: Any, axes: Axes) -> Any:
 
     Reference: survey eq. 17, as an argmax; Li et al. 2016, arXiv:1605.04711.
     """
-    magnitudes = _granules(ops.abs(weights), axes)
+    magnitudes = _by_group(ops.abs(weights), axes)
     found = call_numpy(_part_magnitudes, [magnitudes], magnitudes.shape[:-1])
     return _keepdims(found, weights, axes)
 
@@ -246,7 +246,7 @@ def mean_step(hi: int) -> Step:
     return step
 
 
-def _granules(values: Any, axes: Axes) -> Any:
+def _by_group(values: Any, axes: Axes) -> Any:
     """The values that share a threshold side by side on the last axis."""
     kept = [axis for axis in range(len(values.shape)) if axis not in axes]
     moved = ops.transpose(values, (*kept, *axes))
@@ -254,7 +254,7 @@ def _granules(values: Any, axes: Axes) -> Any:
 
 
 def _keepdims(reduced: Any, values: Any, axes: Axes) -> Any:
-    """One value per granule under the shape that reductions of ``values`` keep."""
+    """One value per reduced_axes under the shape that reductions of ``values`` keep."""
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(values.shape))
     return ops.reshape(reduced, shape)
 

@@ -14,7 +14,7 @@ from tinyq.training.elementwise import ElementwiseLayer
 from tinyq.training.layers.table import FUNCTIONS, Table
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import NORMALIZATION, Unit, is_merging_relu, require_last_axis
+from tinyq.training.patterns import NORMALIZATION, FusedLayer, is_merging_relu, require_last_axis
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import MERGED_ACTIVATIONS, Application, Rewriting, name_of
@@ -48,16 +48,18 @@ class QuantizedActivation(ElementwiseLayer):
 
 
 @quantizes(NORMALIZATION, fuses=True)
-def build_normalization(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedActivation:
+def build_normalization(
+    fused: FusedLayer, options: dict[str, Any], rule: Rule
+) -> QuantizedActivation:
     """A BatchNormalization that no layer before it takes over."""
-    del unit, rule
+    del fused, rule
     return QuantizedActivation(**options)
 
 
 @quantizes("ReLU", "Activation", keeps_sign=True)
-def build_activation(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedActivation:
+def build_activation(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedActivation:
     """A ReLU that no layer before it takes over."""
-    del unit, rule
+    del fused, rule
     return QuantizedActivation(**options)
 
 

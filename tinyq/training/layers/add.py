@@ -14,7 +14,7 @@ from tinyq.training.layers.affine import shift_by
 from tinyq.training.layers.broadcast import broadcast
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting, constant_of, single_constant
@@ -101,17 +101,17 @@ class WeightedSum(keras.layers.Layer):
 
 
 @quantizes("Add", fuses=True, keeps_sign=True)
-def build_add(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedAdd:
+def build_add(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedAdd:
     """A sum of two tensors."""
-    del unit, rule
+    del fused, rule
     return QuantizedAdd(**options)
 
 
 @quantizes("WeightedSum", fuses=True)
-def build_weighted_sum(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedAdd:
+def build_weighted_sum(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedAdd:
     """A sum of two tensors with factors."""
     del rule
-    return QuantizedAdd(coefficients=unit.layer.coefficients, **options)
+    return QuantizedAdd(coefficients=fused.layer.coefficients, **options)
 
 
 @lowers("QuantizedAdd")

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from tinyq.training.layers.activation import LEFT_SHIFT, QuantizedActivation, lower_activation
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting, constant_of, single_constant
@@ -82,10 +82,10 @@ class QuantizedAffine(QuantizedActivation):
 
 
 @quantizes("Affine", fuses=True)
-def build_affine(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedAffine:
+def build_affine(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedAffine:
     """A change of scale with the numbers of the float layer."""
     del rule
-    return QuantizedAffine(scale=unit.layer.scale, offset=unit.layer.offset, **options)
+    return QuantizedAffine(scale=fused.layer.scale, offset=fused.layer.offset, **options)
 
 
 lowers("QuantizedAffine")(lower_activation)

@@ -17,7 +17,7 @@ from tinyq.training import integer
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import INPUT, lowers, quantizes, serializable
 from tinyq.training.tracing import Step
@@ -86,17 +86,17 @@ _CLASSES = {
 
 
 @quantizes("AveragePooling1D", "AveragePooling2D", emits=INPUT, keeps_sign=True)
-def build_average_pooling(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+def build_average_pooling(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Any:
     """A pool with the options of the float one."""
     del rule
     if find_activations(options["output_method"]).format == "b1":
         raise ModelError(
             "the mean of signs is no sign",
-            where=unit.name,
+            where=fused.name,
             remedy="pool before the sign, or use max pooling",
         )
-    config = {k: v for k, v in unit.layer.get_config().items() if k not in OWN_OPTIONS}
-    return _CLASSES[unit.kind](name=unit.name, **config)
+    config = {k: v for k, v in fused.layer.get_config().items() if k not in OWN_OPTIONS}
+    return _CLASSES[fused.kind](name=fused.name, **config)
 
 
 @lowers("QuantizedAveragePooling2D", "QuantizedAveragePooling1D")

@@ -16,7 +16,7 @@ from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting
@@ -67,15 +67,17 @@ class QuantizedConcatenate(ElementwiseLayer):
 
 
 @quantizes("Concatenate", keeps_sign=True, joins=True)
-def build_concatenate(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedConcatenate:
+def build_concatenate(
+    fused: FusedLayer, options: dict[str, Any], rule: Rule
+) -> QuantizedConcatenate:
     """Tensors side by side."""
     del rule
     parts = find_activations(options["output_method"])
     if parts.format == "b1" and not parts.whole:
         raise ModelError(
-            "joins signs with learned shifts", where=unit.name, remedy="join int8 or binary"
+            "joins signs with learned shifts", where=fused.name, remedy="join int8 or binary"
         )
-    return QuantizedConcatenate(axis=unit.layer.axis, **options)
+    return QuantizedConcatenate(axis=fused.layer.axis, **options)
 
 
 @lowers("QuantizedConcatenate")

@@ -15,7 +15,7 @@ from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.quantizers import find_activations, find_weights
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain, window_of
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, serializable
 from tinyq.training.tracing import Step
@@ -57,22 +57,22 @@ _CLASSES = {"Conv2D": QuantizedConv2D, "Conv1D": QuantizedConv1D}
 
 
 @quantizes("Conv2D", "Conv1D", weighted=True, fuses=True, equalizes=True)
-def build_convolution(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+def build_convolution(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Any:
     """A quantized convolution with the options of the float one."""
-    if unit.layer.groups > 1:
-        _require_sliceable(unit, rule)
-    return build_weighted(_CLASSES[unit.kind])(unit, options, rule)
+    if fused.layer.groups > 1:
+        _require_sliceable(fused, rule)
+    return build_weighted(_CLASSES[fused.kind])(fused, options, rule)
 
 
-def _require_sliceable(unit: Unit, rule: Rule) -> None:
+def _require_sliceable(fused: FusedLayer, rule: Rule) -> None:
     """Check that the codes of groups can be told apart: tables of formats are for whole kernels."""
     assert rule.weights is not None
-    channelwise = unit.layer.groups == unit.layer.input.shape[-1]
+    channelwise = fused.layer.groups == fused.layer.input.shape[-1]
     reads = channelwise or find_activations(rule.activations or "int8").format == "s8"
     if not reads or find_weights(rule.weights).format not in _GROUPED_WEIGHTS:
         raise ModelError(
             f"a convolution in groups cannot read {rule.activations} with {rule.weights} weights",
-            where=unit.name,
+            where=fused.name,
             remedy="let it read int8 with int8, int4, ternary or binary weights",
         )
 

@@ -11,7 +11,7 @@ from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.training.lowering.emission import NO_PADDING, Lowering, Value, zero_of
 from tinyq.training.lowering.windows import image_shape, pair, plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting
@@ -81,9 +81,9 @@ _CLASSES = {
 
 
 @quantizes("Conv2DTranspose", "Conv1DTranspose", weighted=True, fuses=True)
-def build_transposed(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+def build_transposed(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Any:
     """A quantized transposed convolution with the options of the float one."""
-    return build_weighted(_CLASSES[unit.kind])(unit, options, rule)
+    return build_weighted(_CLASSES[fused.kind])(fused, options, rule)
 
 
 @rewrites("Conv2DTranspose", "Conv1DTranspose")

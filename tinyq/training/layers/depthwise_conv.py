@@ -10,7 +10,7 @@ from keras import ops
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import window_of
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, serializable
 from tinyq.training.tracing import Step
@@ -52,9 +52,9 @@ _CLASSES = {
 
 
 @quantizes("DepthwiseConv2D", "DepthwiseConv1D", weighted=True, fuses=True, equalizes=True)
-def build_depthwise(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+def build_depthwise(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Any:
     """A quantized depthwise convolution with the options of the float one."""
-    return build_weighted(_CLASSES[unit.kind])(unit, options, rule)
+    return build_weighted(_CLASSES[fused.kind])(fused, options, rule)
 
 
 @lowers("QuantizedDepthwiseConv2D", "QuantizedDepthwiseConv1D")

@@ -12,7 +12,7 @@ from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting
@@ -65,9 +65,9 @@ class QuantizedMatrixProduct(ElementwiseLayer):
 
 
 @quantizes("MatrixProduct", reads=METHOD, fuses=True, keeps_sign=True)
-def build_product(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedMatrixProduct:
+def build_product(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedMatrixProduct:
     """A product of matrices."""
-    del unit, rule
+    del fused, rule
     return QuantizedMatrixProduct(**options)
 
 

@@ -13,7 +13,7 @@ from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain, whole_window
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting
@@ -68,10 +68,10 @@ class QuantizedGlobalAveragePooling(ElementwiseLayer):
 
 
 @quantizes("GlobalAveragePooling1D", "GlobalAveragePooling2D", fuses=True, keeps_sign=True)
-def build_global_average(unit: Unit, options: dict[str, Any], rule: Rule) -> Any:
+def build_global_average(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Any:
     """A mean over all positions."""
     del rule
-    return QuantizedGlobalAveragePooling(keepdims=unit.layer.keepdims, **options)
+    return QuantizedGlobalAveragePooling(keepdims=fused.layer.keepdims, **options)
 
 
 @lowers("QuantizedGlobalAveragePooling")

@@ -14,7 +14,7 @@ from tinyq.quantizers.parts.gradients import identity, with_gradient
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import INPUT, lowers, quantizes, serializable
 from tinyq.training.tracing import Step
@@ -118,10 +118,12 @@ def _weights(table: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
 
 
 @quantizes("Interpolation", reads=METHOD, emits=INPUT, keeps_sign=True)
-def build_interpolation(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedInterpolation:
+def build_interpolation(
+    fused: FusedLayer, options: dict[str, Any], rule: Rule
+) -> QuantizedInterpolation:
     """An interpolation to the size of the float one."""
     del rule
-    return QuantizedInterpolation(*unit.layer.size, name=options["name"])
+    return QuantizedInterpolation(*fused.layer.size, name=options["name"])
 
 
 @lowers("QuantizedInterpolation")

@@ -19,7 +19,7 @@ from tinyq.training.layers.broadcast import broadcast
 from tinyq.training.layers.table import rewrite_limit
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting, single_constant
@@ -65,16 +65,16 @@ class QuantizedMinimum(QuantizedMaximum):
 
 
 @quantizes("Maximum", reads=METHOD, emits=METHOD, keeps_sign=True)
-def build_maximum(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedMaximum:
+def build_maximum(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedMaximum:
     """The larger of two tensors."""
-    del unit, rule
+    del fused, rule
     return QuantizedMaximum(**options)
 
 
 @quantizes("Minimum", reads=METHOD, emits=METHOD, keeps_sign=True)
-def build_minimum(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedMinimum:
+def build_minimum(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedMinimum:
     """The smaller of two tensors."""
-    del unit, rule
+    del fused, rule
     return QuantizedMinimum(**options)
 
 

@@ -15,7 +15,7 @@ from tinyq.training.layers.broadcast import broadcast
 from tinyq.training.layers.table import Table
 from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting, single_constant
@@ -49,9 +49,9 @@ class QuantizedMultiply(ElementwiseLayer):
 
 
 @quantizes("Multiply", reads=METHOD, fuses=True, keeps_sign=True)
-def build_multiply(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedMultiply:
+def build_multiply(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedMultiply:
     """A product of two tensors."""
-    del unit, rule
+    del fused, rule
     return QuantizedMultiply(**options)
 
 

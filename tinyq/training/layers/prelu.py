@@ -17,7 +17,7 @@ from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer
 from tinyq.training.lowering.emission import Lowering, Value, type_of, zero_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting
@@ -96,11 +96,11 @@ class QuantizedPReLU(ElementwiseLayer):
 
 
 @quantizes("PReLU", emits=METHOD)
-def build_prelu(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedPReLU:
+def build_prelu(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedPReLU:
     """A PReLU of 8-bit codes."""
     if find_activations(rule.activations or METHOD).format != FORMAT:
         raise ModelError(
-            f"a PReLU cannot read {rule.activations!r}", where=unit.name, remedy="let it read int8"
+            f"a PReLU cannot read {rule.activations!r}", where=fused.name, remedy="let it read int8"
         )
     return QuantizedPReLU(**options)
 

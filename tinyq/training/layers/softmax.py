@@ -13,7 +13,7 @@ from tinyq.training import integer
 from tinyq.training.base import QuantizedLayer, wide
 from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting
@@ -51,9 +51,9 @@ class QuantizedSoftmax(QuantizedLayer):
 
 
 @quantizes("Softmax", reads=METHOD, emits=METHOD, nonnegative=lambda layer: True)
-def build_softmax(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedSoftmax:
+def build_softmax(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedSoftmax:
     """A softmax of 8-bit codes."""
-    del unit, rule
+    del fused, rule
     return QuantizedSoftmax(name=options["name"])
 
 

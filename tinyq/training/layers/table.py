@@ -16,7 +16,7 @@ from tinyq.training.base import wide
 from tinyq.training.elementwise import ElementwiseLayer
 from tinyq.training.lowering.emission import Lowering, Value, type_of
 from tinyq.training.lowering.windows import plain
-from tinyq.training.patterns import Unit
+from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
 from tinyq.training.rewriting import Application, Rewriting, constant_of
@@ -197,16 +197,16 @@ class QuantizedTable(ElementwiseLayer):
     emits=METHOD,
     nonnegative=lambda layer: layer.function in _NONNEGATIVE,
 )
-def build_table(unit: Unit, options: dict[str, Any], rule: Rule) -> QuantizedTable:
+def build_table(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedTable:
     """A table with the function of the float layer."""
     if rule.activations not in (None, METHOD):
         raise ModelError(
-            f"a table of {unit.layer.function} cannot read {rule.activations!r}",
-            where=unit.name,
+            f"a table of {fused.layer.function} cannot read {rule.activations!r}",
+            where=fused.name,
             remedy=f"let it read {METHOD}",
         )
     return QuantizedTable(
-        function=unit.layer.function, arguments=unit.layer.arguments, name=options["name"]
+        function=fused.layer.function, arguments=fused.layer.arguments, name=options["name"]
     )
 
 

@@ -262,8 +262,8 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
 static void tq_conv2d_s8_b1_u4_armv7em_packedimage(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
 {
     static const int32_t sizes[3] = {1, 1, 36};
-    uint8_t *const staged = (uint8_t *)scratch + 0;
-    uint8_t *const panels = staged + 64;
+    uint8_t *const unpacked = (uint8_t *)scratch + 0;
+    uint8_t *const panels = unpacked + 64;
     int8_t *const image = (int8_t *)scratch + 320;
     uint32_t *const words = (uint32_t *)scratch + 80;
     tq_block job = {w, 0, 4, 32, 2048, 12};
@@ -294,14 +294,14 @@ static void tq_conv2d_s8_b1_u4_armv7em_packedimage(const int8_t *x, const uint32
         }
         job.head = w;
         for (int32_t o = 0; o < 4; o++) {
-            tq_unpack_2(job.head + 4, staged, 2);
+            tq_unpack_2(job.head + 4, unpacked, 2);
             job.quads = quads;
             if (job.quads > 0) {
-                tq_multiply_nibbles_c8_13(staged, panels, y + 4 * q * 4 + o, &job);
+                tq_multiply_nibbles_c8_13(unpacked, panels, y + 4 * q * 4 + o, &job);
             }
             if (more) {
                 job.quads = 1;
-                tq_multiply_nibbles_c8_13(staged, panels + quads * 32, last + o, &job);
+                tq_multiply_nibbles_c8_13(unpacked, panels + quads * 32, last + o, &job);
             }
             job.head += 5;
         }

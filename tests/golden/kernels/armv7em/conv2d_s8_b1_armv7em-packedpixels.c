@@ -220,8 +220,8 @@ tq_multiply_s8(const void *weights __attribute__((unused)), const void *panel __
 static void tq_conv2d_s8_b1_s8_armv7em_packedpixels(const int8_t *x, const uint32_t *w, int8_t *y, void *scratch)
 {
     static const int32_t sizes[3] = {1, 3, 0};
-    uint8_t *const staged = (uint8_t *)scratch + 0;
-    uint8_t *const panels = staged + 64;
+    uint8_t *const unpacked = (uint8_t *)scratch + 0;
+    uint8_t *const panels = unpacked + 64;
     tq_block job = {w, 0, 12, 96, 1792, 9};
 
     for (int32_t q = 0; q < 27; q += 7) {
@@ -233,9 +233,9 @@ static void tq_conv2d_s8_b1_s8_armv7em_packedpixels(const int8_t *x, const uint3
         }
         job.head = w;
         for (int32_t o = 0; o < 6; o++) {
-            tq_unpack_1(job.head + 4, staged, 6);
+            tq_unpack_1(job.head + 4, unpacked, 6);
             job.quads = quads;
-            tq_multiply_s8(staged, panels, y + 4 * q * 12 + 2 * o, &job);
+            tq_multiply_s8(unpacked, panels, y + 4 * q * 12 + 2 * o, &job);
             job.head += 5;
         }
 

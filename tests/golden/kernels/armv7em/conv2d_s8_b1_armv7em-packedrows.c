@@ -264,8 +264,8 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
 static void tq_conv2d_s8_b1_requantizetwice_s8_armv7em_packedrows(const int8_t *x, const uint32_t *w, int8_t *y, void *scratch)
 {
     static const int32_t sizes[3] = {3, 2, 8};
-    uint8_t *const staged = (uint8_t *)scratch + 0;
-    uint8_t *const panels = staged + 128;
+    uint8_t *const unpacked = (uint8_t *)scratch + 0;
+    uint8_t *const panels = unpacked + 128;
     int8_t *const image = (int8_t *)scratch + 1472;
     uint32_t *const words = (uint32_t *)scratch + 368;
     tq_block job = {w, 0, 2, 192, 0, 0};
@@ -294,9 +294,9 @@ static void tq_conv2d_s8_b1_requantizetwice_s8_armv7em_packedrows(const int8_t *
         }
         job.head = w;
         for (int32_t o = 0; o < 1; o++) {
-            tq_unpack_2(job.head + 8, staged, 12);
+            tq_unpack_2(job.head + 8, unpacked, 12);
             job.quads = 7 * 1;
-            tq_multiply_s8_twice_r5(staged, panels, y + r * 8 + 2 * o, &job);
+            tq_multiply_s8_twice_r5(unpacked, panels, y + r * 8 + 2 * o, &job);
             job.head += 11;
         }
 

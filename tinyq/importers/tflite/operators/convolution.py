@@ -46,7 +46,7 @@ def import_conv2d(layer: Layer) -> None:
     for group in range(groups):
         rows = slice(group * size, (group + 1) * size)
         prefix = f"group_{group}_" if groups > 1 else ""
-        output, constants = weighted_stage(
+        output, constants = weighted_epilogue(
             layer, x, gains[rows], bias[rows], sums_of(weights[rows], 0), prefix
         )
         data = layer.activation()
@@ -83,7 +83,7 @@ def import_depthwise_conv2d(layer: Layer) -> None:
     )
     window = window_of(layer, x.shape, weights.shape[1:3])
     gains, bias = scaling_of(layer, weights.shape[3], axis=3)
-    output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 3))
+    output, constants = weighted_epilogue(layer, x, gains, bias, sums_of(weights, 3))
     data, codes = layer.activation(), weights[0]
     halves = split_weights(codes)
     if len(halves) > 1:
@@ -134,7 +134,7 @@ def import_fully_connected(layer: Layer) -> None:
     elif layer.twice:
         output, constants = exact_wide_epilogue(layer, gains, bias, sums << 15)
     else:
-        output, constants = weighted_stage(layer, x, gains, bias, sums)
+        output, constants = weighted_epilogue(layer, x, gains, bias, sums)
     halves = split_weights(weights)
     name = layer.number("weights", np.concatenate(halves, axis=1), weights_format(layer))
     rows = (depth,) if elements == depth else (elements // depth, depth)
@@ -143,7 +143,7 @@ def import_fully_connected(layer: Layer) -> None:
     layer.finish(layer.apply(Dense(output, x.zero_point), data, name, *constants))
 
 
-def weighted_stage(
+def weighted_epilogue(
     layer: Layer,
     x: TensorType,
     gains: npt.NDArray[np.float64],

@@ -6,17 +6,15 @@ import math
 
 import numpy as np
 
-from tinyq.graph import Shape
 from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.extremum import Extremum
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.multiply import Multiply
-from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.graph.ops.tflite_squared_difference import SHIFT, TfliteSquaredDifference
 from tinyq.importers.tflite.epilogues import epilogue
-from tinyq.importers.tflite.layer import CODES, Layer, graph_shape
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import all_codes
 from tinyq.numerics.fixed_point import quantize_multiplier
@@ -28,7 +26,7 @@ def import_add(layer: Layer) -> None:
     x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = layer.scale(layer.source(0)), layer.scale(layer.source(1))
     sign = 1 if layer.operator.name == "ADD" else -1
-    operands = broadcast(layer)
+    operands = layer.broadcast()
     channels = layer.builder.type(operands[0]).shape[-1]
     wide = layer.type_of(layer.result(), *CODES).format.name == "s16"
     if layer.twice or wide:
@@ -54,7 +52,7 @@ def import_mul(layer: Layer) -> None:
     x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = [np.float32(layer.scale(layer.source(place))) for place in (0, 1)]
     gain = float(scales[0] * scales[1] / np.float32(layer.scale(layer.result())))
-    operands = broadcast(layer)
+    operands = layer.broadcast()
     channels = layer.builder.type(operands[0]).shape[-1]
     output, constants = epilogue(layer, gain, channels=channels)
     operation = Multiply(output, x.zero_point, y.zero_point)
@@ -72,11 +70,11 @@ def import_extremum(layer: Layer) -> None:
         limits = (code, np.inf) if largest else (-np.inf, code)
         meaning = layer.type_of(layer.result())
         table = layer.number("table", np.clip(all_codes(), *limits), "s8")
-        operand = _stretch(layer, 1 - scalar[0], layer.result().shape)
+        operand = layer.stretch(1 - scalar[0], layer.result().shape)
         operation = Lookup(meaning.scale, meaning.zero_point)
         layer.finish(layer.apply(operation, operand, table))
         return
-    layer.finish(layer.apply(Extremum(int(largest)), *broadcast(layer)))
+    layer.finish(layer.apply(Extremum(int(largest)), *layer.broadcast()))
 
 
 def _require_one_meaning(layer: Layer, *positions: int) -> None:
@@ -103,7 +101,7 @@ def import_squared_difference(layer: Layer) -> None:
     largest = 2 * max(scales)
     pairs = [quantize_multiplier(scale / largest) for scale in scales]
     gain = largest * largest / (2.0 ** (2 * SHIFT) * layer.scale(layer.result()))
-    operands = broadcast(layer)
+    operands = layer.broadcast()
     channels = layer.builder.type(operands[0]).shape[-1]
     output, constants = epilogue(layer, gain, channels=channels, activation="NONE")
     operation = TfliteSquaredDifference(output, *pairs[0], *pairs[1], x.zero_point, y.zero_point)
@@ -119,7 +117,7 @@ def import_comparison(layer: Layer) -> None:
 
     x > y is clip(x - y, 0, 1), x >= y is clip(x - y + 1, 0, 1), x == y is the lesser of two.
     """
-    operands = broadcast(layer)
+    operands = layer.broadcast()
     name = layer.operator.name
     if name in _COMPARISONS:
         layer.finish(_compare(layer, operands, *_COMPARISONS[name], ""))
@@ -162,7 +160,7 @@ def invert(layer: Layer, name: str) -> str:
 def import_logic(layer: Layer) -> None:
     """Of codes 0 and 1."""
     largest = int(layer.operator.name == "LOGICAL_OR")
-    layer.finish(layer.apply(Extremum(largest), *broadcast(layer)))
+    layer.finish(layer.apply(Extremum(largest), *layer.broadcast()))
 
 
 @imports("LOGICAL_NOT")
@@ -180,7 +178,7 @@ def import_select(layer: Layer) -> None:
     _require_one_meaning(layer, 1, 2)
     meaning = layer.type_of(layer.result())
     shape = layer.result().shape
-    condition = _stretch(layer, 0, shape)
+    condition = layer.stretch(0, shape)
     found = []
     for place, codes in ((1, (-128, 127)), (2, (127, -128))):
         table = layer.number(
@@ -188,39 +186,6 @@ def import_select(layer: Layer) -> None:
         )
         lookup = Lookup(meaning.scale, meaning.zero_point)
         mask = layer.apply(lookup, condition, table, suffix=f"mask_{place}")
-        operand = _stretch(layer, place, shape)
+        operand = layer.stretch(place, shape)
         found.append(layer.apply(Extremum(0), operand, mask, suffix=f"masked_{place}"))
     layer.finish(layer.apply(Extremum(1), *found))
-
-
-def broadcast(layer: Layer) -> tuple[str, str]:
-    """Both operands under the output's shape; the smaller one is repeated.
-
-    Raises:
-        ModelError: The shapes cannot be broadcast.
-    """
-    shape = layer.result().shape
-    names = tuple(_stretch(layer, position, shape) for position in (0, 1))
-    return names[0], names[1]
-
-
-def _stretch(layer: Layer, position: int, shape: Shape) -> str:
-    own = layer.source(position).shape
-    name = layer.activation(position)
-    target = graph_shape(shape)
-    if own == shape:
-        return name
-    aligned = (1,) * (len(shape) - len(own)) + own
-    fits = len(own) <= len(shape) and all(
-        size in (1, full) for size, full in zip(aligned, shape, strict=True)
-    )
-    layer.require(fits, f"cannot broadcast {own} to {shape}")
-    if math.prod(own) == math.prod(shape):
-        return layer.reshape(name, target, f"in_{position}")
-    strides = []
-    step = 1
-    for size in reversed(aligned):
-        strides.append(step if size > 1 else 0)
-        step *= size
-    kept = tuple(reversed(strides))[len(shape) - len(target) :]
-    return layer.apply(StridedCopy(target, kept), name, suffix=f"stretch_{position}")

@@ -19,7 +19,7 @@ from tinyq.importers.tflite.operators.convolution import (
     join_parts,
     split_weights,
     sums_of,
-    weighted_stage,
+    weighted_epilogue,
     weights_format,
     weights_of,
 )
@@ -45,7 +45,7 @@ def import_transpose_conv(layer: Layer) -> None:
     layer.require(taps < MAX_TAPS, f"weights {weights.shape} over {x} are too large")
     gains = gains_of(layer, channels, axis=0, data=2)
     bias = bias_of(layer, channels, position=3)
-    output, constants = weighted_stage(layer, x, gains, bias, sums_of(weights, 0))
+    output, constants = weighted_epilogue(layer, x, gains, bias, sums_of(weights, 0))
     halves = split_weights(weights)
     name = layer.number("weights", np.concatenate(halves, axis=3), weights_format(layer))
     operation = TransposeConv2D(output, window, (y.shape[0], y.shape[1]), x.zero_point)

@@ -62,11 +62,11 @@ def import_mean(layer: Layer) -> None:
     _, count, inner = layer.builder.type(image).shape
     layer.require(count < 1 << (31 - x.format.bits), f"a sum of {count} values could leave int32")
     if layer.operator.name == "MEAN":
-        output, constants = _mean_stage(layer, count, inner)
+        output, constants = _mean_epilogue(layer, count, inner)
     elif layer.twice:
-        output, constants = _sum_stage(layer, count, inner)
+        output, constants = _sum_epilogue(layer, count, inner)
     else:
-        output, constants = _mean_stage(layer, 1, inner)
+        output, constants = _mean_epilogue(layer, 1, inner)
     operation = SumPool2D(output, Window((1, count)), x.zero_point)
     layer.finish(layer.apply(operation, image, *constants))
 
@@ -109,8 +109,8 @@ def _reduced(layer: Layer) -> str:
     return layer.reshape(name, (outer, count, inner), "image")
 
 
-def _sum_stage(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple[str, ...]]:
-    """Stage of a sum: TFLite scales it in float32, with the zero points in a bias.
+def _sum_epilogue(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple[str, ...]]:
+    """Epilogue of a sum: TFLite scales it in float32, with the zero points in a bias.
 
     y = round_away(float32(sum of x) * scale - float32(x_zero) * scale * count) + y_zero
     """
@@ -135,8 +135,8 @@ def _sum_stage(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple
     return output, _same_constants(layer, output, (0, *pair), channels)
 
 
-def _mean_stage(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple[str, ...]]:
-    """Stage of a mean: TFLite divides the quantized multiplier, which rounds it down."""
+def _mean_epilogue(layer: Layer, count: int, channels: int) -> tuple[Epilogue, tuple[str, ...]]:
+    """Epilogue of a mean: TFLite divides the quantized multiplier, which rounds it down."""
     meaning = layer.type_of(layer.result(), *CODES)
     ratio = layer.scale(layer.source()) / layer.scale(layer.result())
     fields = (meaning.format.name, layer.scale(layer.result()), meaning.zero_point)

@@ -1,0 +1,98 @@
+"""How graphs are made: one tensor and one node after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.errors import ModelError
+from tinyq.graph.graph import Graph, Node, Op, Tensor, TensorType
+from tinyq.numerics.formats import Format
+
+
+@dataclass(slots=True)
+class GraphBuilder:
+    """Collects tensors and nodes in execution order; ``build`` returns the frozen graph."""
+
+    name: str
+    _tensors: dict[str, Tensor]
+    _nodes: list[Node]
+    _inputs: list[str]
+
+    @classmethod
+    def start(cls, name: str, input_type: TensorType, input_name: str = "input") -> GraphBuilder:
+        """Begin a graph with its first input."""
+        return cls(name, {input_name: Tensor(input_name, input_type)}, [], [input_name])
+
+    @property
+    def input(self) -> str:
+        """Name of the first input tensor."""
+        return self._inputs[0]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input tensors so far."""
+        return tuple(self._inputs)
+
+    def add_input(self, name: str, input_type: TensorType) -> str:
+        """Add another input behind those so far; returns its name."""
+        self._add(Tensor(name, input_type))
+        self._inputs.append(name)
+        return name
+
+    def type(self, name: str) -> TensorType:
+        """Type of a tensor added so far."""
+        return self._tensors[name].type
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor of that name was added."""
+        return name in self._tensors
+
+    def is_computed(self, name: str) -> bool:
+        """Whether a node computes that tensor."""
+        return any(node.output == name for node in self._nodes)
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor added so far is a constant."""
+        return self._tensors[name].is_constant
+
+    def constant(
+        self,
+        name: str,
+        codes: npt.ArrayLike,
+        number_format: Format,
+        scale: float | None = None,
+        zero_point: int = 0,
+    ) -> str:
+        """Add a constant; returns its name."""
+        array = np.asarray(codes, np.int32)
+        self._add(Tensor(name, TensorType(array.shape, number_format, scale, zero_point), array))
+        return name
+
+    def apply(self, name: str, operation: Op, *inputs: str) -> str:
+        """Add a node; returns the name of its output, which is the node's."""
+        output_type = operation.infer(*(self._tensors[key].type for key in inputs))
+        self._add(Tensor(name, output_type))
+        self._nodes.append(Node(name, operation, inputs, name))
+        return name
+
+    def build(self, *outputs: str) -> Graph:
+        """The finished, verified graph.
+
+        Args:
+            outputs: Names of its outputs: all different, each computed by a node; where a model
+                has others, `tinyq.graph.interface.own_outputs` makes them so.
+
+        Raises:
+            ModelError: The graph is not well formed.
+        """
+        graph = Graph(self.name, self.inputs, outputs, dict(self._tensors), tuple(self._nodes))
+        graph.verify()
+        return graph
+
+    def _add(self, tensor: Tensor) -> None:
+        if tensor.name in self._tensors:
+            raise ModelError(f"tensor {tensor.name!r} is defined twice", where=self.name)
+        self._tensors[tensor.name] = tensor
