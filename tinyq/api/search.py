@@ -16,6 +16,7 @@ from tinyq.api.arguments import (
 from tinyq.errors import ModelError, TinyqError
 from tinyq.hardware.boards import Board
 from tinyq.selection import check_objective
+from tinyq.support.datasets import make_dataset
 from tinyq.support.documents import stamp
 from tinyq.support.folders import check_writable
 from tinyq.support.tables import Part, Shown, Table
@@ -160,7 +161,7 @@ def search(
     from tinyq.exploration.pricing import Pricer
     from tinyq.exploration.proxies import find_proxy
     from tinyq.exploration.result import JOURNAL, MODELS, write_results
-    from tinyq.exploration.search import Wish
+    from tinyq.exploration.search import Place, Wish
     from tinyq.exploration.search import search as run
     from tinyq.exploration.sensitivities import find_sensitivity
     from tinyq.exploration.space import default_space, read_space
@@ -174,9 +175,8 @@ def search(
     names = network.layers()
     wanted = default_space(names, network.formats()) if space is None else read_space(space, names)
     (folder / MODELS).mkdir(parents=True, exist_ok=True)
-    place = storage or folder / JOURNAL
-    pricer = Pricer(chosen, optimize)
-    found = run(network, wanted, pricer, wish, place, folder / MODELS, show)
+    place = Place(storage or folder / JOURNAL, folder / MODELS, show)
+    found = run(network, wanted, Pricer(chosen, optimize), wish, place)
     write_results(found, name, chosen.name, folder)
     return Searched(found, name, chosen.name, folder)
 
@@ -189,7 +189,10 @@ def _split(data: Any, val: Any) -> tuple[Any, Any]:
     last = max(1, len(learned) // 5)
     if len(learned) == 1:
         return learned, learned
-    return learned.take(len(learned) - last), learned.skip(len(learned) - last)
+    first = len(learned) - last
+    answers = learned.y if learned.targets is None else learned.targets
+    rest = make_dataset(learned.x[first:], None if answers is None else answers[first:])
+    return learned.take(first), rest
 
 
 def _load(model: Any, trust: bool) -> tuple[Any, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from tinyq.exploration.allocators import Allocator
@@ -25,7 +26,7 @@ from tinyq.exploration.table import Survey, Table, survey, tabulate
 from tinyq.exploration.trials import Trial, Trials
 from tinyq.support.files import replace_file
 
-_FRONT, _FITTING, _FINALISTS = 16, 8, 4
+_FRONT, _FITTING, _FINALISTS = 16, 8, 8
 _TIGHTENINGS = 12
 
 Progress = Callable[[int, int], None]
@@ -82,15 +83,26 @@ class Found:
     models: Mapping[int, Path] = field(default_factory=dict)
 
 
-def search(
-    network: Network,
-    space: Space,
-    pricer: Pricer,
-    wish: Wish,
-    storage: str | Path,
-    folder: Path,
-    show: Show | None = None,
-) -> Found:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a search works.
+
+    Attributes:
+        storage: Where trials are kept, see `tinyq.exploration.trials.Trials`.
+        models: Folder of the trials' Keras models.
+        show: Shows progress under a title.
+    """
+
+    storage: str | Path
+    models: Path
+    show: Show | None = None
+
+    def open(self, title: str) -> AbstractContextManager[Progress]:
+        """A progress bar, or none."""
+        return nullcontext(_ignore) if self.show is None else self.show(title)
+
+
+def search(network: Network, space: Space, pricer: Pricer, wish: Wish, place: Place) -> Found:
     """Find the front, or what fits the budgets best.
 
     Args:
@@ -98,15 +110,12 @@ def search(
         space: Pairs of each layer.
         pricer: Prices graphs for the board.
         wish: Budgets and parts.
-        storage: Where trials are kept, see `tinyq.exploration.trials.Trials`.
-        folder: Where the Keras models of trials are kept.
-        show: Shows progress under a title.
+        place: Where it works.
 
     Raises:
         TinyqError: The model cannot be quantized or built, or the storage cannot be used.
     """
-    opened = show or (lambda _title: nullcontext(_ignore))
-    with opened("layers one by one") as progress:
+    with place.open("layers one by one") as progress:
         found = survey(network, space, pricer, progress)
     base = network.lower(found.base.model)
     if (built := build_and_count(base, pricer.board, pricer.optimize)) is not None:
@@ -117,13 +126,29 @@ def search(
     name = identify(network, found.space, pricer, wish)
     sampler = wish.allocator.sampler
     drawn = sampler(found.space, wish.limits, wish.seed) if sampler else None
-    trials = Trials(storage, name, found.space, drawn)
+    trials = Trials(place.storage, name, found.space, drawn)
     if wish.allocator.plan is not None:
         trials.plan(lambda: propose(network, table, pricer, wish))
-    evaluate = _Evaluation(network, found.space, pricer, wish, folder)
-    with opened("trials") as progress:
+    evaluate = _Evaluation(network, found.space, pricer, wish, place.models)
+    with place.open("trials") as progress:
         trials.run(evaluate, wish.limits, _count(wish), progress)
-    return _conclude(network, table, pricer, wish, trials.finished(), found, folder, opened)
+    finished = trials.finished()
+    firmware = _Firmware(network, pricer, place.models)
+    with place.open("firmware of the best") as progress:
+        best = _settle(finished, wish.limits, firmware, progress)
+    fits = best is not None and wish.limits.admit(firmware.costs_of(best))
+    return Found(
+        wish,
+        table,
+        tuple(finished),
+        tuple(find_front(finished)),
+        best,
+        fits,
+        firmware.counted,
+        network.score(network.wanted),
+        found.refused,
+        {it.number: name_model(place.models, it.assignment) for it in finished},
+    )
 
 
 def identify(network: Network, space: Space, pricer: Pricer, wish: Wish) -> str:
@@ -230,62 +255,42 @@ def _shift(found: Survey, before: Costs, built: Costs) -> Survey:
     )
 
 
-def _conclude(
-    network: Network,
-    table: Table,
-    pricer: Pricer,
-    wish: Wish,
-    trials: list[Trial],
-    found: Survey,
-    folder: Path,
-    opened: Show,
-) -> Found:
-    """Front and best trial, with what the firmware of the few that matter takes."""
-    front = find_front(trials)
-    wanted = order_by_worth(trials, wish.limits)
-    counted: dict[int, Costs] = {}
-    chosen = front[:_FRONT] if wish.limits.is_open else []
-    rest = [] if wish.limits.is_open else wanted
-    best: Trial | None = None
-    with opened("firmware of the best") as progress:
-        for place, trial in enumerate(chosen):
-            _count_firmware(network, pricer, trial, folder, counted)
-            progress(place + 1, len(chosen))
-        for trial in rest:
-            _count_firmware(network, pricer, trial, folder, counted)
-            best = best or trial
-            if wish.limits.admit(counted.get(trial.number, trial.costs)):
-                best = trial
-                break
-            if len(counted) >= _FINALISTS * 2:
-                break
-    best = best or (wanted[0] if wanted else None)
-    fits = best is not None and wish.limits.admit(counted.get(best.number, best.costs))
-    return Found(
-        wish,
-        table,
-        tuple(trials),
-        tuple(front),
-        best,
-        fits,
-        counted,
-        network.score(network.wanted),
-        found.refused,
-        {it.number: name_model(folder, it.assignment) for it in trials},
-    )
+class _Firmware:
+    """Builds and counts trials, each once."""
+
+    def __init__(self, network: Network, pricer: Pricer, models: Path) -> None:
+        self._network, self._pricer, self._models = network, pricer, models
+        self.counted: dict[int, Costs] = {}
+
+    def costs_of(self, trial: Trial) -> Costs:
+        """What its firmware takes; what was foreseen where it cannot be counted."""
+        if trial.number not in self.counted:
+            self._count(trial)
+        return self.counted.get(trial.number, trial.costs)
+
+    def _count(self, trial: Trial) -> None:
+        file = name_model(self._models, trial.assignment)
+        if not file.exists():
+            return  # another worker's folder has it
+        model = keras.saving.load_model(file, compile=False)
+        graph = self._network.lower(model)
+        costs = build_and_count(graph, self._pricer.board, self._pricer.optimize)
+        if costs is not None:
+            self.counted[trial.number] = costs
 
 
-def _count_firmware(
-    network: Network, pricer: Pricer, trial: Trial, folder: Path, counted: dict[int, Costs]
-) -> None:
-    import keras
-
-    file = name_model(folder, trial.assignment)
-    if not file.exists():
-        return  # another worker's folder has it
-    graph = network.lower(keras.saving.load_model(file, compile=False))
-    if (costs := build_and_count(graph, pricer.board, pricer.optimize)) is not None:
-        counted[trial.number] = costs
+def _settle(
+    trials: list[Trial], limits: Limits, firmware: _Firmware, progress: Progress
+) -> Trial | None:
+    """The trial to take: the best one whose firmware is within the limits, or the nearest."""
+    wanted = order_by_worth(trials, limits)
+    some = find_front(trials)[:_FRONT] if limits.is_open else wanted[:_FINALISTS]
+    for done, trial in enumerate(some):
+        costs = firmware.costs_of(trial)
+        progress(done + 1, len(some))
+        if not limits.is_open and limits.admit(costs):
+            return trial
+    return wanted[0] if wanted else None
 
 
 def _ignore(done: int, total: int) -> None:

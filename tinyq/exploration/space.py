@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyq.errors import RecipeError, TinyqError, YamlError
+from tinyq.quantizers.method import ROLES, Role
 from tinyq.quantizers.registration import find_or_load
 from tinyq.support import limits
 from tinyq.support.plain_yaml import read_yaml
@@ -187,10 +188,11 @@ def _read_pairs(values: Any, where: str, folder: Path) -> tuple[Pair, ...]:
 
 def _read_pair(value: Any, where: str, folder: Path) -> Pair:
     both = {"weights": value, "activations": value} if isinstance(value, str) else value
-    if not isinstance(both, Mapping) or set(both) != {"weights", "activations"}:
+    if not isinstance(both, Mapping) or set(both) != set(ROLES):
         raise RecipeError(f"{value!r} is no pair of methods", where=where, remedy=_FORM)
-    names = {}
-    for role, name in both.items():
+    names: dict[Role, str] = {}
+    for role in ROLES:
+        name = both[role]
         if not isinstance(name, str):
             raise RecipeError(f"{name!r} is no method's name", where=where, remedy=_FORM)
         try:

@@ -254,6 +254,7 @@ class Trials:
         return {name: pair.label for name, pair in self.space.pairs(assignment).items()}
 
     def read(self, params: Mapping[str, Any]) -> Assignment:
+        """The assignment that parameters of Optuna stand for."""
         return tuple(
             [pair.label for pair in pairs].index(params[name])
             for name, pairs in self.space.layers.items()

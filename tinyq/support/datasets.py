@@ -194,12 +194,6 @@ def _list_keys(key: str, labels: Mapping[str, str]) -> str:
         return key
     return ", ".join(f"{key}_{label}" for label in labels.values())
 
-    def skip(self, count: int) -> Dataset:
-        """All but the first ``count`` samples."""
-        labels = None if self.y is None else self.y[count:]
-        targets = None if self.targets is None else self.targets[count:]
-        return Dataset(self.x[count:], labels, targets, self.name)
-
 
 def load_dataset(path: Path) -> Dataset:
     """Read an .npz file.

@@ -131,7 +131,7 @@ def add_activations(network: Network, found: Survey, losses: Losses) -> Losses:
     """Losses of weights with what the pairs' activations add beside.
 
     Derivatives by the weights say nothing of activations, so these are measured: the loss, in the
-    same fused, when the layer's input alone has fewer bits. A pair whose activations no deviation
+    same unit, when the layer's input alone has fewer bits. A pair whose activations no deviation
     has beside the base's weights is measured whole.
     """
     base = network.loss(network.answer(found.base.model))
