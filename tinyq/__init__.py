@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
     from tinyq.api.search import search
+    from tinyq.api.summary import summary
+    from tinyq.api.train import train
     from tinyq.quantizers import load_methods, register_activations, register_weights
     from tinyq.training import settle
 
@@ -56,6 +58,8 @@ __all__ = [
     "register_weights",
     "search",
     "settle",
+    "summary",
+    "train",
 ]
 _QUANTIZERS = ("load_methods", "register_activations", "register_weights")
 _LAZY = {
