@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from tinyq.errors import DataError, TinyqError, ToolMissing
-from tinyq.exploration.allocators.constraints import EXCESS
 from tinyq.exploration.budgets import RESOURCES, Costs, Limits
 from tinyq.exploration.space import Assignment, Space
 
@@ -162,13 +162,7 @@ class Trials:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 backend = storages.journal.JournalFileBackend(str(path))
                 return storages.JournalStorage(backend)
-            return _insist(
-                lambda: storages.RDBStorage(
-                    str(storage),
-                    heartbeat_interval=_HEARTBEAT_S,
-                    heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
-                )
-            )
+            return _insist(lambda: _open_database(storages, str(storage)))
 
     def _begin(self, name: str, sampler: Any) -> Any:
         return _insist(
@@ -293,7 +287,8 @@ class _Shift:
             raise
         trial.set_user_attr(_LOSS, loss)
         trial.set_user_attr(_COSTS, [costs[name] for name in RESOURCES])
-        trial.set_user_attr(EXCESS, _list_shares(self._limits, costs))
+        for name, share in _list_shares(self._limits, costs).items():
+            trial.set_constraint(name, share)
         return [score, *(float(costs[name]) for name in RESOURCES)]
 
     def _stop(self, reason: str) -> None:
@@ -307,13 +302,10 @@ def _name_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _list_shares(limits: Limits, costs: Costs) -> list[float]:
-    shares = []
-    for name in RESOURCES:
-        most = limits[name]
-        if most is not None:
-            shares.append((costs[name] - most) / most)
-    return shares or [0.0]
+def _list_shares(limits: Limits, costs: Costs) -> dict[str, float]:
+    """By how much each limited resource is above its limit, as a share of it."""
+    most = {name: limits[name] for name in RESOURCES}
+    return {name: (costs[name] - limit) / limit for name, limit in most.items() if limit}
 
 
 def _is_gone(worker: str) -> bool:
@@ -329,6 +321,14 @@ def _is_gone(worker: str) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def _open_database(storages: Any, address: str) -> Any:
+    return storages.RDBStorage(
+        address,
+        heartbeat_interval=_HEARTBEAT_S,
+        heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
+    )
 
 
 def _insist(action: Callable[[], Any]) -> Any:
@@ -360,6 +360,8 @@ def _import_optuna() -> Any:
             remedy="install it with `pip install 'tinyq[search]'`",
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # What it calls experimental is pinned and tested here.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna
 
 

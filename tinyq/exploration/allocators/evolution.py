@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyq.exploration.allocators.constraints import list_excess
 from tinyq.exploration.allocators.registry import samples
 from tinyq.exploration.budgets import Limits
 from tinyq.exploration.space import Space
@@ -22,6 +21,4 @@ def breed(space: Space, limits: Limits, seed: int) -> Any:
     import optuna
 
     population = min(_POPULATION, max(4, space.size))
-    return optuna.samplers.NSGAIISampler(
-        population_size=population, seed=seed, constraints_func=list_excess
-    )
+    return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)

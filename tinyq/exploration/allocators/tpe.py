@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyq.exploration.allocators.constraints import list_excess
 from tinyq.exploration.allocators.registry import samples
 from tinyq.exploration.budgets import Limits
 from tinyq.exploration.space import Space
@@ -25,5 +24,4 @@ def draw(space: Space, limits: Limits, seed: int) -> Any:
         n_startup_trials=min(_FIRST, space.size),
         multivariate=True,
         constant_liar=True,
-        constraints_func=list_excess,
     )
