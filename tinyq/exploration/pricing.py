@@ -8,12 +8,12 @@ board they stay estimates. RAM is planned for the graph as a whole, never summed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from tinyq.errors import BoardError, LinkError, ToolMissing
-from tinyq.exploration.budgets import Costs
+from tinyq.exploration.budgets import RESOURCES, Costs
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.hardware.boards import Board
@@ -51,15 +51,15 @@ class Pricer:
         counts: Whether instructions are counted on the emulated core; False where nothing
             emulates it, found out by the first graph.
         cache: Folder of what was counted before; the user's cache folder when None.
-        firmware: Bytes of flash and RAM that a firmware without layers takes beside the estimate,
-            see `learn`.
+        firmware: Flash, RAM and instructions of a firmware beside its layers, as far as they
+            differ from what is assumed, see `learn`.
     """
 
     board: Board
     optimize: str = "balanced"
     counts: bool = True
     cache: Path | None = None
-    firmware: tuple[int, int] = (0, 0)
+    firmware: tuple[int, int, int] = (0, 0, 0)
 
     def price(self, graph: Graph) -> Priced:
         """What a graph takes.
@@ -88,7 +88,7 @@ class Pricer:
             Costs(
                 choice.flash_bytes + budget.firmware_flash_bytes + self.firmware[0],
                 memory.arena_bytes + budget.firmware_ram_bytes + self.firmware[1],
-                sum(instructions.values()) + _PER_INFERENCE,
+                max(sum(instructions.values()) + _PER_INFERENCE + self.firmware[2], 1),
             ),
             MappingProxyType(instructions),
             MappingProxyType({name: bound.table_bytes for name, bound in bounds.items()}),
@@ -97,17 +97,6 @@ class Pricer:
 
     def learn(self, priced: Priced, built: Costs) -> None:
         """Take over what a built firmware says that estimates leave out."""
-        flash = built.flash_bytes - priced.costs.flash_bytes
-        ram = built.ram_bytes - priced.costs.ram_bytes
-        self.firmware = (self.firmware[0] + flash, self.firmware[1] + ram)
-
-
-def as_counted(costs: Costs, instructions: int, flash_bytes: int, ram_bytes: int) -> Costs:
-    """Costs with the figures of a firmware in the place of those that were foreseen."""
-    return replace(
-        costs,
-        instructions=instructions,
-        flash_bytes=flash_bytes,
-        ram_bytes=ram_bytes,
-        counted=True,
-    )
+        differences = [built[name] - priced.costs[name] for name in RESOURCES]
+        flash, ram, instructions = map(sum, zip(self.firmware, differences, strict=True))
+        self.firmware = (flash, ram, instructions)

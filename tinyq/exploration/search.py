@@ -238,14 +238,11 @@ def _count(wish: Wish) -> int | None:
 
 
 def _shift(found: Survey, before: Costs, built: Costs) -> Survey:
-    """A survey whose flash and RAM are those of firmware, which the base's image told."""
+    """A survey whose costs are those of firmware, which the base's image told."""
 
     def move(costs: Costs) -> Costs:
-        return replace(
-            costs,
-            flash_bytes=costs.flash_bytes + built.flash_bytes - before.flash_bytes,
-            ram_bytes=costs.ram_bytes + built.ram_bytes - before.ram_bytes,
-        )
+        flash, ram, instructions = (costs[it] + built[it] - before[it] for it in RESOURCES)
+        return Costs(flash, ram, max(instructions, 1))
 
     def moved(it: Any) -> Any:
         return replace(it, priced=replace(it.priced, costs=move(it.priced.costs)))

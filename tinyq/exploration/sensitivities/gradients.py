@@ -61,7 +61,10 @@ class Curvature:
         for x, wanted in self._batches():
             with tf.GradientTape() as tape:
                 loss = self._loss(x, wanted)
-            yield [g.numpy() for g in tape.gradient(loss, self._variables(), _ZERO)]
+            yield [
+                g.numpy()
+                for g in tape.gradient(loss, self._variables(), unconnected_gradients=_ZERO)
+            ]
 
     def multiply(self, vectors: Sequence[Any]) -> list[npt.NDArray[np.float64]]:
         """Mean over the samples of H_l v_l for each kernel, whose blocks stand alone.
@@ -74,13 +77,14 @@ class Curvature:
             with tf.GradientTape(persistent=True) as outer:
                 with tf.GradientTape() as inner:
                     loss = self._loss(x, wanted)
-                gradients = inner.gradient(loss, variables, _ZERO)
+                gradients = inner.gradient(loss, variables, unconnected_gradients=_ZERO)
                 products = [
                     tf.reduce_sum(g * tf.cast(v, g.dtype))
                     for g, v in zip(gradients, vectors, strict=True)
                 ]
             for total, product, variable in zip(totals, products, variables, strict=True):
-                total += len(x) * outer.gradient(product, variable, _ZERO).numpy()
+                found = outer.gradient(product, variable, unconnected_gradients=_ZERO)
+                total += len(x) * found.numpy()
             del outer
         return [total / len(self.x) for total in totals]
 
