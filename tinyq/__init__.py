@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tinyq.api.methods import methods
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
+    from tinyq.api.search import search
     from tinyq.api.summary import summary
     from tinyq.api.train import train
     from tinyq.quantizers import load_methods, register_activations, register_weights
@@ -57,6 +58,7 @@ __all__ = [
     "quantize",
     "register_activations",
     "register_weights",
+    "search",
     "settle",
     "summary",
     "train",

@@ -29,6 +29,7 @@ from tinyq.commands.methods import methods
 from tinyq.commands.output import print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
+from tinyq.commands.search import search
 from tinyq.commands.train import train
 from tinyq.errors import InternalError, TinyqError, TinyqWarning, explain_system_error
 from tinyq.support.quiet import hush_imports
@@ -39,6 +40,7 @@ COMMANDS = (
     demo,
     check,
     quantize,
+    search,
     train,
     build,
     flash,

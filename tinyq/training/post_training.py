@@ -58,6 +58,8 @@ class PostTraining:
         bias_correction: Whether the mean error of each channel goes into its bias.
         equalization: Whether scales move between layers so that all channels use the range.
         input_range: Smallest and largest real input; observed where None.
+        recipe: Methods of the layers, in the place of ``bits`` and ``end_bits``; learned steps of
+            activations start as the data show.
         reconstruction: How weights are rounded by the outputs that they give; to the nearest code
             where None.
     """
@@ -70,6 +72,7 @@ class PostTraining:
     bias_correction: bool = True
     equalization: bool = False
     input_range: tuple[float, float] | None = None
+    recipe: Mapping[str, Any] | None = None
     reconstruction: Reconstruction | None = None
 
 
@@ -111,13 +114,16 @@ def post_training(
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
         equalize(fused_layers)
-    assembled = quantize_fused_layers(
-        fused_layers, {**_recipe(options), "layers": known.rules}, twin
-    )
+    recipe = _recipe(options)
+    recipe["layers"] = {**recipe.get("layers", {}), **known.rules}
+    assembled = quantize_fused_layers(fused_layers, recipe, twin)
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
         calibrate(quantized, values if len(values) > 1 else values[0], _BATCH)
         return quantized
+    if options.recipe is not None:  # quantizers that are no ranges start by what they see
+        first = [part[:_BATCH] for part in values]
+        calibrate(quantized, first if len(first) > 1 else first[0], _BATCH)
     if options.clip_weights:
         _clip_weights(assembled.layers, known.rules)
     means = _observe(
@@ -155,6 +161,10 @@ def _check_options(options: PostTraining) -> None:
 
 
 def _recipe(options: PostTraining) -> dict[str, Any]:
+    if options.recipe is not None:
+        return dict(options.recipe)
+    method = METHODS[options.bits]
+    end = {"weights": METHODS[options.end_bits or options.bits], "activations": "int8"}
     # The threshold of ternary weights is no step that they could be rounded by.
     methods = METHODS if options.reconstruction is None else {**METHODS, 2: "int2"}
     method = methods[options.bits]

@@ -1,0 +1,150 @@
+"""A search from a float model to recipes, and the derivatives that it goes by."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tinyq
+from tinyq.errors import DataError, ModelError, TinyqError
+from tinyq.exploration.network import Network
+from tinyq.exploration.sensitivities.gradients import Curvature
+from tinyq.exploration.sensitivities.hessian import estimate_eigenvalues, estimate_traces
+from tinyq.support.datasets import make_dataset
+from tinyq.training import read_recipe
+
+L = keras.layers
+SPACE = {"layers": {"*": ["int8", {"weights": "ternary", "activations": "int8"}]}}
+
+
+def dense_network(classes: int = 3, activation: str = "relu") -> Network:
+    keras.utils.set_random_seed(5)
+    start = keras.Input((6,))
+    hidden = L.Dense(8, activation=activation, name="hidden")(start)
+    model = keras.Model(start, L.Dense(classes, name="answer")(hidden))
+    x = np.random.default_rng(2).normal(size=(40, 6)).astype(np.float32)
+    y = np.random.default_rng(3).integers(0, classes, 40) if classes > 1 else None
+    data = make_dataset(x, y)
+    return Network(model, data, data)
+
+
+@pytest.fixture(scope="module")
+def curvature() -> Curvature:
+    # Without corners, at which differences of gradients are no second derivatives.
+    return Curvature.of(dense_network(activation="tanh"))
+
+
+def write_hessian(curvature: Curvature, at: int) -> np.ndarray:
+    """A kernel's block, column by column from differences of gradients."""
+    kernel = curvature.kernels[at]
+    before = keras.ops.convert_to_numpy(kernel)
+    step, columns = 2.0**-7, []
+    for place in np.ndindex(*before.shape):
+        sides = []
+        for sign in (1.0, -1.0):
+            moved = before.copy()
+            moved[place] += sign * step
+            kernel.assign(moved)
+            sides.append(next(iter(curvature.gradients()))[at].astype(np.float64).ravel())
+        columns.append((sides[0] - sides[1]) / (2 * step))
+    kernel.assign(before)
+    return np.array(columns)
+
+
+def test_products_with_the_hessian(curvature: Curvature) -> None:
+    rng = np.random.default_rng(0)
+    vectors = [rng.normal(size=kernel.shape) for kernel in curvature.kernels]
+    products = curvature.multiply(vectors)
+    for at, (vector, product) in enumerate(zip(vectors, products, strict=True)):
+        wanted = write_hessian(curvature, at) @ vector.ravel()
+        assert np.allclose(product.ravel(), wanted, rtol=0.03, atol=0.02 * abs(wanted).max())
+
+
+def test_traces_lie_within_their_error(curvature: Curvature) -> None:
+    found = estimate_traces(curvature, seed=1)
+    for at, (value, error) in enumerate(zip(found.values, found.errors, strict=True)):
+        dense = float(np.trace(write_hessian(curvature, at)))
+        assert abs(value - dense) <= 4 * error + 0.02 * abs(dense)
+    assert found == estimate_traces(curvature, seed=1)
+
+
+def test_eigenvalues(curvature: Curvature) -> None:
+    for at, value in enumerate(estimate_eigenvalues(curvature)):
+        dense = write_hessian(curvature, at)
+        wanted = np.linalg.eigvalsh((dense + dense.T) / 2).max()
+        assert value == pytest.approx(wanted, rel=0.08)
+
+
+def test_scores_and_losses() -> None:
+    network = dense_network()
+    assert network.loss(network.wanted) == 0.0
+    assert network.loss(network.wanted + 1.0) > 0.0
+    right = np.eye(3, dtype=np.float32)[network.validation.y]
+    assert network.score(right) == 1.0
+    single = dense_network(1)
+    assert single.score(single.wanted) == 1.0
+    assert 0.0 < single.score(single.wanted + 3.0) < 1.0
+    with pytest.raises(DataError, match="shape"):
+        Network(network.model, make_dataset(np.zeros((4, 5))), network.validation)
+
+
+@pytest.mark.requires("arm-none-eabi-gcc", "qemu-system-arm")
+@pytest.mark.slow
+def test_a_search_ends_in_recipes(tmp_path: Path) -> None:
+    network = dense_network()
+    data = (network.calibration.x, network.calibration.y)
+    folder = tmp_path / "front"
+    options = {"val": data, "space": SPACE, "instructions": "40K", "trials": 4}
+    found = tinyq.search(network.model, data, "stm32", folder, **options)
+    assert found.ok
+    best = found.found.best
+    assert best is not None
+    counted = found.found.counted[best.number]
+    assert counted.counted
+    assert counted.instructions <= 40_000
+    # What was foreseen is what the linker and the emulator say, to a few per cent.
+    assert best.costs.instructions == pytest.approx(counted.instructions, rel=0.05)
+    assert best.costs.flash_bytes == pytest.approx(counted.flash_bytes, rel=0.05)
+    assert best.costs.ram_bytes == pytest.approx(counted.ram_bytes, rel=0.05)
+    said = json.loads((folder / "search.json").read_text("utf-8"))
+    assert said["document"] == "search"
+    assert said["best"] == best.number
+    assert len(said["trials"]) == 4
+    assert "trial" in (folder / "search.html").read_text("utf-8")
+    recipe = read_recipe(folder / "best.yaml")
+    assert tinyq.quantize(network.model, recipe).count_params() > 0
+    again = tinyq.search(network.model, data, "stm32", folder, **options)
+    assert again.found.trials == found.found.trials
+    assert (folder / "best.yaml").read_text("utf-8").endswith("int8\n") or best.assignment != (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("flash", "lots"),
+        ("allocator", "luck"),
+        ("sensitivity", "feeling"),
+        ("proxy", "train:0"),
+        ("trials", 0),
+        ("space", {"layers": {}}),
+        ("optimize", "beauty"),
+    ],
+)
+def test_wrong_arguments(option: str, value: object, tmp_path: Path) -> None:
+    network = dense_network()
+    data = (network.calibration.x, network.calibration.y)
+    with pytest.raises(TinyqError) as caught:
+        tinyq.search(network.model, data, "stm32", tmp_path / "out", **{option: value})
+    assert caught.value.remedy
+    assert not (tmp_path / "out" / "search.json").exists()
+
+
+def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
+    start = keras.Input((4, 4, 1))
+    model = keras.Model(start, L.GlobalAveragePooling2D()(start))
+    with pytest.raises(ModelError, match="weights"):
+        tinyq.search(model, np.zeros((8, 4, 4, 1)), "stm32", tmp_path / "out")

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinyq.api.arguments import (
+    PathLike,
+    Show,
+    as_board,
+    as_dataset,
+    as_path,
+    is_keras_model,
+    is_path,
+)
+from tinyq.errors import ModelError, TinyqError
+from tinyq.hardware.boards import Board
+from tinyq.selection import check_objective
+from tinyq.support.datasets import make_dataset
+from tinyq.support.documents import stamp
+from tinyq.support.folders import check_writable
+from tinyq.support.tables import Part, Shown, Table
+
+if TYPE_CHECKING:
+    from tinyq.exploration.search import Found
+
+_HEADS = ("trial", "score %", "flash B", "RAM B", "instructions", "costs", "methods of the layers")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Searched(Shown):
+    """Which methods fit a board's budgets, and what each costs.
+
+    Attributes:
+        found: Trials, front, the best of them.
+        model: Name of the float model.
+        board: Name of the board.
+        folder: Where recipes, models, search.json and search.html are.
+    """
+
+    found: Found
+    model: str
+    board: str
+    folder: Path
+
+    @property
+    def ok(self) -> bool:
+        """Whether something fits the budgets."""
+        return self.found.fits or self.found.wish.limits.is_open
+
+    @property
+    def recipe(self) -> Path | None:
+        """Recipe of the best trial."""
+        return None if self.found.best is None else self.folder / "best.yaml"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, that of search.json."""
+        from tinyq.exploration.result import describe
+
+        return stamp("search", describe(self.found, self.model, self.board, self.folder))
+
+    def parts(self) -> list[Part]:
+        """The front, the best trial, what was refused."""
+        from tinyq.exploration.result import list_rows
+
+        found = self.found
+        right = _HEADS[:5]
+        parts: list[Part] = [
+            Table(
+                f"front of {self.model} on {self.board}, float model {100 * found.float_score:.2f}",
+                _HEADS,
+                list_rows(found, found.front),
+                right=right,
+            )
+        ]
+        if found.best is not None:
+            title = "fits the budgets" if found.fits else "nothing fits; this comes nearest"
+            if not found.wish.limits.is_open:
+                parts.append(Table(title, _HEADS, list_rows(found, [found.best]), right=right))
+        parts += [
+            f"not possible: {layer} {label}: {reason}"
+            for (layer, label), reason in found.refused.items()
+        ]
+        parts.append(f"recipes, search.json and search.html: {self.folder}")
+        return parts
+
+
+def search(
+    model: Any,
+    data: Any,
+    board: str | Board,
+    output: PathLike,
+    *,
+    val: Any = None,
+    flash: str | int | None = None,
+    ram: str | int | None = None,
+    instructions: str | int | None = None,
+    space: Any = None,
+    sensitivity: str = "divergence",
+    allocator: str = "ilp",
+    proxy: str = "ptq",
+    trials: int | None = None,
+    storage: str | None = None,
+    optimize: str = "balanced",
+    seed: int = 0,
+    samples: int = 512,
+    trust: bool = False,
+    show: Show | None = None,
+) -> Searched:
+    """Find the methods of each layer that fit a board's budgets and lose least.
+
+    Without budgets the answer is the front: what no other choice beats in score, flash, RAM and
+    instructions. Several workers share a search by the same arguments with the same storage.
+
+    Args:
+        model: Float Keras model, or its file.
+        data: Inputs to calibrate on, with labels or targets where there are some, which a proxy
+            that trains learns: an .npz file, an array, or a pair (x, y).
+        board: Name from `tinyq.boards()`.
+        output: Folder for recipes, models, search.json and search.html; an earlier search there
+            goes on.
+        val: Data that judge; the last fifth of the data when None.
+        flash: Most bytes of flash, such as ``64K``.
+        ram: Most bytes of RAM, such as ``16K``.
+        instructions: Most instructions of an inference, such as ``2M``.
+        space: Methods of each layer, a dict or a YAML file; 8 and 4 bits and ternary when None.
+        sensitivity: What says how much a layer suffers: ``divergence``, ``hessian_trace``,
+            ``hessian_eigenvalue`` or ``taylor``.
+        allocator: What proposes: ``ilp``, ``rank``, ``grid``, ``evolution`` or ``tpe``.
+        proxy: What judges: ``ptq``, ``train:EPOCHS`` or ``full:EPOCHS``.
+        trials: Trials of all workers together; as the allocator plans when None.
+        storage: Where trials are kept: a journal's path, or a database's address; a journal in
+            the folder when None.
+        optimize: What kernels are chosen for, as of `tinyq.build`.
+        seed: Of everything random.
+        samples: Calibrate on the first so many inputs only, where nothing trains.
+        trust: As of `tinyq.load`.
+        show: Shows progress under a title.
+
+    Raises:
+        TinyqError: An argument is wrong, the model cannot be quantized or built, or Optuna is not
+            installed.
+    """
+    from tinyq.exploration.budgets import Limits, read_amount
+
+    limits = Limits(
+        read_amount(flash, "--flash", 1024),
+        read_amount(ram, "--ram", 1024),
+        read_amount(instructions, "--instructions", 1000),
+    )
+    chosen, folder = as_board(board), as_path(output)
+    check_objective(optimize)
+    check_writable(folder)
+    if trials is not None and trials < 1:
+        raise TinyqError(f"{trials} trials are none", where="--trials", remedy="give at least 1")
+    if is_path(model) and not as_path(model).exists():
+        raise ModelError("there is no such file", where=str(model))
+    learned, judged = _split(data, val)
+    from tinyq.exploration.allocators import find_allocator
+    from tinyq.exploration.network import Network
+    from tinyq.exploration.pricing import Pricer
+    from tinyq.exploration.proxies import find_proxy
+    from tinyq.exploration.result import JOURNAL, MODELS, write_results
+    from tinyq.exploration.search import Place, Wish
+    from tinyq.exploration.search import search as run
+    from tinyq.exploration.sensitivities import find_sensitivity
+    from tinyq.exploration.space import default_space, read_space
+
+    find_sensitivity(sensitivity)
+    wish = Wish(limits, sensitivity, find_allocator(allocator), find_proxy(proxy), trials, seed)
+    if not wish.proxy.trains:
+        learned = learned.take(samples)
+    loaded, name = _load(model, trust)
+    network = Network(loaded, learned, judged, name)
+    names = network.layers()
+    wanted = default_space(names, network.formats()) if space is None else read_space(space, names)
+    (folder / MODELS).mkdir(parents=True, exist_ok=True)
+    place = Place(storage or folder / JOURNAL, folder / MODELS, show)
+    found = run(network, wanted, Pricer(chosen, optimize), wish, place)
+    write_results(found, name, chosen.name, folder)
+    return Searched(found, name, chosen.name, folder)
+
+
+def _split(data: Any, val: Any) -> tuple[Any, Any]:
+    """Data to learn from and data to judge by."""
+    learned = as_dataset(data)
+    if val is not None:
+        return learned, as_dataset(val)
+    last = max(1, len(learned) // 5)
+    if len(learned) == 1:
+        return learned, learned
+    first = len(learned) - last
+    answers = learned.y if learned.targets is None else learned.targets
+    rest = make_dataset(learned.x[first:], None if answers is None else answers[first:])
+    return learned.take(first), rest
+
+
+def _load(model: Any, trust: bool) -> tuple[Any, str]:
+    if is_path(model):
+        from tinyq.importers.float_models import load_float_model
+
+        return load_float_model(as_path(model), trust), as_path(model).stem
+    if not is_keras_model(model):
+        raise ModelError(
+            f"{type(model).__name__} is no float model",
+            remedy="give a Keras 3 model, or the path of a file",
+        )
+    return model, str(model.name)

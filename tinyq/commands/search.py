@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyq.commands.output import JsonOption, TrustOption, show, show_progress
+
+
+def search(
+    model: Annotated[
+        Path, typer.Argument(help="A float model: .keras, .h5, or the folder of a SavedModel.")
+    ],
+    data: Annotated[
+        Path, typer.Option(help="An .npz file with inputs in x and, to train on, labels in y.")
+    ],
+    board: Annotated[str, typer.Option(help="Board, see `tinyq boards`.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to write; an earlier search goes on.")
+    ],
+    val: Annotated[
+        Path | None, typer.Option(help="An .npz file that judges; a fifth of the data without.")
+    ] = None,
+    flash: Annotated[str | None, typer.Option(help="Most flash, such as 64K.")] = None,
+    ram: Annotated[str | None, typer.Option(help="Most RAM, such as 16K.")] = None,
+    instructions: Annotated[
+        str | None, typer.Option(help="Most instructions of an inference, such as 2M.")
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="A YAML file with the methods of each layer.")
+    ] = None,
+    sensitivity: Annotated[
+        str, typer.Option(help="divergence, hessian_trace, hessian_eigenvalue or taylor.")
+    ] = "divergence",
+    allocator: Annotated[str, typer.Option(help="ilp, rank, grid, evolution or tpe.")] = "ilp",
+    proxy: Annotated[str, typer.Option(help="ptq, train:EPOCHS or full:EPOCHS.")] = "ptq",
+    trials: Annotated[int | None, typer.Option(help="Trials of all workers together.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Journal or database that workers share; a journal in the folder."),
+    ] = None,
+    optimize: Annotated[
+        str, typer.Option(help="What kernels are chosen for: balanced, speed, size or ram.")
+    ] = "balanced",
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Calibrate on the first so many inputs only.")
+    ] = 512,
+    trust: TrustOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Search the bits of each layer that fit a board's budgets and lose least."""
+    from tinyq.api.search import search as run
+
+    found = run(
+        model,
+        data,
+        board,
+        output,
+        val=val,
+        flash=flash,
+        ram=ram,
+        instructions=instructions,
+        space=space,
+        sensitivity=sensitivity,
+        allocator=allocator,
+        proxy=proxy,
+        trials=trials,
+        storage=storage,
+        optimize=optimize,
+        seed=seed,
+        samples=samples,
+        trust=trust,
+        show=partial(show_progress, quiet=json),
+    )
+    show(found, json)

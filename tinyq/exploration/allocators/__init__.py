@@ -1,0 +1,8 @@
+"""Allocators: which methods all layers get, each a file found by its decorator."""
+
+from __future__ import annotations
+
+from tinyq.exploration.allocators import evolution, grid, ilp, rank, tpe
+from tinyq.exploration.allocators.registry import ALLOCATORS, Allocator, find_allocator
+
+__all__ = ["ALLOCATORS", "Allocator", "evolution", "find_allocator", "grid", "ilp", "rank", "tpe"]

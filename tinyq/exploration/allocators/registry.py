@@ -1,0 +1,74 @@
+"""The names of allocators, and what an allocator is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tinyq.errors import TinyqError
+from tinyq.exploration.budgets import Limits
+from tinyq.exploration.space import Assignment, Space
+from tinyq.exploration.table import Table
+
+Plan = Callable[[Table, Limits, int], list[Assignment]]
+"""Assignments worth a trial, best first, at most so many; the same for the same arguments."""
+
+MakeSampler = Callable[[Space, Limits, int], Any]
+"""A sampler of Optuna that learns from trials, from a space, limits and a seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocator:
+    """How assignments are found.
+
+    Attributes:
+        name: What the user calls it.
+        plan: Where all are known before the first trial; None where trials teach.
+        sampler: Where trials teach.
+    """
+
+    name: str
+    plan: Plan | None = None
+    sampler: MakeSampler | None = None
+
+
+ALLOCATORS: dict[str, Allocator] = {}
+
+
+def plans(name: str) -> Callable[[Plan], Plan]:
+    """Enter an allocator that knows all assignments before the first trial."""
+
+    def enter(function: Plan) -> Plan:
+        ALLOCATORS[name] = Allocator(name, plan=function)
+        return function
+
+    return enter
+
+
+def samples(name: str) -> Callable[[MakeSampler], MakeSampler]:
+    """Enter an allocator that learns from trials."""
+
+    def enter(function: MakeSampler) -> MakeSampler:
+        ALLOCATORS[name] = Allocator(name, sampler=function)
+        return function
+
+    return enter
+
+
+def find_allocator(name: str) -> Allocator:
+    """An allocator by its name.
+
+    Raises:
+        TinyqError: There is none.
+    """
+    if name in ALLOCATORS:
+        return ALLOCATORS[name]
+    near = difflib.get_close_matches(name, ALLOCATORS, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise TinyqError(
+        f"there is no allocator {name!r}",
+        where="--allocator",
+        remedy=f"{hint}choose one of {', '.join(ALLOCATORS)}",
+    )

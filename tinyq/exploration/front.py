@@ -1,0 +1,51 @@
+"""Which of many trials are worth having."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyq.exploration.budgets import RESOURCES, Limits
+from tinyq.exploration.trials import Trial
+
+
+def find_front(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials that no other beats in score and in every resource, by falling score.
+
+    Of trials that are equal in all the first stays.
+    """
+    front = [
+        it
+        for place, it in enumerate(trials)
+        if not any(
+            _beats(other, it) or at < place and _measure(other) == _measure(it)
+            for at, other in enumerate(trials)
+        )
+    ]
+    return sorted(front, key=lambda it: (-it.score, *(it.costs[name] for name in RESOURCES)))
+
+
+def order_by_worth(trials: Sequence[Trial], limits: Limits) -> list[Trial]:
+    """Those within limits by falling score, then the others by how little they are beyond."""
+    return sorted(
+        trials,
+        key=lambda it: (
+            _excess(it, limits),
+            -it.score,
+            it.loss,
+            *(it.costs[name] for name in RESOURCES),
+        ),
+    )
+
+
+def _excess(trial: Trial, limits: Limits) -> float:
+    over = limits.excess(trial.costs)
+    return sum(much / (limits[name] or 1) for name, much in over.items())
+
+
+def _measure(trial: Trial) -> tuple[float, ...]:
+    return (-trial.score, *(float(trial.costs[name]) for name in RESOURCES))
+
+
+def _beats(one: Trial, other: Trial) -> bool:
+    mine, its = _measure(one), _measure(other)
+    return mine != its and all(a <= b for a, b in zip(mine, its, strict=True))

@@ -1,0 +1,102 @@
+"""What a graph takes of a board: planned RAM, flash of chosen kernels, counted instructions.
+
+Kernels are chosen as `tinyq build` chooses them. Their instructions are counted on the emulated
+core, each distinct layer once (see `tinyq.measurement.counting`); where no emulator stands for the
+board they stay estimates. RAM is planned for the graph as a whole, never summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from tinyq.errors import BoardError, LinkError, ToolMissing
+from tinyq.exploration.budgets import RESOURCES, Costs
+from tinyq.graph import Graph
+from tinyq.graph.passes import simplify
+from tinyq.hardware.boards import Board
+from tinyq.measurement.counting import count_candidates
+from tinyq.project import Setting, capacities, find_budget
+from tinyq.selection import choose_kernels, gather_candidates, plan_kernels, prefer_isas
+
+_PER_LAYER, _PER_INFERENCE = 12, 60  # instructions of a call and its arguments; of the runner
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A graph with what it takes.
+
+    Attributes:
+        costs: In all.
+        instructions: Of each node.
+        flash_bytes: Tables of each node; what nodes share is in `costs` alone.
+        live_bytes: Arena bytes in use while each node runs.
+    """
+
+    costs: Costs
+    instructions: Mapping[str, int]
+    flash_bytes: Mapping[str, int]
+    live_bytes: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Pricer:
+    """Prices graphs for one board.
+
+    Attributes:
+        board: What is built for.
+        optimize: Objective of the choice of kernels.
+        counts: Whether instructions are counted on the emulated core; False where nothing
+            emulates it, found out by the first graph.
+        cache: Folder of what was counted before; the user's cache folder when None.
+        firmware: Flash, RAM and instructions of a firmware beside its layers, as far as they
+            differ from what is assumed, see `learn`.
+    """
+
+    board: Board
+    optimize: str = "balanced"
+    counts: bool = True
+    cache: Path | None = None
+    firmware: tuple[int, int, int] = (0, 0, 0)
+
+    def price(self, graph: Graph) -> Priced:
+        """What a graph takes.
+
+        Raises:
+            TinyqError: A layer has no kernel.
+        """
+        plain = simplify(graph)
+        isas = prefer_isas(self.board.isa)
+        budget = find_budget(self.board, capacities(plain, self.board))
+        choice = choose_kernels(plain, gather_candidates(plain, isas), self.optimize, budget)
+        memory = plan_kernels(plain, choice.bounds)
+        bounds = choice.bounds
+        if self.counts:
+            single = MappingProxyType({name: (bound,) for name, bound in bounds.items()})
+            try:
+                found = count_candidates(plain, single, Setting(self.board, isas), cache=self.cache)
+                bounds = {name: entries[0] for name, entries in found.items()}
+            except (BoardError, LinkError, ToolMissing):
+                self.counts = False
+        instructions = {
+            name: (bound.instructions or 0) + _PER_LAYER for name, bound in bounds.items()
+        }
+        nodes = [node.name for node in plain.nodes]
+        return Priced(
+            Costs(
+                choice.flash_bytes + budget.firmware_flash_bytes + self.firmware[0],
+                memory.arena_bytes + budget.firmware_ram_bytes + self.firmware[1],
+                max(sum(instructions.values()) + _PER_INFERENCE + self.firmware[2], 1),
+            ),
+            MappingProxyType(instructions),
+            MappingProxyType({name: bound.table_bytes for name, bound in bounds.items()}),
+            MappingProxyType(dict(zip(nodes, memory.live_bytes, strict=True))),
+        )
+
+    def learn(self, priced: Priced, built: Costs) -> None:
+        """Take over what a built firmware says that estimates leave out."""
+        differences = [built[name] - priced.costs[name] for name in RESOURCES]
+        flash, ram, instructions = map(sum, zip(self.firmware, differences, strict=True))
+        self.firmware = (flash, ram, instructions)
