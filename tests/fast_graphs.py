@@ -104,11 +104,13 @@ def _draw_any_epilogue(rng: np.random.Generator) -> Epilogue:
         levels = np.sort(rng.integers(entry.lo, entry.hi + 1, int(rng.integers(2, 17))))
         return Steps(entry.name, 1.0, 0, tuple(levels.tolist()))
     if kind < 6:
-        entry = find_format(str(rng.choice(("s8", "u4"))))
+        entry = find_format(str(rng.choice(("s8", "u4", "s4"))))
         return RoundEven(entry.name, 1.0, int(rng.integers(0, entry.hi)), entry.lo, entry.hi)
     if kind < 7:
-        entry = find_format(str(rng.choice(("u2", "u4", "s4", "s16"))))
-        return Requantize(entry.name, 1.0, int(rng.integers(0, 4)), entry.lo, entry.hi)
+        entry = find_format(str(rng.choice(("u2", "u4", "s4", "s3", "s2", "s16"))))
+        return Requantize(
+            entry.name, 1.0, int(rng.integers(0, min(4, entry.hi + 1))), entry.lo, entry.hi
+        )
     return Raw()
 
 

@@ -25,11 +25,13 @@ class Quantizer:
         return dict(self.options)
 
     def steps(self, x, largest):
-        """Step per channel for alpha='auto_po2', else alpha."""
+        """Step per channel for alpha='auto_po2' or 'auto', else alpha."""
         alpha = self.options.get("alpha")
-        if alpha != "auto_po2":
+        if alpha not in ("auto", "auto_po2"):
             return 1.0 if alpha is None else alpha
         axes = tuple(range(len(x.shape) - 1))
+        if alpha == "auto":
+            return ops.mean(ops.abs(x), axis=axes, keepdims=True)
         limit = ops.max(ops.abs(x), axis=axes, keepdims=True) / largest
         return 2.0 ** ops.ceil(ops.log(limit) / np.log(2.0))
 
@@ -77,6 +79,16 @@ class ternary(Quantizer):  # noqa: N801
     def __call__(self, x):
         self.scale = self.steps(x, 1.0)
         return ops.where(ops.abs(x) >= 0.33, ops.sign(x), 0.0) * self.scale
+
+
+class quantized_po2(Quantizer):  # noqa: N801
+    defaults = {"bits": 8, "max_value": 1.0, "use_stochastic_rounding": False}
+
+    def __call__(self, x):
+        most = np.round(np.log2(self.options["max_value"]))
+        least = most - 2 ** (self.options["bits"] - 1) + 1
+        exponent = ops.round(ops.log(ops.maximum(ops.abs(x), 1e-9)) / np.log(2.0))
+        return ops.where(x < 0, -1.0, 1.0) * 2.0 ** ops.clip(exponent, least, most)
 
 
 class quantized_tanh(Quantizer):  # noqa: N801
@@ -136,6 +148,52 @@ class QBatchNormalization(keras.layers.BatchNormalization):
         if self.beta_quantizer_internal is not None:
             beta = self.beta_quantizer_internal(beta)
         with keras.StatelessScope(state_mapping=[(self.beta, beta)]):
+            return super().call(inputs)
+
+
+class QConv2DBatchnorm(keras.layers.Conv2D):
+    """A convolution whose BatchNormalization is folded into the weights before they are rounded."""
+
+    folding_mode = "ema_stats_folding"
+
+    def __init__(self, *args, kernel_quantizer=None, bias_quantizer=None, **options):
+        super().__init__(*args, **options)
+        self.kernel_quantizer_internal = kernel_quantizer
+        self.bias_quantizer_internal = bias_quantizer
+        self.batchnorm = keras.layers.BatchNormalization(name="inner_norm")
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.batchnorm.build(self.compute_output_shape(input_shape))
+
+    def folded(self):
+        """Kernel and bias as they are used."""
+        norm = self.batchnorm
+        ratio = norm.gamma / ops.sqrt(norm.moving_variance + norm.epsilon)
+        bias = self.bias if self.use_bias else 0.0
+        bias = (bias - norm.moving_mean) * ratio + norm.beta
+        kernel = self.kernel_quantizer_internal(self.kernel * ratio)
+        return kernel, self.bias_quantizer_internal(bias) if self.bias_quantizer_internal else bias
+
+    def call(self, inputs):
+        kernel, bias = self.folded()
+        return self.convolution_op(inputs, kernel) + bias
+
+
+class QSeparableConv2D(keras.layers.SeparableConv2D):
+    def __init__(self, *args, depthwise_quantizer=None, pointwise_quantizer=None, **options):
+        super().__init__(*args, **options)
+        self.depthwise_quantizer_internal = depthwise_quantizer
+        self.pointwise_quantizer_internal = pointwise_quantizer
+        self.bias_quantizer_internal = None
+
+    def call(self, inputs):
+        pairs = (
+            (self.depthwise_kernel, self.depthwise_quantizer_internal),
+            (self.pointwise_kernel, self.pointwise_quantizer_internal),
+        )
+        mapping = [(variable, quantizer(variable.value)) for variable, quantizer in pairs]
+        with keras.StatelessScope(state_mapping=mapping):
             return super().call(inputs)
 
 

@@ -17,11 +17,12 @@ from tinyq.training.registry import kind_of
 
 IMAGE, SEQUENCE, VECTOR = (8, 8, 4), (12, 4), (10,)
 Body = Callable[[Any], Any]
-SITUATIONS: dict[str, tuple[tuple[int, ...], Body]] = {}
+Shape = tuple[int, ...] | dict[str, tuple[int, ...]]
+SITUATIONS: dict[str, tuple[Shape, Body]] = {}
 
 
-def situation(name: str, shape: tuple[int, ...], body: Body) -> None:
-    """Register a network."""
+def situation(name: str, shape: Shape, body: Body) -> None:
+    """Register a network; of several inputs ``shape`` has the shape of each by its name."""
     assert name not in SITUATIONS, name
     SITUATIONS[name] = (shape, body)
 
@@ -30,7 +31,11 @@ def make_model(name: str) -> keras.Model:
     """The float network of a situation, with weights that are not tiny."""
     shape, body = SITUATIONS[name]
     keras.utils.set_random_seed(sum(map(ord, name)))
-    inputs = keras.Input(shape, name="input")
+    inputs: Any = (
+        {key: keras.Input(one, name=key) for key, one in shape.items()}
+        if isinstance(shape, dict)
+        else keras.Input(shape, name="input")
+    )
     model = keras.Model(inputs, body(inputs), name="situation")
     rng = np.random.default_rng(sum(map(ord, name)))
     for layer in model._flatten_layers(include_self=False):
@@ -45,10 +50,15 @@ def make_model(name: str) -> keras.Model:
     return model
 
 
-def draw_inputs(name: str, samples: int, seed: int = 0) -> np.ndarray:
-    """Inputs of a situation."""
+def draw_inputs(name: str, samples: int, seed: int = 0) -> Any:
+    """Inputs of a situation: an array, or one for each of several inputs by its name."""
     rng = np.random.default_rng(seed)
-    return rng.normal(0, 1, (samples, *SITUATIONS[name][0])).astype(np.float32)
+    shape = SITUATIONS[name][0]
+    if isinstance(shape, dict):
+        return {
+            key: rng.normal(0, 1, (samples, *one)).astype(np.float32) for key, one in shape.items()
+        }
+    return rng.normal(0, 1, (samples, *shape)).astype(np.float32)
 
 
 def fresh(middle: Body) -> Body:
@@ -296,11 +306,68 @@ for _name in (
 situation("ops.threshold", VECTOR, vector(lambda x: ops.threshold(x, 0.1, -0.2)))
 
 
+def _two_inputs(x: Any) -> Any:
+    image = L.GlobalAveragePooling2D()(L.Conv2D(6, 3, activation="relu")(x["image"]))
+    return L.Dense(3)(L.Concatenate()([L.Dense(5, activation="tanh")(x["vector"]), image]))
+
+
+def _detector(x: Any) -> Any:
+    """Two inputs; outputs that are a ReLU behind a convolution, a softmax, and read inside too."""
+    y = L.Conv2D(6, 3, padding="same", name="stem")(x["image"])
+    y = L.ReLU(name="heat")(L.BatchNormalization(name="norm")(y))
+    mask = L.Dense(6, activation="sigmoid", name="gate")(x["vector"])
+    z = L.Flatten()(L.Multiply()([y, L.Reshape((1, 1, 6))(mask)]))
+    return {"heat": y, "gate": mask, "scores": L.Dense(3, activation="softmax", name="scores")(z)}
+
+
+def _own_output(x: Any) -> Any:
+    """An output that is the input, and one tensor as two outputs."""
+    y = L.Dense(4, name="head")(x)
+    return [y, x, y, L.Dense(2, name="tail")(y)]
+
+
+class Block(keras.layers.Layer):
+    """A user's layer that is made of layers of Keras and of operations."""
+
+    def __init__(self, units: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first = L.Dense(units, activation="relu")
+        self.second = L.Dense(units)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        del training
+        return ops.relu(self.second(self.first(inputs)) + inputs)
+
+
+class Tower(keras.Model):
+    """A user's model inside of another one."""
+
+    def __init__(self) -> None:
+        super().__init__(name="tower")
+        self.block = Block(12)
+        self.out = L.Dense(6)
+
+    def call(self, inputs: Any) -> Any:
+        return self.out(self.block(inputs))
+
+
+situation("two inputs", {"vector": VECTOR, "image": IMAGE}, _two_inputs)
+situation("two inputs and three outputs", {"image": IMAGE, "vector": VECTOR}, _detector)
+situation("an input as output, a tensor as two", VECTOR, _own_output)
+situation("several outputs", VECTOR, lambda x: [L.Dense(3)(L.Dense(4)(x)), L.Dense(2)(x)])
+situation("a layer of a user's class", VECTOR, vector(lambda x: Block(12)(Block(12)(x))))
+situation("a model of a user's class", VECTOR, vector(lambda x: Tower()(x)))
+
+
 def list_kinds() -> set[str]:
     """Kinds of all layers and operations in the networks."""
     found: set[str] = set()
     for shape, body in SITUATIONS.values():
-        inputs = keras.Input(shape)
+        inputs: Any = (
+            {key: keras.Input(one, name=key) for key, one in shape.items()}
+            if isinstance(shape, dict)
+            else keras.Input(shape)
+        )
         found |= set(_kinds(keras.Model(inputs, body(inputs))))
     return found
 

@@ -13,7 +13,7 @@ generated ones:
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
@@ -24,13 +24,14 @@ from tinyq.codegen import SourceTree, emit
 from tinyq.errors import TinyqError
 from tinyq.firmware.build import BuildOptions, Image
 from tinyq.firmware.settings import render_settings
-from tinyq.graph import Graph, Tensor, reference
-from tinyq.graph.interface import name_ports, packed_bytes
+from tinyq.graph import Graph, Tensor, TensorType, reference
+from tinyq.graph.interface import label_ports, name_ports, packed_bytes
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
 from tinyq.kernels.environment import make_environment
 from tinyq.memory.planner import plan
+from tinyq.numerics.formats import Codes
 from tinyq.project import GRAPH, MANIFEST, Setting, describe_project, write_manifest
 from tinyq.selection import GENERIC, choose_kernels, gather_candidates, prefer_isas
 from tinyq.support.folders import check_replaceable, stage
@@ -232,38 +233,58 @@ def _describe(graph: Graph, tree: SourceTree, arena_bytes: int) -> dict[str, Any
     """Return the values that templates may use."""
     macs = sum(graph.macs(node) for node in graph.nodes)
     constant_bytes = sum(graph.constant_bytes(node) for node in graph.nodes)
-    given, answer = _make_example(graph)
+    inputs, outputs = _make_example(graph)
     return {
         "name": graph.name,
         "macro": graph.name.upper(),
         "version": tinyq.__version__,
         "digest": tree.digest,
-        "description": f"Quantized neural network {graph.name}, {graph.input.type} -> "
-        f"{graph.output.type}, in plain C99.",
+        "description": f"Quantized neural network {graph.name}, {_list_types(inputs)} -> "
+        f"{_list_types(outputs)}, in plain C99.",
         "facts": f"{macs:,} multiply-accumulates, {constant_bytes:,} bytes of constants, "
         f"{arena_bytes:,} bytes of static RAM.",
         "sources": sorted(name for name in _list_sources(graph, tree) if name.endswith(".c")),
-        "input": _describe_buffer(given),
-        "output": _describe_buffer(answer),
-        "example_input": given,
-        "example_output": answer,
+        "inputs": inputs,
+        "outputs": outputs,
+        "arguments": ", ".join(it["variable"] for it in (*inputs, *outputs)),
+        "parameters": ", ".join(label_ports(graph).values()),
     }
 
 
-def _make_example(graph: Graph) -> tuple[Tensor, Tensor]:
-    """Return an input that reaches every code, and what the reference answers."""
-    given, answer = graph.input.type, graph.output.type
-    form = given.format
+def _make_example(graph: Graph) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return inputs that reach every code, and what the reference answers."""
+    draw = np.random.default_rng(0)
+    codes = {name: _draw(draw, graph.tensors[name].type)[None] for name in graph.inputs}
+    answers = reference.run_named(graph, codes)
+    return _describe_buffers(graph, "input", codes), _describe_buffers(graph, "output", answers)
+
+
+def _draw(draw: np.random.Generator, entry: TensorType) -> Codes:
+    form = entry.format
     steps = (form.hi - form.lo) // form.step
-    draw = np.random.default_rng(0).integers(0, steps + 1, given.shape)
-    codes = (form.lo + form.step * draw).astype(np.int32)
-    output = reference.run(graph, codes[None])[0]
-    return Tensor("input", given, codes), Tensor("output", answer, output)
+    return (form.lo + form.step * draw.integers(0, steps + 1, entry.shape)).astype(np.int32)
 
 
-def _describe_buffer(tensor: Tensor) -> dict[str, Any]:
-    form = tensor.type.format
-    return {"c_type": form.c_type, "words": tensor.type.words}
+def _describe_buffers(graph: Graph, side: str, codes: Mapping[str, Codes]) -> list[dict[str, Any]]:
+    """Variables of an example; their names cannot be those of functions of C's library."""
+    labels, found = label_ports(graph), []
+    for name, values in codes.items():
+        entry, end = graph.tensors[name].type, "" if len(codes) == 1 else f"_{labels[name]}"
+        found.append(
+            {
+                "variable": f"{side}{end}",
+                "expected": f"expected{end}",
+                "type": entry,
+                "c_type": entry.format.c_type,
+                "words": entry.words,
+                "tensor": Tensor(name, entry, values[0]),
+            }
+        )
+    return found
+
+
+def _list_types(buffers: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(str(it["type"]) for it in buffers)
 
 
 def _write(files: Mapping[PurePosixPath, bytes], folder: Path) -> None:

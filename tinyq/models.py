@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, storage
+from tinyq.graph.cutting import WHOLE, Cut, cut_graph
 from tinyq.support.keras_config import SAVED_MODEL
 
 HALF_UP, TFLITE = ROUNDINGS = ("half_up", "tflite")
@@ -60,7 +61,28 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Graph:
+def _cut_tflite(path: Path, rounding: str, cut: Cut) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.tflite import import_tflite
+
+    return simplify(import_tflite(path, rounding, cut))
+
+
+def _cut_keras(path: Path, rounding: str, cut: Cut) -> Graph:
+    _refuse_rounding(path, rounding)
+    from tinyq.training.lowering.network import import_keras
+
+    return import_keras(path, cut=cut)
+
+
+# Of the kinds whose names are gone in the graph that their reader gives, or that read a part alone.
+_CUTTERS: Mapping[str, Callable[[Path, str, Cut], Graph]] = {
+    ".keras": _cut_keras,
+    ".tflite": _cut_tflite,
+}
+
+
+def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False, cut: Cut = WHOLE) -> Graph:
     """Read a model file by its suffix, or the folder of a SavedModel that tfmot trained.
 
     Args:
@@ -68,6 +90,7 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
         rounding: ``half_up``, or ``tflite`` for the bytes of TFLite's reference kernels; a matter
             of .tflite files and of what passes TensorFlow's converter.
         trust: Whether the author of a SavedModel, which is a program, is trusted; files are data.
+        cut: Between which tensors the part lies that is read.
 
     Raises:
         ModelError: The file is missing, damaged, of an unknown kind, or brings code along.
@@ -80,7 +103,7 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
             remedy=f"use {' or '.join(ROUNDINGS)}",
         )
     if path.is_dir() and (path / SAVED_MODEL).is_file():
-        return _load_tfmot(path, rounding, trust)
+        return cut_graph(_load_tfmot(path, rounding, trust), cut)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ModelError(
@@ -90,7 +113,10 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False) -> Grap
         )
     if not path.is_file():
         raise ModelError("there is no such file", where=str(path))
-    return reader(path, rounding)
+    cutter = _CUTTERS.get(path.suffix.lower())
+    if cut and cutter is not None:
+        return cutter(path, rounding, cut)
+    return cut_graph(reader(path, rounding), cut)
 
 
 def _refuse_rounding(path: Path, rounding: str) -> None:

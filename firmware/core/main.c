@@ -153,13 +153,25 @@ static int32_t answer_echo(const uint8_t *payload, int32_t payload_bytes, uint32
     return payload_bytes;
 }
 
-/* Run the model on one input and clear the bytes that fill the output's last word. */
+/* Clear the bytes that fill the last word of a tensor. Returns where the next one begins. */
+static int32_t fill_word(uint8_t *output, int32_t bytes)
+{
+    for (int32_t i = bytes; i < stride(bytes); i++) {
+        output[i] = 0;
+    }
+    return stride(bytes);
+}
+
+/* Run the model on the inputs of a sample; the bytes that fill an output's last word are 0. */
 static void infer_one(const uint8_t *input, uint8_t *output)
 {
     const tq_model *model = &tq_model_instance;
     tq_profile_run(input, output);
-    for (int32_t i = model->output_bytes; i < stride(model->output_bytes); i++) {
-        output[i] = 0;
+    if (model->outputs == 0) {
+        fill_word(output, model->output_bytes);
+    }
+    for (int32_t i = 0; i < model->outputs; i++) {
+        output += fill_word(output, model->ports[model->inputs + i].bytes);
     }
 }
 

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import tinyq.training
-from tests.harness import check_graph
+from tests.harness import SANITIZE, compile_model, named_differences
 from tests.keras_situations import SITUATIONS, draw_inputs, list_kinds, make_model
-from tinyq.graph.reference import quantize_input, run_batched
+from tinyq.codegen import emit
+from tinyq.graph.reference import quantize_input, run_named
+from tinyq.memory.planner import plan
 from tinyq.training import calibrate, post_training
+from tinyq.training.inputs import check_inputs
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import import_keras, lower_keras
 from tinyq.training.registry import find_classes, find_lowerings, find_quantizations, find_rewriters
@@ -22,30 +25,41 @@ from tinyq.training.rewriting import rewrite
 ALL = "TINYQ_SITUATIONS"
 SAMPLE = (
     *("Conv2D groups", "Conv2DTranspose", "squeeze and excite", "softmax in the middle"),
-    *("Minimum", "slices"),
+    *("Minimum", "slices", "two inputs and three outputs", "a model of a user's class"),
 )
 CHOSEN = tuple(SITUATIONS) if os.environ.get(ALL) else SAMPLE
 LEAST_DB = 20.0
+
+
+def predict(model, x):
+    return keras.tree.flatten(model.predict_on_batch(x))
 
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_codes_are_the_same_in_keras_reference_and_c(name):
     """A sample; all of them with TINYQ_SITUATIONS=1 in the environment."""
     model, x = make_model(name), draw_inputs(name, 64)
-    wanted = model.predict_on_batch(x)
-    plain = rewrite(model).model.predict_on_batch(x)
-    np.testing.assert_allclose(plain, wanted, atol=1e-4 * max(1.0, np.abs(wanted).max()))
-
+    wanted = predict(model, x)
+    plain = predict(rewrite(model).model, x)
     quantized = post_training(model, x)
-    found = quantized.predict_on_batch(x)
-    noise = np.square(wanted - found).sum()
-    assert 10 * np.log10(np.square(wanted).sum() / noise) > LEAST_DB
+    found = predict(quantized, x)
+    for real, rewritten, integer in zip(wanted, plain, found, strict=True):
+        np.testing.assert_allclose(rewritten, real, atol=1e-4 * max(1.0, np.abs(real).max()))
+        noise = np.square(real - integer).sum()
+        assert 10 * np.log10(np.square(real).sum() / noise) > LEAST_DB
     lowered = lower_keras(quantized)
     assert [entry for entry in compare_layers(quantized, lowered, x) if entry.differing] == []
     graph = import_keras(quantized)
-    codes = quantize_input(x, graph.input.type)
-    np.testing.assert_array_equal(run_batched(graph, codes), run_batched(lowered, codes))
-    check_graph(graph, codes[:16])
+    arrays = check_inputs(x, model)
+    codes = {
+        name: quantize_input(array, graph.tensors[name].type)
+        for name, array in zip(graph.inputs, arrays, strict=True)
+    }
+    simplified, whole = run_named(graph, codes), run_named(lowered, codes)
+    for first, second in zip(simplified.values(), whole.values(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    program = compile_model(emit(graph, plan(graph)), "gcc", SANITIZE)
+    assert named_differences(graph, program, {key: rows[:16] for key, rows in codes.items()}) == 0
 
 
 @pytest.mark.skipif(not os.environ.get(ALL), reason=f"takes minutes; set {ALL}=1")
@@ -59,7 +73,8 @@ def test_it_trains(name):
     calibrate(quantized, x)
     if not quantized.trainable_variables:
         return  # pools alone: nothing to train, and the codes are compared above
-    target = np.random.default_rng(1).normal(size=model.predict_on_batch(x).shape)
+    rng = np.random.default_rng(1)
+    target = keras.tree.map_structure(lambda y: rng.normal(size=y.shape), model.predict_on_batch(x))
     quantized.compile(keras.optimizers.Adam(1e-2), "mse")
     before = [variable.numpy().copy() for variable in quantized.trainable_variables]
     history = quantized.fit(x, target, batch_size=32, epochs=2, verbose=0).history

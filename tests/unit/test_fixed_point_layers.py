@@ -15,7 +15,7 @@ from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import reference
 from tinyq.quantizers import find_activations, find_weights
 from tinyq.quantizers.fixed_point import FixedPoint, read_fixed_point
-from tinyq.training import post_training
+from tinyq.training import PostTraining, post_training
 from tinyq.training.lowering.network import import_keras
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -180,6 +180,52 @@ def test_other_layers_of_these_tools_are_refused(package):
     with pytest.raises(ModelError, match=r"class QLSTM|QLSTM is a layer of HGQ2") as caught:
         post_training(model, np.ones((2, 4)))
     assert caught.value.where == "last"
+
+
+def free_scales(tool):
+    """Scales per channel that are no powers of two, folded norms, weights of powers of two."""
+    image = keras.Input((8, 8, 2), name="image")
+    bits = tool.quantized_bits(6, 1, alpha=1)
+    x = tool.QConv2DBatchnorm(6, 3, kernel_quantizer=bits, name="folded")(image)
+    x = L.ReLU(name="relu")(x)
+    x = tool.QSeparableConv2D(
+        5,
+        3,
+        depthwise_quantizer=tool.quantized_bits(4, 0, alpha=1),
+        pointwise_quantizer=tool.binary(alpha="auto"),
+        name="separable",
+    )(x)
+    x = L.Flatten(name="flat")(x)
+    free = tool.ternary(alpha="auto")
+    x = tool.QDense(8, kernel_quantizer=free, activation="relu", name="ternary")(x)
+    powers = tool.quantized_po2(3, 1)
+    return keras.Model(image, tool.QDense(4, kernel_quantizer=powers, name="powers")(x))
+
+
+def test_free_scales_folded_norms_and_powers_of_two(tool, rng):
+    """The weights are those of QKeras, whatever their scales; Keras, reference and C agree."""
+    model = free_scales(tool)
+    fill(model, rng)
+    norm = model.get_layer("folded").batchnorm
+    norm.moving_variance.assign(rng.uniform(0.3, 2.0, norm.moving_variance.shape))
+    x = rng.normal(size=(64, 8, 8, 2)).astype(np.float32)
+    quantized = post_training(model, x, PostTraining(bias_correction=False))
+    places = {
+        "separable_depthwise": ("separable", "depthwise_kernel", "depthwise_quantizer_internal"),
+        "separable": ("separable", "pointwise_kernel", "pointwise_quantizer_internal"),
+        "ternary": ("ternary", "kernel", "kernel_quantizer_internal"),
+        "powers": ("powers", "kernel", "kernel_quantizer_internal"),
+    }
+    for name, (old, variable, quantizer) in places.items():
+        layer = model.get_layer(old)
+        wanted = np.asarray(getattr(layer, quantizer)(getattr(layer, variable).value))
+        new = quantized.get_layer(name)
+        found = np.asarray(new.weight_quantizer.quantized(new.kernel))
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+    wanted, found = model.predict_on_batch(x), quantized.predict_on_batch(x)
+    assert np.square(wanted - found).sum() < 0.01 * np.square(wanted).sum()
+    graph = import_keras(quantized)
+    check_graph(graph, reference.quantize_input(x[:16], graph.input.type))
 
 
 def test_names_of_grids():

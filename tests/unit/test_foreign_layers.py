@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -11,8 +14,10 @@ from tests.harness import check_graph
 from tests.small_models import L, functional, scramble
 from tinyq.errors import ModelError
 from tinyq.graph import reference
+from tinyq.importers.float_models import load_float_model
 from tinyq.training import post_training
-from tinyq.training.lowering.network import import_keras
+from tinyq.training.lowering.agreement import compare_layers
+from tinyq.training.lowering.network import import_keras, lower_keras
 from tinyq.training.unquantize import unquantize
 
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
@@ -124,3 +129,95 @@ def test_padding_with_ones_is_refused():
 
     with pytest.raises(ModelError, match="pads with 1"):
         post_training(functional((4, 4, 1), body), np.ones((2, 4, 4, 1)))
+
+
+def larq_file(folder, rng):
+    """An .h5 file as Keras 2 wrote it of Larq's layers: options and names of theirs in its text."""
+    layers = [
+        keras.Input((8, 8, 3), name="image"),
+        L.Conv2D(6, 3, padding="same", name="first"),
+        L.BatchNormalization(name="norm_1"),
+        L.Conv2D(7, 3, padding="same", use_bias=False, name="signs"),
+        L.BatchNormalization(name="norm_2"),
+        L.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False, name="depthwise"),
+        L.BatchNormalization(name="norm_3"),
+        L.SeparableConv2D(6, 3, use_bias=False, name="separable"),
+        L.ReLU(name="relu"),
+        L.Flatten(name="flat"),
+        L.Dense(4, use_bias=False, name="head"),
+    ]
+    model = keras.Sequential(layers)
+    scramble(model, rng)
+    path = folder / "larq.h5"
+    model.save(path)
+
+    def quantizer(kind, /, **options):
+        return {"class_name": kind, "config": options}
+
+    sign = quantizer("SteSign", name="ste_sign", clip_value=1.0)
+    added = {
+        "signs": {
+            "input_quantizer": sign,
+            "kernel_quantizer": "magnitude_aware_sign",
+            "pad_values": 1.0,
+            "kernel_constraint": quantizer("WeightClip", clip_value=1),
+        },
+        "depthwise": {
+            "input_quantizer": "approx_sign",
+            "depthwise_quantizer": sign,
+            "pad_values": 1.0,
+            "groups": 1,
+        },
+        "separable": {
+            "input_quantizer": quantizer("SwishSign", beta=5.0),
+            "depthwise_quantizer": sign,
+            "pointwise_quantizer": quantizer("SteTern", threshold_value=0.1),
+        },
+        "head": {
+            "input_quantizer": quantizer("DoReFa", k_bit=3, mode="activations"),
+            "kernel_quantizer": quantizer("DoReFa", k_bit=2, mode="weights"),
+        },
+    }
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for entry in config["config"]["layers"]:
+            options = added.get(entry["config"]["name"])
+            if options is not None:
+                entry["class_name"] = f"Quant{entry['class_name']}"
+                entry["module"] = entry["registered_name"] = None
+                entry["config"].update(options)
+        file.attrs["model_config"] = json.dumps(config)
+    return path
+
+
+def test_a_file_of_larq_is_read_without_larq(rng, tmp_path):
+    model = load_float_model(larq_file(tmp_path, rng))
+    x = rng.normal(size=(100, 8, 8, 3)).astype(np.float32)
+    signs = model.get_layer("signs")
+    kernel = signs.kernel.numpy()
+    sign = np.where(kernel >= 0, 1, -1)
+    before = keras.Model(model.inputs, signs.input)(x).numpy()
+    padded = np.pad(
+        np.where(before >= 0, 1, -1), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1
+    )
+    weights = sign * np.abs(kernel).mean((0, 1, 2))
+    wanted = sum(
+        padded[:, r : r + 8, c : c + 8] @ weights[r, c] for r in range(3) for c in range(3)
+    )
+    found = keras.Model(model.inputs, signs.output)(x).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+    quantized = post_training(model, x)
+    graph = import_keras(quantized)
+    assert formats(graph) == {
+        "first": ("s8", "s8"),
+        "signs": ("b1", "b1"),
+        "depthwise": ("b1", "b1"),
+        "separable_depthwise": ("b1", "b1"),
+        "separable": ("s8", "t2"),
+        "head": ("u4", "d2"),
+    }
+    codes = reference.quantize_input(x[:16], graph.input.type)
+    check_graph(graph, codes)
+    lowered = lower_keras(quantized)
+    assert not any(entry.differing for entry in compare_layers(quantized, lowered, x[:16]))

@@ -12,11 +12,13 @@ import pytest
 from tests.small_models import L, functional, normed, scramble
 from tinyq.commands.cli import main
 from tinyq.errors import DataError, TinyqError
+from tinyq.graph.storage import digest
 from tinyq.training import PostTraining, post_training
 from tinyq.training.equalization import equalize
-from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits, observe
+from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
 from tinyq.training.lowering.network import import_keras
 from tinyq.training.patterns import find_fused_layers
+from tinyq.training.weighted import WeightedLayer
 
 CALIBRATION = 128
 
@@ -130,7 +132,10 @@ def test_ranges_of_a_softmax_layer_are_those_of_its_logits(rng):
 
 def histogram_of(values):
     values = np.asarray(values, np.float32)
-    (found,) = observe(lambda batch: [batch], values, 100)
+    found = Histogram()
+    for act in (found.widen, found.count):
+        for start in range(0, len(values), 100_000):
+            act(values[start : start + 100_000])
     assert found.counts.sum() == values.size
     return found
 
@@ -166,7 +171,7 @@ def test_weight_limits_lower_the_error(rng):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (PostTraining(bits=3), "bits"),
+        (PostTraining(bits=9), "bits"),
         (PostTraining(end_bits=16), "end_bits"),
         (PostTraining(ranges="all"), "ranges"),  # type: ignore[arg-type]
         (PostTraining(percentile=10.0), "percentile"),
@@ -225,3 +230,40 @@ def test_a_float_h5_model_is_not_built(rng, tmp_path, capsys):
     make(rng)[0].save(tmp_path / "float.h5")
     assert main(["inspect", str(tmp_path / "float.h5")]) == 2
     assert "tinyq quantize" in capsys.readouterr().err
+
+
+def correct_plainly(quantized, model, x):
+    """Bias correction from whole batches: each layer's sums in both models."""
+    for layer in quantized.layers:
+        if not isinstance(layer, WeightedLayer):
+            continue
+        float_layer = model.get_layer(layer.name)
+        inputs = (
+            keras.Model(model.inputs, float_layer.input)(x),
+            keras.Model(quantized.inputs, layer.input)(x),
+        )
+        kernels = float_layer.kernel, layer.weight_quantizer.quantized(layer.kernel)
+        wanted, found = (
+            np.asarray(layer.accumulate(values, kernel), np.float64)
+            for values, kernel in zip(inputs, kernels, strict=True)
+        )
+        axes = tuple(range(wanted.ndim - 1))
+        layer.bias.assign(layer.bias.numpy() + wanted.mean(axes) - found.mean(axes))
+
+
+def test_layer_by_layer_gives_the_codes_of_whole_batches(rng):
+    """What is streamed, and summed before it is multiplied, equals the formula written out."""
+    model, x = make(rng, branched_without_norms)
+    streamed = post_training(model, x, PostTraining(bits=4))
+    plain = post_training(model, x, PostTraining(bits=4, bias_correction=False))
+    correct_plainly(plain, model, x)
+    first, second = import_keras(streamed, "model"), import_keras(plain, "model")
+    assert digest(first) == digest(second)
+
+
+def branched_without_norms(x):
+    x = L.Conv2D(6, 3, padding="same", activation="relu", name="conv1")(x)
+    y = L.DepthwiseConv2D(3, padding="same", strides=2, name="depth")(x)
+    x = L.Add(name="sum")([L.MaxPooling2D(name="pool")(x), y])
+    x = L.Conv2DTranspose(4, 3, strides=2, activation="relu", name="wider")(x)
+    return L.Dense(4, name="head")(L.Flatten(name="flat")(x))

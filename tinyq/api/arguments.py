@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ Show = Callable[[str], AbstractContextManager[Progress]]
 """Opens a progress bar with a title."""
 
 PathLike = str | os.PathLike[str]
+
+Names = Iterable[str] | str | None
+"""Names of tensors: a list, or a text with commas between them."""
 
 _PAIR = 2
 

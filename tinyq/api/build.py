@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyq.api.arguments import PathLike, Progress, as_board, as_path
+from tinyq.api.arguments import Names, PathLike, Progress, as_board, as_path
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
 from tinyq.errors import TinyqError
@@ -109,6 +109,8 @@ def build(
     weights_in_ram: bool = False,
     rounding: str = "half_up",
     trust: bool = False,
+    inputs: Names = None,
+    outputs: Names = None,
     progress: Progress | None = None,
 ) -> Built:
     """Turn a model into C and firmware for a board.
@@ -126,6 +128,8 @@ def build(
         weights_in_ram: Whether the weights are copied to RAM at start.
         rounding: As of `tinyq.load`.
         trust: As of `tinyq.load`.
+        inputs: As of `tinyq.load`.
+        outputs: As of `tinyq.load`.
         progress: Called with the kernels counted and all kernels, where ``tune`` is set.
 
     Raises:
@@ -142,7 +146,7 @@ def build(
 
         tuner = partial(count_candidates, progress=progress)
     selection = Selection(isas, optimize, tuner, weights_in_ram)
-    graph = load(model, rounding, trust)
+    graph = load(model, rounding, trust, inputs, outputs)
     return Built(create_project(graph, chosen, folder, build_system, cmsis_nn, selection), tune)
 
 

@@ -3,16 +3,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tinyq.api.arguments import as_dataset, is_path
+from tinyq.api.arguments import Names, as_dataset, is_path
 from tinyq.api.load import load
+from tinyq.graph.cutting import Cut, make_cut
 from tinyq.measurement.diff import (
     Comparison,
-    Difference,
     Execution,
     compare,
     execute_reference,
     open_execution,
 )
+from tinyq.measurement.difference import Difference
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 
@@ -64,6 +65,8 @@ def diff(
     samples: int = 32,
     rounding: str = "tflite",
     trust: bool = False,
+    inputs: Names = None,
+    outputs: Names = None,
 ) -> Diff:
     """Find the first layer at which two executions of a model differ.
 
@@ -75,21 +78,24 @@ def diff(
         samples: Use the first so many samples only.
         rounding: Of .tflite models, as of `tinyq.load`.
         trust: As of `tinyq.load`.
+        inputs: Of model files, as of `tinyq.load`; a build folder is what it was built of.
+        outputs: Of model files, as of `tinyq.load`.
 
     Raises:
         TinyqError: There is no such model or place, or they do not go together.
         DataError: The data do not fit.
     """
-    inputs = as_dataset(data).take(samples)
-    one, other = (_open(execution, rounding, trust) for execution in (first, second))
-    return Diff(compare(one, other, inputs))
+    given = as_dataset(data).take(samples)
+    cut = make_cut(inputs, outputs)
+    one, other = (_open(execution, rounding, trust, cut) for execution in (first, second))
+    return Diff(compare(one, other, given))
 
 
-def _open(execution: Any, rounding: str, trust: bool) -> Execution:
+def _open(execution: Any, rounding: str, trust: bool, cut: Cut) -> Execution:
     place = getattr(execution, "folder", execution)
     if is_path(place):
-        return open_execution(str(place), rounding, trust)
-    return execute_reference(load(place))
+        return open_execution(str(place), rounding, trust, cut)
+    return execute_reference(load(place, inputs=cut.inputs, outputs=cut.outputs))
 
 
 def _list_difference(it: Difference) -> list[Part]:

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinyq import exports
-from tinyq.api.arguments import PathLike, as_path
+from tinyq.api.arguments import Names, PathLike, as_path
 from tinyq.api.load import load
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown
@@ -47,7 +47,14 @@ class Exported(Shown):
         return [*listed, exports.describe_kernels(self.slowness)]
 
 
-def export(model: Any, kind: str, output: PathLike, trust: bool = False) -> Exported:
+def export(
+    model: Any,
+    kind: str,
+    output: PathLike,
+    trust: bool = False,
+    inputs: Names = None,
+    outputs: Names = None,
+) -> Exported:
     """Write a model as a library for other build systems.
 
     Args:
@@ -55,6 +62,8 @@ def export(model: Any, kind: str, output: PathLike, trust: bool = False) -> Expo
         kind: ``arduino``, ``c``, ``cmake``, ``cmsis-pack``, ``platformio`` or ``zephyr``.
         output: Folder to write: missing, empty, or an earlier library, which is replaced whole.
         trust: As of `tinyq.load`.
+        inputs: As of `tinyq.load`.
+        outputs: As of `tinyq.load`.
 
     Raises:
         TinyqError: There is no such kind, or the folder holds something else.
@@ -62,6 +71,6 @@ def export(model: Any, kind: str, output: PathLike, trust: bool = False) -> Expo
     """
     folder = as_path(output)
     exports.check_export(kind, folder)
-    graph = load(model, trust=trust)
+    graph = load(model, trust=trust, inputs=inputs, outputs=outputs)
     slowness = exports.estimate_slowness(graph)
     return Exported(kind, folder, exports.export(graph, kind, folder, slowness), slowness)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tinyq.api.arguments import as_board, as_path, is_keras_model, is_path
+from tinyq.api.arguments import Names, as_board, as_path, is_keras_model, is_path
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
 from tinyq.graph import Graph
@@ -120,6 +120,8 @@ def inspect(
     optimize: str = "balanced",
     rounding: str = "half_up",
     trust: bool = False,
+    inputs: Names = None,
+    outputs: Names = None,
 ) -> Inspection:
     """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it.
 
@@ -129,13 +131,15 @@ def inspect(
         optimize: What they are chosen for: ``balanced``, ``speed``, ``size`` or ``ram``.
         rounding: As of `tinyq.load`.
         trust: As of `tinyq.load`.
+        inputs: As of `tinyq.load`.
+        outputs: As of `tinyq.load`.
 
     Raises:
         TinyqError: An argument is wrong, or the model cannot be used.
     """
     chosen = as_board(board) if board else None
     check_objective(optimize)
-    graph = simplify(load(model, rounding, trust))
+    graph = simplify(load(model, rounding, trust, inputs, outputs))
     return Inspection(
         graph=graph,
         layers=tuple(summarize(graph)),

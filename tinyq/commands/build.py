@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, TrustOption, show, show_progress
+from tinyq.commands.output import (
+    InputsOption,
+    JsonOption,
+    OutputsOption,
+    RoundingOption,
+    TrustOption,
+    show,
+    show_progress,
+)
 
 
 def build(
@@ -38,6 +46,8 @@ def build(
     ] = False,
     rounding: RoundingOption = "half_up",
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
@@ -56,6 +66,8 @@ def build(
             weights_in_ram=weights_in_ram,
             rounding=rounding,
             trust=trust,
+            inputs=inputs,
+            outputs=outputs,
             progress=progress,
         )
     show(built, json)

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, TrustOption, show
+from tinyq.commands.output import (
+    InputsOption,
+    JsonOption,
+    OutputsOption,
+    RoundingOption,
+    TrustOption,
+    show,
+)
 
 
 def diff(
@@ -21,9 +28,11 @@ def diff(
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 32,
     rounding: RoundingOption = "tflite",
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the first layer at which two executions of a model differ."""
     from tinyq.api.diff import diff as run
 
-    show(run(first, second, data, samples, rounding, trust), json)
+    show(run(first, second, data, samples, rounding, trust, inputs, outputs), json)

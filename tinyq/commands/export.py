@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, TrustOption, show
+from tinyq.commands.output import InputsOption, JsonOption, OutputsOption, TrustOption, show
 
 
 def export(
@@ -16,9 +16,11 @@ def export(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a model as a library for other build systems."""
     from tinyq.api.export import export as run
 
-    show(run(model, kind, output, trust), json)
+    show(run(model, kind, output, trust, inputs, outputs), json)

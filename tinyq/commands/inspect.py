@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, RoundingOption, TrustOption, show
+from tinyq.commands.output import (
+    InputsOption,
+    JsonOption,
+    OutputsOption,
+    RoundingOption,
+    TrustOption,
+    show,
+)
 
 
 def inspect(
@@ -18,9 +25,11 @@ def inspect(
     ] = "balanced",
     rounding: RoundingOption = "half_up",
     trust: TrustOption = False,
+    inputs: InputsOption = None,
+    outputs: OutputsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show a model layer by layer: formats, shapes, MACs, bytes, zero weights; and advice on it."""
     from tinyq.api.inspect import inspect as run
 
-    show(run(model, board, optimize, rounding, trust), json)
+    show(run(model, board, optimize, rounding, trust, inputs, outputs), json)

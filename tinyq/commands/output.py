@@ -38,6 +38,22 @@ RoundingOption = Annotated[
     ),
 ]
 
+InputsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Tensors at which the part of the model begins that is read, with commas between "
+        "them; its own inputs if not given."
+    ),
+]
+
+OutputsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Tensors at which it ends, and what follows is not looked at; its own outputs if not "
+        "given."
+    ),
+]
+
 TrustOption = Annotated[
     bool,
     typer.Option(

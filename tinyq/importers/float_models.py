@@ -19,6 +19,7 @@ from tinyq.support.keras_config import (
 from tinyq.support.limits import describe
 from tinyq.training.lowering.network import load_keras
 from tinyq.training.registry import load_layers
+from tinyq.training.sign_layers import CLASSES
 
 _QUANTIZED = {"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer"}
 _WRAPPED = {"PruneLowMagnitude", "ClusterWeights"}
@@ -76,7 +77,11 @@ def _load_h5(path: Path) -> keras.Model:
     stored = check_h5_file(path)
     load_layers()
     try:
-        with warnings.catch_warnings(), limit_weights(keras.Layer, stored, path):
+        with (
+            warnings.catch_warnings(),
+            limit_weights(keras.Layer, stored, path),
+            keras.saving.custom_object_scope(dict(CLASSES)),
+        ):
             warnings.simplefilter("ignore")
             return keras.saving.load_model(path, compile=False)
     except TinyqError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from tinyq.errors import ModelError
+from tinyq.importers.tensorflow_functions import FUNCTIONS
 from tinyq.importers.tfmot import load_tf_keras, strip_wrappers
 from tinyq.support.limits import describe
 
@@ -20,92 +21,6 @@ _OPERATION, _SLICE = "TFOpLambda", "SlicingOpLambda"
 _TOLERANCE = 1e-4
 
 
-def _reshape(x: Any, shape: Any, **options: Any) -> Any:
-    del options
-    return ops.reshape(x, tuple(int(length) for length in shape))
-
-
-def _concatenate(values: Any, axis: int = -1, **options: Any) -> Any:
-    del options
-    return ops.concatenate(values, axis)
-
-
-def _first(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any, **options: Any) -> Any:
-        _refuse_options(options)
-        return function(x)
-
-    return call
-
-
-def _pair(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any, y: Any, **options: Any) -> Any:
-        _refuse_options(options)
-        return function(x, y)
-
-    return call
-
-
-def _mean(input_tensor: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
-    _refuse_options(options)
-    return ops.mean(input_tensor, axis, keepdims)
-
-
-def _softmax(logits: Any, axis: int | None = None, **options: Any) -> Any:
-    _refuse_options(options)
-    return ops.softmax(logits, -1 if axis is None else axis)
-
-
-def _transpose(a: Any, perm: Any = None, **options: Any) -> Any:
-    del options
-    return ops.transpose(a, perm)
-
-
-def _get_item(tensor: Any, slice_spec: Any, **options: Any) -> Any:
-    _refuse_options(options)
-    return tensor[tuple(_slice(part) for part in slice_spec)]
-
-
-def _slice(part: Any) -> Any:
-    """A slice, which files hold as a mapping; numbers and the ellipsis as they are."""
-    if isinstance(part, Mapping):
-        return slice(part.get("start"), part.get("stop"), part.get("step"))
-    return part
-
-
-# Functions of TensorFlow by the name that Keras 2 saves for them.
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {
-        "__operators__.add": _pair(ops.add),
-        "math.add": _pair(ops.add),
-        "math.subtract": _pair(ops.subtract),
-        "__operators__.sub": _pair(ops.subtract),
-        "math.multiply": _pair(ops.multiply),
-        "__operators__.mul": _pair(ops.multiply),
-        "math.truediv": _pair(ops.true_divide),
-        "math.divide": _pair(ops.true_divide),
-        "__operators__.truediv": _pair(ops.true_divide),
-        "math.maximum": _pair(ops.maximum),
-        "math.minimum": _pair(ops.minimum),
-        "math.negative": _first(ops.negative),
-        "math.square": _first(ops.square),
-        "math.abs": _first(ops.absolute),
-        "math.sigmoid": _first(ops.sigmoid),
-        "math.tanh": _first(ops.tanh),
-        "nn.relu": _first(ops.relu),
-        "nn.relu6": _first(ops.relu6),
-        "nn.elu": _first(ops.elu),
-        "nn.silu": _first(ops.silu),
-        "nn.swish": _first(ops.silu),
-        "nn.softplus": _first(ops.softplus),
-        "nn.softmax": _softmax,
-        "reshape": _reshape,
-        "concat": _concatenate,
-        "transpose": _transpose,
-        "math.reduce_mean": _mean,
-        "__operators__.getitem": _get_item,
-    }
-)
 # Options of Keras 2 that Keras 3 has no word for; any other one is kept or refused.
 _LEFT_OUT = (
     *("dtype", "batch_input_shape", "batch_shape", "time_major", "implementation", "dynamic"),
@@ -126,14 +41,6 @@ _RENAMED: Mapping[tuple[str, str], str] = MappingProxyType(
 )
 # Values with which an option says nothing: groups=1, renorm=False.
 _NOTHING: tuple[Any, ...] = (None, False, 0, 1, [], (), {})
-
-
-def _refuse_options(options: Mapping[str, Any]) -> None:
-    given = {key: value for key, value in options.items() if value is not None and key != "name"}
-    if given:
-        raise ModelError(
-            f"an operation has the options {', '.join(given)}", remedy="leave them out"
-        )
 
 
 def load_old_keras(path: Path, trust: bool = False) -> keras.Model:
@@ -242,12 +149,12 @@ def _apply(layer: Any, node: Any, known: dict[int, Any], twins: dict[int, Any]) 
 
 def _operate(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     config = layer.get_config()
-    function = _FUNCTIONS.get(config.get("function", ""))
+    function = FUNCTIONS.get(config.get("function", ""))
     if function is None:
         raise ModelError(
             f"the function {config.get('function')!r} has no layer here",
             where=layer.name,
-            remedy=f"use one of {', '.join(_FUNCTIONS)}",
+            remedy=f"use one of {', '.join(FUNCTIONS)}",
         )
     return function(*args, **kwargs)
 

@@ -23,10 +23,11 @@ from tinyq.codegen import marked_nodes
 from tinyq.errors import DataError, ModelError, TinyqError
 from tinyq.firmware.cmsis_nn import ISA
 from tinyq.graph import Graph, reference
+from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.graph.interface import pack_codes, unpack_codes
 from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
-from tinyq.graph.summary import describe_node
 from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.difference import Difference, describe_difference
 from tinyq.measurement.inputs import encode_all
 from tinyq.measurement.places import choose_target
 from tinyq.models import HALF_UP, load_model
@@ -44,7 +45,6 @@ from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.targets import open_link
 
 PLACES = ("reference", "c", "litert")
-_BARS = 11
 
 Batch = tuple[Codes, ...]
 """Codes of each input of a graph, in its order."""
@@ -71,42 +71,6 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of a histogram: how many codes differ by ``low`` to ``high``."""
-
-    low: int
-    high: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How two executions differ at a layer.
-
-    Attributes:
-        layer: Name of the tensor.
-        description: Operation, formats and shapes.
-        codes: Codes compared, over all samples.
-        differing: How many differ.
-        sample: The first sample with a difference.
-        position: Index of the first differing code in that sample.
-        first: That code in the first execution.
-        second: That code in the second execution.
-        histogram: Differences, second minus first, zero left out.
-    """
-
-    layer: str
-    description: str
-    codes: int
-    differing: int
-    sample: int
-    position: tuple[int, ...]
-    first: int
-    second: int
-    histogram: tuple[Bar, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """What a comparison of two executions showed.
 
@@ -127,7 +91,9 @@ class Comparison:
     output_equal: bool
 
 
-def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> Execution:
+def open_execution(
+    text: str, rounding: str = HALF_UP, trust: bool = False, cut: Cut = WHOLE
+) -> Execution:
     """Read ``PATH`` or ``PATH@PLACE``.
 
     Without a place, a .tflite file runs in LiteRT, another model in the reference, and a build
@@ -137,6 +103,7 @@ def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> E
         text: What to run where.
         rounding: Rule by which tinyq reads a .tflite file.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
+        cut: The part of a model file; a build folder is what it was built of.
 
     Raises:
         TinyqError: There is no such model or place, or they do not go together.
@@ -154,8 +121,8 @@ def open_execution(text: str, rounding: str = HALF_UP, trust: bool = False) -> E
             remedy=f"use {', '.join(PLACES)}, or name a build folder",
         )
     if place == "litert":
-        return _open_litert(path, rounding, is_tflite)
-    graph = load_model(path, rounding if is_tflite else HALF_UP, trust)
+        return _open_litert(path, rounding, is_tflite, cut)
+    graph = load_model(path, rounding if is_tflite else HALF_UP, trust, cut)
     name = f"{path}@{place}"
     if place == "reference":
         return execute_reference(graph, name)
@@ -253,38 +220,6 @@ def _compare_layers(
     return common, None
 
 
-def describe_difference(graph: Graph, layer: str, first: Codes, second: Codes) -> Difference:
-    """Where and by how much the codes of a layer differ; at least one must."""
-    delta = second.astype(np.int64) - first.astype(np.int64)
-    place = tuple(int(index) for index in np.argwhere(delta)[0])
-    node = next((node for node in graph.nodes if node.output == layer), None)
-    return Difference(
-        layer=layer,
-        description="" if node is None else f"{node.op.kernel}, {describe_node(graph, node)}",
-        codes=delta.size,
-        differing=int(np.count_nonzero(delta)),
-        sample=place[0],
-        position=place[1:],
-        first=int(first[place]),
-        second=int(second[place]),
-        histogram=make_histogram(delta),
-    )
-
-
-def make_histogram(delta: npt.NDArray[np.int64]) -> tuple[Bar, ...]:
-    """Counts of differences other than zero: a bar each, or of intervals where they are many."""
-    values, counts = np.unique(delta[delta != 0], return_counts=True)
-    if len(values) <= _BARS:
-        return tuple(Bar(int(v), int(v), int(n)) for v, n in zip(values, counts, strict=True))
-    low, high = int(values[0]), int(values[-1])
-    width = -(-(high - low + 1) // _BARS)
-    bars = []
-    for start in range(low, high + 1, width):
-        inside = (values >= start) & (values < start + width)
-        bars.append(Bar(start, min(start + width - 1, high), int(counts[inside].sum())))
-    return tuple(bars)
-
-
 def cut(graph: Graph, layer: str) -> Graph:
     """The part of a graph that computes one of its tensors, which becomes the output."""
     return drop_dead_nodes(replace(graph, outputs=(layer,)))
@@ -317,7 +252,7 @@ def _reference_answer(graph: Graph) -> Answer:
     return answer
 
 
-def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
+def _open_litert(path: Path, rounding: str, is_tflite: bool, cut: Cut) -> Execution:
     from tinyq.importers.tflite import import_tflite
     from tinyq.importers.tflite.litert import map_layers, run_layers
 
@@ -325,16 +260,17 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool) -> Execution:
         raise TinyqError(
             "LiteRT runs .tflite files alone", where=str(path), remedy="use reference or c"
         )
-    graph = import_tflite(path, rounding)
+    graph = import_tflite(path, rounding, cut)
     known: dict[bytes, Mapping[str, Codes]] = {}
 
     def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
         key = b"".join(codes.tobytes() for codes in inputs)
         if key not in known:
-            known[key] = run_layers(path, graph, dict(zip(graph.inputs, inputs, strict=True)))
+            named = dict(zip(graph.inputs, inputs, strict=True))
+            known[key] = run_layers(path, graph, named, cut)
         return {name: known[key][name] for name in layers}
 
-    names = [name for name in map_layers(path, graph) if name not in graph.outputs]
+    names = [name for name in map_layers(path, graph, cut) if name not in graph.outputs]
     return Execution(f"{path}@litert", graph, (*names, *graph.outputs), answer, whole=True)
 
 

@@ -76,7 +76,7 @@ REGULARIZERS = _split("L1 L1L2 L2 OrthogonalRegularizer l1 l1_l2 l1l2 l2 orthogo
 
 CONSTRAINTS = _split(
     "MaxNorm MinMaxNorm NonNeg UnitNorm max_norm maxnorm min_max_norm non_neg nonneg unit_norm "
-    "unitnorm"
+    "unitnorm weight_clip"
 )
 
 ACTIVATIONS = _split(
@@ -123,6 +123,15 @@ TFMOT = _split(
     """
 )
 
+# Layers and quantizers of Larq, which stand-ins read.
+LARQ = _split(
+    """
+    QuantConv1D QuantConv2D QuantDense QuantDepthwiseConv2D QuantSeparableConv1D
+    QuantSeparableConv2D ApproxSign DoReFa DoReFaQuantizer MagnitudeAwareSign NoOp SteSign SteTern
+    SwishSign WeightClip weight_clip
+    """
+)
+
 # What stands for a value of Python in JSON.
 VALUES = _split(
     "InputSpec TensorShape TypeSpec __bytes__ __ellipsis__ __keras_tensor__ __numpy__ __slice__ "
@@ -140,6 +149,7 @@ CLASSES = (
     | QUANTIZATION
     | TRAINING
     | TFMOT
+    | LARQ
     | VALUES
 )
 

@@ -19,6 +19,7 @@ from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Recipe, Rule
 from tinyq.training.registry import INPUT, Quantization, find_lowerings, kind_of
 from tinyq.training.rewriting import free_name
+from tinyq.training.tracing import names_of, pack, structure
 
 DEFAULT = "int8"
 
@@ -38,9 +39,15 @@ class Assembled:
 
 
 def assemble(
-    fused_layers: tuple[FusedLayer, ...], rules: Mapping[str, Rule], recipe: Recipe, name: str
+    fused_layers: tuple[FusedLayer, ...],
+    rules: Mapping[str, Rule],
+    recipe: Recipe,
+    plain: keras.Model,
 ) -> Assembled:
     """The quantized model of all fused layers.
+
+    Inputs and outputs are nested as those of the plain model. An output of several has the name
+    that it has there, that of its last part.
 
     Raises:
         ModelError: A layer cannot be quantized as the recipe says.
@@ -51,11 +58,22 @@ def assemble(
         for fused in fused_layers
     }
     taken = {member for fused in fused_layers for member in (fused.name, fused.end)}
-    assembly = _Assembly(_Plan(rules, readers, recipe.input.range), taken)
+    ends = names_of(plain.outputs)
+    layer_of = {fused.end: fused.name for fused in fused_layers}
+    outputs = [layer_of[end] for end in ends]
+    names = {layer_of[end]: end for end in ends} if len(set(ends)) > 1 else {}
+    plan = _Plan(rules, readers, recipe.input.range)
+    assembly = _Assembly(plan, taken, names)
     for fused in fused_layers:
         assembly.add(fused)
-    output = assembly.finished(fused_layers[-1].name)
-    return Assembled(QuantizedModel(assembly.input, output, name=name), assembly.layers)
+    model = QuantizedModel(
+        pack(
+            (assembly.inputs[name] for name in names_of(plain.inputs)), structure(plain, "inputs")
+        ),
+        pack((assembly.finished(name) for name in outputs), structure(plain, "outputs")),
+        name=plain.name,
+    )
+    return Assembled(model, assembly.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +98,7 @@ class _Plan:
 
     def wishes(self, fused: FusedLayer) -> set[str]:
         """Activation methods that the readers of a fused layer want."""
-        found: set[str] = set()
+        found: set[str] = {DEFAULT} if fused.is_output else set()
         for reader in self.readers[fused.name]:
             if not reader.is_preserving:
                 found.add(self.wanted(reader))
@@ -112,7 +130,8 @@ class _Assembly:
 
     plan: _Plan
     taken: set[str]
-    input: Any = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     tensors: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
@@ -154,7 +173,14 @@ class _Assembly:
                 where="first.activations",
                 remedy="use int8, uint4 or binary for the first layer's activations",
             )
-        self.input = keras.Input(tuple(fused.layer.batch_shape[1:]), name=fused.name)
+        if not self.plan.readers[fused.name] and not fused.is_output:
+            raise ModelError(
+                "no layer reads this input",
+                where=fused.name,
+                remedy="build the model without it: keras.Model(inputs_that_are_read, outputs)",
+            )
+        start = keras.Input(tuple(fused.layer.batch_shape[1:]), name=fused.name)
+        self.inputs[fused.name] = start
         if _is_unsigned(method):
             warnings.warn(
                 f"{fused.name}: the model's input has method {method}, which has no codes below 0: "
@@ -167,7 +193,7 @@ class _Assembly:
             self.nonnegative.add(fused.name)
         name = self._name(f"{fused.name}_codes")
         layer = QuantizedInput(name=name, output_method=method, output_range=fixed)
-        self._record(fused.name, layer(self.input), method, layer)
+        self._record(fused.name, layer(start), method, layer)
 
     def _add_preserving(self, fused: FusedLayer) -> None:
         (source,) = fused.inputs
@@ -187,8 +213,8 @@ class _Assembly:
         inputs = [self._adapt(source, wanted) for source in fused.inputs]
         method, activation = self._emission(fused, how, wanted)
         options = {
-            "name": fused.name,
-            "output_method": method,
+            "name": self.names.get(fused.name, fused.name),
+            "output_method": self._form(fused.name, method),
             "activation": activation,
             "batch_norm": _norm_options(fused.batch_norm),
         }
@@ -236,8 +262,9 @@ class _Assembly:
                 self._require_signed(source, source in self.nonnegative)
             elif activation == "linear" and source not in self.nonnegative:
                 self._require_sign_kept(source, wanted)
+            form = wanted if activation != "linear" else self._form(source, wanted)
             layer = QuantizedActivation(
-                activation=activation, output_method=wanted, name=self._name(f"{source}_{wanted}")
+                activation=activation, output_method=form, name=self._name(f"{source}_{wanted}")
             )
             self.adapted[key] = layer(self.tensors[source])
         return self.adapted[key]
@@ -250,17 +277,23 @@ class _Assembly:
                 remedy="put BatchNormalization between the ReLU and the binary layer",
             )
 
+    def _form(self, source: str, method: str) -> str:
+        """A method, or its form with codes below 0 where values of a unit may be negative."""
+        if source in self.nonnegative or source in self.postponed or not _is_unsigned(method):
+            return method
+        return find_activations(method).signed_form or method
+
     def _require_sign_kept(self, where: str, method: str) -> None:
         """Refuse a ReLU that the float model does not have."""
-        if not _is_unsigned(method):
+        if not _is_unsigned(self._form(where, method)):
             return
         readers = ", ".join(self.plan.readers_of(where, method)) or "its reader"
         raise ModelError(
             f"its values may be negative, and {readers} would read them by {method}, which has no "
             "codes below 0: all negative values would become 0",
             where=where,
-            remedy=f"give {readers} `activations: int8` in the recipe, or put a ReLU behind "
-            f"{where}",
+            remedy=f"give {readers} `activations: int8` or `lsq4` in the recipe, or put a ReLU "
+            f"behind {where}",
         )
 
     def _record(self, name: str, tensor: Any, method: str, layer: Any = None) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tinyq.training.inputs import check_inputs
+from tinyq.training.tracing import pack, structure
+
 
 def calibrate(model: keras.Model, x: Any, batch_size: int = 64) -> None:
     """Let the activation quantizers of a quantized model see data; no weight changes.
@@ -15,9 +18,13 @@ def calibrate(model: keras.Model, x: Any, batch_size: int = 64) -> None:
 
     Args:
         model: Quantized model.
-        x: Real inputs, shape (samples, ...).
+        x: Real inputs, shape (samples, ...); of several inputs a mapping by name, or a list.
         batch_size: Samples per step; the moving averages see one range per step.
+
+    Raises:
+        DataError: The inputs do not fit the model.
     """
+    values, nesting = check_inputs(x, model), structure(model, "inputs")
     layers = list(model._flatten_layers(include_self=False))
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     drops = [layer for layer in layers if hasattr(layer, "rate")]
@@ -28,9 +35,9 @@ def calibrate(model: keras.Model, x: Any, batch_size: int = 64) -> None:
             norm.trainable = False
         for layer in drops:
             layer.rate = 0.0
-        values = np.asarray(x, np.float32)
-        for start in range(0, len(values), batch_size):
-            model(values[start : start + batch_size], training=True)
+        for start in range(0, len(values[0]), batch_size):
+            parts = [np.asarray(one[start : start + batch_size], np.float32) for one in values]
+            model(pack(parts, nesting), training=True)
     finally:
         for norm, flag in zip(norms, trainable, strict=True):
             norm.trainable = flag

@@ -45,13 +45,13 @@ def equalize(fused_layers: tuple[FusedLayer, ...]) -> int:
 def _pairs(fused_layers: tuple[FusedLayer, ...]) -> list[tuple[FusedLayer, FusedLayer]]:
     found = []
     for first in fused_layers:
-        if not _takes_scales(first) or first.activation == "relu6":
+        if not _takes_scales(first) or first.activation == "relu6" or first.is_output:
             continue
         if first.batch_norm is not None and not first.batch_norm.scale:
             continue  # nothing in the layer can take the factor up
         second = _only_reader(fused_layers, first)
         while second is not None and second.is_preserving and second.kind in _KEEP_CHANNELS:
-            second = _only_reader(fused_layers, second)
+            second = None if second.is_output else _only_reader(fused_layers, second)
         if second is not None and _takes_scales(second):
             found.append((first, second))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +10,12 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.quantizers.fixed_point import MOST_BITS, FixedPoint
+from tinyq.training.fixed_point_quantizers import (
+    activation_method,
+    numbers_of,
+    quantized_weights,
+    refusal,
+)
 from tinyq.training.origin import Origin
 from tinyq.training.registry import is_preserving
 from tinyq.training.tracing import Step, walk
@@ -22,6 +26,19 @@ _WEIGHTED: Mapping[str, type[keras.Layer]] = MappingProxyType(
         "QConv1D": keras.layers.Conv1D,
         "QDense": keras.layers.Dense,
         "QDepthwiseConv2D": keras.layers.DepthwiseConv2D,
+        "QSeparableConv1D": keras.layers.SeparableConv1D,
+        "QSeparableConv2D": keras.layers.SeparableConv2D,
+        "QConv2DBatchnorm": keras.layers.Conv2D,
+        "QDepthwiseConv2DBatchnorm": keras.layers.DepthwiseConv2D,
+    }
+)
+_FOLDED = ("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm")
+_FOLDING_MODES = ("ema_stats_folding", "batch_stats_folding")
+# Names of the quantizers, and of the kernels before `_kernel`, by class.
+_ROLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(("QDepthwiseConv2D", "QDepthwiseConv2DBatchnorm"), ("depthwise",)),
+        **dict.fromkeys(("QSeparableConv1D", "QSeparableConv2D"), ("depthwise", "pointwise")),
     }
 )
 _ACTIVATION, _NORMALIZATION = "QActivation", "QBatchNormalization"
@@ -31,12 +48,8 @@ _OPTIONS = (
     *("dilation_rate", "groups", "depth_multiplier", "use_bias"),
 )
 _NORM_OPTIONS = ("name", "axis", "momentum", "epsilon", "center", "scale")
-_SIGNS = "bnn"
 _MERGED = ("BatchNormalization", _NORMALIZATION, "ReLU", "Activation")
 _AVERAGES = ("AveragePooling1D", "AveragePooling2D")
-# QKeras adds x and (y - x) in float32, which is not always y.
-_ROUNDING = 1e-3
-_AUTO = "auto_po2"
 
 
 def is_fixed_point_layer(layer: Any) -> bool:
@@ -188,19 +201,19 @@ def _activation(layer: Any) -> tuple[Any, str | None]:
     quantizer = layer.activation
     if quantizer is None or not hasattr(quantizer, "get_config"):
         return quantizer, None
-    return None, _activation_method(layer, quantizer)
+    return None, activation_method(layer, quantizer)
 
 
 def _read_norm(layer: Any) -> Origin:
     """BatchNorm with the values that its quantizers give."""
     if getattr(layer, "inverse_quantizer_internal", None) is not None:
-        raise _refusal(layer, "an inverse_quantizer", "leave inverse_quantizer out")
+        raise refusal(layer, "an inverse_quantizer", "leave inverse_quantizer out")
     weights = []
     for role in ("gamma", "beta", "moving_mean", "moving_variance"):
         variable = getattr(layer, role, None)
         if variable is not None:
             quantizer = getattr(layer, f"{role.removeprefix('moving_')}_quantizer_internal", None)
-            weights.append(_numbers(variable if quantizer is None else quantizer(variable)))
+            weights.append(numbers_of(variable if quantizer is None else quantizer(variable)))
     config = layer.get_config()
     plain = {name: config[name] for name in _NORM_OPTIONS if name in config}
     if isinstance(plain.get("axis"), list | tuple):
@@ -212,146 +225,53 @@ def _read_weighted(layer: Any) -> Origin:
     """A convolution or Dense with weights on the grid of its quantizer."""
     kind = type(layer).__name__
     if getattr(layer, "_mask", None) is not None:
-        raise _refusal(layer, "a mask of its kernel", "multiply the kernel by the mask")
-    role = "depthwise" if kind == "QDepthwiseConv2D" else "kernel"
-    quantizer = getattr(layer, f"{role}_quantizer_internal", None)
-    kernel = _numbers(getattr(layer, "depthwise_kernel" if role == "depthwise" else "kernel"))
-    method = "int8"
-    if quantizer is not None:
-        grid = _weight_grid(layer, quantizer)
-        kernel, method = _on_grid(layer, quantizer, kernel, grid), grid.name
-    weights = [kernel]
-    if layer.use_bias:
-        bias = getattr(layer, "bias_quantizer_internal", None)
-        weights.append(_numbers(layer.bias if bias is None else bias(layer.bias)))
+        raise refusal(layer, "a mask of its kernel", "multiply the kernel by the mask")
+    folds = kind in _FOLDED
+    roles = _ROLES.get(kind, ("kernel",))
+    kernels = [_kernel_of(layer, role) for role in roles]
+    bias = numbers_of(layer.bias) if layer.use_bias else None
+    if folds:
+        kernels[0], bias = _fold(layer, kernels[0], bias)
+    methods = []
+    for index, role in enumerate(roles):
+        quantizer = getattr(layer, f"{role}_quantizer_internal", None)
+        kernels[index], method = quantized_weights(layer, quantizer, kernels[index])
+        methods.append(method)
+    weights = kernels
+    if bias is not None:
+        quantizer = getattr(layer, "bias_quantizer_internal", None)
+        weights.append(numbers_of(bias if quantizer is None else quantizer(bias)))
     config = layer.get_config()
     activation, handed_on = _activation(layer)
     plain = {name: config[name] for name in _OPTIONS if name in config}
+    plain["use_bias"] = bias is not None
     if handed_on is not None and handed_on.startswith("u"):
         activation = "relu"
     float_layer = _WEIGHTED[kind](**plain, activation=activation)
-    return Origin(float_layer, weights, {"weights": method}, handed_on)
+    parts = {f"{layer.name}_{roles[0]}": {"weights": methods[0]}} if len(roles) > 1 else {}
+    return Origin(float_layer, weights, {"weights": methods[-1]}, handed_on, parts)
 
 
-def _on_grid(layer: Any, quantizer: Any, kernel: np.ndarray, grid: FixedPoint) -> np.ndarray:
-    """The quantizer's values of a kernel, exactly code times step."""
-    values = _numbers(quantizer(kernel)).astype(np.float64)
-    step = np.asarray(grid.step)
-    if grid.exponent is None:
-        unit = 2.0 ** (_integer_bits(quantizer) - grid.bits + 1) if grid.kind == "s" else 1.0
-        step = _numbers(quantizer.scale).astype(np.float64) * unit
-        if step.size > 1 and step.shape != (1,) * (kernel.ndim - 1) + kernel.shape[-1:]:
-            raise _refusal(layer, "scales for groups of weights", "have one scale per channel")
-    codes = np.rint(values / step)
-    if np.abs(codes - values / step).max(initial=0) > _ROUNDING or codes.max() > grid.hi:
-        raise _refusal(layer, "values beside their own grid", "check the quantizer's options")
-    return np.asarray(codes * step, np.float32)
+def _kernel_of(layer: Any, role: str) -> np.ndarray:
+    name = "kernel" if role == "kernel" else f"{role}_kernel"
+    return numbers_of(getattr(layer, name))
 
 
-def _weight_grid(layer: Any, quantizer: Any) -> FixedPoint:
-    config = _plain_config(layer, quantizer)
-    shift = _scale_exponent(layer, config.get("alpha"))
-    kind = type(quantizer).__name__
-    if kind == "binary" and not config.get("use_01"):
-        return FixedPoint("b", 1, shift)
-    if kind == "ternary":
-        return FixedPoint("t", 2, shift)
-    if kind != "quantized_bits":
-        raise _unknown(layer, quantizer, "quantized_bits, binary or ternary")
-    if shift is None and not config.get("keep_negative", True):
-        raise _refusal(layer, f"alpha={_AUTO!r} of weights without sign", "give them alpha=1")
-    grid = _bits_grid(layer, quantizer, config, shift)
-    if not grid.fits_weights:
-        raise _refusal(layer, "8-bit weights without sign", "use 7 bits, or keep_negative=True")
-    return grid
+def _fold(layer: Any, kernel: np.ndarray, bias: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias with the BatchNormalization inside of the layer, as they are quantized.
 
-
-def _activation_method(layer: Any, quantizer: Any) -> str:
-    config = _plain_config(layer, quantizer)
-    kind = type(quantizer).__name__
-    if kind == "quantized_relu":
-        for option in ("use_sigmoid", "negative_slope", "relu_upper_bound"):
-            if config.get(option):
-                raise _refusal(layer, f"{option} of quantized_relu", f"leave {option} out")
-        bits = _bits(layer, config)
-        return FixedPoint("u", bits, _integer_bits(quantizer) - bits).name
-    alpha = config.get("alpha")
-    shift = 0 if alpha is None else _scale_exponent(layer, alpha)
-    if shift is None:
-        raise _refusal(layer, f"alpha={alpha!r} of activations", "give them alpha=1")
-    if kind == "binary" and not config.get("use_01") and shift == 0:
-        return _SIGNS
-    if kind != "quantized_bits":
-        raise _unknown(layer, quantizer, "quantized_relu, quantized_bits or binary(alpha=1)")
-    grid = _bits_grid(layer, quantizer, config, shift)
-    if grid.kind == "b":
-        raise _unknown(layer, quantizer, "binary(alpha=1) for one bit")
-    return grid.name
-
-
-def _bits_grid(
-    layer: Any, quantizer: Any, config: Mapping[str, Any], shift: int | None
-) -> FixedPoint:
-    """Grid of quantized_bits: steps of alpha * 2**(integer - bits without sign)."""
-    bits = _bits(layer, config)
-    signed = bool(config.get("keep_negative", True))
-    if signed and bits == 1:
-        return FixedPoint("b", 1, shift)
-    if shift is None:  # auto scales are symmetric
-        return FixedPoint("s", bits, None)
-    kind = "u" if not signed else "s" if config.get("symmetric") else ""
-    exponent = _integer_bits(quantizer) - (bits - signed) + shift
-    return FixedPoint(kind, bits, exponent)
-
-
-def _bits(layer: Any, config: Mapping[str, Any]) -> int:
-    bits = int(config["bits"])
-    if not 1 <= bits <= MOST_BITS:
-        raise _refusal(layer, f"codes of {bits} bits", f"use at most {MOST_BITS} bits")
-    return bits
-
-
-def _integer_bits(quantizer: Any) -> int:
-    return int(_numbers(quantizer.get_config().get("integer", 0)))
-
-
-def _plain_config(layer: Any, quantizer: Any) -> Mapping[str, Any]:
-    """Options of a quantizer that rounds the same way each time."""
-    if not hasattr(quantizer, "get_config"):
-        raise _unknown(layer, quantizer, "quantizers of QKeras")
-    config: Mapping[str, Any] = quantizer.get_config()
-    if config.get("use_stochastic_rounding"):
-        raise _refusal(layer, "stochastic rounding", "leave use_stochastic_rounding out")
-    if float(_numbers(config.get("qnoise_factor", 1.0))) != 1.0:
-        raise _refusal(layer, "a qnoise_factor below 1", "set it to 1 before the export")
-    return config
-
-
-def _scale_exponent(layer: Any, alpha: Any) -> int | None:
-    """Binary logarithm of alpha; None where it is one power of two per channel."""
-    if isinstance(alpha, str) and alpha == _AUTO:
-        return None
-    if alpha is None:
-        return 0
-    if not isinstance(alpha, str):
-        number = _numbers(alpha).astype(np.float64)
-        if number.size == 1 and float(number) > 0:
-            mantissa, exponent = math.frexp(float(number))
-            if mantissa == 0.5:
-                return exponent - 1
-    raise _refusal(layer, f"alpha={alpha!r}", f"use alpha=1, a power of two, or {_AUTO!r}")
-
-
-def _refusal(layer: Any, what: str, remedy: str) -> ModelError:
-    return ModelError(f"{what} cannot be imported from QKeras", where=layer.name, remedy=remedy)
-
-
-def _unknown(layer: Any, quantizer: Any, known: str) -> ModelError:
-    name = getattr(quantizer, "__name__", type(quantizer).__name__)
-    return ModelError(
-        f"the quantizer {name!r} is not known here", where=layer.name, remedy=f"use {known}"
-    )
-
-
-def _numbers(value: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    w' = w * r,  b' = (b - mean) * r + beta,  r = gamma / sqrt(variance + epsilon)
+    """
+    if getattr(layer, "folding_mode", "ema_stats_folding") not in _FOLDING_MODES:
+        raise refusal(layer, f"the folding mode {layer.folding_mode!r}", "use ema_stats_folding")
+    norm = layer.batchnorm
+    ratio = 1.0 / np.sqrt(numbers_of(norm.moving_variance) + np.float32(norm.epsilon))
+    if norm.gamma is not None:
+        ratio = ratio * numbers_of(norm.gamma)
+    offset = -numbers_of(norm.moving_mean) if bias is None else bias - numbers_of(norm.moving_mean)
+    folded = offset * ratio
+    if norm.beta is not None:
+        folded = folded + numbers_of(norm.beta)
+    depthwise = type(layer).__name__ == "QDepthwiseConv2DBatchnorm"
+    shape = kernel.shape[-2:] if depthwise else kernel.shape[-1:]
+    return (kernel * ratio.reshape(shape)).astype(np.float32), folded.astype(np.float32)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 _BINS = 2048
 _CANDIDATES = 64
 _STEPS = 255
+_CHUNK = 1 << 16
 
 
 @dataclass(slots=True)
 class Histogram:
-    """How often an activation had which value.
+    """How often an activation had which value, counted in two runs: its ends, then its values.
 
     Attributes:
         low: Smallest value, at most 0.
@@ -22,40 +22,31 @@ class Histogram:
         counts: Values per bin, int64; the bins divide the range evenly.
     """
 
-    low: float
-    high: float
-    counts: np.ndarray
+    low: float = 0.0
+    high: float = 0.0
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(_BINS, np.int64))
 
     @property
     def edges(self) -> np.ndarray:
         """Borders of the bins."""
         return np.linspace(self.low, self.high, len(self.counts) + 1)
 
+    def widen(self, values: np.ndarray) -> None:
+        """Take values into the range."""
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
 
-def observe(
-    probe: Callable[[np.ndarray], Sequence[np.ndarray]], values: np.ndarray, batch: int
-) -> list[Histogram]:
-    """Histograms of all values that a probe returns, in two runs over the inputs.
-
-    Args:
-        probe: Returns the activations of a batch.
-        values: Inputs, shape (samples, ...).
-        batch: Samples per call.
-    """
-    slices = [values[start : start + batch] for start in range(0, len(values), batch)]
-    histograms: list[Histogram] = []
-    for part in slices:
-        ends = [(min(float(x.min()), 0.0), max(float(x.max()), 0.0)) for x in probe(part)]
-        if not histograms:
-            histograms = [Histogram(*end, np.zeros(_BINS, np.int64)) for end in ends]
-        for histogram, (low, high) in zip(histograms, ends, strict=True):
-            histogram.low = min(histogram.low, low)
-            histogram.high = max(histogram.high, high)
-    for part in slices:
-        for histogram, x in zip(histograms, probe(part), strict=True):
-            if histogram.low < histogram.high:
-                histogram.counts += np.histogram(x, histogram.edges)[0]
-    return histograms
+    def count(self, values: np.ndarray) -> None:
+        """Count values of the range: ``floor((x - low) / (high - low) * bins)`` is the bin."""
+        if not self.low < self.high:
+            return
+        bins = len(self.counts)
+        flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+        low, factor = np.float32(self.low), np.float32(bins / (self.high - self.low))
+        for start in range(0, flat.size, _CHUNK):
+            places = ((flat[start : start + _CHUNK] - low) * factor).astype(np.intp)
+            np.clip(places, 0, bins - 1, out=places)
+            self.counts += np.bincount(places, minlength=bins)
 
 
 def choose_range(histogram: Histogram, method: str, percentile: float) -> tuple[float, float]:

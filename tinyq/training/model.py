@@ -10,9 +10,10 @@ from typing import Any
 
 import keras
 
+from tinyq.training.overview import describe
 from tinyq.training.registry import serializable
 from tinyq.training.schedule import MethodSchedule, has_procedure
-from tinyq.training.settling import BATCHES, needs_settling, settle, single_input
+from tinyq.training.settling import BATCHES, needs_settling, pick, settle, take_inputs
 
 _BATCH_SIZE = 32
 
@@ -49,12 +50,25 @@ class QuantizedModel(keras.Model):
             self._settle(data, given)
         return history
 
+    def summary(self, *args: Any, **options: Any) -> None:
+        """Print bits, bytes, work and ranges of each layer; with arguments, what Keras prints.
+
+        Args:
+            args: Arguments of ``keras.Model.summary``.
+            options: Arguments of ``keras.Model.summary``.
+        """
+        if args or options:
+            super().summary(*args, **options)
+            return
+        print(describe(self))  # noqa: T201
+
     def _settle(self, data: Any, given: dict[str, Any]) -> None:
         """Settle on the training part of the data, and say so."""
         share = given.get("validation_split") or 0.0
         if share:
-            data = single_input(data)
-            data = data[: int(len(data) * (1.0 - share))]
+            data = take_inputs(data, len(self.inputs))
+            samples = len(keras.tree.flatten(data)[0])
+            data = pick(data, slice(int(samples * (1.0 - share))))
         samples = settle(self, data, given.get("batch_size") or _BATCH_SIZE)
         if given.get("verbose", "auto") != 0:
             sys.stdout.write(

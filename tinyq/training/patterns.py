@@ -10,7 +10,7 @@ import keras
 
 from tinyq.errors import ModelError
 from tinyq.training.registry import Quantization, find_quantizations, is_preserving, kind_of
-from tinyq.training.tracing import Step, walk
+from tinyq.training.tracing import Step, names_of, walk
 
 NORMALIZATION = "BatchNormalization"
 _RECTIFIERS = ("ReLU", "Activation")
@@ -28,6 +28,7 @@ class FusedLayer:
         end: Name of the last layer.
         batch_norm: The BatchNormalization inside, or None.
         activation: ``linear``, ``relu`` or ``relu6``.
+        is_output: Whether its values are an output of the model.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FusedLayer:
     end: str
     batch_norm: Any = None
     activation: str = "linear"
+    is_output: bool = False
 
     @property
     def kind(self) -> str:
@@ -62,19 +64,20 @@ def find_fused_layers(model: keras.Model) -> tuple[FusedLayer, ...]:
     """Layers of a plain float model (see ``rewriting``) fused, from input to output.
 
     A convolution or Dense, its BatchNormalization and its ReLU are one layer where nothing else
-    reads the values between them.
+    reads the values between them, and they are no output of the model.
 
     Raises:
         ModelError: The model is not plain.
     """
     steps = walk(model)
     readers = _readers(steps)
+    outputs = frozenset(names_of(model.outputs))
     taken: dict[str, str] = {}
     fused_layers: list[FusedLayer] = []
     for step in steps:
         if step.name in taken:
             continue
-        fused, members = _grow(step, readers)
+        fused, members = _grow(step, readers, outputs)
         for member in members:
             taken[member] = fused.name
         fused_layers.append(fused)
@@ -115,7 +118,9 @@ def _readers(steps: tuple[Step, ...]) -> dict[str, list[Step]]:
     return readers
 
 
-def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[FusedLayer, list[str]]:
+def _grow(
+    step: Step, readers: Mapping[str, list[Step]], outputs: frozenset[str]
+) -> tuple[FusedLayer, list[str]]:
     """The fused layer that begins with ``step``, and the names of all its layers."""
     layer = step.layer
     kind = kind_of(layer)
@@ -127,7 +132,8 @@ def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[FusedLayer, li
 
     def following(accepts: Callable[[Step], bool]) -> Step | None:
         found = readers[members[-1]]
-        return found[0] if len(found) == 1 and accepts(found[0]) else None
+        alone = len(found) == 1 and members[-1] not in outputs
+        return found[0] if alone and accepts(found[0]) else None
 
     if fuses and activation == "linear" and batch_norm is None:
         norm = following(lambda reader: kind_of(reader.layer) == NORMALIZATION)
@@ -139,4 +145,7 @@ def _grow(step: Step, readers: Mapping[str, list[Step]]) -> tuple[FusedLayer, li
         if after is not None:
             activation = activation_of(after.layer)
             members.append(after.name)
-    return FusedLayer(step.name, layer, step.inputs, members[-1], batch_norm, activation), members
+    shown = members[-1] in outputs
+    return FusedLayer(
+        step.name, layer, step.inputs, members[-1], batch_norm, activation, shown
+    ), members

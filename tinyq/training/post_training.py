@@ -9,22 +9,36 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from tinyq.errors import DataError, TinyqError
+from tinyq.errors import TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
+from tinyq.quantizers.parts.levels import Uniform
+from tinyq.training.assembly import Assembled
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
 from tinyq.training.finite import require_finite
-from tinyq.training.histograms import choose_range, choose_weight_limits, observe
+from tinyq.training.forward import Arrays, follow, settle_in_order
+from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
+from tinyq.training.inputs import check_inputs
 from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.quantize import quantize_fused_layers
+from tinyq.training.reconstruction import Progress, Reconstruction, reconstruct
 from tinyq.training.rewriting import rewrite
-from tinyq.training.tracing import walk
 from tinyq.training.unquantize import unquantize
+from tinyq.training.unrolling import unroll
 from tinyq.training.weighted import WeightedLayer
 
-METHODS: Mapping[int, str] = {8: "int8", 4: "int4", 2: "ternary"}
+METHODS: Mapping[int, str] = {
+    8: "int8",
+    7: "int7",
+    6: "int6",
+    5: "int5",
+    4: "int4",
+    3: "int3",
+    2: "ternary",
+}
 RANGES = ("min_max", "percentile", "mse")
 _BATCH = 64
+_FINE = 127  # codes on either side that need no clipping
 
 Ranges = Literal["min_max", "percentile", "mse"]
 
@@ -34,7 +48,7 @@ class PostTraining:
     """How a float model is quantized after training.
 
     Attributes:
-        bits: Bits of the weights, 8, 4 or 2 (codes -1, 0, 1).
+        bits: Bits of the weights, 2 (codes -1, 0, 1) to 8.
         end_bits: Bits of the weights of the first and the last layer; as ``bits`` when None.
         ranges: How the range of an activation follows from what it was seen to be: all of it, all
             but the share ``1 - percentile / 100``, or the part with the least squared error.
@@ -44,6 +58,8 @@ class PostTraining:
         bias_correction: Whether the mean error of each channel goes into its bias.
         equalization: Whether scales move between layers so that all channels use the range.
         input_range: Smallest and largest real input; observed where None.
+        reconstruction: How weights are rounded by the outputs that they give; to the nearest code
+            where None.
     """
 
     bits: int = 8
@@ -54,20 +70,27 @@ class PostTraining:
     bias_correction: bool = True
     equalization: bool = False
     input_range: tuple[float, float] | None = None
+    reconstruction: Reconstruction | None = None
 
 
 def post_training(
-    model: keras.Model, data: Any, options: PostTraining | None = None
+    model: keras.Model,
+    data: Any,
+    options: PostTraining | None = None,
+    progress: Progress | None = None,
 ) -> keras.Model:
     """A quantized model from a float model and some inputs; no training.
 
     Activations have 8 bits, with the ranges that the float model shows on ``data``.
 
     Args:
-        model: Functional or Sequential float model with one input and one output, or one with
-            layers that ``unquantize`` knows; it is left as it is.
-        data: Real inputs, shape (samples, ...); some hundred are enough.
+        model: Functional or Sequential float model, or one with layers that ``unquantize`` knows;
+            it is left as it is.
+        data: Real inputs, shape (samples, ...), some hundred are enough; of several inputs a
+            mapping by their names, or a list in their order.
         options: How to do it.
+        progress: Called with regions done, regions in all and what became of the last one, where
+            there is a reconstruction.
 
     Returns:
         A model as ``tinyq.quantize`` makes it, ready for ``import_keras``.
@@ -81,32 +104,42 @@ def post_training(
     """
     options = options or PostTraining()
     _check_options(options)
-    known = unquantize(model)
+    known = unquantize(unroll(model))
     twin = rewrite(known.model).model
     fused_layers = find_fused_layers(twin)
-    values = _check_data(data, fused_layers[0])
+    values = check_inputs(data, twin)
     require_finite(known.model)
     if options.equalization and not known.takes_signs:
         equalize(fused_layers)
     assembled = quantize_fused_layers(
-        fused_layers, {**_recipe(options), "layers": known.rules}, model.name
+        fused_layers, {**_recipe(options), "layers": known.rules}, twin
     )
     quantized = assembled.model
     if known.takes_signs:  # the float model computes other values than the signs give
-        calibrate(quantized, values, _BATCH)
+        calibrate(quantized, values if len(values) > 1 else values[0], _BATCH)
         return quantized
     if options.clip_weights:
-        _clip_weights(quantized, known.rules)
-    _set_ranges(assembled.layers, twin, fused_layers, values, options)
+        _clip_weights(assembled.layers, known.rules)
+    means = _observe(
+        twin, _find_ranges(assembled.layers, fused_layers), fused_layers, values, options
+    )
+    if options.reconstruction is not None:
+        ends = {fused.name: fused.end for fused in fused_layers if fused.name in assembled.layers}
+
+        def wanted(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+            return _find_output(twin, ends.get(name))
+
+        samples = _only_input(values)
+        reconstruct(quantized, wanted, samples, options.reconstruction, known.rules, progress)
     if options.bias_correction:
-        _correct_biases(quantized, twin, fused_layers, values)
+        _correct_biases(assembled, fused_layers, means, values)
     return quantized
 
 
 def _check_options(options: PostTraining) -> None:
     for name, value in (("bits", options.bits), ("end_bits", options.end_bits or options.bits)):
         if value not in METHODS:
-            raise TinyqError(f"{value} bits are not supported", where=name, remedy="use 8, 4 or 2")
+            raise TinyqError(f"{value} bits are not supported", where=name, remedy="use 2 to 8")
     if options.ranges not in RANGES:
         raise TinyqError(
             f"there are no ranges {options.ranges!r}",
@@ -121,126 +154,176 @@ def _check_options(options: PostTraining) -> None:
         )
 
 
-def _check_data(data: Any, start: FusedLayer) -> np.ndarray:
-    values = np.asarray(data, np.float32)
-    shape = tuple(start.layer.batch_shape[1:])
-    if values.ndim < 1 or len(values) == 0:
-        raise DataError("the calibration set holds no sample", remedy="give some hundred inputs")
-    if values.shape[1:] != shape:
-        raise DataError(
-            f"inputs have shape {values.shape[1:]}, the model takes {shape}",
-            remedy="reshape the data so that one sample has the model's input shape",
-        )
-    if not np.isfinite(values).all():
-        raise DataError("an input is NaN or infinite", remedy="clean the data")
-    return values
-
-
 def _recipe(options: PostTraining) -> dict[str, Any]:
-    method = METHODS[options.bits]
-    end = {"weights": METHODS[options.end_bits or options.bits], "activations": "int8"}
+    # The threshold of ternary weights is no step that they could be rounded by.
+    methods = METHODS if options.reconstruction is None else {**METHODS, 2: "int2"}
+    method = methods[options.bits]
+    end = {"weights": methods[options.end_bits or options.bits], "activations": "int8"}
     recipe: dict[str, Any] = {"weights": method, "activations": "int8", "first": end, "last": end}
     if options.input_range is not None:
         recipe["input"] = {"range": list(options.input_range)}
     return recipe
 
 
-def _weighted(model: keras.Model) -> list[WeightedLayer]:
-    """Layers with weights, from input to output."""
-    names = [step.name for step in walk(model)]
-    layers = [model.get_layer(name) for name in names]
-    return [layer for layer in layers if isinstance(layer, WeightedLayer)]
+def _weighted(layers: Mapping[str, Any]) -> dict[str, WeightedLayer]:
+    """Layers with weights by the names of their fused_layers, from input to output."""
+    return {name: layer for name, layer in layers.items() if isinstance(layer, WeightedLayer)}
 
 
-def _clip_weights(model: keras.Model, settled: Container[str]) -> None:
+def _clip_weights(layers: Mapping[str, Any], settled: Container[str]) -> None:
     """Clip the weights of all layers but those whose codes are settled."""
-    for layer in _weighted(model):
+    for name, layer in _weighted(layers).items():
         parts = layer.weight_quantizer.parts
-        if parts.format != "s4" or layer.name in settled:
+        if not _is_clipped(parts) or name in settled:
             continue  # 127 steps need no clipping, and the ternary threshold is no largest weight
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         limit = choose_weight_limits(kernel, layer.shared_axes, parts.levels.hi)
         layer.kernel.assign(np.clip(kernel, -limit, limit))
 
 
-def _set_ranges(
-    layers: Mapping[str, Any],
-    twin: keras.Model,
-    fused_layers: tuple[FusedLayer, ...],
-    values: np.ndarray,
-    options: PostTraining,
-) -> None:
-    """Give every range quantizer the range that its fused layer has in the float model."""
+def _is_clipped(parts: Any) -> bool:
+    """Whether the step follows from the largest weight, and is coarse."""
+    return isinstance(parts.levels, Uniform) and parts.projection and parts.levels.hi < _FINE
+
+
+def _only_input(values: Arrays) -> np.ndarray:
+    """The inputs of a model that has one.
+
+    Raises:
+        TinyqError: It has several.
+    """
+    if len(values) == 1:
+        return values[0]
+    raise TinyqError(
+        f"the model has {len(values)} inputs, and reconstruction knows one",
+        where="--reconstruct",
+        remedy="quantize without --reconstruct",
+    )
+
+
+def _find_output(twin: keras.Model, name: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What computes the output of a layer of the float model, or None."""
+    if name is None:
+        return None
+    probe = keras.Model(twin.inputs, twin.get_layer(name).output)
+
+    def run(values: np.ndarray) -> np.ndarray:
+        starts = range(0, len(values), _BATCH)
+        parts = (probe(values[start : start + _BATCH], training=False) for start in starts)
+        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+
+    return run
+
+
+def _find_ranges(
+    layers: Mapping[str, Any], fused_layers: tuple[FusedLayer, ...]
+) -> dict[str, RangeQuantizer]:
+    """The quantizers that want a range, by the float layer whose output has it."""
     quantizers: dict[str, RangeQuantizer] = {}
     for fused in fused_layers:
         quantizer = getattr(layers.get(fused.name), "output_quantizer", None)
         if isinstance(quantizer, RangeQuantizer) and quantizer.fixed is None:
             quantizers[fused.end] = quantizer
-    if not quantizers:
-        return
-    ends = [twin.get_layer(name).output for name in quantizers]
-    histograms = observe(_probe(twin, ends), values, _BATCH)
-    for quantizer, histogram in zip(quantizers.values(), histograms, strict=True):
-        low, high = choose_range(histogram, options.ranges, options.percentile)
+    return quantizers
+
+
+@dataclass(slots=True)
+class _Mean:
+    """Mean of a tensor over samples, by position."""
+
+    total: Any = 0.0
+    count: int = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Take up a batch."""
+        self.total = self.total + values.sum(axis=0, dtype=np.float64)
+        self.count += len(values)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of all samples so far, float64."""
+        return np.asarray(self.total / self.count)
+
+
+def _observe(
+    twin: keras.Model,
+    quantizers: Mapping[str, RangeQuantizer],
+    fused_layers: tuple[FusedLayer, ...],
+    values: Arrays,
+    options: PostTraining,
+) -> dict[str, np.ndarray]:
+    """Set the ranges; returns the mean of each weighted layer's input in the float model.
+
+    One run over the samples finds the ends of the ranges and the means, a second one counts.
+    """
+    histograms = {name: Histogram() for name in quantizers}
+    means = {
+        fused.name: _Mean()
+        for fused in fused_layers
+        if fused.is_weighted and options.bias_correction
+    }
+    ends = {name: twin.get_layer(name).output for name in quantizers}
+    sources = {fused.name: fused.layer.input for fused in fused_layers if fused.name in means}
+    wanted = {f"range {name}": end for name, end in ends.items()}
+    wanted |= {f"mean {name}": source for name, source in sources.items()}
+    for key, batch in follow(twin, wanted, values):
+        what, _, name = key.partition(" ")
+        if what == "range":
+            histograms[name].widen(batch)
+        else:
+            means[name].add(batch)
+    if options.ranges != "min_max" and ends:
+        for name, batch in follow(twin, ends, values):
+            histograms[name].count(batch)
+    for name, quantizer in quantizers.items():
+        low, high = choose_range(histograms[name], options.ranges, options.percentile)
         quantizer.low.assign(low)
         quantizer.high.assign(high)
         quantizer.seen.assign(1.0)
-
-
-Probe = Callable[[np.ndarray], list[np.ndarray]]
-
-
-def _probe(model: keras.Model, tensors: list[Any]) -> Probe:
-    """Values of tensors for a batch."""
-    probe = keras.Model(model.inputs[0], tensors)
-
-    def run(batch: np.ndarray) -> list[np.ndarray]:
-        results = probe(batch, training=False)
-        results = results if isinstance(results, list | tuple) else [results]
-        return [keras.ops.convert_to_numpy(result) for result in results]
-
-    return run
+    return {name: mean.mean for name, mean in means.items()}
 
 
 def _correct_biases(
-    model: keras.Model, twin: keras.Model, fused_layers: tuple[FusedLayer, ...], values: np.ndarray
+    assembled: Assembled,
+    fused_layers: tuple[FusedLayer, ...],
+    means: Mapping[str, np.ndarray],
+    values: Arrays,
 ) -> None:
     """Take the mean error that the layers' sums have by now out of each channel, in order.
 
-    bias += E[W x] - E[W_q x_q]
+        bias += E[W x] - E[W_q x_q] = W E[x] - W_q E[x_q]
 
     Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
     """
-    layers = _weighted(model)
-    if not layers:
-        return
-    sources = [fused.layer.input for fused in fused_layers if fused.is_weighted]
-    own = {layer.name: layer for layer in layers}
-    kernels = {
-        fused.name: own[fused.name].order_kernel(fused.layer.kernel)
+    layers = _weighted(assembled.layers)
+    wanted = {
+        id(layers[fused.name]): _mean_of_sums(
+            layers[fused.name],
+            means[fused.name],
+            layers[fused.name].order_kernel(fused.layer.kernel),
+        )
         for fused in fused_layers
         if fused.is_weighted
     }
-    wanted = _means_of_sums(_probe(twin, sources), layers, values, kernels)
-    for layer, target in zip(layers, wanted, strict=True):
-        probe = _probe(model, [layer.input])
-        weights = {layer.name: layer.weight_quantizer.quantized(layer.kernel)}
-        (found,) = _means_of_sums(probe, [layer], values, weights)
-        _shift(layer, target - found)
+
+    def correct(layer: Any, mean: np.ndarray) -> None:
+        if id(layer) in wanted:
+            kernel = layer.weight_quantizer.quantized(layer.kernel)
+            _shift(layer, wanted[id(layer)] - _mean_of_sums(layer, mean, kernel))
+
+    settle_in_order(assembled.model, [layer.output for layer in layers.values()], values, correct)
 
 
-def _means_of_sums(
-    probe: Probe, layers: list[WeightedLayer], values: np.ndarray, kernels: Mapping[str, Any]
-) -> list[np.ndarray]:
-    """Mean of each channel's sum of products, without bias; one vector per layer."""
-    totals: list[Any] = [0.0] * len(layers)
-    for start in range(0, len(values), _BATCH):
-        batch = values[start : start + _BATCH]
-        for index, (layer, inputs) in enumerate(zip(layers, probe(batch), strict=True)):
-            sums = keras.ops.convert_to_numpy(layer.accumulate(inputs, kernels[layer.name]))
-            rows = sums.reshape(len(batch), -1, sums.shape[-1]).mean(axis=1, dtype=np.float64)
-            totals[index] = totals[index] + rows.sum(axis=0)
-    return [total / len(values) for total in totals]
+def _mean_of_sums(layer: WeightedLayer, mean: np.ndarray, kernel: Any) -> np.ndarray:
+    """Mean of each channel's sum of products, without bias, from the mean of the input.
+
+    Sums of products are linear: the mean of all samples' sums is the sum for the mean sample.
+    """
+    sums = layer.accumulate(
+        keras.ops.convert_to_tensor(mean[None], "float64"), keras.ops.cast(kernel, "float64")
+    )
+    found = keras.ops.convert_to_numpy(sums)
+    return np.asarray(found.reshape(-1, found.shape[-1]).mean(axis=0))
 
 
 def _shift(layer: WeightedLayer, difference: np.ndarray) -> None:

@@ -14,6 +14,8 @@ from tinyq.training.finite import require_finite
 from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.recipe import Recipe, Rule, read_recipe, resolve
 from tinyq.training.rewriting import rewrite
+from tinyq.training.tracing import names_of
+from tinyq.training.unrolling import unroll
 from tinyq.training.weighted import has_few_bits
 
 
@@ -30,7 +32,7 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     used more than once becomes one layer for each use, with a warning.
 
     Args:
-        model: Functional or Sequential float model with one input and one output.
+        model: Functional or Sequential float model, or one of a class that was built or called.
         recipe: Methods per layer, as a dict, a YAML file's path, or a ``Recipe``.
 
     Returns:
@@ -41,10 +43,11 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
         RecipeError: The recipe is wrong.
     """
     checked = read_recipe(recipe)
+    model = unroll(model)
     plain = rewrite(model)
     require_finite(model)
     fused_layers = find_fused_layers(plain.model)
-    rules = _resolve(fused_layers, checked)
+    rules = _resolve(fused_layers, checked, plain.model)
     _warn_of_decay(fused_layers, rules)
     if plain.copied:
         warnings.warn(
@@ -57,26 +60,48 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
             f"factors and offsets of {', '.join(plain.fixed)} stay as they are: they do not train",
             stacklevel=2,
         )
-    return assemble(fused_layers, rules, checked, model.name).model
+    return assemble(fused_layers, rules, checked, plain.model).model
 
 
 def quantize_fused_layers(
-    fused_layers: tuple[FusedLayer, ...], recipe: Recipe | Mapping[str, Any], name: str
+    fused_layers: tuple[FusedLayer, ...], recipe: Recipe | Mapping[str, Any], plain: keras.Model
 ) -> Assembled:
-    """The quantized model of fused layers, and which layer each became.
+    """The quantized model of fused layers of a plain model, and which layer each became.
 
     Raises:
         ModelError: A layer is not supported.
         RecipeError: The recipe is wrong.
     """
     checked = read_recipe(recipe)
-    return assemble(fused_layers, _resolve(fused_layers, checked), checked, name)
+    return assemble(fused_layers, _resolve(fused_layers, checked, plain), checked, plain)
 
 
-def _resolve(fused_layers: tuple[FusedLayer, ...], recipe: Recipe) -> dict[str, Rule]:
+def _resolve(
+    fused_layers: tuple[FusedLayer, ...], recipe: Recipe, plain: keras.Model
+) -> dict[str, Rule]:
     weighted = [fused.name for fused in fused_layers if fused.is_weighted]
     others = [fused.name for fused in fused_layers if fused.quantization and not fused.is_weighted]
-    return resolve(recipe, weighted, others)
+    return resolve(recipe, weighted, others, *_ends(fused_layers, plain))
+
+
+def _ends(fused_layers: tuple[FusedLayer, ...], plain: keras.Model) -> tuple[set[str], set[str]]:
+    """The first layer with weights behind each input, the last one before each output."""
+    behind: dict[str, set[str]] = {}
+    before: dict[str, str | None] = {}
+    first: set[str] = set()
+    for fused in fused_layers:
+        inputs = {name for source in fused.inputs for name in behind[source]}
+        behind[fused.name] = inputs or {fused.name}
+        if fused.is_weighted and inputs - {name for one in first for name in behind[one]}:
+            first.add(fused.name)
+    order = {fused.name: index for index, fused in enumerate(fused_layers)}
+    for fused in fused_layers:
+        found = [before[source] for source in fused.inputs]
+        nearest = max((name for name in found if name), key=order.__getitem__, default=None)
+        before[fused.name] = fused.name if fused.is_weighted else nearest
+    layer_of = {fused.end: fused.name for fused in fused_layers}
+    last = {before[layer_of[name]] for name in names_of(plain.outputs)}
+    return first, {name for name in last if name is not None}
 
 
 def _warn_of_decay(fused_layers: tuple[FusedLayer, ...], rules: Mapping[str, Rule]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from tinyq.quantizers.method import Method, Role
 from tinyq.quantizers.registration import find_or_load
 from tinyq.support import limits
 from tinyq.support.plain_yaml import read_yaml
+from tinyq.training.phases import LossTerm, Phase
 
 
 def _known(role: Role) -> BeforeValidator:
@@ -132,6 +133,7 @@ class Recipe(BaseModel):
         last: Rule for the last layer with weights.
         layers: Rules by layer name, with the wildcards of fnmatch.
         input: How the model's input is quantized.
+        phases: How `tinyq train` trains, one phase after the other.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,6 +146,7 @@ class Recipe(BaseModel):
     last: Rule | None = Rule(weights="int8", activations="int8")
     layers: dict[Pattern, Rule] = Field(default_factory=dict)
     input: InputRule = InputRule()
+    phases: tuple[Phase, ...] = ()
 
 
 def read_recipe(source: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
@@ -173,13 +176,21 @@ def read_recipe(source: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
         raise _explain(error, where) from None
 
 
-def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> dict[str, Rule]:
+def resolve(
+    recipe: Recipe,
+    weighted: Iterable[str],
+    others: Iterable[str],
+    first: Container[str] | None = None,
+    last: Container[str] | None = None,
+) -> dict[str, Rule]:
     """The rule of each layer.
 
     Args:
         recipe: A recipe.
         weighted: Names of the layers with weights, from input to output.
         others: Names of the other layers that can have a rule.
+        first: Those of ``weighted`` that ``first`` of the recipe is for; the first where None.
+        last: Those that ``last`` is for; the last where None.
 
     Returns:
         A rule per layer; those with weights have both methods, others at most ``activations``.
@@ -194,12 +205,13 @@ def resolve(recipe: Recipe, weighted: Iterable[str], others: Iterable[str]) -> d
         weight_decay=recipe.weight_decay or None,
     )
     inner = default.model_copy(update={"gradients": recipe.gradients})
-    rules = {name: default if name == names[-1] else inner for name in names}
+    starts = [name for name in names if name in (names[:1] if first is None else first)]
+    ends = [name for name in names if name in (names[-1:] if last is None else last)]
+    rules = {name: default if name in ends else inner for name in names}
     rules |= {name: Rule() for name in free}
-    if names and recipe.first is not None:
-        rules[names[0]] = _override(rules[names[0]], recipe.first)
-    if names and recipe.last is not None:
-        rules[names[-1]] = _override(rules[names[-1]], recipe.last)
+    for chosen, rule in ((starts, recipe.first), (ends, recipe.last)):
+        if rule is not None:
+            rules |= {name: _override(rules[name], rule) for name in chosen}
     for pattern, rule in recipe.layers.items():
         matches = [name for name in rules if fnmatchcase(name, pattern)]
         if not matches:
@@ -247,6 +259,8 @@ def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
     """The model that a wrong key was given to."""
     if place[0] in ("layers", "first", "last") and len(place) > 1:
         return Rule
+    if place[0] == "phases" and len(place) > 2:
+        return LossTerm if "losses" in place[2:-1] else Phase
     return InputRule if place[0] == "input" and len(place) > 1 else Recipe
 
 

@@ -8,7 +8,7 @@ quantized layers) knows the plain layers alone.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,16 @@ from tinyq.training.registry import (
     is_preserving,
     kind_of,
 )
-from tinyq.training.tracing import require_functional, static_shape, tensors_in_order
+from tinyq.training.tracing import (
+    is_functional,
+    names_of,
+    pack,
+    require_functional,
+    static_shape,
+    structure,
+    tensors_in_order,
+)
+from tinyq.training.unrolling import follow_use
 
 INPUT = "InputLayer"
 MERGED_ACTIVATIONS = ("linear", "relu", "relu6")
@@ -78,6 +87,10 @@ class Rewriting:
         self._used: set[str] = set()
         self.copied: dict[str, None] = {}
         self.fixed: dict[str, None] = {}
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names of layers that were not known before for the layers themselves."""
+        self._reserved |= set(names)
 
     def name(self, wanted: str) -> str:
         """A name that no other layer has."""
@@ -144,19 +157,24 @@ def rewrite(model: keras.Model) -> Rewritten:
     """A flat model of plain layers that computes what ``model`` does.
 
     Args:
-        model: Functional or Sequential float model with one input and one output.
+        model: Functional or Sequential float model; see ``unroll`` for one of a class.
 
     Raises:
         ModelError: The model or a layer is not supported.
     """
     require_functional(model)
     rewriting = Rewriting(set(_names(model)))
-    shape = static_shape(model.inputs[0], model.name)
-    start = model.inputs[0]._keras_history.operation.name
-    inputs = keras.Input(shape, name=start)
-    rewriting.place(start)
-    (output,) = _Walk(rewriting).follow(model, [inputs])
-    plain = keras.Model(inputs, output, name=model.name)
+    starts = names_of(model.inputs)
+    inputs = [
+        keras.Input(static_shape(tensor, start), name=rewriting.place(start))
+        for tensor, start in zip(model.inputs, starts, strict=True)
+    ]
+    outputs = _Walk(rewriting).follow(model, inputs)
+    plain = keras.Model(
+        pack(inputs, structure(model, "inputs")),
+        pack(outputs, structure(model, "outputs")),
+        name=model.name,
+    )
     return Rewritten(plain, tuple(rewriting.copied), tuple(rewriting.fixed))
 
 
@@ -199,8 +217,8 @@ class _Walk:
             if id(tensor) in known:
                 continue
             read = [known[id(source)] for source in node.input_tensors]
-            if isinstance(layer, keras.Model):
-                outputs = self._nested(layer, read, prefix)
+            if isinstance(layer, keras.Model) or _is_own_layer(layer):
+                outputs = self._nested(layer, node.input_tensors, read, prefix)
             else:
                 use = self._application(layer, node, known, prefix)
                 found = self.rewriting.rewrite(use)
@@ -209,14 +227,11 @@ class _Walk:
                 known[id(old)] = new
         return [known[id(tensor)] for tensor in model.outputs]
 
-    def _nested(self, model: Any, read: list[Any], prefix: str) -> list[Any]:
-        if len(getattr(model, "inputs", None) or ()) != len(read):
-            raise ModelError(
-                "only functional and Sequential models can be taken apart",
-                where=model.name,
-                remedy="build the inner model from layers with the functional API",
-            )
-        return self.follow(model, read, f"{prefix}{model.name}_")
+    def _nested(self, model: Any, old: list[Any], read: list[Any], prefix: str) -> list[Any]:
+        """Outputs of a model inside, or of a layer of a user's class, by what it is made of."""
+        inner = model if is_functional(model) else follow_use(model, old)
+        self.rewriting.reserve(_names(inner))
+        return self.follow(inner, read, f"{prefix}{model.name}_")
 
     def _application(
         self, layer: Any, node: Any, known: dict[int, Any], prefix: str
@@ -234,6 +249,13 @@ class _Walk:
         shape = static_shape(node.output_tensors[0], layer.name)
         inputs = tuple(known[id(source)] for source in node.input_tensors)
         return Application(layer, name, inputs, tuple(args), kwargs, shape)
+
+
+def _is_own_layer(layer: Any) -> bool:
+    """Whether a layer is of a user's class and not known here, so that its ``call`` tells."""
+    kind = kind_of(layer)
+    known = kind in find_rewriters() or kind in find_quantizations() or hasattr(layer, "encoding")
+    return "." in kind and isinstance(layer, keras.layers.Layer) and not known
 
 
 def _names(model: keras.Model) -> Iterator[str]:

@@ -71,9 +71,9 @@ def settle(model: keras.Model, data: Any, batch_size: int = 32, batches: int = B
 
     Args:
         model: Quantized model.
-        data: Real inputs of the training: an array of shape (samples, ...), of which a sample
-            drawn once and for all is taken; or batches, such as a ``tf.data.Dataset``, alone or
-            with labels.
+        data: Real inputs of the training: an array of shape (samples, ...), or several, nested as
+            the model's inputs are, of which a sample drawn once and for all is taken; or batches,
+            such as a ``tf.data.Dataset``, alone or with labels.
         batch_size: Samples per batch of an array.
         batches: Most batches that are taken.
 
@@ -88,7 +88,7 @@ def settle(model: keras.Model, data: Any, batch_size: int = 32, batches: int = B
     seen = 0
     with _observing(model, norms):
         try:
-            for batch in draw_batches(data, batch_size, batches):
+            for batch in draw_batches(data, batch_size, batches, len(model.inputs)):
                 model(batch, training=True)
                 samples = int(next(iter(keras.tree.flatten(batch))).shape[0])
                 seen += samples
@@ -144,20 +144,36 @@ def _observing(model: keras.Model, norms: list[Any]) -> Iterator[None]:
             setattr(layer, name, value)
 
 
-def draw_batches(data: Any, batch_size: int, count: int) -> Iterator[Any]:
-    """Inputs of at most so many batches; those of an array or PyDataset from all over it."""
-    data = single_input(data)
+def draw_batches(data: Any, batch_size: int, count: int, inputs: int = 1) -> Iterator[Any]:
+    """Inputs of at most so many batches; those of arrays or a PyDataset from all over them."""
+    data = take_inputs(data, inputs)
     if isinstance(data, keras.utils.PyDataset):
         whole = data.num_batches or count
         places = np.unique(np.linspace(0, whole - 1, min(count, whole)).astype(int))
-        yield from (_inputs(data[int(place)]) for place in places)
-    elif hasattr(data, "shape") or isinstance(data, list):
-        values = np.asarray(data)
-        order = np.random.default_rng(0).permutation(len(values))[: count * batch_size]
+        yield from (_inputs(data[int(place)], inputs) for place in places)
+    elif hasattr(data, "shape") or isinstance(data, list | tuple | Mapping):
+        values = keras.tree.map_structure(np.asarray, data) if inputs > 1 else np.asarray(data)
+        samples = len(keras.tree.flatten(values)[0])
+        order = np.random.default_rng(0).permutation(samples)[: count * batch_size]
         for start in range(0, len(order), batch_size):
-            yield values[np.sort(order[start : start + batch_size])].astype(np.float32)
+            yield pick(values, np.sort(order[start : start + batch_size]))
     else:
-        yield from (_inputs(batch) for batch in itertools.islice(iter(data), count))
+        yield from (_inputs(batch, inputs) for batch in itertools.islice(iter(data), count))
+
+
+def pick(values: Any, places: Any) -> Any:
+    """Some samples of an array, or of arrays that are nested, float32."""
+    return keras.tree.map_structure(lambda x: np.asarray(x)[places].astype(np.float32), values)
+
+
+def take_inputs(data: Any, inputs: int) -> Any:
+    """What a model with so many inputs reads of data that may have labels beside."""
+    if inputs == 1:
+        return single_input(data)
+    if isinstance(data, Dataset):
+        return dict(data.inputs)
+    nested = isinstance(data, list | tuple) and len(data) > 0
+    return data[0] if nested and isinstance(data[0], list | tuple | Mapping) else data
 
 
 def single_input(data: Any) -> Any:
@@ -171,6 +187,8 @@ def single_input(data: Any) -> Any:
     return data
 
 
-def _inputs(batch: Any) -> Any:
+def _inputs(batch: Any, inputs: int) -> Any:
     """Inputs of a batch that may have labels and sample weights."""
+    if inputs > 1:
+        return take_inputs(batch, inputs)
     return single_input(batch[0] if isinstance(batch, list | tuple) else batch)

@@ -32,16 +32,18 @@ class Step:
 
 
 def walk(model: keras.Model) -> tuple[Step, ...]:
-    """Applications of layers from input to output, each after those that it reads.
+    """Applications of layers from inputs to outputs, each after those that it reads.
+
+    The inputs come first, in the model's order.
 
     Raises:
-        ModelError: The model is not functional, has several inputs or outputs, uses a layer
-            twice, nests another model, or leaves a size open.
+        ModelError: The model is not functional, uses a layer twice, nests another model, or leaves
+            a size open.
     """
     require_functional(model)
     steps: dict[str, Step] = {}
     nodes: dict[str, Any] = {}
-    for tensor in tensors_in_order(model.outputs):
+    for tensor in tensors_in_order([*model.inputs, *model.outputs]):
         layer, node_index, _ = tensor._keras_history
         node = layer._inbound_nodes[node_index]
         if isinstance(layer, keras.Model):
@@ -85,8 +87,16 @@ def find_producer(tensor: Any, reader: str) -> Any:
     return layer
 
 
+def is_functional(model: Any) -> bool:
+    """Whether a model knows its tensors: one of the functional API, or a Sequential one."""
+    try:
+        return all(hasattr(t, "_keras_history") for t in (*model.inputs, *model.outputs))
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
 def require_functional(model: keras.Model) -> None:
-    """Check that a model is functional or Sequential, with one input and one output.
+    """Check that a model is functional or Sequential.
 
     Raises:
         ModelError: It is not.
@@ -95,21 +105,23 @@ def require_functional(model: keras.Model) -> None:
         raise ModelError(
             "the model has no fixed input shape", remedy="give it an Input with a shape"
         )
-    try:
-        counts = len(model.inputs), len(model.outputs)
-        [tensor._keras_history for tensor in (*model.inputs, *model.outputs)]
-    except (AttributeError, TypeError, ValueError):
+    if not is_functional(model):
         raise ModelError(
             "only functional and Sequential models can be read",
             where=model.name,
             remedy="build the model from layers with the functional API",
-        ) from None
-    if counts != (1, 1):
-        raise ModelError(
-            f"the model has {counts[0]} inputs and {counts[1]} outputs",
-            where=model.name,
-            remedy="give the model one input and one output",
         )
+    if not (model.inputs and model.outputs):
+        raise ModelError(
+            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
+            where=model.name,
+            remedy="give the model one input and one output at least",
+        )
+
+
+def names_of(tensors: Iterable[Any]) -> tuple[str, ...]:
+    """Names of the layers whose outputs tensors of a functional model are."""
+    return tuple(tensor._keras_history.operation.name for tensor in tensors)
 
 
 def tensors_in_order(outputs: Iterable[Any], known: Container[int] = ()) -> Iterator[Any]:
@@ -149,3 +161,23 @@ def static_shape(tensor: Any, layer: str) -> tuple[int, ...]:
             remedy="give the Input a fixed shape",
         )
     return shape
+
+
+def structure(model: keras.Model, side: str) -> Any:
+    """How the inputs or outputs of a model are nested: one tensor, a list or a mapping of them.
+
+    Args:
+        model: Functional or Sequential model.
+        side: ``inputs`` or ``outputs``.
+    """
+    functional = getattr(model, "_functional", None) or model
+    found = getattr(functional, f"_{side}_struct", None)
+    tensors = getattr(model, side)
+    if found is None or len(keras.tree.flatten(found)) != len(tensors):
+        found = list(tensors)
+    return found[0] if isinstance(found, list | tuple) and len(tensors) == 1 else found
+
+
+def pack(tensors: Iterable[Any], like: Any) -> Any:
+    """Tensors nested as ``like`` is."""
+    return keras.tree.pack_sequence_as(like, list(tensors))

@@ -14,28 +14,34 @@ import keras
 import numpy as np
 
 from tinyq.errors import ModelError
+from tinyq.quantizers.fixed_point import FixedPoint
+from tinyq.training import sign_layers
 from tinyq.training.fixed_point_layers import (
     find_input_grids,
     is_fixed_point_layer,
     read_fixed_point_layer,
 )
+from tinyq.training.layers.ones_padding import PaddedConv2D, PaddedDepthwiseConv2D
 from tinyq.training.origin import Origin
 
-# Forward functions of Larq's quantizers by their names in lower case, without underscores.
-_SIGNS = ("stesign", "approxsign", "swishsign")
+_PLAIN_OPTIONS = (
+    *("name", "filters", "units", "kernel_size", "strides", "padding", "data_format"),
+    *("dilation_rate", "groups", "depth_multiplier", "use_bias", "activation"),
+)
 _SIGN_LAYERS: Mapping[str, type[keras.Layer]] = MappingProxyType(
     {
         "QuantConv2D": keras.layers.Conv2D,
         "QuantConv1D": keras.layers.Conv1D,
         "QuantDense": keras.layers.Dense,
         "QuantDepthwiseConv2D": keras.layers.DepthwiseConv2D,
+        "QuantSeparableConv1D": keras.layers.SeparableConv1D,
+        "QuantSeparableConv2D": keras.layers.SeparableConv2D,
     }
 )
-_KERNEL_QUANTIZERS = ("kernel_quantizer", "depthwise_quantizer")
-_PLAIN_OPTIONS = (
-    *("name", "filters", "units", "kernel_size", "strides", "padding", "data_format"),
-    *("dilation_rate", "groups", "depth_multiplier", "use_bias", "activation"),
+_PADDED: Mapping[str, type[keras.Layer]] = MappingProxyType(
+    {"QuantConv2D": PaddedConv2D, "QuantDepthwiseConv2D": PaddedDepthwiseConv2D}
 )
+_DOREFA_BITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,13 @@ def unquantize(model: keras.Model) -> Unquantized:
     rules = {name: dict(origin.rule) for name, origin in origins.items() if origin.rule}
     for name, method in read.items():
         rules.setdefault(name, {})["activations"] = method
-    takes_signs = bool(read) or any(rule.get("activations") == "bnn" for rule in rules.values())
+    for name, origin in origins.items():
+        for part, rule in origin.parts.items():  # the first part reads what the layer does
+            moved = rules.get(name, {}).pop("activations", None) if name in read else None
+            rules[part] = {**rule, **({"activations": moved} if moved else {})}
+    takes_signs = bool(read) or any(
+        rule.get("activations", "int8") != "int8" for rule in rules.values()
+    )
     return Unquantized(twin, rules, takes_signs)
 
 
@@ -169,42 +181,84 @@ def _refuse_lora(layer: Any) -> None:
 
 
 def _read_sign_layer(layer: Any) -> Origin:
-    """A layer of Larq's kind: signs of the input, of the weights, or of both."""
-    config = layer.get_config()
-    quantizers = {"activations": config.get("input_quantizer")}
-    quantizers["weights"] = next(
-        (config[name] for name in _KERNEL_QUANTIZERS if config.get(name) is not None), None
-    )
-    rule = {role: _sign_method(layer, role, spec) for role, spec in quantizers.items()}
-    if config.get("padding", "valid") == "same" and config.get("pad_values", 0):
-        raise ModelError(
-            f"pads with {config['pad_values']}",
-            where=layer.name,
-            remedy="pad with zeros (pad_values=0)",
-        )
+    """A layer of Larq's kind: quantizers of its input and of its weights."""
+    config, kind = layer.get_config(), type(layer).__name__
+    source = config.get("input_quantizer")
     plain = {name: config[name] for name in _PLAIN_OPTIONS if name in config}
-    kind = _SIGN_LAYERS[type(layer).__name__]
-    return Origin(kind(**plain), layer.get_weights(), rule)
+    base = _SIGN_LAYERS[kind]
+    if config.get("padding", "valid") == "same" and config.get("pad_values", 0):
+        base = _padded(layer, config["pad_values"], source)
+    weights, methods = list(layer.get_weights()), []
+    quantizers = [config[role] for role in sign_layers.KERNEL_QUANTIZERS if role in config] or [
+        None
+    ]
+    for index, quantizer in enumerate(quantizers):
+        method, weights[index] = _sign_weights(layer, quantizer, weights[index])
+        methods.append(method)
+    reads = _sign_activations(layer, source)
+    if len(methods) == 1:
+        return Origin(base(**plain), weights, {"weights": methods[0], "activations": reads})
+    first, second = methods
+    parts = {f"{layer.name}_depthwise": {"weights": first, "activations": reads}}
+    return Origin(base(**plain), weights, {"weights": second}, parts=parts)
 
 
-def _sign_method(layer: Any, role: str, spec: Any) -> str:
-    """The method with the same forward function as one of Larq's quantizers."""
-    if spec is None:
-        return "int8"
-    if isinstance(spec, Mapping):
-        spec = (
-            spec.get("class_name", "") if spec.get("class_name") != "function" else spec["config"]
+def _padded(layer: Any, value: float, source: Any) -> type[keras.Layer]:
+    """The layer that pads signs with +1."""
+    found = _PADDED.get(type(layer).__name__)
+    if found is None or float(value) != 1.0 or not sign_layers.is_sign(source):
+        raise ModelError(
+            f"pads with {value}",
+            where=layer.name,
+            remedy="pad with zeros (pad_values=0), or with 1 the input of a QuantConv2D or "
+            "QuantDepthwiseConv2D that reads signs",
         )
-    found = spec if isinstance(spec, str) else getattr(spec, "__name__", type(spec).__name__)
-    name = found.replace("_", "").lower()
-    if name in _SIGNS:
+    return found
+
+
+def _sign_weights(layer: Any, quantizer: Any, kernel: np.ndarray) -> tuple[str, np.ndarray]:
+    """The method with the same forward function as one of Larq's quantizers, and its weights."""
+    name, options = sign_layers.name_of(quantizer), sign_layers.options_of(quantizer)
+    if not name:
+        return "int8", kernel
+    if sign_layers.is_sign(quantizer):
+        return "bnn", kernel
+    if name == "magnitudeawaresign":
+        return "bwn", kernel
+    if name == "stetern":
+        return FixedPoint("t", 2, 0).name, sign_layers.ternary_values(kernel, options)
+    if name.startswith("dorefa") and options.get("mode") == "weights":
+        return _dorefa(layer, options, "weights"), kernel
+    raise _unknown(layer, quantizer, "weights", "magnitude_aware_sign, ste_tern or dorefa")
+
+
+def _sign_activations(layer: Any, quantizer: Any) -> str:
+    name, options = sign_layers.name_of(quantizer), sign_layers.options_of(quantizer)
+    if not name:
+        return "int8"
+    if sign_layers.is_sign(quantizer):
         return "bnn"
-    if name == "magnitudeawaresign" and role == "weights":
-        return "bwn"
-    raise ModelError(
-        f"the quantizer {found!r} of the {role} is not known",
+    if name.startswith("dorefa") and options.get("mode", "activations") == "activations":
+        return _dorefa(layer, options, "activations")
+    raise _unknown(layer, quantizer, "activations", "dorefa")
+
+
+def _dorefa(layer: Any, options: Mapping[str, Any], role: str) -> str:
+    bits = int(options.get("k_bit", 2))
+    if not 1 <= bits <= _DOREFA_BITS:
+        raise ModelError(
+            f"dorefa has {bits} bits for the {role}",
+            where=layer.name,
+            remedy=f"use at most {_DOREFA_BITS} bits, or no quantizer, which gives 8",
+        )
+    return f"dorefa{bits}"
+
+
+def _unknown(layer: Any, quantizer: Any, role: str, besides: str) -> ModelError:
+    return ModelError(
+        f"the quantizer {sign_layers.given_name(quantizer)!r} of the {role} is not known",
         where=layer.name,
-        remedy="use ste_sign, approx_sign, swish_sign, or magnitude_aware_sign for weights",
+        remedy=f"use ste_sign, approx_sign, swish_sign, {besides}",
     )
 
 

@@ -42,6 +42,25 @@ def readers(graph: Graph) -> dict[str, list[Node]]:
     return found
 
 
+def rename_tensors(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """The same graph with some tensors under other names, which no other tensor has."""
+
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    nodes = tuple(
+        replace(node, inputs=tuple(map(new, node.inputs)), output=new(node.output))
+        for node in graph.nodes
+    )
+    return replace(
+        graph,
+        inputs=tuple(map(new, graph.inputs)),
+        outputs=tuple(map(new, graph.outputs)),
+        nodes=nodes,
+        tensors={new(name): replace(it, name=new(name)) for name, it in graph.tensors.items()},
+    )
+
+
 def _follow(name: str, renamed: Mapping[str, str]) -> str:
     while name in renamed:
         name = renamed[name]

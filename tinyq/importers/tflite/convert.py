@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinyq.errors import ModelError, TinyqError
-from tinyq.graph import Graph, GraphBuilder
+from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.graph.cutting import WHOLE, Cut
+from tinyq.graph.interface import INPUT, own_outputs
+from tinyq.graph.passes.rewrite import rename_tensors
 from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.dilations import fold_dilations
 from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
@@ -21,18 +24,21 @@ from tinyq.selection import GENERIC, list_rivals
 ROUNDINGS = ("half_up", "tflite")
 
 
-def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
-    """Read an integer .tflite model.
+def import_tflite(path: Path, rounding: str = "half_up", cut: Cut = WHOLE) -> Graph:
+    """Read an integer .tflite model, or a part of it.
 
     Args:
         path: The file.
         rounding: ``half_up``, tinyq's single rounding, or ``tflite``, the bytes of TFLite's
             reference kernels. The rule becomes part of the graph.
+        cut: Between which tensors the part lies, see `read_model`.
 
     Returns:
         A verified graph named after the file. A float input or output that the file quantizes
         first or dequantizes last becomes the quantized tensor; a last softmax, log-softmax or
-        logistic function in floating point is left out, with a warning.
+        logistic function in floating point is left out, with a warning. One input is called
+        ``input``; several inputs and several outputs have the names that the file's signature
+        gives them, or those of its tensors.
 
     Raises:
         ModelError: The file is damaged, or holds an operator, type or shape that is not
@@ -43,7 +49,7 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
         raise TinyqError(
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
-    model = relabel_unsigned(read_model(path))
+    model = relabel_unsigned(read_model(path, cut))
     try:
         graph = _convert_model(model, rounding, _identifier(path.stem))
     except ModelError as error:
@@ -54,29 +60,58 @@ def import_tflite(path: Path, rounding: str = "half_up") -> Graph:
 
 
 def _convert_model(model: FileModel, rounding: str, name: str) -> Graph:
-    operators, start = _without_start(model)
-    model, operators = fold_constants(model, operators)
-    model, operators = fold_dilations(model, operators)
-    settled = settle_islands(model, operators)
+    operators, starts = without_start(model)
+    settled = _settle(model, operators)
     model, operators = settled.model, settled.operators
-    end = _find_end(settled)
-    if settled.tail is not None:
+    ends = _find_ends(settled)
+    for tail in settled.tails:
         warnings.warn(
-            f"{model.path}: the last operator, {settled.tail.name}, is in floating point and left "
+            f"{model.path}: the last operator, {tail.name}, is in floating point and left "
             "out; the outputs are the codes that it reads, whose order is the same",
             stacklevel=3,
         )
     _check_operators(model.path, operators)
-    conversion = _begin(model, start, rounding, name)
+    conversion = begin_conversion(model, starts, rounding, name)
     importers = find_importers()
     for operator in operators:
-        _convert(importers[operator.name], Layer(operator, conversion))
-    if end not in conversion.names:
-        raise ModelError(f"output {model.tensors[end]} is never computed", where=model.path)
-    output = conversion.names[end]
-    if output == conversion.builder.input or conversion.builder.is_constant(output):
+        convert_operator(importers[operator.name], Layer(operator, conversion))
+    return _end_conversion(conversion, ends)
+
+
+def _settle(model: FileModel, operators: list[FileOperator]) -> Settled:
+    """The operators to convert: none on constants, none between dequantized codes."""
+    model, operators = fold_constants(model, operators)
+    model, operators = fold_dilations(model, operators)
+    return settle_islands(model, operators)
+
+
+def find_ends(model: FileModel) -> tuple[int, ...]:
+    """The tensors whose codes are the outputs of the graph that `import_tflite` makes of a file.
+
+    Raises:
+        ModelError: One is computed in floating point.
+    """
+    return _find_ends(_settle(model, without_start(model)[0]))
+
+
+def _end_conversion(conversion: Conversion, ends: Sequence[int]) -> Graph:
+    """The graph, whose outputs have their names where there are several."""
+    model, builder = conversion.model, conversion.builder
+    for end in ends:
+        if end not in conversion.names:
+            raise ModelError(f"output {model.tensors[end]} is never computed", where=model.path)
+    outputs = [conversion.names[end] for end in ends]
+    if not any(builder.is_computed(output) for output in outputs):
         raise ModelError("the model computes nothing", where=model.path)
-    return conversion.builder.build(output)
+    graph = builder.build(*own_outputs(builder, outputs))
+    if len(ends) == 1:
+        return graph
+    labels = [model.labels.get(index, "") for index in model.outputs]
+    names: dict[str, str] = {}
+    for output, label in zip(graph.outputs, labels, strict=True):
+        if label and label not in graph.tensors and label not in names.values():
+            names[output] = label
+    return rename_tensors(graph, names)
 
 
 def _open_axes(model: FileModel) -> str | None:
@@ -122,57 +157,84 @@ def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:
         )
 
 
-def _without_start(model: FileModel) -> tuple[list[FileOperator], int]:
-    """Operators without a first QUANTIZE of float, and the integer input."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ModelError(
-            f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
-            where=model.path,
-            remedy="give the model one input and one output",
-        )
-    operators, start = list(model.operators), model.inputs[0]
-    if model.tensors[start].type == "FLOAT32":
-        readers = [operator for operator in operators if start in operator.inputs]
-        if len(readers) == 1 and readers[0].name == "QUANTIZE" and readers[0].outputs:
-            operators.remove(readers[0])
-            start = readers[0].outputs[0]
-    return operators, start
+def without_start(model: FileModel) -> tuple[list[FileOperator], tuple[int, ...]]:
+    """Operators without the first QUANTIZE of a float input, and the integer inputs."""
+    operators = list(model.operators)
+    starts = []
+    for index in model.inputs:
+        start = index
+        if model.tensors[index].type == "FLOAT32" and index not in model.outputs:
+            readers = [operator for operator in operators if index in operator.inputs]
+            if len(readers) == 1 and readers[0].name == "QUANTIZE" and readers[0].outputs:
+                operators.remove(readers[0])
+                start = readers[0].outputs[0]
+        starts.append(start)
+    return operators, tuple(starts)
 
 
-def _find_end(settled: Settled) -> int:
-    """The tensor whose codes are the answer: the output, or what a last DEQUANTIZE reads.
+def _find_ends(settled: Settled) -> tuple[int, ...]:
+    """The tensors whose codes are the answer: the outputs, or what a last DEQUANTIZE reads.
 
     Raises:
-        ModelError: The answer is computed in floating point.
+        ModelError: An answer is computed in floating point.
     """
-    end = settled.model.outputs[0]
-    curve = settled.curves.get(end)
-    if curve is None:
-        return end
-    if not curve.is_plain:
-        raise ModelError(
-            "the last operator computes in floating point",
-            where=f"{settled.model.path}, output {settled.model.tensors[end]}",
-            remedy=REMEDY,
-        )
-    return curve.carrier
+    ends = []
+    for end in settled.model.outputs:
+        curve = settled.curves.get(end)
+        if curve is not None and not curve.is_plain:
+            raise ModelError(
+                "the last operator computes in floating point",
+                where=f"{settled.model.path}, output {settled.model.tensors[end]}",
+                remedy=REMEDY,
+            )
+        ends.append(end if curve is None else curve.carrier)
+    return tuple(ends)
 
 
-def _begin(model: FileModel, start: int, rounding: str, name: str) -> Conversion:
-    tensor = model.tensors[start]
+def begin_conversion(
+    model: FileModel, starts: Sequence[int], rounding: str, name: str
+) -> Conversion:
+    """An empty graph with the inputs of a file.
+
+    Raises:
+        ModelError: An input is no integer tensor of one scale, or there is none.
+    """
+    if not starts:
+        raise ModelError("the model has no input", where=model.path)
     conversion = Conversion(model, rounding)
-    try:
-        if tensor.data is not None:
-            raise ModelError("the input is a constant")
-        conversion.builder = GraphBuilder.start(name, conversion.type_of(tensor))
-    except ModelError as error:
-        place = f"{model.path}, input {tensor}"
-        raise ModelError(error.message, where=place, remedy=error.remedy) from None
-    conversion.names[start] = conversion.builder.input
+    for index, start in zip(model.inputs, starts, strict=True):
+        tensor = model.tensors[start]
+        try:
+            if tensor.data is not None:
+                raise ModelError("the input is a constant")
+            _add_input(conversion, name, _name_input(model, index), conversion.type_of(tensor))
+        except ModelError as error:
+            place = f"{model.path}, input {tensor}"
+            raise ModelError(error.message, where=place, remedy=error.remedy) from None
+        conversion.names[start] = conversion.builder.inputs[-1]
     return conversion
 
 
-def _convert(importer: object, layer: Layer) -> None:
+def _name_input(model: FileModel, index: int) -> str:
+    """``input`` for one; the name in the signature, or that of the tensor, for several."""
+    return INPUT if len(model.inputs) == 1 else model.labels.get(index, "") or f"input_{index}"
+
+
+def _add_input(conversion: Conversion, name: str, wanted: str, meaning: TensorType) -> None:
+    if not conversion.names:
+        conversion.builder = GraphBuilder.start(name, meaning, wanted)
+        return
+    while conversion.builder.has(wanted):
+        wanted += "_"
+    conversion.builder.add_input(wanted, meaning)
+
+
+def convert_operator(importer: object, layer: Layer) -> None:
+    """Add the nodes of one operator.
+
+    Raises:
+        ModelError: The operator is refused; the message says where it is.
+    """
     try:
         importer(layer)  # type: ignore[operator]
         layer.check_outputs()

@@ -51,13 +51,13 @@ class Curve:
 class Settled:
     """A file without islands: its tensors, its operators, and what each float tensor was.
 
-    ``tail`` is a last operator on floats that was left out, see ``_TAILS``.
+    ``tails`` are last operators on floats that were left out, see ``_TAILS``.
     """
 
     model: FileModel
     operators: list[FileOperator]
     curves: dict[int, Curve]
-    tail: FileOperator | None
+    tails: tuple[FileOperator, ...]
 
 
 class _Settling:
@@ -66,7 +66,7 @@ class _Settling:
     def __init__(self, model: FileModel) -> None:
         self.path = model.path
         self.outputs = model.outputs
-        self.tail: FileOperator | None = None
+        self.tails: list[FileOperator] = []
         self.tensors = list(model.tensors)
         self.curves: dict[int, Curve] = {}
         self.found: list[FileOperator] = []
@@ -119,7 +119,7 @@ class _Settling:
         if curve is None or not curve.is_plain:
             return False
         self.curves[operator.outputs[0]] = curve
-        self.tail = operator
+        self.tails.append(operator)
         return True
 
     def _computes(self, operator: FileOperator) -> bool:
@@ -183,7 +183,7 @@ def settle_islands(model: FileModel, operators: Sequence[FileOperator]) -> Settl
     for operator in operators:
         settling.take(operator)
     settled = replace(model, tensors=tuple(settling.tensors))
-    return Settled(settled, settling.found, settling.curves, settling.tail)
+    return Settled(settled, settling.found, settling.curves, tuple(settling.tails))
 
 
 def _single(tensor: FileTensor) -> npt.NDArray[np.float32] | None:

@@ -13,10 +13,13 @@ import numpy as np
 
 from tinyq.errors import ModelError, ToolMissing
 from tinyq.graph import Graph, TensorType
+from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.graph.reference import dequantize
+from tinyq.importers.tflite.convert import find_ends
+from tinyq.importers.tflite.cutting import FilePart, write_part
 from tinyq.importers.tflite.dilations import inner_tensors
-from tinyq.importers.tflite.reader import FileModel, read_model
-from tinyq.importers.tflite.unsigned import OFFSET
+from tinyq.importers.tflite.reader import FileModel, FileTensor, read_model
+from tinyq.importers.tflite.unsigned import OFFSET, relabel_unsigned
 from tinyq.numerics.formats import Codes
 
 # What LiteRT's reference kernels compute wrongly: of a SUM of int8 they write one value.
@@ -41,19 +44,21 @@ def lower_versions(content: bytes) -> bytes:
     return bytes(changed)
 
 
-def map_layers(path: Path, graph: Graph) -> dict[str, int]:
+def map_layers(path: Path, graph: Graph, cut: Cut = WHOLE) -> dict[str, int]:
     """Which tensor of a file a tensor of its graph is.
 
     Args:
         path: The file.
         graph: What ``import_tflite`` made of it, before any pass.
+        cut: The cut that it was made with.
 
     Returns:
-        Indexes of file tensors by names of graph tensors, in execution order; operators with
-        several outputs, and the parts of a convolution that is put together, are left out.
+        Indexes of file tensors by names of graph tensors, in execution order, the outputs last;
+        other outputs of operators with several, and the parts of a convolution that is put
+        together, are left out.
     """
     found = {}
-    model = read_model(path)
+    model = read_model(path, cut)
     hidden = inner_tensors(model)
     for operator in model.operators:
         if hidden.intersection(operator.outputs):
@@ -66,11 +71,14 @@ def map_layers(path: Path, graph: Graph) -> dict[str, int]:
         ]
         if names and len(operator.outputs) == 1:
             found[names[-1]] = operator.outputs[0]
+    for name, index in zip(graph.outputs, find_ends(relabel_unsigned(model)), strict=True):
+        found.pop(name, None)
+        found[name] = index
     return found
 
 
 def run_layers(
-    path: Path, graph: Graph, inputs: Codes | Mapping[str, Codes]
+    path: Path, graph: Graph, inputs: Codes | Mapping[str, Codes], cut: Cut = WHOLE
 ) -> Mapping[str, Codes]:
     """Codes of every layer for each sample, by LiteRT's reference kernels (``BUILTIN_REF``).
 
@@ -80,6 +88,7 @@ def run_layers(
         path: The file.
         graph: What ``import_tflite`` made of it, before any pass.
         inputs: Codes of the graph's input, shape (samples, ...), or of each input by its name.
+        cut: The cut that the graph was made with; LiteRT runs the same part.
 
     Returns:
         Codes by the names of the graph's tensors, in execution order.
@@ -88,9 +97,9 @@ def run_layers(
         ToolMissing: LiteRT is not installed.
         ModelError: LiteRT refuses the file.
     """
-    layers = map_layers(path, graph)
-    interpreter = _open(path)
-    model = read_model(path)
+    layers = map_layers(path, graph, cut)
+    model = read_model(path, cut)
+    interpreter = _open(path, model if cut else None)
     sources = interpreter.get_input_details()
     named = inputs if isinstance(inputs, Mapping) else {graph.input.name: inputs}
     values = [
@@ -106,11 +115,18 @@ def run_layers(
         with _complaining(path):
             interpreter.invoke()
         for name, index in layers.items():
-            codes = np.asarray(interpreter.get_tensor(index), np.int32)
-            if model.tensors[index].type == "UINT8":
-                codes = codes - OFFSET
+            codes = _read_codes(interpreter, model.tensors[index], graph.tensors[name].type)
             results[name].append(codes.reshape(graph.tensors[name].type.shape))
     return {name: np.stack(codes) for name, codes in results.items()}
+
+
+def _read_codes(interpreter: Any, tensor: FileTensor, meaning: TensorType) -> Codes:
+    """Codes of a tensor; one of floats has those whose reals it holds."""
+    values = np.asarray(interpreter.get_tensor(tensor.index))
+    if tensor.type == "FLOAT32":
+        return np.rint(values / (meaning.scale or 1.0)).astype(np.int32) + meaning.zero_point
+    codes = values.astype(np.int32)
+    return codes - OFFSET if tensor.type == "UINT8" else codes
 
 
 def _model_input(model: FileModel, index: int, meaning: TensorType, codes: Codes) -> Any:
@@ -136,9 +152,17 @@ def _complaining(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, part: FileModel | None) -> Any:
+    """LiteRT with a file, or with a part of it alone."""
+    content = path.read_bytes()
     with _complaining(path):
-        return open_interpreter(path.read_bytes(), str(path))
+        if part is not None:
+            operators = tuple(operator.index for operator in part.operators)
+            try:
+                content = write_part(content, FilePart(part.inputs, part.outputs, operators))
+            except ImportError:
+                raise _missing(str(path)) from None
+        return open_interpreter(content, str(path))
 
 
 def open_interpreter(content: bytes, where: str = "") -> Any:
@@ -153,11 +177,7 @@ def open_interpreter(content: bytes, where: str = "") -> Any:
     try:
         litert = importlib.import_module("ai_edge_litert.interpreter")
     except ImportError:
-        raise ToolMissing(
-            "LiteRT is not installed",
-            where=where or None,
-            remedy="run `pip install ai-edge-litert`",
-        ) from None
+        raise _missing(where) from None
     resolvers = litert.OpResolverType
     allowed = [resolvers.BUILTIN_REF, resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES]
     if _names(content) & {*NOT_IN_REFERENCE}:
@@ -179,6 +199,14 @@ def open_interpreter(content: bytes, where: str = "") -> Any:
             else:
                 return interpreter
     raise AssertionError("one of the two has returned or raised")
+
+
+def _missing(where: str) -> ToolMissing:
+    return ToolMissing(
+        "LiteRT is not installed",
+        where=where or None,
+        remedy="run `pip install ai-edge-litert`",
+    )
 
 
 def _names(content: bytes) -> set[str]:

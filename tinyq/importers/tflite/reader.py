@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinyq.errors import ModelError
+from tinyq.graph.cutting import WHOLE, Cut
+from tinyq.importers.tflite.cutting import Link, cut_operators
 
 Value = TypeVar("Value")
 
@@ -87,21 +89,30 @@ class FileOperator:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileModel:
-    """The main subgraph of a file."""
+    """The main subgraph of a file, or the part of it that was asked for.
+
+    ``labels`` are the names that inputs and outputs have for users, by tensor index.
+    """
 
     path: str
     tensors: tuple[FileTensor, ...]
     operators: tuple[FileOperator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    labels: Mapping[int, str] = field(default_factory=dict)
 
 
-def read_model(path: Path) -> FileModel:
-    """Read and check a .tflite file.
+def read_model(path: Path, cut: Cut = WHOLE) -> FileModel:
+    """Read and check a .tflite file, or a part of it; what is cut off is not looked at.
+
+    Args:
+        path: The file.
+        cut: Where to cut; names are those of tensors in the file, or of the operators that compute
+            them as in a graph, such as ``conv_2d_7``.
 
     Raises:
         ModelError: The file is missing, too large, no .tflite file, damaged, or has control flow
-            or a state.
+            or a state; or there is no such part.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -114,7 +125,7 @@ def read_model(path: Path) -> FileModel:
     if content[4:8] != _IDENTIFIER:
         raise ModelError("this is no .tflite file", where=str(path), remedy=_REMEDY)
     try:
-        return _Reader(content, str(path)).model()
+        return _Reader(content, str(path)).model(cut)
     except _FAULTS as error:
         raise ModelError(
             f"the file is damaged ({type(error).__name__}: {error})",
@@ -137,7 +148,7 @@ class _Reader:
         self._types = _names(tflite.TensorType)
         self._options = _names(tflite.BuiltinOptions)
 
-    def model(self) -> FileModel:
+    def model(self, cut: Cut) -> FileModel:
         root = self._schema.Model.GetRootAs(self._content, 0)
         if root.SubgraphsLength() < 1:
             raise ValueError("there is no subgraph")
@@ -148,20 +159,56 @@ class _Reader:
             for code in self._vector(root.OperatorCodesLength(), root.OperatorCodes)
         ]
         tables = self._vector(graph.TensorsLength(), graph.Tensors)
-        operators = tuple(
-            self._operator(index, table, names, len(tables))
-            for index, table in enumerate(self._vector(graph.OperatorsLength(), graph.Operators))
-        )
+        count = len(tables)
+        lines = self._vector(graph.OperatorsLength(), graph.Operators)
+        inputs = self._indexes(graph.InputsLength(), graph.Inputs, count, 0)
+        outputs = self._indexes(graph.OutputsLength(), graph.Outputs, count, 0)
+        kept: Sequence[int] = range(len(lines))
+        if cut:
+            links = [self._link(index, it, names, count) for index, it in enumerate(lines)]
+            known = [self._name(table) for table in tables]
+            part = cut_operators(cut, self._path, links, known, (inputs, outputs))
+            inputs, outputs, kept = part.inputs, part.outputs, part.operators
+        operators = tuple(self._operator(index, lines[index], names, count) for index in kept)
         self._require_one(root.SubgraphsLength(), operators)
-        inputs = self._indexes(graph.InputsLength(), graph.Inputs, len(tables), 0)
-        outputs = self._indexes(graph.OutputsLength(), graph.Outputs, len(tables), 0)
         data = {*inputs, *outputs}
         for operator in operators:
             data.update(operator.inputs, operator.outputs)
         tensors = tuple(
-            self._tensor(index, table, buffers, index in data) for index, table in enumerate(tables)
+            self._tensor(index, table, buffers, index in data)
+            if index in data or not cut
+            else FileTensor(index, self._name(table), (), "NONE", None, None, False)
+            for index, table in enumerate(tables)
         )
-        return FileModel(self._path, tensors, operators, inputs, outputs)
+        for index in inputs:
+            if cut and tensors[index].data is not None:
+                raise ModelError(f"{tensors[index]} is a constant", where=self._path)
+        signature = self._signature(root)
+        labels = {index: signature.get(index, tensors[index].name) for index in (*inputs, *outputs)}
+        return FileModel(self._path, tensors, operators, inputs, outputs, MappingProxyType(labels))
+
+    def _link(self, index: int, table: Any, names: list[str], tensors: int) -> Link:
+        """What an operator reads and writes; the rest of it may be of any kind."""
+        return Link(
+            f"{names[table.OpcodeIndex()].lower()}_{index}",
+            self._indexes(table.InputsLength(), table.Inputs, tensors, -1),
+            self._indexes(table.OutputsLength(), table.Outputs, tensors, 0),
+        )
+
+    @staticmethod
+    def _name(table: Any) -> str:
+        return str((table.Name() or b"").decode("utf-8", "replace"))
+
+    def _signature(self, root: Any) -> dict[int, str]:
+        """Names of inputs and outputs by the first signature of the main subgraph."""
+        for signature in self._vector(root.SignatureDefsLength(), root.SignatureDefs):
+            if signature.SubgraphIndex() == 0:
+                pairs = [
+                    *self._vector(signature.InputsLength(), signature.Inputs),
+                    *self._vector(signature.OutputsLength(), signature.Outputs),
+                ]
+                return {pair.TensorIndex(): self._name(pair) for pair in pairs if pair.Name()}
+        return {}
 
     def _require_one(self, subgraphs: int, operators: tuple[FileOperator, ...]) -> None:
         """Refuse what one subgraph cannot say."""
@@ -208,7 +255,7 @@ class _Reader:
         """A tensor; one that no operator reads or writes may say what it likes of its shape."""
         shape = tuple(self._vector(table.ShapeLength(), table.Shape))
         signature = self._vector(table.ShapeSignatureLength(), table.ShapeSignature)
-        name = (table.Name() or b"").decode("utf-8", "replace")
+        name = self._name(table)
         if is_data:
             self._require_shape(shape, f"{self._path}, tensor {index} {name!r}")
         kind = self._types.get(table.Type(), f"TYPE_{table.Type()}")

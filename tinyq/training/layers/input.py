@@ -32,6 +32,7 @@ class QuantizedInput(ElementwiseLayer):
 
 @lowers("QuantizedInput")
 def lower_input(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
-    """The graph's input."""
+    """An input of the graph; of several, each has the name of the model's own."""
     del inputs
-    return lowering.start(step.layer, step.shape)
+    name = step.name if lowering.single_input else step.inputs[0]
+    return lowering.start(name, step.layer, step.shape)

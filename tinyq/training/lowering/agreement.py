@@ -10,8 +10,10 @@ import numpy as np
 from keras import ops
 
 from tinyq.graph import Graph
-from tinyq.graph.reference import quantize_input, run_batched
+from tinyq.graph.reference import quantize_input, run_named
 from tinyq.training.base import QuantizedLayer
+from tinyq.training.inputs import check_inputs
+from tinyq.training.layers.input import QuantizedInput
 from tinyq.training.lowering.emission import identifiers
 from tinyq.training.tracing import walk
 
@@ -42,35 +44,43 @@ def compare_layers(
         model: Quantized Keras model.
         graph: Its graph, from ``lower_keras`` (all layers) or ``import_keras`` (the layers that no
             pass removed or narrowed).
-        x: Real inputs, shape (samples, ...).
+        x: Real inputs, shape (samples, ...); of several inputs a mapping by name, or a list.
         batch_size: Samples at a time.
 
     Returns:
         One entry per layer that is a tensor of the graph, in the graph's order.
     """
     steps = walk(model)
-    names_of = identifiers(steps)
+    names = identifiers(steps)
+    if len(model.inputs) > 1:
+        names |= {
+            step.name: names[step.inputs[0]]
+            for step in steps
+            if isinstance(step.layer, QuantizedInput)
+        }
     layers = {
-        names_of[step.name]: step.layer
+        names[step.name]: step.layer
         for step in steps
-        if isinstance(step.layer, QuantizedLayer)
-        and _shape(graph, names_of[step.name]) == step.shape
+        if isinstance(step.layer, QuantizedLayer) and _shape(graph, names[step.name]) == step.shape
     }
-    names = [name for name in (*graph.inputs, *(n.output for n in graph.nodes)) if name in layers]
-    probe = keras.Model(model.inputs, [layers[name].output for name in names])
-    counts = {name: [0, 0, 0] for name in names}
-    values = np.asarray(x, np.float32)
-    for start in range(0, len(values), batch_size):
-        part = values[start : start + batch_size]
-        expected = {graph.inputs[0]: quantize_input(part, graph.input.type)}
-        run_batched(graph, expected[graph.inputs[0]], batch_size, expected.__setitem__)
+    shown = [name for name in (*graph.inputs, *(n.output for n in graph.nodes)) if name in layers]
+    probe = keras.Model(model.inputs, [layers[name].output for name in shown])
+    counts = {name: [0, 0, 0] for name in shown}
+    values = [np.asarray(array, np.float32) for array in check_inputs(x, model)]
+    for start in range(0, len(values[0]), batch_size):
+        parts = [array[start : start + batch_size] for array in values]
+        expected = {
+            name: quantize_input(part, graph.tensors[name].type)
+            for name, part in zip(graph.inputs, parts, strict=True)
+        }
+        run_named(graph, dict(expected), expected.__setitem__)
         # Batches of one size, as Keras compiles a model again for every other size.
-        filled = np.resize(part, (batch_size, *part.shape[1:]))
+        filled = [np.resize(part, (batch_size, *part.shape[1:])) for part in parts]
         outputs = probe.predict_on_batch(filled)
         outputs = outputs if isinstance(outputs, list) else [outputs]
-        for name, output in zip(names, outputs, strict=True):
-            _count(counts[name], _codes(layers[name], output[: len(part)]), expected[name])
-    return tuple(LayerAgreement(layers[name].name, *counts[name]) for name in names)
+        for name, output in zip(shown, outputs, strict=True):
+            _count(counts[name], _codes(layers[name], output[: len(parts[0])]), expected[name])
+    return tuple(LayerAgreement(layers[name].name, *counts[name]) for name in shown)
 
 
 def _shape(graph: Graph, name: str) -> tuple[int, ...] | None:

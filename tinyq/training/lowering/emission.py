@@ -43,6 +43,7 @@ class Lowering:
 
     name: str
     names: Mapping[str, str]
+    single_input: bool = True
     builder: GraphBuilder | None = None
     parts: set[str] = field(default_factory=set)
 
@@ -61,10 +62,13 @@ class Lowering:
         """The C identifier of a layer, unique in the graph."""
         return self.names[layer_name]
 
-    def start(self, layer: Any, shape: Shape) -> Value:
-        """Begin the graph with its input."""
-        name = self.identify(layer.name)
-        self.builder = GraphBuilder.start(self.name, type_of(layer.encoding(), shape), name)
+    def start(self, layer_name: str, layer: Any, shape: Shape) -> Value:
+        """Begin the graph with an input, or add another one."""
+        name, kind = self.identify(layer_name), type_of(layer.encoding(), shape)
+        if self.builder is None:
+            self.builder = GraphBuilder.start(self.name, kind, name)
+        else:
+            self.builder.add_input(name, kind)
         return Value(name)
 
     def apply(self, step: Step, operation: Op, *inputs: str, suffix: str = "") -> Value:

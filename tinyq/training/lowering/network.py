@@ -9,6 +9,8 @@ import keras
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph
+from tinyq.graph.cutting import WHOLE, Cut, cut_graph
+from tinyq.graph.interface import own_outputs
 from tinyq.graph.passes import simplify
 from tinyq.support.keras_config import check_keras_file, limit_weights
 from tinyq.support.limits import describe
@@ -24,12 +26,15 @@ from tinyq.training.registry import (
     load_layers,
 )
 from tinyq.training.schedule import warn_of_unfinished
-from tinyq.training.tracing import Step, walk
+from tinyq.training.sign_layers import CLASSES
+from tinyq.training.tracing import Step, names_of, walk
 
 INPUT = "InputLayer"
 
 
-def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Graph:
+def import_keras(
+    model: keras.Model | str | Path, name: str | None = None, cut: Cut = WHOLE
+) -> Graph:
     """The integer graph that a quantized Keras model computes in inference, simplified.
 
     A method whose procedure is not finished brings a ``TinyqWarning``.
@@ -37,6 +42,7 @@ def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Gr
     Args:
         model: Model from ``tinyq.quantize``, or the path of its ``.keras`` file.
         name: Name of the graph; that of the file or the model where left out.
+        cut: Between which layers' outputs the part lies that is taken.
 
     Raises:
         ModelError: A layer is not supported, not quantized or not trained, a weight is not finite,
@@ -45,7 +51,7 @@ def import_keras(model: keras.Model | str | Path, name: str | None = None) -> Gr
     if isinstance(model, str | Path):
         name = name or Path(model).stem
         model = load_keras(Path(model))
-    graph = lower_keras(model, name)
+    graph = cut_graph(lower_keras(model, name), cut)
     warn_of_unfinished(model)
     return simplify(graph)
 
@@ -59,19 +65,42 @@ def lower_keras(model: keras.Model | str | Path, name: str | None = None) -> Gra
         name = name or Path(model).stem
         model = load_keras(Path(model))
     steps = walk(model)
-    lowering = Lowering(identifier(name or model.name), identifiers(steps))
+    names = identifiers(steps)
+    lowering = Lowering(identifier(name or model.name), names, len(model.inputs) == 1)
     for step in steps:
         _require_convertible(step)
     require_finite(model)
     values: dict[str, Value] = {}
-    for step in steps:
+    for step in _inputs_first(steps, model):
         if kind_of(step.layer) == INPUT:
             values[step.name] = Value(step.name)
             continue
         inputs = tuple(values[source] for source in step.inputs)
         values[step.name] = _convert(lowering, step, inputs)
-    output = values[steps[-1].name]
-    return lowering.graph.build(output.name)
+    outputs = [values[end].name for end in names_of(model.outputs)]
+    return lowering.graph.build(*own_outputs(lowering.graph, outputs))
+
+
+def _inputs_first(steps: tuple[Step, ...], model: keras.Model) -> list[Step]:
+    """Steps with those that quantize the inputs at the front, in the order of the inputs.
+
+    Raises:
+        ModelError: An input is read by no layer, or by one that does not quantize it.
+    """
+    readers: dict[str, Step] = {}
+    for step in steps:
+        for source in step.inputs:
+            readers.setdefault(source, step)
+    quantized = []
+    for name in names_of(model.inputs):
+        if len(model.inputs) > 1 and name not in readers:
+            raise ModelError(
+                "no layer reads this input", where=name, remedy="build the model without it"
+            )
+        quantized += [readers[name]] if name in readers else []
+    starts = [step for step in steps if kind_of(step.layer) == INPUT]
+    front = [*starts, *quantized]
+    return [*front, *(step for step in steps if step not in front)]
 
 
 def load_keras(path: str | Path) -> keras.Model:
@@ -84,7 +113,10 @@ def load_keras(path: str | Path) -> keras.Model:
     stored = check_keras_file(path)
     try:
         load_layers()
-        with limit_weights(keras.Layer, stored, path):
+        with (
+            limit_weights(keras.Layer, stored, path),
+            keras.saving.custom_object_scope(dict(CLASSES)),
+        ):
             return keras.saving.load_model(path, compile=False)
     except TinyqError:
         raise
