@@ -1,4 +1,4 @@
-/* dense_s8_int8_armv7em-sumslanes: s8[3,3], s8[24,3] -> s8[3,24] by roundeven */
+/* dense_s8_int8_armv7em-sumslanes: s8[3,3], s8[24,3] -> u4[3,24] by roundeven */
 static TQ_NAKED void
 tq_widen_3(const int8_t *x __attribute__((unused)), void *wide __attribute__((unused)))
 {
@@ -21,7 +21,7 @@ tq_widen_3(const int8_t *x __attribute__((unused)), void *wide __attribute__((un
 
 
 static TQ_NAKED void
-tq_dense_s8_s8_roundeven_s8_armv7em_sumslanes_product(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), void *y __attribute__((unused)))
+tq_dense_s8_s8_roundeven_u4_armv7em_sumslanes_product(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -83,20 +83,20 @@ tq_dense_s8_s8_roundeven_s8_armv7em_sumslanes_product(const uint32_t *w __attrib
 
 
 /* 3 row(s) of 3 inputs by 24 channels; sums over 8 inputs at a time. */
-static void tq_dense_s8_s8_roundeven_s8_armv7em_sumslanes(const int8_t *x, const uint32_t *w, const tq_roundeven_epilogue *epilogue, int8_t *y, void *scratch)
+static void tq_dense_s8_s8_roundeven_u4_armv7em_sumslanes(const int8_t *x, const uint32_t *w, const tq_roundeven_epilogue *epilogue, uint8_t *y, void *scratch)
 {
     uint32_t *const inputs = scratch;
     int32_t *const sums = (int32_t *)scratch + 4;
     for (int32_t r = 0; r < 3; r++) {
         tq_widen_3(x + r * 3, inputs);
         for (int32_t i = 0; i < 1; i++) {
-            tq_dense_s8_s8_roundeven_s8_armv7em_sumslanes_product(w + i * 72, inputs + i * 4, sums + i * 24);
+            tq_dense_s8_s8_roundeven_u4_armv7em_sumslanes_product(w + i * 72, inputs + i * 4, sums + i * 24);
         }
         uint32_t word = 0;
         for (int32_t o = 0; o < 24; o++) {
             int32_t acc = sums[o];
-            word = tq_roundeven_s8(epilogue, y, o, 24, word, acc);
+            word = tq_roundeven_u4(epilogue, y, o, 24, word, acc);
         }
-        y += 24;
+        y += 12;
     }
 }

@@ -1,4 +1,4 @@
-/* sumpool2d_s8_armv7em-blocks: s8[9,7,15] -> u4[1,3,15] by roundeven */
+/* sumpool2d_s8_armv7em-blocks: s8[9,7,15] -> s4[1,3,15] by roundeven */
 static TQ_NAKED void
 tq_add_up_15_30(const void *x __attribute__((unused)), int32_t *sums __attribute__((unused)), int32_t rows __attribute__((unused)), int32_t columns __attribute__((unused)), int32_t line __attribute__((unused)))
 {
@@ -72,7 +72,7 @@ tq_add_up_15_30(const void *x __attribute__((unused)), int32_t *sums __attribute
 
 
 /* Windows of 3 x 1 over 9 x 7 pixels of 15 channels, 15 channels at a time. */
-static void tq_sumpool2d_s8_roundeven_u4_armv7em_blocks(const int8_t *x, const tq_roundeven_epilogue *epilogue, uint8_t *y, void *scratch)
+static void tq_sumpool2d_s8_roundeven_s4_armv7em_blocks(const int8_t *x, const tq_roundeven_epilogue *epilogue, uint8_t *y, void *scratch)
 {
     int32_t *const all = scratch;
     for (int32_t r = 0; r < 1; r++) {
@@ -92,7 +92,7 @@ static void tq_sumpool2d_s8_roundeven_u4_armv7em_blocks(const int8_t *x, const t
             }
             uint32_t word = 0;
             for (int32_t k = 0; k < 15; k++) {
-                word = tq_roundeven_u4(epilogue, y, k, 15, word, all[k] - -153);
+                word = tq_roundeven_s4(epilogue, y, k, 15, word, all[k] - -153);
             }
             y += 8;
         }
