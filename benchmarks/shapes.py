@@ -2,7 +2,7 @@
 
     python benchmarks/shapes.py --layers TABLE [--peer COUNTS] [--core armv7em] [--count 500]
     python benchmarks/shapes.py --layers TABLE --all [--rounding tflite]
-    python benchmarks/shapes.py --sample 40      points of the grid alone; without a table all of them
+    python benchmarks/shapes.py --sample 40
 
 TABLE has layers of other people's networks with the columns op, x, kernel, stride, dilation,
 padding, y and files, separated by tabs: three quarters of the sweep are drawn from it, weighted by
