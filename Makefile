@@ -20,7 +20,7 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: converter help setup packages packages-demo demo test test-boards test-kernels estimates lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
+.PHONY: converter help setup packages packages-demo demo test test-boards test-kernels estimates lint format fuzz fuzz-readers faults mutations mutants bench sweep changelog new clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
@@ -37,6 +37,7 @@ help:
 	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
 	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
 	@echo 'make bench           every script in benchmarks/'
+	@echo 'make sweep           layer shapes: LAYERS=TABLE of networks beside the grid, CORE=armv7em'
 	@echo 'make new             stubs and tests of one more: KIND=method|layer|op|kernel|board|port NAME=my_name'
 	@echo 'make setup           only set up: programs by apt, virtual environment in $(VENV)'
 	@echo 'make changelog       move changelog.d/ into CHANGELOG.md: VERSION=0.2.0'
@@ -105,6 +106,9 @@ mutants: setup
 bench: setup
 	@test -n "$(wildcard benchmarks/*.py)" || { echo 'error: benchmarks/ holds no script' >&2; exit 1; }
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+sweep: setup
+	$(BIN)/python benchmarks/shapes.py --core $(or $(CORE),armv7em) $(if $(LAYERS),--layers $(LAYERS)) --output build/sweep
 
 changelog: setup
 	@test -n "$(VERSION)" || { echo 'error: say which version: make changelog VERSION=0.2.0' >&2; exit 1; }

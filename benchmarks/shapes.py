@@ -334,7 +334,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="folder of the report; printed if none")
     words = parser.parse_args()
     rows = sweep(_choose(words), words.core, read_peer(words.peer, words.core))
-    command = f"python benchmarks/shapes.py --core {words.core} --rounding {words.rounding}"
+    command = _name_command(words)
     report = write_report(rows, words.core, command)
     print(report)
     if words.output:
@@ -343,6 +343,15 @@ def main() -> int:
     if wrong:
         print(f"error: not equal to the reference: {'; '.join(wrong)}", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _name_command(words: argparse.Namespace) -> str:
+    """The command without the paths of this machine."""
+    parts = ["python benchmarks/shapes.py", f"--core {words.core}", f"--rounding {words.rounding}"]
+    parts += ["--layers TABLE"] if words.layers else []
+    parts += ["--peer COUNTS"] if words.peer else []
+    parts += ["--all"] if words.all else [f"--sample {words.sample}"] if words.sample else []
+    return " ".join(parts if words.all or words.sample else [*parts, f"--count {words.count}"])
 
 
 def _choose(words: argparse.Namespace) -> list[Shape]:
