@@ -20,13 +20,14 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
+.PHONY: converter help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
 	@echo 'make test            every test that this machine can run (BENCH=FILE adds the boards named there)'
 	@echo 'make test-boards     models on every emulated core and the demo on every board, as tables'
 	@echo 'make test-kernels    every generic kernel on the emulated ATmega2560, whose int has 16 bits'
+	@echo 'make converter       every operator as TensorFlow writes it against LiteRT, as a table'
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
 	@echo 'make fuzz            the random tests in rounds to EXAMPLES=$(EXAMPLES) cases each, SECONDS=$(SECONDS) a run, resumable'
@@ -64,6 +65,9 @@ test-boards: setup
 
 test-kernels: setup
 	TINYQ_GENERIC_KERNELS=all $(BIN)/python -m pytest tests/emulator/test_generic_kernels.py
+
+converter: setup
+	$(BIN)/python -m tests.bitexact.converter_operators --page benchmarks/results/converter.md
 
 lint: setup
 	$(BIN)/ruff format --check .

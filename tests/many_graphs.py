@@ -41,13 +41,13 @@ static void copy(void *to, const void *from, int32_t count)
 static void run(const void *input, void *output)
 {{
     const uint32_t *words = input;
-    const void *data = words + 1;
-    void *result = output;
+    const uint8_t *data = (const void *)(words + 1);
+    uint8_t *answer = output;
     if ({shift} != 0) {{
         data = (const uint8_t *)moved_input + {shift};
-        result = (uint8_t *)moved_output + {shift};
+        answer = (uint8_t *)moved_output + {shift};
         copy((uint8_t *)moved_input + {shift}, words + 1, {input_bytes} - 4);
-        copy(result, output, {output_bytes});
+        copy(answer, output, {output_bytes});
     }}
     switch (words[0]) {{
 {cases}
@@ -55,7 +55,7 @@ static void run(const void *input, void *output)
         break;
     }}
     if ({shift} != 0) {{
-        copy(output, result, {output_bytes});
+        copy(output, answer, {output_bytes});
     }}
 }}
 
@@ -100,7 +100,7 @@ def ask_device(
     # Whole words, because the inputs stand one behind the other.
     longest = max(case.inputs.shape[1] for case in cases)
     input_bytes = WORD + -(-longest // WORD) * WORD
-    sizes = [case.graph.output.type.packed_bytes for case in cases]
+    sizes = [case.answers.shape[1] for case in cases]
     requests = np.zeros((len(cases), samples, input_bytes), np.uint8)
     for index, case in enumerate(cases):
         requests[index, :, :WORD] = np.array([index], "<u4").view(np.uint8)
@@ -123,7 +123,7 @@ def _join_sources(
     files[PurePath("tq_model_instance.c")] = _INSTANCE.format(
         includes="\n".join(f'#include "{case.graph.name}.h"' for case in cases),
         cases="\n".join(
-            f"    case {index}:\n        {case.graph.name}_run(data, result);\n        break;"
+            f"    case {index}:\n        {_write_call(case.graph)}\n        break;"
             for index, case in enumerate(cases)
         ),
         shift=shift,
@@ -132,3 +132,17 @@ def _join_sources(
         layers=max(len(case.graph.nodes) for case in cases),
     )
     return files
+
+
+def _write_call(graph: Graph) -> str:
+    """A call whose inputs, and whose outputs, stand one behind the other in whole words."""
+    arguments = []
+    for names, source in (
+        (graph.inputs, "(const void *)(data"),
+        (graph.outputs, "(void *)(answer"),
+    ):
+        at = 0
+        for name in names:
+            arguments.append(f"{source} + {at})")
+            at += -(-graph.tensors[name].type.packed_bytes // WORD) * WORD
+    return f"{graph.name}_run({', '.join(arguments)});"

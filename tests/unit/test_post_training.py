@@ -239,8 +239,8 @@ def correct_plainly(quantized, model, x):
             continue
         float_layer = model.get_layer(layer.name)
         inputs = (
-            keras.Model(model.inputs, float_layer.input)(x),
-            keras.Model(quantized.inputs, layer.input)(x),
+            keras.Model(model.inputs[0], float_layer.input)(x),
+            keras.Model(quantized.inputs[0], layer.input)(x),
         )
         kernels = float_layer.kernel, layer.weight_quantizer.quantized(layer.kernel)
         wanted, found = (

@@ -111,10 +111,11 @@ def quantize(
     trained; the options from ``bits`` to ``samples`` are for this.
 
     Args:
-        model: Float model: of Keras 3, functional or Sequential, with one input and one output; or
-            the path of a .keras or .h5 file or of a SavedModel. It is left as it is.
+        model: Float model: of Keras 3, functional, Sequential, or of a class and called; or the
+            path of a .keras, .h5 or float .tflite file or of a SavedModel. It is left as it is.
         recipe: Methods per layer, as a dict, a YAML file's path, or a ``Recipe``.
-        data: Inputs to calibrate on: an .npz file with x, an array, or a pair (x, y).
+        data: Inputs to calibrate on: an .npz file with x, an array, or a pair (x, y); of several
+            inputs an .npz file with x_NAME, or a mapping by their names.
         output: The .keras file to write, besides.
         bits: Bits of the weights: 2 to 8.
         end_bits: Bits of the first and last layer's weights; as ``bits`` when None.
@@ -190,7 +191,7 @@ def calibrate(
         check_output(file)
     if is_path(model) and not as_path(model).exists():
         raise ModelError("there is no such file", where=str(model))
-    inputs = as_dataset(data, options.samples).x
+    dataset = as_dataset(data, options.samples)
     from tinyq.training.advice import advise
     from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training
@@ -198,7 +199,7 @@ def calibrate(
 
     quantized = post_training(
         load_float(model, trust),
-        inputs,
+        dataset.inputs.get("", dataset.inputs),
         PostTraining(
             bits=options.bits,
             end_bits=options.end_bits,
@@ -215,7 +216,7 @@ def calibrate(
     graph = import_keras(quantized, None if file is None else file.stem)
     if file is not None:
         save_model(quantized, file)
-    return Quantized(quantized, graph, advise(quantized), len(inputs), file)
+    return Quantized(quantized, graph, advise(quantized), len(dataset), file)
 
 
 def check_options(options: Calibration) -> None:

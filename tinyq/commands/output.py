@@ -34,7 +34,8 @@ JsonOption = Annotated[
 RoundingOption = Annotated[
     str,
     typer.Option(
-        help="Of .tflite and tfmot models: half_up rounds once, tflite as TFLite's kernels do."
+        help="Of .tflite, .onnx and tfmot models: half_up rounds once, tflite as TFLite's kernels "
+        "do; of .onnx models onnx, as onnxruntime's do."
     ),
 ]
 

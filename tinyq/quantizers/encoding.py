@@ -49,7 +49,7 @@ class Encoding:
 
     def centered(self, values: Any) -> Any:
         """Codes minus the zero point, float32 integers, of values that lie on the grid."""
-        return round_half_up(values / self.scale)
+        return ops.round(values / self.scale)
 
     def codes(self, values: Any) -> Any:
         """Codes of any real values, saturated.

@@ -245,10 +245,11 @@ class FinishedLayer(QuantizedLayer):
             folded = integer.fold_steps(gain, offset, self.borders())
             levels = ops.convert_to_tensor(encoding.levels, "int64")
             return encoding.real(ops.take(levels, integer.count_steps(acc, *folded)))
-        codes = self.requantize(acc, gain, offset)
-        codes = codes + ops.cast(encoding.zero_point, "int64")
-        lo, hi = self.clip_range()
-        return encoding.real(ops.minimum(ops.maximum(codes, lo), hi))
+        # Codes without the zero point: float32 holds those of the range, and keeps the order of
+        # all others, which saturate.
+        centered = ops.cast(self.requantize(acc, gain, offset), "float32")
+        lo, hi = (ops.cast(bound, "float32") - encoding.zero_point for bound in self.clip_range())
+        return ops.clip(centered, lo, hi) * encoding.scale
 
     def borders(self) -> Any:
         """Where levels of different distances begin, in codes of the output; float64.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,6 +68,8 @@ def _as_numbers(data: Any, name: str) -> np.ndarray:
 def _in_order(data: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
     """The arrays of all inputs with their names, in the model's order."""
     if isinstance(data, Mapping):
+        own = {re.sub(r"\W+", "_", name).lower(): name for name in names}
+        data = {own.get(str(key), key): values for key, values in data.items()}
         missing = [name for name in names if name not in data]
         unknown = [str(name) for name in data if name not in names]
         if missing or unknown:

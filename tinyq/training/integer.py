@@ -42,7 +42,9 @@ def requantize(acc: Any, folded: Affine) -> Any:
     Twin: tinyq.numerics.rounding.requantize
     """
     half = ops.left_shift(ops.ones_like(folded.shift), folded.shift - 1)
-    return ops.right_shift((acc + folded.bias) * folded.multiplier + half, folded.shift)
+    # The bias is multiplied once for each channel; the sum is the same integer.
+    constant = folded.bias * folded.multiplier + half
+    return ops.right_shift(acc * folded.multiplier + constant, folded.shift)
 
 
 def requantize_even(acc: Any, folded: Affine, even: Any) -> Any:

@@ -13,9 +13,8 @@ from tinyq.graph import Graph
 from tinyq.graph.reference import quantize_input, run_named
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.inputs import check_inputs
-from tinyq.training.layers.input import QuantizedInput
 from tinyq.training.lowering.emission import identifiers
-from tinyq.training.tracing import walk
+from tinyq.training.tracing import names_of, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,11 @@ def compare_layers(
     steps = walk(model)
     names = identifiers(steps)
     if len(model.inputs) > 1:
+        starts = names_of(model.inputs)
         names |= {
             step.name: names[step.inputs[0]]
             for step in steps
-            if isinstance(step.layer, QuantizedInput)
+            if step.inputs and step.inputs[0] in starts
         }
     layers = {
         names[step.name]: step.layer
