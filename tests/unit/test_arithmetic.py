@@ -18,6 +18,7 @@ from tinyq.numerics.rounding import (
     fold_steps,
     fold_threshold,
     requantize,
+    requantize_even,
     softmax,
     softmax_table,
 )
@@ -172,3 +173,13 @@ def test_softmax_worked_example():
 
 def test_a_single_class_saturates():
     assert softmax(i32(-128), softmax_table(1.0)).tolist() == [127]
+
+
+@pytest.mark.parametrize(
+    ("acc", "up", "even"), [(1, 1, 0), (3, 2, 2), (5, 3, 2), (-1, 0, 0), (-3, -1, -2), (2, 1, 1)]
+)
+def test_halves_go_up_or_to_the_even_code(acc, up, even):
+    """Channel by channel: acc / 2."""
+    both = np.array([[acc, acc]], np.int32)
+    found = requantize_even(both, i32(0, 0), i32(1, 1), i32(1, 1), i32(0, 1))
+    assert found.tolist() == [[up, even]]

@@ -228,3 +228,15 @@ def test_a_faulty_graph_is_refused(sketch):
     broken = type(graph)(graph.name, graph.inputs, ("nothing",), graph.tensors, graph.nodes)
     with pytest.raises(ModelError):
         simplify(broken)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "stays"), [(0.5, 0, True), (1.0, 3, True), (1.0, 0, False)]
+)
+def test_equal_codes_of_another_meaning_stay(scale, zero_point, stays):
+    builder = GraphBuilder.start("same", TensorType((2,), S8, 1.0))
+    table = builder.constant("codes", np.arange(-128, 128), S8)
+    same = builder.apply("same", Lookup(scale, zero_point), builder.input, table)
+    other = builder.constant("other", np.arange(-128, 128)[::-1], S8)
+    graph = drop_identity(builder.build(builder.apply("end", Lookup(1.0, 0), same, other)))
+    assert ("same" in [node.name for node in graph.nodes]) == stays

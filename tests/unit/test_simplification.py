@@ -214,3 +214,19 @@ def test_tables_are_composed_and_clips_join_the_epilogue():
     assert len(fused.nodes) == 2
     clipped = fuse_lookups(replace(graph, nodes=graph.nodes[:2], outputs=("relu",)))
     assert [node.op.output.hi for node in clipped.nodes] == [60]
+
+
+@pytest.mark.parametrize("seen", ["another node", "the output"])
+def test_a_table_that_others_read_stays(seen):
+    builder = GraphBuilder.start("tables", TensorType((3,), S8, 1.0))
+    tables = [builder.constant(f"t{i}", np.roll(np.arange(-128, 128), i + 1), S8) for i in range(3)]
+    first = builder.apply("a", Lookup(1.0, 0), builder.input, tables[0])
+    second = builder.apply("b", Lookup(1.0, 0), first, tables[1])
+    if seen == "the output":
+        graph = builder.build(first, second)
+    else:
+        graph = builder.build(second, builder.apply("c", Lookup(1.0, 0), first, tables[2]))
+    fused = fuse_lookups(graph)
+    fused.verify()
+    assert [node.name for node in fused.nodes] == [node.name for node in graph.nodes]
+    assert [node.inputs for node in fused.nodes] == [node.inputs for node in graph.nodes]

@@ -140,3 +140,9 @@ def test_payload_capacities():
     assert wire.payload_bytes(4, 4, 5000) == (4096, 4 * 5002 + 4)
     # A name takes its characters, a zero byte and the four of its size; whole words in all.
     assert wire.payload_bytes(10_000, 3, 5, labels=["image", "mask", "x"]) == (10_000, 164 + 28)
+
+
+def test_cycles_of_a_layer_may_take_all_32_bits():
+    stamps = (5, 5 + 3 * 2**30, 4, 4)
+    reply = wire.ProfileReply(2, stamps, b"")
+    assert reply.layer_cycles() == (3 * 2**30 - 2, 2**32 - 1 - 3 * 2**30 - 2, 0)
