@@ -8,6 +8,7 @@ import numpy as np
 
 from tests import random_graphs
 from tests.selected import list_specialized
+from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import (
@@ -15,6 +16,7 @@ from tinyq.graph.epilogues import (
     Raw,
     Requantize,
     RequantizeTwice,
+    RequantizeWide,
     RoundEven,
     Steps,
     Threshold,
@@ -33,9 +35,11 @@ _CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 33, 40)
 _SIDES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16)
 _TRIES = 900
 _TWICE = ("conv2d", "depthwise2d")  # operations whose specialized kernels also round twice
+_TWICE_ALONE, _WIDE = "twice", "wide"  # how variants begin that round twice, or with 63 bits
 _ONCE = ("winograd2", "winograd4")  # variants that do not on armv7em
 _TILED = (*_ONCE, "packedtiles", "slimtiles")  # variants that take 3 x 3 alone
 _TILED_SIDES = ((2, 8), (4, 8), (4, 16), (8, 8), (16, 4), (16, 8), (16, 16), (12, 16), (2, 40))
+_APART = ("columns", "lanes", "words")  # how variants end whose taps may lie apart
 _SUMS = "sums"  # how variants begin that take what the others do not finish themselves
 _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
@@ -62,8 +66,13 @@ def draw_epilogue(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, 
     """A epilogue that specialized kernels know, with a whole or a part of the range."""
     if kernel.formats[0] == "b1":
         return Threshold()
+    if kernel.variant.startswith(_WIDE) or (kernel.formats[0] == "s16" and rng.random() < 0.7):
+        return _draw_wide_epilogue(rng)
     if kernel.variant.startswith(_SUMS):
         return _draw_any_epilogue(rng)
+    if kernel.variant.startswith(_TWICE_ALONE):
+        low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+        return RequantizeTwice("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
     if kernel.operation == "dense" and rng.random() < 0.3:
         return Raw()
     entry = find_format(str(rng.choice(formats)))
@@ -78,6 +87,13 @@ def draw_epilogue(rng: np.random.Generator, kernel: Kernel, formats: tuple[str, 
     return Requantize(entry.name, 1.0, int(rng.integers(low, high + 1)), low, high)
 
 
+def _draw_wide_epilogue(rng: np.random.Generator) -> Epilogue:
+    """Both formats, with a ReLU now and then."""
+    entry = find_format(str(rng.choice(("s16", "s16", "s8"))))
+    low = int(rng.choice((entry.lo, 0)))
+    return RequantizeWide(entry.name, 1.0, int(rng.integers(-9, 9)), low, entry.hi)
+
+
 def _draw_any_epilogue(rng: np.random.Generator) -> Epilogue:
     """A epilogue that is none of those which most specialized kernels know."""
     kind = int(rng.integers(0, 8))
@@ -88,11 +104,13 @@ def _draw_any_epilogue(rng: np.random.Generator) -> Epilogue:
         levels = np.sort(rng.integers(entry.lo, entry.hi + 1, int(rng.integers(2, 17))))
         return Steps(entry.name, 1.0, 0, tuple(levels.tolist()))
     if kind < 6:
-        entry = find_format(str(rng.choice(("s8", "u4"))))
+        entry = find_format(str(rng.choice(("s8", "u4", "s4"))))
         return RoundEven(entry.name, 1.0, int(rng.integers(0, entry.hi)), entry.lo, entry.hi)
     if kind < 7:
-        entry = find_format(str(rng.choice(("u2", "u4", "s4", "s16"))))
-        return Requantize(entry.name, 1.0, int(rng.integers(0, 4)), entry.lo, entry.hi)
+        entry = find_format(str(rng.choice(("u2", "u4", "s4", "s3", "s2", "s16"))))
+        return Requantize(
+            entry.name, 1.0, int(rng.integers(0, min(4, entry.hi + 1))), entry.lo, entry.hi
+        )
     return Raw()
 
 
@@ -111,11 +129,27 @@ def add_tables(
         tables = [rng.integers(-reach, reach, shape), rng.integers(0, 2, channels)]
     elif isinstance(epilogue, Raw):
         tables = [rng.integers(-reach, reach, channels)]
+    elif isinstance(epilogue, RequantizeWide):
+        shift = 31 + int(np.clip(reach.bit_length() - 15, 0, 31)) - rng.integers(0, 3, channels)
+        multiplier = rng.integers(2**30, 2**31, channels)
+        low = rng.integers(-(2**31), 2**31, channels)
+        bias = rng.integers(-min(reach, 2**30), min(reach, 2**30), channels)
+        far = rng.integers(-2, 2, channels) if rng.random() < 0.2 else np.where(bias < 0, -1, 0)
+        shift = np.maximum(shift, 33) if rng.random() < 0.8 else shift
+        low = low if rng.random() < 0.7 else np.zeros(channels, np.int64)
+        tables = [bias, far, multiplier, low, shift]
     elif isinstance(epilogue, RequantizeTwice):
         exponent = min(max(8 - reach.bit_length(), -20), -1)
         exponents = np.minimum(exponent + rng.integers(-2, 2, channels), -1)
-        bias = rng.integers(-reach, reach, channels)
-        tables = [bias, rng.integers(2**30, 2**31, channels), exponents]
+        bias = rng.integers(-min(reach, 2**29), min(reach, 2**29), channels)
+        multiplier = rng.integers(2**30, 2**31, channels)
+        if same:
+            bias[:], exponents[:], multiplier[:] = bias[0], exponents[0], multiplier[0]
+        # Channels without effect, as pruning leaves them.
+        weak = (rng.random(channels) < 0.1) & (not same)
+        exponents = np.where(weak, rng.choice([0, -31, -25]), exponents)
+        multiplier = np.where(weak & (exponents == 0), 0, multiplier)
+        tables = [bias, multiplier, exponents]
     else:
         spread = float(rng.choice([3.0, 60.0, 2000.0]))
         gain = spread / reach * rng.uniform(-1.2, 1.2, channels)
@@ -134,11 +168,16 @@ def add_tables(
     ]
 
 
-def _window(rng: np.random.Generator, size: tuple[int, int], shape: Shape) -> Window:
+def _window(
+    rng: np.random.Generator, size: tuple[int, int], shape: Shape, *, apart: bool = False
+) -> Window:
     stride = (int(rng.integers(1, 4)),) * 2
     if rng.random() < 0.5:
         stride = (1, 1)
     dilation = (int(rng.integers(1, 3)) if rng.random() < 0.2 else 1, 1)
+    if apart:
+        dilation = tuple(int(v) for v in rng.integers(1, (4, 4)))
+        stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
     padding = same_padding(shape, size, stride, dilation)
     extent = Window(size, stride, dilation).extent()
     if rng.random() < 0.3 and shape[0] >= extent[0] and shape[1] >= extent[1]:
@@ -162,17 +201,114 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
             (int(rng.choice((2, 3, 4, 5, 6, 8, shape[2]))), 3, 3, shape[2]),
             Window((3, 3), padding=(1, 1, 1, 1)),
         )
-    return shape, (outputs, *size, inputs), _window(rng, size, shape)
+    if kernel.variant.endswith("lanes"):
+        shape = (*(int(v) for v in rng.integers(1, 4, 2)), inputs)
+    apart = kernel.variant.endswith(_APART) and rng.random() < 0.6
+    return shape, (outputs, *size, inputs), _window(rng, size, shape, apart=apart)
 
 
 def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
     shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    if kernel.variant.endswith("strips"):
+        return _draw_strips(rng, shape)
     if kernel.variant.endswith("rowpairs2"):
         shape = ((shape[0] + 1) // 2 * 2, (shape[1] + 1) // 2 * 2, shape[2])
         window = Window((3, 3), (2, 2), (1, 1), (0, 1, 0, 1))
     else:
         window = Window((3, 3), padding=(1, 1, 1, 1))
     return shape, (3, 3, shape[2]), window
+
+
+def _draw_strips(rng: np.random.Generator, shape: Shape) -> tuple[Shape, Shape, Window]:
+    """Any window of single channels: long lines, lines that are columns, gaps, any padding."""
+    shape = (shape[0], 1, shape[2]) if rng.random() < 0.2 else shape
+    size = tuple(int(v) for v in rng.integers(1, (8, 8)))
+    size = (size[0], 1) if shape[1] == 1 and rng.random() < 0.8 else size
+    stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
+    dilation = tuple(int(v) for v in rng.integers(1, (4, 4))) if rng.random() < 0.3 else (1, 1)
+    extent = Window(size, stride, dilation).extent()
+    if rng.random() < 0.5 or any(e > s for e, s in zip(extent, shape, strict=False)):
+        padding = tuple(int(v) for v in rng.integers(0, 2 * np.repeat(extent, 2)))
+        short = [max(e - s, 0) for e, s in zip(extent, shape, strict=False)]
+        padding = (padding[0] + short[0], padding[1], padding[2] + short[1], padding[3])
+        padding = padding if shape[1] > 1 or size[1] > 1 else (*padding[:2], 0, 0)
+    else:
+        padding = (0, 0, 0, 0)
+    many = int(rng.integers(1, 4)) if rng.random() < 0.3 else 1
+    return shape, (*size, shape[2] * many), Window(size, stride, dilation, padding)
+
+
+def _draw_pool(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Window]:
+    """An image and windows that all have a tap inside it, or without padding for sums."""
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    if rng.random() < 0.2:
+        shape = (1, int(rng.integers(200, 400)), int(rng.choice((4, 5))))
+    size = tuple(int(rng.integers(1, min(side, 5) + 1)) for side in shape[:2])
+    if rng.random() < 0.3:
+        size = shape[:2]
+    stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
+    room = [(s - 1) // max(k - 1, 1) for s, k in zip(shape, size, strict=False)]
+    dilation = tuple(int(rng.integers(1, max(min(r, 3), 1) + 1)) for r in room)
+    padding = same_padding(shape, size, stride, dilation)
+    if kernel.operation == "sumpool2d" or rng.random() < 0.4:
+        padding = (0, 0, 0, 0)
+    return shape, Window(size, stride, dilation, padding)
+
+
+def _make_pool(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x = _draw_input(rng, kernel)
+    shape, window = _draw_pool(rng, kernel)
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    if kernel.operation == "sumpool2d":
+        epilogue = (
+            _draw_any_epilogue(rng)
+            if rng.random() < 0.5
+            else draw_epilogue(rng, kernel, ("s8", "u8"))
+        )
+        operation = OPERATIONS["SumPool2D"](epilogue, window, _zero(rng, x))
+        samples = rng.integers(x.lo, x.hi + 1, (3, *shape)).astype(np.int32)
+        tables = add_tables(builder, rng, epilogue, operation.accumulate(samples), False)
+        return builder.build(builder.apply("layer_0", operation, "input", *tables))
+    low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+    more = (low, high) if kernel.operation == "tfliteaveragepool2d" else ()
+    names = {"maxpool2d": "MaxPool2D", "averagepool2d": "AveragePool2D"}
+    operation = OPERATIONS[names.get(kernel.operation, "TfliteAveragePool2D")](window, *more)
+    return builder.build(builder.apply("layer_0", operation, "input"))
+
+
+def _make_moved(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    """A border, or a tensor beside another one of fewer or more channels."""
+    x = _draw_input(rng, kernel)
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    if kernel.operation == "pad2d":
+        padding = tuple(int(v) for v in rng.integers(0, 4, 4))
+        operation = OPERATIONS["Pad2D"](padding, _zero(rng, x))
+        return builder.build(builder.apply("layer_0", operation, "input"))
+    operands = ["input", "input"]
+    if rng.random() < 0.5:
+        other = (*shape[:2], int(rng.choice(_CHANNELS)))
+        operands[1] = builder.constant("other", draw_codes(rng, other, x), x)
+        operands = operands[:: int(rng.choice((1, -1)))]
+    operation = OPERATIONS["Concatenate"]()
+    return builder.build(builder.apply("layer_0", operation, *operands))
+
+
+def _make_product(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    x = _draw_input(rng, kernel)
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    other = OPERATIONS["MaxPool2D"](Window((2, 2), padding=(0, 1, 0, 1)))
+    builder.apply("other", other, "input")
+    low, high = sorted(int(code) for code in rng.choice(256, 2, replace=False) - 128)
+    epilogue = Requantize("s8", 1.0, int(rng.integers(low, high + 1)), low, high)
+    if rng.random() < 0.5:
+        epilogue = RequantizeTwice("s8", 1.0, epilogue.zero_point, low, high)
+    operation = OPERATIONS["Multiply"](epilogue, _zero(rng, x), _zero(rng, x))
+    samples = rng.integers(-128, 128, (2, 1, *shape)).astype(np.int32)
+    tables = add_tables(builder, rng, epilogue, operation.accumulate(*samples), True)
+    builder.apply("layer_0", operation, "input", "other", *tables)
+    return builder.build("layer_0")
 
 
 def _draw_weights(rng: np.random.Generator, kernel: Kernel, shape: Shape, axis: int = 0) -> Format:
@@ -297,10 +433,17 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
 
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
+    "averagepool2d": _make_pool,
+    "concatenate": _make_moved,
     "conv2d": _make_windowed,
     "dense": _make_dense,
     "depthwise2d": _make_windowed,
+    "maxpool2d": _make_pool,
+    "multiply": _make_product,
+    "pad2d": _make_moved,
+    "sumpool2d": _make_pool,
     "tfliteadd": _make_tfliteadd,
+    "tfliteaveragepool2d": _make_pool,
 }
 
 
@@ -327,7 +470,10 @@ def draw_fitting(
     """
     found = 0
     for _ in range(_TRIES):
-        graph = find_maker(kernel)(rng, kernel, f"{prefix}_{found}")
+        try:
+            graph = find_maker(kernel)(rng, kernel, f"{prefix}_{found}")
+        except ModelError:  # sums of any codes of 16 bits leave int32, those of samples did not
+            continue
         if max(t.type.packed_bytes for t in (graph.input, graph.output)) > _MOST_BYTES:
             continue
         nodes = [node for node in graph.nodes if node.op.kernel == kernel.operation]

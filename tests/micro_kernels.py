@@ -22,7 +22,7 @@ from tinyq.kernels.text import write_part
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 
-_ALIGNMENT = 16
+_ALIGNMENT = 256  # what lies across panels tells by its address where they end
 
 _INSTANCE = """#include "tq_assembly.h"
 #include "tq_model.h"
@@ -32,7 +32,7 @@ _INSTANCE = """#include "tq_assembly.h"
 
 {functions}
 
-static uint64_t memory[{words}];
+static uint64_t memory[{words}] __attribute__((aligned(256)));
 
 static void *at(int32_t offset)
 {{
@@ -67,13 +67,21 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Updated:
+    """An operand that a call reads and writes: what is there before, and what behind."""
+
+    before: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The address behind an operand, by its index."""
 
     index: int
 
 
-Argument = Read | Written | End | int
+Argument = Read | Written | Updated | End | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +91,18 @@ class MicroCall:
     Attributes:
         part: The micro-kernel.
         arguments: In the order of its C parameters.
+        needs: Functions that it calls, and types that it names.
     """
 
     part: Part
     arguments: tuple[Argument, ...]
+    needs: tuple[Part, ...] = ()
 
     @property
     def expected(self) -> bytes:
         """All that it writes."""
-        return b"".join(a.values.tobytes() for a in self.arguments if isinstance(a, Written))
+        written = (a for a in self.arguments if isinstance(a, Written | Updated))
+        return b"".join(argument.values.tobytes() for argument in written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +143,15 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
     data, lines, room, to = [], [], 0, 0
     for index, call in enumerate(calls):
         name = call.part.name_in(f"kernel_{index}")
-        functions.setdefault(name, write_part(call.part, name))
+        for part, known in (*((it, it.name) for it in call.needs), (call.part, name)):
+            functions.setdefault(known, write_part(part, known))
         offsets = _place(call.arguments)
         arguments = [_write(argument, offsets, call) for argument in call.arguments]
         lines.append("    memset(memory, 0xa5, sizeof memory);")
         for place, argument in enumerate(call.arguments):
-            if isinstance(argument, Read):
-                words = np.frombuffer(_pad(argument.values.tobytes()), "<u4")
+            if isinstance(argument, Read | Updated):
+                found = argument.before if isinstance(argument, Updated) else argument.values
+                words = np.frombuffer(_pad(found.tobytes()), "<u4")
                 table = f"data_{index}_{place}"
                 data.append(
                     f"static const uint32_t {table}[{len(words)}] = {{\n{write_words(words)}\n}};"
@@ -154,7 +167,7 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
         lines.append(f"    TQ_MARK({2 * index + 1});")
         behind = to
         for place, argument in enumerate(call.arguments):
-            if isinstance(argument, Written):
+            if isinstance(argument, Written | Updated):
                 size = argument.values.nbytes
                 lines.append(
                     f"    memcpy((uint8_t *)output + {behind}, at({offsets[place]}), {size});"
@@ -177,7 +190,7 @@ def _place(arguments: Sequence[Argument]) -> list[int]:
     offsets, offset = [], 0
     for argument in arguments:
         offsets.append(offset)
-        if isinstance(argument, Read | Written):
+        if isinstance(argument, Read | Written | Updated):
             offset += _round_up(argument.values.nbytes) + _ALIGNMENT
     return [*offsets, offset]
 

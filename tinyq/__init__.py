@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tinyq.api.methods import methods
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
+    from tinyq.api.summary import summary
+    from tinyq.api.train import train
     from tinyq.quantizers import load_methods, register_activations, register_weights
     from tinyq.training import settle
 
@@ -54,6 +56,8 @@ __all__ = [
     "register_activations",
     "register_weights",
     "settle",
+    "summary",
+    "train",
 ]
 _QUANTIZERS = ("load_methods", "register_activations", "register_weights")
 _LAZY = {

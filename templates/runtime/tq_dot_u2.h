@@ -31,24 +31,6 @@ static inline int32_t tq_sum_row_u2(const uint32_t *x, int32_t count, int32_t x_
     return acc;
 }
 
-/* The even bits of a word as 16 bits: the inverse of tq_spread16. */
-static inline uint32_t tq_collect16(uint32_t bits)
-{
-    bits &= 0x55555555u;
-    bits = (bits | (bits >> 1)) & 0x33333333u;
-    bits = (bits | (bits >> 2)) & 0x0f0f0f0fu;
-    bits = (bits | (bits >> 4)) & 0x00ff00ffu;
-    return (bits | (bits >> 8)) & 0xffffu;
-}
-
-/* One bit of each of up to 32 fields of two bits, which are 8 bytes. */
-static inline uint32_t tq_collect32(const uint8_t *fields, int32_t bytes, int32_t bit)
-{
-    const uint32_t low = tq_load_bytes(fields, bytes);
-    const uint32_t high = bytes > 4 ? tq_load_bytes(fields + 4, bytes - 4) : 0;
-    return tq_collect16(low >> bit) | tq_collect16(high >> bit) << 16;
-}
-
 /* Signs: the sum of all, less twice that of the codes whose weight is -1. */
 static inline int32_t tq_dot_u2_b1(const uint32_t *x, const uint32_t *w, int32_t count,
                                    int32_t x_zero)

@@ -178,8 +178,8 @@ static inline int32_t tq_get_u2(const uint32_t *row, int32_t index)
 /* Sixteen codes gather in word, bit 0 of each in its low half and bit 1 in its high half. The first
  * sixteen leave the high halves of both words alone: they may be codes of an operand not yet read.
  */
-static inline uint32_t tq_put_u2(uint32_t *row, int32_t index, int32_t count, uint32_t word,
-                                 int32_t code)
+static inline uint32_t tq_put_planes2(uint32_t *row, int32_t index, int32_t count, uint32_t word,
+                                      int32_t code)
 {
     const uint32_t place = (uint32_t)index;
     uint32_t *const planes = row + place / 32 * 2;
@@ -198,6 +198,12 @@ static inline uint32_t tq_put_u2(uint32_t *row, int32_t index, int32_t count, ui
     return 0;
 }
 
+static inline uint32_t tq_put_u2(uint32_t *row, int32_t index, int32_t count, uint32_t word,
+                                 int32_t code)
+{
+    return tq_put_planes2(row, index, count, word, code);
+}
+
 /* s2 */
 static inline int32_t tq_words_s2(int32_t count)
 {
@@ -210,6 +216,12 @@ static inline int32_t tq_get_s2(const uint32_t *row, int32_t index)
     return tq_sign_extend2(tq_gather2(row + place / 32 * 2, place % 32));
 }
 
+static inline uint32_t tq_put_s2(uint32_t *row, int32_t index, int32_t count, uint32_t word,
+                                 int32_t code)
+{
+    return tq_put_planes2(row, index, count, word, code);
+}
+
 /* s3 */
 static inline int32_t tq_words_s3(int32_t count)
 {
@@ -220,6 +232,30 @@ static inline int32_t tq_get_s3(const uint32_t *row, int32_t index)
 {
     const uint32_t place = (uint32_t)index;
     return tq_sign_extend3(tq_gather3(row + place / 32 * 3, place % 32));
+}
+
+/* Eight codes gather in word, bit p of each in its byte p. The bytes behind them in the three words
+ * stay as they are: they may be codes of an operand not yet read.
+ */
+static inline uint32_t tq_put_s3(uint32_t *row, int32_t index, int32_t count, uint32_t word,
+                                 int32_t code)
+{
+    const uint32_t place = (uint32_t)index;
+    const uint32_t bits = (uint32_t)code;
+    const uint32_t at = place % 32 / 8 * 8;
+    uint32_t *const planes = row + place / 32 * 3;
+    word |= ((bits & 1u) | (bits >> 1 & 1u) << 8 | (bits >> 2 & 1u) << 16) << (place % 8);
+    if (place % 8 != 7 && index + 1 != count) {
+        return word;
+    }
+    {
+        const uint32_t below = ((uint32_t)1 << at) - 1;
+        const uint32_t kept = index + 1 == count ? below : ~((uint32_t)0xffu << at);
+        planes[0] = (planes[0] & kept) | (word & 0xffu) << at;
+        planes[1] = (planes[1] & kept) | (word >> 8 & 0xffu) << at;
+        planes[2] = (planes[2] & kept) | (word >> 16 & 0xffu) << at;
+    }
+    return 0;
 }
 
 /* c2 */

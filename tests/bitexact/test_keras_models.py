@@ -32,6 +32,13 @@ CASES = (
     "joined-planes",
     "global-max",
     "padded-signs",
+    "signed-2",
+    "signed-3",
+    "signed-4",
+    "signed-6",
+    "signed-clip",
+    "signed-offset",
+    "signed-offset-2",
 )
 
 

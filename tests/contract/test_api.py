@@ -47,6 +47,7 @@ FUNCTIONS = {
     "load_methods": "tinyq --methods FILE",
     "register_activations": "decorates code",
     "register_weights": "decorates code",
+    "summary": "tinyq inspect shows the graph of a trained model",
     "settle": "a step of a training that is written in Python",
 }
 

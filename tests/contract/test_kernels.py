@@ -24,7 +24,7 @@ from tinyq.numerics.formats import find_format
 from tinyq.selection import candidates, find_output, list_rivals, select_kernel
 from tinyq.support.resources import ROOT, TEMPLATES
 
-INPUTS = ("b1", "u2", "u4", "s8")
+INPUTS = ("b1", "s2", "s3", "s4", "u2", "u4", "s8")
 WIDE = ("s16", "s8")  # 16-bit activations of imported models
 WEIGHTS = ("b1", "t2", "s2", "s3", "s4", "s8", "p4", "a4", "c2", "c4", "n2", "d2", "d3")
 PROMISED = {
@@ -32,15 +32,15 @@ PROMISED = {
     "depthwise2d": [*itertools.product(INPUTS, WEIGHTS), WIDE],
     "dense": [*itertools.product(INPUTS, (*WEIGHTS, "g2")), WIDE],
     "add": list(itertools.product(INPUTS, INPUTS)),
-    "rescale": [(name,) for name in (*INPUTS, "s4", "u8", "s16", "s32")],
-    "sumpool2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
-    "maxpool2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
-    "averagepool2d": [(name,) for name in ("s4", "u2", "u4", "s8", "u8")],
-    "concatenate": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
-    "pad2d": [(name,) for name in (*INPUTS, "s4", "u8", "s16")],
-    "reshape": [(name,) for name in (*INPUTS, "s4", "u8", "s16", "s32")],
+    "rescale": [(name,) for name in (*INPUTS, "u8", "s16", "s32")],
+    "sumpool2d": [(name,) for name in (*INPUTS, "u8", "s16")],
+    "maxpool2d": [(name,) for name in (*INPUTS, "u8", "s16")],
+    "averagepool2d": [(name,) for name in ("s2", "s3", "s4", "u2", "u4", "s8", "u8")],
+    "concatenate": [(name,) for name in (*INPUTS, "u8", "s16")],
+    "pad2d": [(name,) for name in (*INPUTS, "u8", "s16")],
+    "reshape": [(name,) for name in (*INPUTS, "u8", "s16", "s32")],
     "softmax": [("s8",)],
-    "argmax": [(name,) for name in (*INPUTS, "s4", "u8", "s32")],
+    "argmax": [(name,) for name in (*INPUTS, "u8", "s32")],
 }
 # The rows of a depthwise layer's weights are channels: no groups.
 UNGROUPED = {("depthwise2d", (name, "g2")) for name in INPUTS}
@@ -84,7 +84,7 @@ def test_every_epilogue_has_a_template():
     assert {it.epilogue for it in list_epilogues()} == {name.lower() for name in EPILOGUES}
     assert not [it.name for it in list_epilogues() if not (TEMPLATES / it.template).is_file()]
     formats = {it.format for it in list_epilogues()}
-    assert formats >= {"b1", "s4", "u2", "u4", "s8", "u8", "s16", "s32"}
+    assert formats >= {"b1", "s2", "s3", "s4", "u2", "u4", "s8", "u8", "s16", "s32"}
 
 
 def test_epilogues_have_different_tags():

@@ -47,6 +47,17 @@ def depthwise(**options):
     return body
 
 
+def signed(x):
+    """What may be negative, read by all kinds of layers."""
+    x = stem(x)
+    y = L.Conv2D(6, 1, name="linear")(x)
+    z = L.Add(name="sum")([y, normed(y, L.DepthwiseConv2D(3, padding="same", name="layer"))])
+    z = L.MaxPooling2D(2, 1)(L.Conv2D(5, 2, name="reader", activation="tanh")(z))
+    z = L.Concatenate()([z, L.AveragePooling2D((2, 2), 1)(L.Conv2D(3, 2, name="other")(x))])
+    z = L.Conv2D(4, 2, padding="same", name="both")(z)
+    return L.Dense(3, name="head")(L.Flatten()(z))
+
+
 def conv1d(**options):
     def body(x):
         x = normed(x, L.Conv1D(6, 3, padding="same", name="stem"))
@@ -202,6 +213,13 @@ CASES = {
     "global-max": (IMAGE, strongest, BINARY),
     "sequence": (SEQUENCE, sequence, layer_rule("ternary", "uint4")),
     "padded-signs": (IMAGE, padded_signs, BINARY),
+    "signed-2": (IMAGE, signed, {"weights": "ternary", "activations": "lsq2_planes"}),
+    "signed-3": (IMAGE, signed, {"weights": "int3", "activations": "lsq3"}),
+    "signed-4": (IMAGE, signed, {"weights": "int4", "activations": "lsq4"}),
+    "signed-6": (IMAGE, signed, {"weights": "int6", "activations": "lsq6"}),
+    "signed-clip": (IMAGE, signed, {"weights": "lsq4", "activations": "pact3"}),
+    "signed-offset": (IMAGE, signed, {"weights": "lsq5", "activations": "lsq_plus4"}),
+    "signed-offset-2": (IMAGE, signed, {"weights": "int2", "activations": "lsq_plus2"}),
 }
 
 

@@ -26,13 +26,15 @@ from tinyq.numerics.packing import Basis, Scales
 from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 
 # Layers with weights take these; the operations without weights take the wider choice.
-WEIGHTED = ("b1", "u2", "u4", "s8")
-ACTIVATIONS = ("b1", "u2", "u4", "s8", "s4", "u8")
+WEIGHTED = ("b1", "s2", "s3", "s4", "u2", "u4", "s8")
+ACTIVATIONS = (*WEIGHTED, "u8")
 WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2", "d2", "d3", "g2")
 # Around the word: 32 signs in a word, two nibbles or one code in a byte.
 CHANNELS = MappingProxyType(
     {
         "b1": (1, 2, 5, 31, 32, 33, 40, 63, 64, 65),
+        "s2": (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 65),
+        "s3": (1, 2, 7, 8, 9, 16, 24, 25, 31, 32, 33, 40, 65),
         "u2": (1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 49, 65),
         "u4": (1, 2, 3, 4, 5, 7, 8, 9, 16, 17),
         "s8": (1, 2, 3, 4, 5, 6, 7, 8, 9, 13),
@@ -240,7 +242,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
         lo = zero_point
     if drawing.chance(0.2):  # an upper clip as of ReLU6
         hi = drawing.integer(lo, hi)
-    even = number_format in ("s8", "u4") and drawing.chance(0.1)
+    even = number_format in ("s2", "s3", "s4", "s8", "u4") and drawing.chance(0.1)
     kind = RoundEven if even else Requantize
     return kind(number_format, 0.25, zero_point, lo, hi)
 
@@ -269,7 +271,8 @@ def draw_steps(drawing: Drawing) -> Steps:
 
 
 def draw_format(drawing: Drawing) -> str:
-    return str(drawing.rng.choice(("s8", "u4", "u2", "s4", "u8"), p=(0.4, 0.3, 0.15, 0.08, 0.07)))
+    formats = ("s8", "u4", "u2", "s4", "s3", "s2", "u8")
+    return str(drawing.rng.choice(formats, p=(0.33, 0.22, 0.12, 0.12, 0.07, 0.07, 0.07)))
 
 
 def epilogue_constants(drawing: Drawing, epilogue: Epilogue, reach: Codes) -> list[str]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from tests.cores import CORES
+from tests.micro_checks import CHECKS as MORE
+from tests.micro_checks import Calls, draw_bytes, list_costs
 from tests.micro_kernels import End, MicroCall, Read, Written, run_calls
 from tinyq.kernels.armv6m import assembly as v6m
 from tinyq.kernels.armv7em import assembly as v7em
@@ -28,16 +30,8 @@ from tinyq.kernels.mve.packing import VectorEpilogue, VectorFold, pack_groups, p
 from tinyq.kernels.packing.epilogue import Clip, Epilogue
 from tinyq.kernels.packing.record import Table
 
-Calls = Iterator[tuple[str, MicroCall]]
 WORDS = (2, 4, 9, 32, 64)  # of a panel whose products are counted
 NO_TABLE = Table("weights", np.zeros(0, np.uint32), "")
-
-
-def draw_bytes(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Any int8, now and then the extremes alone."""
-    if rng.random() < 0.3:
-        return rng.choice(np.array([-128, 127], np.int8), shape)
-    return rng.integers(-128, 128, shape).astype(np.int8)
 
 
 def scale(acc: np.ndarray, multiplier: np.ndarray, epilogue: Epilogue) -> np.ndarray:
@@ -222,7 +216,7 @@ CHECKS: dict[str, tuple[Callable[[np.random.Generator], Calls], ...]] = {
 @pytest.mark.parametrize("isa", CHECKS)
 def test_a_micro_kernel_computes_what_numpy_does(isa, seed, tmp_path):
     rng = np.random.default_rng((seed, 3))
-    named = [found for check in CHECKS[isa] for found in check(rng)]
+    named = [found for check in (*CHECKS[isa], *MORE[isa]) for found in check(rng)]
     outcomes = run_calls([call for _, call in named], CORES[isa], tmp_path / "out")
     wrong = [
         name
@@ -284,6 +278,21 @@ def test_sextets_of_mve_estimate_by_what_is_counted(seed, tmp_path):
         calls.append(MicroCall(part, (Read(stream), Read(x), Written(acc.astype(np.int32)))))
     short, long = (it.instructions for it in run_calls(calls, CORES["mve"], tmp_path / "out"))
     assert pytest.approx((long - short) / 8, rel=0.01) == VECTOR_COST
+
+
+@pytest.mark.parametrize("isa", ["armv6m", "armv7m", "armv7em"])
+def test_costs_are_counted(isa, seed, tmp_path):
+    """What the estimates of kernels add up, within 5 % of what the core counts."""
+    rng = np.random.default_rng((seed, 6))
+    costs = [(name, cost) for name, cost in list_costs(rng) if cost.isa == isa]
+    calls = [call for _, cost in costs for call in cost.calls]
+    counts = [it.instructions for it in run_calls(calls, CORES[isa], tmp_path / "out")]
+    found = {
+        name: ((counts[2 * index + 1] - counts[2 * index]) / cost.units, cost.constant)
+        for index, (name, cost) in enumerate(costs)
+    }
+    wrong = {it: pair for it, pair in found.items() if pair[1] != pytest.approx(pair[0], rel=0.05)}
+    assert not wrong, "counted, estimated"
 
 
 def test_a_wrong_answer_is_seen(tmp_path):

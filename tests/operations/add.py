@@ -33,7 +33,7 @@ def draw_step(drawing: Drawing, source: str) -> str:
         if drawing.type(name).shape == x.shape and drawing.type(name).format.name in WEIGHTED
     ]
     if len(others) == 1 and drawing.chance(0.8):
-        narrow = str(drawing.choose(("s8", "u4", "u2")))
+        narrow = str(drawing.choose(("s8", "u4", "u2", "s4", "s3", "s2")))
         epilogue = Threshold() if drawing.chance(0.3) else draw_requantize(drawing, narrow)
         others.append(add_rescale(drawing, source, epilogue))
     other = others[-1] if drawing.chance(0.7) else str(drawing.choose(others))

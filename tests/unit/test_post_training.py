@@ -171,7 +171,7 @@ def test_weight_limits_lower_the_error(rng):
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (PostTraining(bits=3), "bits"),
+        (PostTraining(bits=9), "bits"),
         (PostTraining(end_bits=16), "end_bits"),
         (PostTraining(ranges="all"), "ranges"),  # type: ignore[arg-type]
         (PostTraining(percentile=10.0), "percentile"),

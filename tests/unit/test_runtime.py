@@ -16,7 +16,7 @@ from tinyq.support.resources import TEMPLATES
 
 pytestmark = pytest.mark.requires("gcc")
 
-PUT_FORMATS = ("b1", "u2", "s4", "u4", "s8", "u8", "s32")
+PUT_FORMATS = ("b1", "s2", "s3", "u2", "s4", "u4", "s8", "u8", "s32")
 
 _PROGRAM = """
 #include <stdio.h>
@@ -114,7 +114,7 @@ def test_spread(evaluate):
     assert np.array_equal(got, wanted)
 
 
-@pytest.mark.parametrize("name", ["t2", "s2", "s3", *PUT_FORMATS])
+@pytest.mark.parametrize("name", ["t2", *PUT_FORMATS])
 def test_get(evaluate, rng, name):
     number_format = find_format(name)
     length = 70

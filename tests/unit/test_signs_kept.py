@@ -16,6 +16,7 @@ UNSIGNED = [
     for name, method in METHODS.items()
     if method.activations is not None and not method.activations.build(name="q").signed
 ]
+TURNING = [name for name in UNSIGNED if METHODS[name].activations.signed_form]
 SIGNED = [
     name
     for name, method in METHODS.items()
@@ -98,16 +99,43 @@ def test_the_kind():
 @pytest.mark.parametrize("producer", sorted(set(NEGATIVE) - {"input"}))
 def test_unsigned_behind_what_may_be_negative_is_refused(producer, extra):
     with pytest.raises(ModelError) as caught:
-        quantize(network(NEGATIVE[producer], extra), "lsq4")
+        quantize(network(NEGATIVE[producer], extra), "dorefa4")
     assert "negative" in caught.value.message and "reader" in caught.value.message
     assert "int8" in str(caught.value.remedy) and "ReLU" in str(caught.value.remedy)
     quantize(network(NEGATIVE[producer], extra), "int8")
 
 
-@pytest.mark.parametrize("method", UNSIGNED)
-def test_every_unsigned_method_is_refused(method):
+@pytest.mark.parametrize("method", [name for name in UNSIGNED if name not in TURNING])
+def test_every_unsigned_method_without_a_signed_form_is_refused(method):
     with pytest.raises(ModelError, match="negative"):
         quantize(network(NEGATIVE["norm"]), method)
+
+
+@pytest.mark.parametrize("extra", [False, True])
+@pytest.mark.parametrize("producer", sorted(set(NEGATIVE) - {"input"}))
+def test_the_signed_form_takes_its_place(producer, extra):
+    model = quantize(network(NEGATIVE[producer], extra), "lsq3")
+    assert model.get_layer("reader").input_encoding().format.name == "s3"
+
+
+@pytest.mark.parametrize("method", TURNING)
+def test_a_signed_form_has_as_many_codes_of_both_signs(method):
+    unsigned = METHODS[method].activations.build(name="q")
+    source = quantize(network(NEGATIVE["norm"]), method).get_layer("reader").source()
+    signed = source.output_quantizer
+    assert signed.signed and signed.lo < 0 < signed.hi
+    assert signed.hi - signed.lo in (unsigned.max_code, unsigned.max_code - 1)
+    assert signed.format.bits in (8, (unsigned.max_code + 1).bit_length() - 1)
+
+
+def test_an_activation_turns_a_value_unsigned_again():
+    def body(x):
+        x = L.Conv2D(3, 1, name="reader", activation="relu")(conv(x))
+        return L.Conv2D(2, 1, name="last")(L.Conv2D(3, 1, name="second")(x))
+
+    model = tinyq.quantize(functional(SHAPE, body), {"activations": "lsq4", "first": None})
+    formats = [model.get_layer(n).input_encoding().format.name for n in ("reader", "second")]
+    assert formats == ["s4", "u4"]
 
 
 @pytest.mark.parametrize("producer", POSITIVE)
@@ -128,8 +156,6 @@ def test_a_reader_of_the_input_behind_a_reshape(low):
     flat = L.Flatten()(image)
     both = L.Add()([L.Dense(3, name="reader")(flat), L.Dense(3, name="wide")(flat)])
     wanted = recipe("uint4") | {"input": {"range": [low, 1.0]}}
-    if low < 0:
-        with pytest.raises(ModelError, match="negative"):
-            tinyq.quantize(keras.Model(image, both), wanted)
-    else:
-        tinyq.quantize(keras.Model(image, both), wanted)
+    model = tinyq.quantize(keras.Model(image, both), wanted)
+    found = model.get_layer("reader").input_encoding().format.name
+    assert found == ("s4" if low < 0 else "u4")

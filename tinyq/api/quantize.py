@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from tinyq.training.advice import Finding
     from tinyq.training.recipe import Recipe
 
-BITS = (8, 4, 2)
+BITS = (8, 7, 6, 5, 4, 3, 2)
 RANGES = ("min_max", "percentile", "mse")
+EXTENTS = ("layer", "block")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Calibration:
     percentile: float = 99.99
     bias_correction: bool = True
     equalization: bool = False
+    reconstruct: str | None = None
+    drop: float = 0.0
     samples: int = 512
 
 
@@ -94,6 +97,8 @@ def quantize(
     percentile: float = 99.99,
     bias_correction: bool = True,
     equalization: bool = False,
+    reconstruct: str | None = None,
+    drop: float = 0.0,
     samples: int = 512,
     trust: bool = False,
 ) -> keras.Model:
@@ -112,12 +117,15 @@ def quantize(
         data: Inputs to calibrate on: an .npz file with x, an array, or a pair (x, y); of several
             inputs an .npz file with x_NAME, or a mapping by their names.
         output: The .keras file to write, besides.
-        bits: Bits of the weights: 8, 4 or 2.
+        bits: Bits of the weights: 2 to 8.
         end_bits: Bits of the first and last layer's weights; as ``bits`` when None.
         ranges: Ranges of activations: ``min_max``, ``percentile`` or ``mse``.
         percentile: Per cent of the values in the range, with ``percentile``.
         bias_correction: Whether the mean error is taken out of each channel.
         equalization: Whether channels are scaled between neighbouring layers.
+        reconstruct: ``layer`` or ``block``: weights are rounded up or down such that the output of
+            each layer or block stays near the float model's, in place of the nearest code.
+        drop: Share of activations that each step of the reconstruction leaves in floating point.
         samples: Use the first so many samples only.
         trust: As of `tinyq.load`.
 
@@ -133,6 +141,8 @@ def quantize(
         percentile=percentile,
         bias_correction=bias_correction,
         equalization=equalization,
+        reconstruct=reconstruct,
+        drop=drop,
         samples=samples,
     )
     if (recipe is None) == (data is None):
@@ -158,16 +168,24 @@ def _quantize_by(recipe: Any, model: Any, file: Path | None, trust: bool) -> ker
         check_output(file)
     from tinyq.training.quantize import quantize as run
 
-    quantized = run(_load_float(model, trust), recipe)
+    quantized = run(load_float(model, trust), recipe)
     if file is not None:
         save_model(quantized, file)
     return quantized
 
 
 def calibrate(
-    model: Any, data: Any, file: Path | None, options: Calibration, trust: bool = False
+    model: Any,
+    data: Any,
+    file: Path | None,
+    options: Calibration,
+    trust: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Quantized:
-    """Quantize a float model after training; arguments and errors as of `quantize`."""
+    """Quantize a float model after training; arguments and errors as of `quantize`.
+
+    ``progress`` is told regions done, regions in all and what became of the last one.
+    """
     check_options(options)
     if file is not None:
         check_output(file)
@@ -177,9 +195,10 @@ def calibrate(
     from tinyq.training.advice import advise
     from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training
+    from tinyq.training.reconstruction import Reconstruction
 
     quantized = post_training(
-        _load_float(model, trust),
+        load_float(model, trust),
         dataset.inputs.get("", dataset.inputs),
         PostTraining(
             bits=options.bits,
@@ -188,7 +207,11 @@ def calibrate(
             percentile=options.percentile,
             bias_correction=options.bias_correction,
             equalization=options.equalization,
+            reconstruction=None
+            if options.reconstruct is None
+            else Reconstruction(options.reconstruct, drop=options.drop),  # type: ignore[arg-type]
         ),
+        progress,
     )
     graph = import_keras(quantized, None if file is None else file.stem)
     if file is not None:
@@ -210,6 +233,14 @@ def check_options(options: Calibration) -> None:
         "--percentile": (
             set() if 50.0 < percentile <= 100.0 else {percentile},
             "give a number above 50, at most 100",
+        ),
+        "--reconstruct": (
+            {options.reconstruct} - {None, *EXTENTS},
+            f"choose {' or '.join(EXTENTS)}",
+        ),
+        "--drop": (
+            set() if 0.0 <= options.drop < 1.0 else {options.drop},
+            "give a number from 0 on, below 1",
         ),
         "--samples": (
             set() if options.samples >= 1 else {options.samples},
@@ -243,7 +274,12 @@ def save_model(model: keras.Model, file: Path) -> None:
         model.save(partial)
 
 
-def _load_float(model: Any, trust: bool) -> keras.Model:
+def load_float(model: Any, trust: bool) -> keras.Model:
+    """A float model in memory, or from a file.
+
+    Raises:
+        ModelError: It is none.
+    """
     if is_path(model):
         from tinyq.importers.float_models import load_float_model
 

@@ -28,6 +28,7 @@ from tinyq.commands.methods import methods
 from tinyq.commands.output import print_json
 from tinyq.commands.profile import profile
 from tinyq.commands.quantize import quantize
+from tinyq.commands.train import train
 from tinyq.errors import InternalError, TinyqError, TinyqWarning, explain_system_error
 from tinyq.support.quiet import hush_imports
 
@@ -36,6 +37,7 @@ _INTERRUPTED = 130
 COMMANDS = (
     demo,
     quantize,
+    train,
     build,
     flash,
     measure,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import JsonOption, TrustOption, show
+from tinyq.commands.output import JsonOption, TrustOption, show, show_progress
 
 
 def quantize(
@@ -14,7 +14,7 @@ def quantize(
     ],
     data: Annotated[Path, typer.Option(help="An .npz file with inputs in the array x.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .keras file to write.")],
-    bits: Annotated[int, typer.Option(help="Bits of the weights: 8, 4 or 2.")] = 8,
+    bits: Annotated[int, typer.Option(help="Bits of the weights: 2 to 8.")] = 8,
     end_bits: Annotated[
         int | None, typer.Option(help="Bits of the first and last layer's weights, if others.")
     ] = None,
@@ -30,6 +30,14 @@ def quantize(
     equalization: Annotated[
         bool, typer.Option(help="Scale channels between neighbouring layers.")
     ] = False,
+    reconstruct: Annotated[
+        str | None,
+        typer.Option(help="Round weights by the output of each layer or block, which this says."),
+    ] = None,
+    drop: Annotated[
+        float,
+        typer.Option(help="Share of activations that reconstruction leaves real, 0 to below 1."),
+    ] = 0.0,
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 512,
     trust: TrustOption = False,
     json: JsonOption = False,
@@ -44,6 +52,10 @@ def quantize(
         percentile=percentile,
         bias_correction=bias_correction,
         equalization=equalization,
+        reconstruct=reconstruct,
+        drop=drop,
         samples=samples,
     )
-    show(calibrate(model, data, output, options, trust), json)
+    with show_progress("reconstructing", quiet=json or reconstruct is None) as update:
+        found = calibrate(model, data, output, options, trust, lambda *told: update(*told[:2]))
+    show(found, json)

@@ -16,10 +16,10 @@ from tinyq.graph.ops import EPILOGUES
 _FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "raw": ("s32",),
-        "requantize": ("s16", "s4", "s8", "u2", "u4", "u8"),
+        "requantize": ("s16", "s2", "s3", "s4", "s8", "u2", "u4", "u8"),
         "requantizetwice": ("s16", "s8"),
         "requantizewide": ("s16", "s8"),
-        "roundeven": ("s8", "u4"),
+        "roundeven": ("s2", "s3", "s4", "s8", "u4"),
         "steps": ("s8", "u2", "u4"),
         "threshold": ("b1",),
     }

@@ -1,7 +1,7 @@
 """Unpacking: a kernel for int8 activations behind a function that unpacks codes of fewer bits.
 
-The codes of ``u4``, ``u2`` and ``b1`` are int8 codes in fewer bits. A kernel that reads int8
-computes the same from them once each has a byte of its own:
+The codes of ``u4``, ``u2``, ``s4``, ``s3``, ``s2`` and ``b1`` are int8 codes in fewer bits. A
+kernel that reads int8 computes the same from them once each has a byte of its own:
 
     y = kernel(unpack(x), ...)
 
@@ -63,18 +63,23 @@ def _unpack_planes(
     return Unpacking(f"{name}_odd" if length % 4 else name, counts, total)
 
 
-def _unpack_nibbles(rows: int, length: int) -> Unpacking:
+def _unpack_nibbles(
+    name: str, even_cost: float, odd_cost: float, rows: int, length: int
+) -> Unpacking:
     """Rows of an even length are one stream, those of an odd one end within a byte."""
     if length % 2 == 0:
-        return Unpacking("u4", (rows * length,), rows * length * 2.25 + 10)
-    return Unpacking("u4_odd", (rows, length), rows * (length * 4.4 + 8))
+        return Unpacking(name, (rows * length,), rows * length * even_cost + 10)
+    return Unpacking(f"{name}_odd", (rows, length), rows * (length * odd_cost + 8))
 
 
 UNPACKINGS: Mapping[str, Unpack] = MappingProxyType(
     {
         "b1": functools.partial(_unpack_planes, "b1", 14, 2.25, 7),
         "u2": functools.partial(_unpack_planes, "u2", 20, 3.25, 8.9),
-        "u4": _unpack_nibbles,
+        "u4": functools.partial(_unpack_nibbles, "u4", 2.25, 4.4),
+        "s2": functools.partial(_unpack_planes, "s2", 20, 3.75, 9.9),
+        "s3": functools.partial(_unpack_planes, "s3", 26, 5.25, 12.9),
+        "s4": functools.partial(_unpack_nibbles, "s4", 3.25, 5.9),
     }
 )
 

@@ -30,6 +30,8 @@ class ActivationQuantizer(keras.layers.Layer):
 
     format: Format
     rounds_to_even: bool = False
+    observes: bool = True
+    """Whether what training shows changes the encoding, other than by gradients."""
 
     def __init__(self, format_name: str, **options: Any) -> None:
         super().__init__(**options)
@@ -155,7 +157,7 @@ class RangeQuantizer(ActivationQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        observing = training and self.fixed is None
+        observing = training and self.observes and self.fixed is None
         low, high = self._observe(inputs) if observing else (self.low.value, self.high.value)
         code = self._encoding(low, high)
         lowest = self.format.lo - code.zero_point

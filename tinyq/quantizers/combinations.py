@@ -15,6 +15,12 @@ from tinyq.quantizers.parts import clusters, gradients, levels, scales, steps, u
 from tinyq.quantizers.parts.clusters import Fit
 from tinyq.quantizers.parts.preparation import squash
 from tinyq.quantizers.procedure import Procedure
+from tinyq.quantizers.signed_activations import (
+    OffsetStepQuantizer,
+    SignedClipQuantizer,
+    SignedStepQuantizer,
+    signed_format,
+)
 from tinyq.quantizers.signs import ShiftedSignQuantizer, SignQuantizer
 from tinyq.quantizers.stepped import (
     SteppedQuantizer,
@@ -62,7 +68,7 @@ def learned(bits: int) -> WeightParts:
     """Equal steps of a trained width."""
     half = 2 ** (bits - 1)
     return WeightParts(
-        f"s{bits}",
+        signed_format(bits),
         levels.Uniform(-half, half - 1),
         steps.mean_step(half - 1),
         scales.step_scale,
@@ -204,17 +210,36 @@ class ActivationParts:
         replaces_relu: Whether the method works only without a ReLU before it.
         whole: Whether its codes are all those of the format, without a shift, so that the model's
             input can have it.
+        signed_form: Method that takes its place behind values that may be negative, where it has
+            no codes for them; empty where there is none.
     """
 
     format: str
     build: ActivationBuilder
     replaces_relu: bool = False
     whole: bool = True
+    signed_form: str = ""
 
 
 def unsigned(bits: int, build: ActivationBuilder) -> ActivationParts:
     """Codes from 0 on."""
     return ActivationParts("u4" if bits <= 4 else "s8", build, whole=bits in (4, 8))
+
+
+def signed_step(bits: int) -> ActivationParts:
+    """Codes on both sides of 0 with a trained step."""
+    build = partial(SignedStepQuantizer, bits)
+    return ActivationParts(signed_format(bits), build, whole=bits in (2, 3, 4, 8))
+
+
+def signed_clip(bits: int) -> ActivationParts:
+    """Codes on both sides of 0, as many on either, up to a trained level."""
+    return ActivationParts(signed_format(bits), partial(SignedClipQuantizer, bits), whole=False)
+
+
+def offset_step(bits: int) -> ActivationParts:
+    """Codes with a trained step and a trained place of 0 among them."""
+    return ActivationParts(signed_format(bits), partial(OffsetStepQuantizer, bits), whole=False)
 
 
 def step(bits: int, **options: Any) -> ActivationParts:
@@ -260,7 +285,8 @@ def logarithmic(bits: int) -> ActivationParts:
 
 def in_planes(parts: ActivationParts, whole: bool = True) -> ActivationParts:
     """The same codes, 0 to 3, in the format of bit planes."""
-    return ActivationParts("u2", partial(parts.build, planes=True), whole=whole)
+    build = partial(parts.build, planes=True)
+    return replace(parts, format="u2", build=build, whole=whole)
 
 
 def sign(**options: Any) -> ActivationParts:

@@ -90,7 +90,7 @@ class StepQuantizer(LearnedQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        step = self._observed(inputs) if training else self.scale()
+        step = self._observed(inputs) if training and self.observes else self.scale()
         step, highest = damp(step, self.gradient_scale), float(self.max_code)
         slope = self.slope
         if slope is None:
@@ -131,7 +131,7 @@ class ClipQuantizer(LearnedQuantizer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
-        level = self._observed(inputs) if training else self.learned.value()
+        level = self._observed(inputs) if training and self.observes else self.learned.value()
         self.add_loss(_DECAY * ops.square(level))
 
         def forward(x: Any, a: Any) -> Any:

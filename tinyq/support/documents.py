@@ -41,6 +41,9 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "profile": 1,  # report.json of tinyq profile
         "project": 4,  # project.json of tinyq build
         "quantization": 1,  # tinyq quantize --json
+        "summary": 1,  # tinyq.summary
+        "training": 1,  # tinyq train --json
+        "training state": 1,  # state.json of the folder that tinyq train --state names
     }
 )
 # What files are that say no version, where such files were written.

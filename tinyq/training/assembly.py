@@ -214,7 +214,7 @@ class _Assembly:
         method, activation = self._emission(fused, how, wanted)
         options = {
             "name": self.names.get(fused.name, fused.name),
-            "output_method": method,
+            "output_method": self._form(fused.name, method),
             "activation": activation,
             "batch_norm": _norm_options(fused.batch_norm),
         }
@@ -262,8 +262,9 @@ class _Assembly:
                 self._require_signed(source, source in self.nonnegative)
             elif activation == "linear" and source not in self.nonnegative:
                 self._require_sign_kept(source, wanted)
+            form = wanted if activation != "linear" else self._form(source, wanted)
             layer = QuantizedActivation(
-                activation=activation, output_method=wanted, name=self._name(f"{source}_{wanted}")
+                activation=activation, output_method=form, name=self._name(f"{source}_{wanted}")
             )
             self.adapted[key] = layer(self.tensors[source])
         return self.adapted[key]
@@ -276,17 +277,23 @@ class _Assembly:
                 remedy="put BatchNormalization between the ReLU and the binary layer",
             )
 
+    def _form(self, source: str, method: str) -> str:
+        """A method, or its form with codes below 0 where values of a unit may be negative."""
+        if source in self.nonnegative or source in self.postponed or not _is_unsigned(method):
+            return method
+        return find_activations(method).signed_form or method
+
     def _require_sign_kept(self, where: str, method: str) -> None:
         """Refuse a ReLU that the float model does not have."""
-        if not _is_unsigned(method):
+        if not _is_unsigned(self._form(where, method)):
             return
         readers = ", ".join(self.plan.readers_of(where, method)) or "its reader"
         raise ModelError(
             f"its values may be negative, and {readers} would read them by {method}, which has no "
             "codes below 0: all negative values would become 0",
             where=where,
-            remedy=f"give {readers} `activations: int8` in the recipe, or put a ReLU behind "
-            f"{where}",
+            remedy=f"give {readers} `activations: int8` or `lsq4` in the recipe, or put a ReLU "
+            f"behind {where}",
         )
 
     def _record(self, name: str, tensor: Any, method: str, layer: Any = None) -> None:

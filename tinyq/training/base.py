@@ -106,6 +106,9 @@ class FinishedLayer(QuantizedLayer):
         output_range: Fixed range of the output instead of the observed one.
     """
 
+    drop: float = 0.0
+    """Share of the values that training leaves as they are, drawn anew in each step."""
+
     def __init__(
         self,
         *args: Any,
@@ -265,7 +268,11 @@ class FinishedLayer(QuantizedLayer):
             values = self.batch_norm(values, training=True)
         if self.activation_name != "linear":
             values = keras.activations.get(self.activation_name)(values)
-        return self.output_quantizer(values, training=True)
+        quantized = self.output_quantizer(values, training=True)
+        if not self.drop:
+            return quantized
+        left = keras.random.uniform(ops.shape(values)) < self.drop
+        return ops.where(left, values, quantized)
 
 
 def wide(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from tinyq.training.overview import describe
 from tinyq.training.registry import serializable
 from tinyq.training.schedule import MethodSchedule, has_procedure
 from tinyq.training.settling import BATCHES, needs_settling, pick, settle, take_inputs
@@ -48,6 +49,18 @@ class QuantizedModel(keras.Model):
         if settle and data is not None and needs_settling(self):
             self._settle(data, given)
         return history
+
+    def summary(self, *args: Any, **options: Any) -> None:
+        """Print bits, bytes, work and ranges of each layer; with arguments, what Keras prints.
+
+        Args:
+            args: Arguments of ``keras.Model.summary``.
+            options: Arguments of ``keras.Model.summary``.
+        """
+        if args or options:
+            super().summary(*args, **options)
+            return
+        print(describe(self))  # noqa: T201
 
     def _settle(self, data: Any, given: dict[str, Any]) -> None:
         """Settle on the training part of the data, and say so."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyq.errors import TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
+from tinyq.quantizers.parts.levels import Uniform
 from tinyq.training.assembly import Assembled
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
@@ -20,14 +21,24 @@ from tinyq.training.histograms import Histogram, choose_range, choose_weight_lim
 from tinyq.training.inputs import check_inputs
 from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.quantize import quantize_fused_layers
+from tinyq.training.reconstruction import Progress, Reconstruction, reconstruct
 from tinyq.training.rewriting import rewrite
 from tinyq.training.unquantize import unquantize
 from tinyq.training.unrolling import unroll
 from tinyq.training.weighted import WeightedLayer
 
-METHODS: Mapping[int, str] = {8: "int8", 4: "int4", 2: "ternary"}
+METHODS: Mapping[int, str] = {
+    8: "int8",
+    7: "int7",
+    6: "int6",
+    5: "int5",
+    4: "int4",
+    3: "int3",
+    2: "ternary",
+}
 RANGES = ("min_max", "percentile", "mse")
 _BATCH = 64
+_FINE = 127  # codes on either side that need no clipping
 
 Ranges = Literal["min_max", "percentile", "mse"]
 
@@ -37,7 +48,7 @@ class PostTraining:
     """How a float model is quantized after training.
 
     Attributes:
-        bits: Bits of the weights, 8, 4 or 2 (codes -1, 0, 1).
+        bits: Bits of the weights, 2 (codes -1, 0, 1) to 8.
         end_bits: Bits of the weights of the first and the last layer; as ``bits`` when None.
         ranges: How the range of an activation follows from what it was seen to be: all of it, all
             but the share ``1 - percentile / 100``, or the part with the least squared error.
@@ -47,6 +58,8 @@ class PostTraining:
         bias_correction: Whether the mean error of each channel goes into its bias.
         equalization: Whether scales move between layers so that all channels use the range.
         input_range: Smallest and largest real input; observed where None.
+        reconstruction: How weights are rounded by the outputs that they give; to the nearest code
+            where None.
     """
 
     bits: int = 8
@@ -57,10 +70,14 @@ class PostTraining:
     bias_correction: bool = True
     equalization: bool = False
     input_range: tuple[float, float] | None = None
+    reconstruction: Reconstruction | None = None
 
 
 def post_training(
-    model: keras.Model, data: Any, options: PostTraining | None = None
+    model: keras.Model,
+    data: Any,
+    options: PostTraining | None = None,
+    progress: Progress | None = None,
 ) -> keras.Model:
     """A quantized model from a float model and some inputs; no training.
 
@@ -72,6 +89,8 @@ def post_training(
         data: Real inputs, shape (samples, ...), some hundred are enough; of several inputs a
             mapping by their names, or a list in their order.
         options: How to do it.
+        progress: Called with regions done, regions in all and what became of the last one, where
+            there is a reconstruction.
 
     Returns:
         A model as ``tinyq.quantize`` makes it, ready for ``import_keras``.
@@ -104,6 +123,14 @@ def post_training(
     means = _observe(
         twin, _find_ranges(assembled.layers, fused_layers), fused_layers, values, options
     )
+    if options.reconstruction is not None:
+        ends = {fused.name: fused.end for fused in fused_layers if fused.name in assembled.layers}
+
+        def wanted(name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+            return _find_output(twin, ends.get(name))
+
+        samples = _only_input(values)
+        reconstruct(quantized, wanted, samples, options.reconstruction, known.rules, progress)
     if options.bias_correction:
         _correct_biases(assembled, fused_layers, means, values)
     return quantized
@@ -112,7 +139,7 @@ def post_training(
 def _check_options(options: PostTraining) -> None:
     for name, value in (("bits", options.bits), ("end_bits", options.end_bits or options.bits)):
         if value not in METHODS:
-            raise TinyqError(f"{value} bits are not supported", where=name, remedy="use 8, 4 or 2")
+            raise TinyqError(f"{value} bits are not supported", where=name, remedy="use 2 to 8")
     if options.ranges not in RANGES:
         raise TinyqError(
             f"there are no ranges {options.ranges!r}",
@@ -128,8 +155,10 @@ def _check_options(options: PostTraining) -> None:
 
 
 def _recipe(options: PostTraining) -> dict[str, Any]:
-    method = METHODS[options.bits]
-    end = {"weights": METHODS[options.end_bits or options.bits], "activations": "int8"}
+    # The threshold of ternary weights is no step that they could be rounded by.
+    methods = METHODS if options.reconstruction is None else {**METHODS, 2: "int2"}
+    method = methods[options.bits]
+    end = {"weights": methods[options.end_bits or options.bits], "activations": "int8"}
     recipe: dict[str, Any] = {"weights": method, "activations": "int8", "first": end, "last": end}
     if options.input_range is not None:
         recipe["input"] = {"range": list(options.input_range)}
@@ -145,11 +174,45 @@ def _clip_weights(layers: Mapping[str, Any], settled: Container[str]) -> None:
     """Clip the weights of all layers but those whose codes are settled."""
     for name, layer in _weighted(layers).items():
         parts = layer.weight_quantizer.parts
-        if parts.format != "s4" or name in settled:
+        if not _is_clipped(parts) or name in settled:
             continue  # 127 steps need no clipping, and the ternary threshold is no largest weight
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         limit = choose_weight_limits(kernel, layer.shared_axes, parts.levels.hi)
         layer.kernel.assign(np.clip(kernel, -limit, limit))
+
+
+def _is_clipped(parts: Any) -> bool:
+    """Whether the step follows from the largest weight, and is coarse."""
+    return isinstance(parts.levels, Uniform) and parts.projection and parts.levels.hi < _FINE
+
+
+def _only_input(values: Arrays) -> np.ndarray:
+    """The inputs of a model that has one.
+
+    Raises:
+        TinyqError: It has several.
+    """
+    if len(values) == 1:
+        return values[0]
+    raise TinyqError(
+        f"the model has {len(values)} inputs, and reconstruction knows one",
+        where="--reconstruct",
+        remedy="quantize without --reconstruct",
+    )
+
+
+def _find_output(twin: keras.Model, name: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What computes the output of a layer of the float model, or None."""
+    if name is None:
+        return None
+    probe = keras.Model(twin.inputs, twin.get_layer(name).output)
+
+    def run(values: np.ndarray) -> np.ndarray:
+        starts = range(0, len(values), _BATCH)
+        parts = (probe(values[start : start + _BATCH], training=False) for start in starts)
+        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+
+    return run
 
 
 def _find_ranges(

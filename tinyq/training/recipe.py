@@ -26,6 +26,7 @@ from tinyq.quantizers.method import Method, Role
 from tinyq.quantizers.registration import find_or_load
 from tinyq.support import limits
 from tinyq.support.plain_yaml import read_yaml
+from tinyq.training.phases import LossTerm, Phase
 
 
 def _known(role: Role) -> BeforeValidator:
@@ -132,6 +133,7 @@ class Recipe(BaseModel):
         last: Rule for the last layer with weights.
         layers: Rules by layer name, with the wildcards of fnmatch.
         input: How the model's input is quantized.
+        phases: How `tinyq train` trains, one phase after the other.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,6 +146,7 @@ class Recipe(BaseModel):
     last: Rule | None = Rule(weights="int8", activations="int8")
     layers: dict[Pattern, Rule] = Field(default_factory=dict)
     input: InputRule = InputRule()
+    phases: tuple[Phase, ...] = ()
 
 
 def read_recipe(source: Recipe | Mapping[str, Any] | str | Path) -> Recipe:
@@ -256,6 +259,8 @@ def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
     """The model that a wrong key was given to."""
     if place[0] in ("layers", "first", "last") and len(place) > 1:
         return Rule
+    if place[0] == "phases" and len(place) > 2:
+        return LossTerm if "losses" in place[2:-1] else Phase
     return InputRule if place[0] == "input" and len(place) > 1 else Recipe
 
 

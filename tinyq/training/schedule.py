@@ -28,13 +28,17 @@ class MethodSchedule(keras.callbacks.Callback):
 
     Args:
         epochs: Epochs of the whole training; those of ``fit`` when None.
+        before: Epochs of the whole training that came before those of ``fit``.
         stages: Equal parts of the training, each with a progress of its own; when None one for each
             epoch, and at least ``STAGES``. Where ``fit`` does not know its steps, they are epochs.
     """
 
-    def __init__(self, epochs: int | None = None, stages: int | None = None) -> None:
+    def __init__(
+        self, epochs: int | None = None, stages: int | None = None, before: int = 0
+    ) -> None:
         super().__init__()
         self.epochs = epochs
+        self.before = before
         self.stages = stages
         self._stage: int | None = None
         self._epoch = 0
@@ -49,7 +53,7 @@ class MethodSchedule(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Set the progress where the stages are epochs."""
         del logs
-        self._epoch = epoch
+        self._epoch = epoch = epoch + self.before
         if self.params["steps"] is None:
             if self._whole() == 1:
                 warnings.warn(
@@ -73,9 +77,9 @@ class MethodSchedule(keras.callbacks.Callback):
             self._stage = stage
             self._tell(stage / max(stages - 1, 1))
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Finish what has too few steps for all stages; a training that stops early stays open."""
-        del logs
+        del epoch, logs
         if self._epoch + 1 >= self._whole() and self._progress < 1.0:
             self._tell(1.0)
 

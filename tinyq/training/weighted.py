@@ -35,6 +35,10 @@ class WeightedLayer(FinishedLayer):
     reduced_axes: tuple[int, ...]
     computes_with_codes: bool = False
     """Whether training computes with the device's weights, without a gradient."""
+    damping: float = 0.0
+    """Strength of a term of the loss that holds weights near the values of their codes."""
+    rounding: Callable[[], Any] | None = None
+    """What gives the kernel that training computes with, in place of the method."""
 
     def __init__(
         self,
@@ -109,12 +113,20 @@ class WeightedLayer(FinishedLayer):
         largest = terms * self.weight_quantizer.magnitude * reach
         return "float32" if largest < _FLOAT32_INTEGERS else "float64"
 
+    def training_kernel(self) -> Any:
+        """Kernel that training computes with."""
+        if self.rounding is not None:
+            return self.rounding()
+        quantizer = self.weight_quantizer
+        if self.damping:
+            distance = self.kernel - ops.stop_gradient(quantizer.quantized(self.kernel))
+            self.add_loss(self.damping * ops.sum(ops.square(distance)))
+        return (quantizer.quantized if self.computes_with_codes else quantizer)(self.kernel)
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Output values: simulated in training, exact integers in inference."""
         if training:
-            quantizer = self.weight_quantizer
-            kernel = (quantizer.quantized if self.computes_with_codes else quantizer)(self.kernel)
-            sums = self.accumulate(inputs, kernel)
+            sums = self.accumulate(inputs, self.training_kernel())
             sums = sums + self.bias if self.use_bias else sums
             if self.gradient_method is not None:
                 sums = round_gradient(sums, GRADIENTS[self.gradient_method], self.gradient_noise)

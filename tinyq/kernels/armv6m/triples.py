@@ -56,7 +56,7 @@ class Triples(Block):
     pixels = 3
     word_bytes = 48
     word_cost = 75
-    collect_cost = 22
+    collect_cost = 20.5
     finish_cost = 175
 
     def refuse(self, layer: LayerSpec) -> str:

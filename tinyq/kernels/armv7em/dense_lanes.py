@@ -36,7 +36,7 @@ from tinyq.kernels.packing.epilogue import (
     sum_reach,
 )
 from tinyq.kernels.packing.record import Record, Table
-from tinyq.kernels.packing.words import Int64s, pair_words, to_words
+from tinyq.kernels.packing.words import Int64s, Words, pair_words, to_words
 from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
 
@@ -230,8 +230,15 @@ def _pack(layer: LayerSpec) -> tuple[Table, Epilogue]:
     assert weights is not None
     rows = weights.astype(np.int64)
     scaling = _fold(layer, rows.sum(1))
+    comment = "four channels: biases, weights two to a halfword, multipliers"
+    words = pack_lanes(rows << scaling.power, scaling)
+    return Table("weights", words, comment, "w"), scaling.epilogue
+
+
+def pack_lanes(rows: Int64s, scaling: Scaling) -> Words:
+    """The stream of weights (channels, inputs), biases and, unless sums are raw, multipliers."""
     padding = ((0, -len(rows) % 4), (0, -rows.shape[1] % 8))
-    padded = np.pad(rows << scaling.power, padding)
+    padded = np.pad(rows, padding)
     ordered = padded.reshape(len(padded), -1, 4)[:, :, _ORDER].reshape(len(padded), -1)
     both = ordered[0::2] + _LANE * ordered[1::2]
     words = pair_words(both[:, 0::2], both[:, 1::2])
@@ -239,14 +246,12 @@ def _pack(layer: LayerSpec) -> tuple[Table, Epilogue]:
     bias[1::2] = bias[0::2] + _LANE * bias[1::2]
     raw = scaling.epilogue.raw
     multiplier = np.pad(scaling.multiplier, padding[0]) if not raw else np.zeros(0, np.int64)
-    stream = FOUR.pack(
+    return FOUR.pack(
         {"places": padded.shape[1] // 2, "tail": 0 if raw else 4},
         bias=to_words(bias),
         weights=np.stack([words[0::2], words[1::2]], axis=2).reshape(len(padded) // 4, -1),
         multiplier=to_words(multiplier),
     )
-    comment = "four channels: biases, weights two to a halfword, multipliers"
-    return Table("weights", stream, comment, "w"), scaling.epilogue
 
 
 def _fold(layer: LayerSpec, sums: Int64s) -> Scaling:

@@ -242,9 +242,14 @@ def estimate_panels(layer: LayerSpec, pairs: int, panels: int, parts: int, words
     """
     count = divide_up(layer.geometry["out_channels"], 2)
     each = pairs * _PLACE_COST + (pairs - 1) // 16 * _ROUND_COST + _FINISH_COST
-    unpacking = pairs * _cost_of_unpacking(layer) + _UNPACK_COST
+    unpacking = estimate_unpacking(layer, pairs)
     own = panels * (count * each + words * _COLLECT_COST + _PANEL_COST)
     return own + parts * count * unpacking
+
+
+def estimate_unpacking(layer: LayerSpec, pairs: int) -> float:
+    """Instructions of unpacking the weights of a pair of channels."""
+    return pairs * _cost_of_unpacking(layer) + _UNPACK_COST
 
 
 def _cost_of_unpacking(layer: LayerSpec) -> float:

@@ -46,7 +46,7 @@ _SOURCE = "armv7em/quads.j2"
 # Where the codes of a group come to lie when bytes 0 and 2, then 1 and 3 of a word are widened,
 # and when the low, then the high nibbles of a word are made words before.
 _ORDERS: Mapping[int, tuple[int, ...]] = MappingProxyType(
-    {8: (0, 2, 1, 3), 4: (0, 4, 2, 6, 1, 5, 3, 7)}
+    {16: (0, 1, 2, 3), 8: (0, 2, 1, 3), 4: (0, 4, 2, 6, 1, 5, 3, 7)}
 )
 _FIRST, _SECOND = ("r2", "r3", "r4", "r5"), ("r6", "r7", "r8", "r9")
 

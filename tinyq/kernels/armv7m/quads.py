@@ -57,7 +57,7 @@ class PairedQuads(Block):
     pixels = 4
     word_bytes = 32
     word_cost = 28.4
-    collect_cost = 32
+    collect_cost = 30
     finish_cost = 58
 
     def refuse(self, layer: LayerSpec) -> str:

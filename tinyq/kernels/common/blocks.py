@@ -61,7 +61,7 @@ class Block(ABC):
     pixels: ClassVar[int]
     word_bytes: ClassVar[int]
     word_cost: ClassVar[float]
-    collect_cost: ClassVar[int]
+    collect_cost: ClassVar[float]
     finish_cost: ClassVar[int]
     calls_epilogue: ClassVar[bool] = False
 

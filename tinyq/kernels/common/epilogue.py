@@ -16,6 +16,7 @@ _COSTS: Mapping[str, int] = MappingProxyType(
         "requantize": 38,
         "roundeven": 54,
         "requantizetwice": 50,
+        "requantizewide": 75,
         "raw": 7,
     }
 )

@@ -10,7 +10,7 @@ from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_ANY = (*ACTIVATIONS, "s4", "u8", "s16", "s32")
+_ANY = (*ACTIVATIONS, "u8", "s16", "s32")
 # How the scaled difference and the scaled product of a ReLU with slopes are rounded.
 _ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -31,7 +31,7 @@ def bind_add(layer: LayerSpec) -> Bound:
 
 
 @kernel("rescale", _ANY, text="generic/rescale", shared=True)
-@kernel("argmax", (*ACTIVATIONS, "s4", "u8", "s16", "s32"), text="generic/argmax", shared=True)
+@kernel("argmax", _ANY, text="generic/argmax", shared=True)
 def bind_codes(layer: LayerSpec) -> Bound:
     """Operations that read a row code by code."""
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))

@@ -7,8 +7,8 @@ from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_POOLED = ("s4", "s8", "u2", "u4", "u8")
-_MOVED = (*ACTIVATIONS, "s4", "u8", "s16")
+_POOLED = ("s2", "s3", "s4", "s8", "u2", "u4", "u8")
+_MOVED = (*ACTIVATIONS, "u8", "s16")
 
 
 @kernel("maxpool2d", (*_POOLED, "s16"), text="generic/maxpool2d", shared=True)

@@ -14,7 +14,7 @@ from tinyq.kernels.estimates import estimate_instructions
 from tinyq.kernels.layer import LayerSpec
 from tinyq.numerics.formats import Format
 
-ACTIVATIONS = ("b1", "s8", "u2", "u4")
+ACTIVATIONS = ("b1", "s2", "s3", "s4", "s8", "u2", "u4")
 WEIGHTS = ("a4", "b1", "c2", "c4", "d2", "d3", "n2", "p4", "s2", "s3", "s4", "s8", "t2")
 GROUPED = "g2"  # weights whose rows have a scale for each group
 WIDE = ("s16", "s8")  # activations and weights of imported networks with 16-bit activations
@@ -45,6 +45,7 @@ _ABOUT_PAIRS: Mapping[tuple[str, str], str] = MappingProxyType(
         ("b1", "b1"): "Bits that differ count -1, the others +1: XOR and popcount.",
         ("b1", "s4"): "The signs add or subtract the weights.",
         ("b1", "s8"): "The signs add or subtract the weights.",
+        ("s4", "s8"): "Two codes are in a byte.",
         ("b1", "t2"): "Masks say which weights count, popcount adds them.",
         ("s8", "s4"): "Two weights are in a byte.",
         ("s8", "s8"): "Both sides are plain bytes.",

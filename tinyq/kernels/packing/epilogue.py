@@ -21,6 +21,7 @@ from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.words import Int64s
 
 _LEAST_SHIFT, _MOST_SHIFT = 33, 63
+_MOST_TWICE = 22  # bits of the last shift
 RAW, ONCE, TWICE = "raw", "requantize", "requantizetwice"
 
 
@@ -209,18 +210,24 @@ def refuse_scaling_twice(layer: LayerSpec, reach: Int64s) -> str:
 
         t = SMMLAR(a, M, addend);  t += a >> 31 (as signed);  t >>= s;  y = saturate(t)
 
+    A channel whose sums always round to 0, by a multiplier of 0 or a large s, has the multiplier 0
+    and s = 1: the result is the zero point alone, whatever its codes are.
+
     SMMLAR rounds a * M / 2^32 half up, as the first rounding does. The second rounds half away
     from zero: half up, less one for negative numbers before the shift. A negative a whose product
     rounds to 0 loses the one too, which the half absorbs, so s must be at least 1.
     """
     if layer.output.format.bits != 8 or "exponent" not in layer.constants:
         return "the constants are no constants"
-    shift = -layer.constants["exponent"].astype(np.int64)
-    if shift.min() < 1 or shift.max() > 22:
-        return "an exponent leaves -22 .. -1"
     if reach.max() >= 2**30:
         return "accumulators are too large"
-    multiplier = layer.constants["multiplier"].astype(np.int64)
+    multiplier, shift = _settle_twice(layer)
+    if shift.min() < 1:
+        return "an exponent is 0 or more"
+    given = -layer.constants["exponent"].astype(np.int64)
+    weak = np.maximum(given - 1, 0)[given > _MOST_TWICE]
+    if (reach[given > _MOST_TWICE] >= np.int64(1) << np.minimum(weak, 30)).any():
+        return f"an exponent is less than {-_MOST_TWICE}"
     high = [(int(r) * int(m) >> 31) + 2 for r, m in zip(reach, multiplier, strict=True)]
     if (np.abs(_describe_twice(layer)[1]) + np.array(high)).max() >= 2**31:
         return "the zero point does not fit beside the product"
@@ -270,9 +277,9 @@ def fold_scaling(layer: LayerSpec, sums: Int64s, gain: int = 0) -> Scaling:
 def fold_scaling_twice(layer: LayerSpec, sums: Int64s) -> tuple[Scaling, Int64s, Int64s]:
     """Constants for accumulators 2 * sum w * x of raw codes; then addend and s of each channel."""
     epilogue, addend = _describe_twice(layer)
-    multiplier = layer.constants["multiplier"].astype(np.int64)
+    multiplier, shift = _settle_twice(layer)
     scaling = Scaling(1, remove_zero(layer, sums) * 2, multiplier, epilogue)
-    return scaling, addend, -layer.constants["exponent"].astype(np.int64)
+    return scaling, addend, shift
 
 
 def remove_zero(layer: LayerSpec, sums: Int64s) -> Int64s:
@@ -336,20 +343,32 @@ def _describe_twice(layer: LayerSpec) -> tuple[Epilogue, Int64s]:
     """The clip range alone, and the addend of each channel."""
     epilogue = _describe(layer, _LEAST_SHIFT)
     zero = (epilogue.addend - 1) // 2
-    shift = -layer.constants["exponent"].astype(np.int64)
-    addend: Int64s = (np.int64(1) << (shift - 1)) + zero * (np.int64(1) << shift)
+    shift = _settle_twice(layer)[1]
+    addend: Int64s = (np.int64(1) << np.maximum(shift - 1, 0)) + zero * (np.int64(1) << shift)
     return replace(epilogue, shift=0, addend=0, twice=True), addend
 
 
-def _describe(layer: LayerSpec, shift: int) -> Epilogue:
+def _settle_twice(layer: LayerSpec) -> tuple[Int64s, Int64s]:
+    """Multiplier and s of each channel; those of a channel without effect are 0 and 1."""
+    multiplier = layer.constants["multiplier"].astype(np.int64)
+    shift = -layer.constants["exponent"].astype(np.int64)
+    idle = (multiplier == 0) | (shift > _MOST_TWICE)
+    return np.where(idle, 0, multiplier), np.maximum(np.where(idle, 1, shift), 0)
+
+
+def describe_clip(layer: LayerSpec) -> tuple[Epilogue, int]:
+    """The clip range alone, and the zero point as it is counted then."""
     lo, hi, zero = (layer.geometry[key] for key in ("lo", "hi", "zero_point"))
     bits = (hi - lo).bit_length()
     whole = hi - lo + 1 == 1 << bits
     if whole and bits and -lo == 1 << (bits - 1):
-        clip = Clip.SIGNED
-    elif whole and bits and lo == 0:
-        clip = Clip.UNSIGNED
-    else:
-        clip, zero = Clip.RANGE, zero - lo
+        return Epilogue(Clip.SIGNED, bits=bits, lo=lo, hi=hi), zero
+    if whole and bits and lo == 0:
+        return Epilogue(Clip.UNSIGNED, bits=bits, lo=lo, hi=hi), zero
+    return Epilogue(Clip.RANGE, bits=bits, lo=lo, hi=hi), zero - lo
+
+
+def _describe(layer: LayerSpec, shift: int) -> Epilogue:
+    clip, zero = describe_clip(layer)
     addend = (1 << (shift - 33)) + zero * (1 << (shift - 32))
-    return Epilogue(clip, shift - 32, addend, bits, lo, hi)
+    return replace(clip, shift=shift - 32, addend=addend)

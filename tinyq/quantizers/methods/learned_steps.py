@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tinyq.quantizers.weights import WeightParts
 
 
+# Signed codes of 2 bits always lie in bit planes.
+_SIGNED_PLANES = {"lsq": "lsq(bits=2, signed=True)", "pact": "pact(bits=2, signed=True)"}
+
+
 @catalogued(
     Entry(
         id="planes",
@@ -65,6 +69,7 @@ class Planes(Method):
             "dorefa": combinations.unit_interval,
             "hwgq": combinations.half_wave,
         }[self.like](2)
+        parts = replace(parts, signed_form=_SIGNED_PLANES.get(self.like, ""))
         return combinations.in_planes(parts, whole=self.like != "hwgq")
 
 
@@ -84,6 +89,7 @@ class Planes(Method):
             "y = clip(x, 0, a)",
             "y_q = round(y (2^k - 1) / a) a / (2^k - 1)",
             "dy/da = 1 if x >= a else 0",
+            "signed: y = clip(x, -a, a), y_q = round(y n / a) a / n, n = 2^(k-1) - 1",
         ),
         weights={"pact2": "d2", "pact3": "d3", "pact4": "c4"},
         activations={"pact2": "u4", "pact3": "u4", "pact4": "u4", "pact5": "s8"},
@@ -101,14 +107,21 @@ class Pact(Method):
     """Activations up to a trained level."""
 
     bits: int = option(4, "bits of a code", choices=(2, 3, 4, 5))
+    signed: bool = option(
+        False, "whether activations have codes below 0; chosen where values may be negative"
+    )
 
     def weights(self) -> WeightParts | None:
         """Parts for weights."""
-        return quantizers.combinations.squashed(self.bits) if self.bits <= 4 else None
+        fits = self.bits <= 4 and not self.signed
+        return quantizers.combinations.squashed(self.bits) if fits else None
 
     def activations(self) -> ActivationParts:
         """Parts for activations."""
-        return quantizers.combinations.clip(self.bits)
+        if self.signed:
+            return quantizers.combinations.signed_clip(self.bits)
+        parts = quantizers.combinations.clip(self.bits)
+        return replace(parts, signed_form=str(replace(self, signed=True)))
 
 
 @catalogued(
@@ -123,13 +136,33 @@ class Pact(Method):
         formulas=(
             "y = s clip(round(v / s), lo, hi)",
             "dy/ds = round(v / s) - v / s inside, lo or hi outside, times 1 / sqrt(N hi)",
+            "lo, hi = 0, 2^k - 1 where no value is negative, else -2^(k-1), 2^(k-1) - 1",
         ),
-        weights={"lsq2": "s2", "lsq3": "s3", "lsq4": "s4", "lsq8": "s8"},
-        activations={"lsq2": "u4", "lsq3": "u4", "lsq4": "u4", "lsq8": "s8"},
+        weights={
+            "lsq2": "s2",
+            "lsq3": "s3",
+            "lsq4": "s4",
+            "lsq5": "s8",
+            "lsq6": "s8",
+            "lsq7": "s8",
+            "lsq8": "s8",
+        },
+        activations={
+            "lsq2": "u4",
+            "lsq3": "u4",
+            "lsq4": "u4",
+            "lsq5": "s8",
+            "lsq6": "s8",
+            "lsq7": "s8",
+            "lsq8": "s8",
+        },
         options={
             "lsq2": {"bits": 2},
             "lsq3": {"bits": 3},
             "lsq4": {"bits": 4},
+            "lsq5": {"bits": 5},
+            "lsq6": {"bits": 6},
+            "lsq7": {"bits": 7},
             "lsq8": {"bits": 8},
         },
     )
@@ -138,15 +171,60 @@ class Pact(Method):
 class Lsq(Method):
     """The step is trained, with a scaled gradient, for weights and activations."""
 
-    bits: int = option(4, "bits of a code", choices=(2, 3, 4, 8))
+    bits: int = option(4, "bits of a code", choices=(2, 3, 4, 5, 6, 7, 8))
+    signed: bool = option(
+        False, "whether activations have codes below 0; chosen where values may be negative"
+    )
 
-    def weights(self) -> WeightParts:
-        """Parts for weights."""
-        return quantizers.combinations.learned(self.bits)
+    def weights(self) -> WeightParts | None:
+        """Parts for weights; their codes are signed in any case."""
+        return None if self.signed else quantizers.combinations.learned(self.bits)
 
     def activations(self) -> ActivationParts:
         """Parts for activations."""
-        return quantizers.combinations.step(self.bits)
+        if self.signed:
+            return quantizers.combinations.signed_step(self.bits)
+        parts = quantizers.combinations.step(self.bits)
+        return replace(parts, signed_form=str(replace(self, signed=True)))
+
+
+@catalogued(
+    Entry(
+        id="lsq_plus",
+        title="LSQ+",
+        year=2020,
+        reference=(
+            "Yash Bhalgat et al.: LSQ+: Improving low-bit quantization through learnable offsets "
+            "and better initialization"
+        ),
+        link="arXiv:2004.09576",
+        wave="-",
+        summary="activations with a trained step and a trained place of 0 among the codes",
+        formulas=(
+            "y = s (clip(round(x / s) + z, lo, hi) - z)",
+            "dy/ds as in LSQ; dy/dz = -s outside, 0 inside; s, z at first by least squared error",
+        ),
+        activations={"lsq_plus2": "s2", "lsq_plus3": "s3", "lsq_plus4": "s4", "lsq_plus8": "s8"},
+        options={
+            "lsq_plus2": {"bits": 2},
+            "lsq_plus3": {"bits": 3},
+            "lsq_plus4": {"bits": 4},
+            "lsq_plus8": {"bits": 8},
+        },
+        leaves_out=(
+            "offsets between two codes: real 0 is always a code; weights are those of LSQ (lsq4)"
+        ),
+    )
+)
+@dataclass(frozen=True)
+class LsqPlus(Method):
+    """Activations with a trained step and a trained place of 0 among the codes."""
+
+    bits: int = option(4, "bits of a code", choices=(2, 3, 4, 5, 6, 7, 8))
+
+    def activations(self) -> ActivationParts:
+        """Parts for activations."""
+        return quantizers.combinations.offset_step(self.bits)
 
 
 @catalogued(

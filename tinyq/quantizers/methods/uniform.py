@@ -53,7 +53,7 @@ class Int8(Method):
 @catalogued(
     Entry(
         id="int4",
-        title="4-bit weights",
+        title="2- to 7-bit weights",
         year=2018,
         reference=(
             "Raghuraman Krishnamoorthi: Quantizing deep convolutional networks for "
@@ -61,18 +61,37 @@ class Int8(Method):
         ),
         link="arXiv:1806.08342",
         wave="-",
-        summary="weights symmetric per channel in -7 .. 7",
-        formulas=("w_q = d round(w / d), d = max |w| / 7",),
-        weights={"int4": "s4"},
+        summary="weights symmetric per channel, in -7 .. 7 with 4 bits",
+        formulas=("w_q = d round(w / d), d = max |w| / n, n = 2^(k-1) - 1",),
+        weights={
+            "int4": "s4",
+            "int2": "t2",
+            "int3": "s3",
+            "int5": "s8",
+            "int6": "s8",
+            "int7": "s8",
+        },
+        options={
+            "int2": {"bits": 2},
+            "int3": {"bits": 3},
+            "int5": {"bits": 5},
+            "int6": {"bits": 6},
+            "int7": {"bits": 7},
+        },
     )
 )
 @dataclass(frozen=True)
 class Int4(Method):
-    """Weights symmetric per channel in -7 .. 7."""
+    """Weights symmetric per channel in -7 .. 7, or of another number of bits."""
+
+    bits: int = option(
+        4, "bits of a code; of 5, 6 and 7 in a byte each", choices=(2, 3, 4, 5, 6, 7)
+    )
 
     def weights(self) -> WeightParts:
         """Parts for weights."""
-        return quantizers.combinations.max_abs("s4", 7)
+        number_format = {2: "t2", 3: "s3", 4: "s4"}.get(self.bits, "s8")
+        return quantizers.combinations.max_abs(number_format, 2 ** (self.bits - 1) - 1)
 
 
 @catalogued(
@@ -83,8 +102,8 @@ class Int4(Method):
         reference="Steven K. Esser et al.: Learned step size quantization",
         link="arXiv:1902.08153",
         wave="-",
-        summary="activations 0 .. 15 with a learned step; negative values become 0",
-        formulas=("y = s clip(round(x / s), 0, 15)",),
+        summary="activations 0 .. 15 with a learned step; -8 .. 7 where values may be negative",
+        formulas=("y = s clip(round(x / s), 0, 15), or -8, 7",),
         activations={"uint4": "u4"},
     )
 )
@@ -94,7 +113,7 @@ class Uint4(Method):
 
     def activations(self) -> ActivationParts:
         """Parts for activations."""
-        return quantizers.combinations.step(4)
+        return replace(quantizers.combinations.step(4), signed_form="lsq(signed=True)")
 
 
 @catalogued(

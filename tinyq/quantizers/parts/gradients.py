@@ -152,6 +152,26 @@ def inside(values: Any, lo: Any, hi: Any) -> Any:
     return ops.cast(ops.logical_and(values >= lo, values <= hi), values.dtype)
 
 
+def outside(values: Any, lo: Any, hi: Any) -> Any:
+    """Derivative of a clipped value by an offset that range and result share.
+
+        dy/doffset = 0 if lo <= x <= hi else 1
+
+    Reference: Bhalgat et al. 2020, arXiv:2004.09576.
+    """
+    return 1.0 - inside(values, lo, hi)
+
+
+def below_magnitude(values: Any, level: Any) -> Any:
+    """Straight-through estimator within a clipping level on either side.
+
+        dy/dx = 1 if |x| < level else 0
+
+    Reference: Choi et al. 2018, arXiv:1805.06085, with both signs.
+    """
+    return ops.cast(ops.abs(values) < level, values.dtype)
+
+
 def positive(values: Any, highest: Any = None) -> Any:
     """Straight-through estimator of positive arguments only; the vanilla ReLU's slope.
 
@@ -315,6 +335,16 @@ def clip_slope(values: Any, level: Any) -> Any:
     Reference: survey eq. 47; Choi et al. 2018, arXiv:1805.06085.
     """
     return ops.cast(values >= level, values.dtype)
+
+
+def signed_clip_slope(values: Any, level: Any) -> Any:
+    """Derivative of a value that is clipped on either side by the clipping level.
+
+        dy/dlevel = 1 if x >= level, -1 if x <= -level, else 0
+
+    Reference: Choi et al. 2018, arXiv:1805.06085, with both signs.
+    """
+    return ops.sign(values) * clip_slope(ops.abs(values), level)
 
 
 def coarse_slope(positions: Any, hi: float) -> Any:
