@@ -7,6 +7,7 @@ PYTHON  ?=
 EXAMPLES ?= 20000
 MUTATIONS ?= 10000
 FUZZ_SECONDS ?= 300
+SECONDS ?= 3600
 BENCH   ?=
 
 BIN   := $(VENV)/bin
@@ -19,17 +20,18 @@ export PYTHON
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
+.PHONY: converter help setup packages packages-demo demo test test-boards test-kernels lint format fuzz fuzz-readers faults mutations mutants bench changelog new clean
 
 help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
 	@echo 'make test            every test that this machine can run (BENCH=FILE adds the boards named there)'
 	@echo 'make test-boards     models on every emulated core and the demo on every board, as tables'
 	@echo 'make test-kernels    every generic kernel on the emulated ATmega2560, whose int has 16 bits'
+	@echo 'make converter       every operator as TensorFlow writes it against LiteRT, as a table'
 	@echo 'make lint            ruff, mypy, import order, clang-format'
 	@echo 'make format          let ruff and clang-format rewrite the sources'
-	@echo 'make fuzz            the random tests with EXAMPLES=$(EXAMPLES) cases each and a new seed'
-	@echo 'make faults          disk errors and kills at 45 operations of each command, 540 in all'
+	@echo 'make fuzz            the random tests in rounds to EXAMPLES=$(EXAMPLES) cases each, SECONDS=$(SECONDS) a run, resumable'
+	@echo 'make faults          disk errors at 60 operations of every command, kills at 15'
 	@echo 'make fuzz-readers    coverage-guided fuzzing of the readers in Python, FUZZ_SECONDS=$(FUZZ_SECONDS) each'
 	@echo 'make mutations       MUTATIONS=$(MUTATIONS) changed graphs, data sets, manifests and recipes each'
 	@echo 'make mutants         plant known faults one by one; says which of them no test sees'
@@ -64,6 +66,9 @@ test-boards: setup
 test-kernels: setup
 	TINYQ_GENERIC_KERNELS=all $(BIN)/python -m pytest tests/emulator/test_generic_kernels.py
 
+converter: setup
+	$(BIN)/python -m tests.bitexact.converter_operators --page benchmarks/results/converter.md
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -77,10 +82,10 @@ format: setup
 	$(if $(C_FILES),clang-format -i $(C_FILES))
 
 fuzz: setup
-	TINYQ_FUZZ_SECONDS=600 TINYQ_EXAMPLES=$(EXAMPLES) TINYQ_FUZZ_GRAPHS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/fuzz --hypothesis-profile=fuzz --seed=random
+	$(BIN)/python -m tests.fuzz.rounds --examples $(EXAMPLES) --seconds $(SECONDS)
 
 faults: setup
-	TINYQ_FAULTS=45 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
+	TINYQ_FAULTS=60 TINYQ_MUTATIONS=10000 $(BIN)/python -m pytest tests/faults tests/unit/test_manifest.py
 
 fuzz-readers: setup
 	$(BIN)/python -m pip install --quiet 'atheris>=3.0'

@@ -8,10 +8,12 @@ TABLE.json and is not tried again unless the file or tinyq's version of the tabl
 can be broken off at any point. The table by causes is printed at the end.
 
 * ``.tflite``: imported by ``--rounding tflite`` and held against LiteRT on random codes, byte for
-  byte; with LiteRT's default kernels where its reference kernels refuse the file. A file without
-  integer activations goes through calibration as a float model.
-* ``.keras``, ``.h5``: quantized after training with random samples, then Keras' codes held against
-  the reference's, layer by layer.
+  byte; with LiteRT's default kernels where its reference kernels refuse the file.
+* ``.keras``, ``.h5``, and ``.tflite`` without integer activations: quantized after training with
+  random samples, then Keras' codes held against the reference's, layer by layer.
+
+A file is of a kind: ``integer``, ``float``, ``state`` (kept between calls) or ``custom`` (operators
+that only its author's runtime has).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".tflite", ".lite", ".tfl", ".keras", ".h5")
+_INTEGER, _FLOAT, _STATE, _CUSTOM = "integer", "float", "state", "custom"
+_STATEFUL = {"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE", "SVDF"}
 _EXACT, _DIFFERS, _TAKEN, _REFUSED, _FAULT = "exact", "differs", "taken", "refused", "fault"
 
 
@@ -42,13 +46,41 @@ def try_file(path: Path, samples: int) -> dict[str, Any]:
     """What becomes of one file, in this process."""
     from tinyq.errors import TinyqError
 
+    kind = _FLOAT
     try:
         if path.suffix.lower() in (".keras", ".h5"):
-            return _try_keras(path, samples)
-        return _try_tflite(path, samples)
+            return {"kind": kind, **_try_keras(path, samples)}
+        kind = _kind_of(path)
+        found = _try_keras(path, samples) if kind == _FLOAT else _try_tflite(path, samples)
+        return {"kind": kind, **found}
     except TinyqError as error:
-        facts = {"where": error.where, "remedy": error.remedy}
-        return {"state": _REFUSED, "reason": error.message, **facts}
+        return {
+            "kind": kind,
+            "state": _REFUSED,
+            "reason": error.message,
+            "where": (error.where or "").removeprefix(str(path)).lstrip(", "),
+            "remedy": error.remedy,
+        }
+
+
+def _kind_of(path: Path) -> str:
+    """By the operators of all subgraphs, and the types of what they compute."""
+    import tflite
+
+    from tinyq.importers.tflite.convert import computes_floats
+    from tinyq.importers.tflite.reader import read_model
+
+    names = {number: name for name, number in vars(tflite.BuiltinOperator).items()}
+    content = path.read_bytes()
+    if content[4:8] == b"TFL3":
+        model = tflite.Model.GetRootAs(content, 0)
+        codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
+        found = {str(names[max(it.DeprecatedBuiltinCode(), it.BuiltinCode())]) for it in codes}
+        if found & _STATEFUL:
+            return _STATE
+        if "CUSTOM" in found:
+            return _CUSTOM
+    return _FLOAT if computes_floats(read_model(path)) else _INTEGER
 
 
 def _try_tflite(path: Path, samples: int) -> dict[str, Any]:
@@ -61,14 +93,17 @@ def _try_tflite(path: Path, samples: int) -> dict[str, Any]:
     graph = import_tflite(path, "tflite")
     facts = _weigh(graph)
     rng = np.random.default_rng(0)
-    kind = graph.input.type
-    codes = rng.integers(kind.format.lo, kind.format.hi + 1, (samples, *kind.shape), np.int32)
-    found = reference.run(graph, codes)
+    codes = {}
+    for name in graph.inputs:
+        kind = graph.tensors[name].type
+        lo, hi = kind.format.lo, kind.format.hi
+        codes[name] = rng.integers(lo, hi, (samples, *kind.shape), np.int32, endpoint=True)
+    found = reference.run_named(graph, codes)
     try:
-        expected = run_layers(path, graph, codes)[graph.outputs[0]]
+        expected = run_layers(path, graph, codes)
     except Exception as error:  # LiteRT raises what it likes
         return {"state": _TAKEN, "reason": f"LiteRT: {_last_line(error)}", **facts}
-    differing = int((np.asarray(found) != expected).sum())
+    differing = sum(int((found[name] != expected[name]).sum()) for name in graph.outputs)
     return {"state": _DIFFERS if differing else _EXACT, "differing": differing, **facts}
 
 
@@ -82,8 +117,14 @@ def _try_keras(path: Path, samples: int) -> dict[str, Any]:
 
     model = load_float_model(path)
     rng = np.random.default_rng(0)
-    shape = tuple(length or 16 for length in model.inputs[0].shape[1:])
-    x = rng.random((max(samples, 4), *shape), np.float32)
+    inputs = {}
+    for tensor in model.inputs:
+        shape = (max(samples, 4), *(length or 16 for length in tensor.shape[1:]))
+        is_real = str(tensor.dtype).startswith("float")
+        inputs[tensor.name] = (
+            rng.random(shape, np.float32) if is_real else rng.integers(0, 2, shape, np.int32)
+        )
+    x = inputs if len(inputs) > 1 else next(iter(inputs.values()))
     quantized = post_training(model, x, PostTraining())
     graph = lower_keras(quantized)
     differing = sum(layer.differing for layer in compare_layers(quantized, graph, x))
@@ -125,6 +166,7 @@ def run_apart(path: Path, samples: int, seconds: int) -> dict[str, Any]:
 
 def run_all(files: list[Path], out: Path, options: argparse.Namespace) -> dict[str, Any]:
     rows: dict[str, Any] = json.loads(out.read_text("utf-8"))["files"] if out.is_file() else {}
+    head = {"document": "benchmark", "schema": 1}
     for index, path in enumerate(files):
         key = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         if options.again and not re.search(options.again, rows.get(key, {}).get("reason", "x")):
@@ -132,24 +174,30 @@ def run_all(files: list[Path], out: Path, options: argparse.Namespace) -> dict[s
         if key in rows and not options.again:
             continue
         found = run_apart(path, options.samples, options.seconds)
-        rows[key] = {"file": _name(path, files), "kind": path.suffix.lower(), **found}
+        rows[key] = {"file": _name(path, options.root), "suffix": path.suffix.lower(), **found}
         print(f"{index + 1}/{len(files)} {rows[key]['file']}: {found['state']}", file=sys.stderr)
         scratch = out.with_suffix(".new")
-        scratch.write_text(json.dumps({"schema": 1, "files": rows}, indent=1) + "\n", "utf-8")
+        scratch.write_text(json.dumps({**head, "files": rows}, indent=1) + "\n", "utf-8")
         scratch.replace(out)
     return rows
 
 
-def _name(path: Path, files: list[Path]) -> str:
-    """The end of a path: repository, folder and file where the list has them."""
+def _name(path: Path, root: Path | None) -> str:
+    """Repository, folder and file: the path below ``root``, or its last three parts."""
+    if root is not None and path.is_relative_to(root):
+        return str(path.relative_to(root))
     return "/".join(path.parts[-3:])
 
 
 def summarize(rows: dict[str, Any]) -> Iterator[str]:
-    for kinds in ((".tflite", ".lite", ".tfl"), (".keras", ".h5")):
-        chosen = [row for row in rows.values() if row["kind"] in kinds]
+    """The counts of each kind of file, then the causes."""
+    for kind in (_INTEGER, _FLOAT, _STATE, _CUSTOM):
+        chosen = [row for row in rows.values() if row.get("kind", _INTEGER) == kind]
+        if not chosen:
+            continue
         states = Counter(row["state"] for row in chosen)
-        yield f"{' '.join(kinds)}: {len(chosen)} files, " + ", ".join(
+        taken = states[_EXACT] / len(chosen)
+        yield f"{kind}: {len(chosen)} files, {taken:.0%} exact; " + ", ".join(
             f"{count} {state}" for state, count in states.most_common()
         )
         causes = Counter(_cause(row) for row in chosen if row["state"] not in (_EXACT,))
@@ -157,24 +205,47 @@ def summarize(rows: dict[str, Any]) -> Iterator[str]:
 
 
 def write_page(rows: dict[str, Any], page: Path, command: str) -> None:
-    """The table by causes and by files, as a page."""
+    """The tables by causes, by repository and by files, as a page."""
     lines = ["# What other people's model files become", "", f"    {command}", ""]
-    lines += ["Arena and constants are planned and counted, not measured; codes are held against"]
+    lines += ["`exact`: an integer file is imported with `--rounding tflite` and the codes of its"]
     lines += [
-        "LiteRT's on random inputs, all layers' last one.",
-        "",
-        "```",
-        *summarize(rows),
-        "```",
+        "outputs equal LiteRT's on random inputs, byte for byte; a float file is quantized after"
+    ]
+    lines += [
+        "training with random inputs, and the codes of all layers of the Keras model equal those"
+    ]
+    lines += [
+        "of the integer graph. Arena and constants are planned and counted, not measured.",
         "",
     ]
-    lines += ["| file | becomes | MACs | arena B | constants B |", "|---|---|--:|--:|--:|"]
+    lines += ["```", *summarize(rows), "```", "", *_list_repositories(rows), ""]
+    lines += [
+        "| file | kind | becomes | MACs | arena B | constants B |",
+        "|---|---|---|--:|--:|--:|",
+    ]
     for row in sorted(rows.values(), key=lambda row: str(row["file"])):
         sizes = (row.get(key) for key in ("macs", "arena_bytes", "constant_bytes"))
         cells = ["-" if size is None else f"{size:,}" for size in sizes]
         state = row["state"] if row["state"] == _EXACT else f"{row['state']}: {_shorten(row)}"
-        lines.append(f"| {row['file']} | {state} | {' | '.join(cells)} |")
+        lines.append(f"| {row['file']} | {row['kind']} | {state} | {' | '.join(cells)} |")
     page.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _list_repositories(rows: dict[str, Any]) -> Iterator[str]:
+    yield "| repository | files | exact | taken | differ | refused | fault | arena | constants, B |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.values():
+        groups.setdefault(str(row["file"]).partition("/")[0], []).append(row)
+    for name, chosen in sorted(groups.items()):
+        states = Counter(row["state"] for row in chosen)
+        counts = [states[state] for state in (_EXACT, _TAKEN, _DIFFERS, _REFUSED, _FAULT)]
+        spans = [
+            f"{min(sizes):,} - {max(sizes):,}" if sizes else "-"
+            for key in ("arena_bytes", "constant_bytes")
+            for sizes in [[row[key] for row in chosen if key in row]]
+        ]
+        yield f"| {name} | {len(chosen)} | {' | '.join(map(str, counts))} | {' | '.join(spans)} |"
 
 
 def _shorten(row: dict[str, Any]) -> str:
@@ -192,6 +263,7 @@ def main() -> None:
     parser.add_argument("list", type=Path)
     parser.add_argument("--out", type=Path, default=Path("build/doors.json"))
     parser.add_argument("--page", type=Path, help="write the tables to this file, too")
+    parser.add_argument("--root", type=Path, help="name files by their path below this folder")
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--again", help="try files again whose reason matches this expression")

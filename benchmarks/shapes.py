@@ -31,17 +31,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tinyq.measurement.trial import Trial, run_trials  # noqa: E402
-
 from benchmarks.comparison.heatmap import Cell, draw_heatmap  # noqa: E402
 from tests.cores import CORES, NAMES  # noqa: E402
 from tests.shaped_layers import HALF_UP, ROUNDINGS, Shape, list_grid, make_graph, read_shape  # noqa: E402
 from tinyq.codegen import emit  # noqa: E402
 from tinyq.errors import TinyqError  # noqa: E402
-from tinyq.firmware.build import ask_version  # noqa: E402
+from tinyq.firmware.build import read_version  # noqa: E402
 from tinyq.firmware.toolchains import find_compiler  # noqa: E402
 from tinyq.graph import Graph  # noqa: E402
 from tinyq.hardware.boards import Board  # noqa: E402
+from tinyq.measurement.layer_programs import LayerProgram, run_programs  # noqa: E402
 from tinyq.selection import (  # noqa: E402
     Bounds,
     choose_kernels,
@@ -159,7 +158,7 @@ def prepare(shape: Shape, isa: str, board: Board) -> Prepared | None:
     bounds = choose_kernels(graph, gather_candidates(graph, prefer_isas(isa)), "balanced", _BUDGET)
     text = emit(graph, plan_kernels(graph, bounds.bounds), bounds.bounds).files
     program = "\0".join(f"{path}\0{text[path]}" for path in sorted(text, key=str))
-    compiler = ask_version(find_compiler(board))
+    compiler = read_version(find_compiler(board))
     key = hashlib.sha256("\0".join((shape.signature, isa, compiler, program)).encode()).hexdigest()
     return Prepared(shape, graph, bounds.bounds, key)
 
@@ -172,9 +171,9 @@ def count_shapes(prepared: Sequence[Prepared], board: Board) -> list[Count]:
     missing = [it for it in prepared if not paths[it.key].exists()]
     done = 0
     for batch in _split(missing):
-        trials = [Trial(it.graph, it.bounds) for it in batch]
+        programs = [LayerProgram(it.graph, it.bounds) for it in batch]
         with tempfile.TemporaryDirectory(prefix="tinyq-shapes-") as place:
-            outcomes = run_trials(trials, board, Path(place) / "image")
+            outcomes = run_programs(programs, board, Path(place) / "image")
         for it, outcome in zip(batch, outcomes, strict=True):
             (bound,) = it.bounds.values()
             count = Count(

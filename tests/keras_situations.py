@@ -351,6 +351,30 @@ class Tower(keras.Model):
         return self.out(self.block(inputs))
 
 
+def _channels_first(x: Any) -> Any:
+    """A network as it was written for GPUs of old: every layer has its channels first."""
+    first = {"data_format": "channels_first"}
+    x = ops.transpose(x, (0, 3, 1, 2))
+    x = L.Conv2D(6, 3, padding="same", **first)(x)
+    x = L.ReLU()(L.BatchNormalization(axis=1)(x))
+    y = L.DepthwiseConv2D(3, padding="same", **first)(x)
+    x = L.Concatenate(axis=1)([L.Add()([x, y]), y])
+    x = L.MaxPooling2D(2, **first)(x)
+    return L.Dense(3)(L.Flatten(**first)(x))
+
+
+situation("channels first", IMAGE, _channels_first)
+situation(
+    "channels first to the end",
+    (4, 6, 5),
+    lambda x: L.GlobalAveragePooling2D(data_format="channels_first")(
+        L.Conv2D(5, 3, activation="relu", data_format="channels_first")(x)
+    ),
+)
+situation("AdaptiveAveragePooling1D", SEQUENCE, sequence(L.AdaptiveAveragePooling1D(4)))
+situation("AdaptiveAveragePooling2D", IMAGE, image(L.AdaptiveAveragePooling2D((2, 4))))
+situation("AdaptiveMaxPooling1D", SEQUENCE, sequence(L.AdaptiveMaxPooling1D(3)))
+situation("AdaptiveMaxPooling2D", IMAGE, image(L.AdaptiveMaxPooling2D((1, 2))))
 situation("two inputs", {"vector": VECTOR, "image": IMAGE}, _two_inputs)
 situation("two inputs and three outputs", {"image": IMAGE, "vector": VECTOR}, _detector)
 situation("an input as output, a tensor as two", VECTOR, _own_output)

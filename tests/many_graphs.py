@@ -27,15 +27,35 @@ _INSTANCE = """
 
 {includes}
 
+/* Buffers that begin so many bytes behind a multiple of 4. */
+static uint32_t moved_input[{input_bytes} / 4 + 1];
+static uint32_t moved_output[{output_bytes} / 4 + 2];
+
+static void copy(void *to, const void *from, int32_t count)
+{{
+    for (int32_t i = 0; i < count; i++) {{
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    }}
+}}
+
 static void run(const void *input, void *output)
 {{
     const uint32_t *words = input;
-    const uint8_t *const data = (const void *)(words + 1);
-    uint8_t *const answer = output;
+    const uint8_t *data = (const void *)(words + 1);
+    uint8_t *answer = output;
+    if ({shift} != 0) {{
+        data = (const uint8_t *)moved_input + {shift};
+        answer = (uint8_t *)moved_output + {shift};
+        copy((uint8_t *)moved_input + {shift}, words + 1, {input_bytes} - 4);
+        copy(answer, output, {output_bytes});
+    }}
     switch (words[0]) {{
 {cases}
     default:
         break;
+    }}
+    if ({shift} != 0) {{
+        copy(output, answer, {output_bytes});
     }}
 }}
 
@@ -61,6 +81,7 @@ def ask_device(
     folder: Path,
     model_cflags: tuple[str, ...] = (),
     extra: Mapping[PurePath, str] = MappingProxyType({}),
+    shift: int = 0,
 ) -> list[np.ndarray]:
     """Build all graphs into one image and run it.
 
@@ -70,6 +91,7 @@ def ask_device(
         folder: Missing; the image is built there.
         model_cflags: Further flags of the graphs' sources.
         extra: Further sources.
+        shift: Bytes behind a multiple of 4 at which the buffers of the graphs begin, 0 .. 3.
 
     Returns:
         The packed answers of each case, shape (inputs, bytes of its output).
@@ -85,7 +107,7 @@ def ask_device(
         requests[index, :, WORD : WORD + case.inputs.shape[1]] = case.inputs
     request, reply = payload_bytes(input_bytes, max(sizes), 8)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply, model_cflags=model_cflags)
-    sources = _join_sources(cases, input_bytes, max(sizes)) | dict(extra)
+    sources = _join_sources(cases, input_bytes, max(sizes), shift) | dict(extra)
     image = build(sources, board, folder, options)
     with closing(open_link(image, default_target(board))) as link:
         replies = link.infer(requests.reshape(-1, input_bytes))
@@ -94,7 +116,7 @@ def ask_device(
 
 
 def _join_sources(
-    cases: Sequence[Case], input_bytes: int, output_bytes: int
+    cases: Sequence[Case], input_bytes: int, output_bytes: int, shift: int
 ) -> dict[PurePath, str]:
     """Sources of all graphs, and one instance that chooses among them."""
     files = {path: text for case in cases for path, text in case.tree.files.items()}
@@ -104,6 +126,7 @@ def _join_sources(
             f"    case {index}:\n        {_write_call(case.graph)}\n        break;"
             for index, case in enumerate(cases)
         ),
+        shift=shift,
         input_bytes=input_bytes,
         output_bytes=output_bytes,
         layers=max(len(case.graph.nodes) for case in cases),

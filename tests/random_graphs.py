@@ -45,7 +45,7 @@ NOT_DRAWN: frozenset[str] = frozenset()
 
 def draw_graph(rng: np.random.Generator, name: str = "model") -> Graph:
     """A verified graph of 1 to about 6 nodes that the reference can run on any input."""
-    number_format = str(rng.choice(ACTIVATIONS, p=(0.25, 0.15, 0.25, 0.25, 0.05, 0.05)))
+    number_format = str(rng.choice(ACTIVATIONS, p=(0.2, 0.05, 0.05, 0.1, 0.15, 0.2, 0.2, 0.05)))
     shape = draw_shape(rng, number_format)
     zero_point = draw_zero_point(rng, number_format)
     builder = GraphBuilder.start(

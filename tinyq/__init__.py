@@ -19,6 +19,7 @@ from tinyq.support import keras_classes as _keras_classes
 if TYPE_CHECKING:
     from tinyq.api.boards import boards
     from tinyq.api.build import build
+    from tinyq.api.check import check
     from tinyq.api.demo import demo
     from tinyq.api.diff import diff
     from tinyq.api.doctor import doctor
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "boards",
     "build",
+    "check",
     "demo",
     "diff",
     "doctor",

@@ -22,6 +22,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "tool_missing": "a compiler, emulator or other program is not installed",
         "tool": "a compiler, linker or build tool has ended with an error",
         "link": "the device does not answer, or its serial port cannot be used",
+        "backend": "Keras does not load, or runs on a backend that does not compute exactly",
         "recipe": "a recipe cannot be used",
         "yaml": "a text is no YAML, or not of the plain kind",
         "file": "a file or folder cannot be read or written",
@@ -38,6 +39,14 @@ class TinyqWarning(UserWarning):
 
     Python's filters make it an error: ``warnings.simplefilter("error", TinyqWarning)``.
     """
+
+
+class UnfinishedWarning(TinyqWarning):
+    """The method of a model's `layers` has not come to the end of its procedure."""
+
+    def __init__(self, message: str, layers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.layers = layers
 
 
 class TinyqError(Exception):
@@ -134,6 +143,12 @@ class RecipeError(TinyqError):
     """A recipe cannot be used."""
 
     code = "recipe"
+
+
+class BackendError(TinyqError, ImportError):
+    """Keras does not load with the backend it is set to; an `ImportError` for who imports it."""
+
+    code = "backend"
 
 
 class YamlError(TinyqError):

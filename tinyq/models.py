@@ -10,7 +10,7 @@ from tinyq.graph import Graph, storage
 from tinyq.graph.cutting import WHOLE, Cut, cut_graph
 from tinyq.support.keras_config import SAVED_MODEL
 
-HALF_UP, TFLITE = ROUNDINGS = ("half_up", "tflite")
+HALF_UP, TFLITE, ONNX = ROUNDINGS = ("half_up", "tflite", "onnx")
 
 Reader = Callable[[Path, str], Graph]
 
@@ -53,11 +53,19 @@ def _load_tflite(path: Path, rounding: str) -> Graph:
     return simplify(import_tflite(path, rounding))
 
 
+def _load_onnx(path: Path, rounding: str) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.onnx import import_onnx
+
+    return simplify(import_onnx(path, rounding))
+
+
 READERS: Mapping[str, Reader] = {
     storage.SUFFIX: _load_graph,
     ".keras": _load_keras,
     ".tflite": _load_tflite,
     ".h5": _load_h5,
+    ".onnx": _load_onnx,
 }
 
 
@@ -75,9 +83,17 @@ def _cut_keras(path: Path, rounding: str, cut: Cut) -> Graph:
     return import_keras(path, cut=cut)
 
 
+def _cut_onnx(path: Path, rounding: str, cut: Cut) -> Graph:
+    from tinyq.graph.passes import simplify
+    from tinyq.importers.onnx import import_onnx
+
+    return simplify(import_onnx(path, rounding, cut))
+
+
 # Of the kinds whose names are gone in the graph that their reader gives, or that read a part alone.
 _CUTTERS: Mapping[str, Callable[[Path, str, Cut], Graph]] = {
     ".keras": _cut_keras,
+    ".onnx": _cut_onnx,
     ".tflite": _cut_tflite,
 }
 
@@ -87,8 +103,9 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False, cut: Cu
 
     Args:
         path: The file or folder.
-        rounding: ``half_up``, or ``tflite`` for the bytes of TFLite's reference kernels; a matter
-            of .tflite files and of what passes TensorFlow's converter.
+        rounding: ``half_up``, ``tflite`` for the bytes of TFLite's reference kernels, or ``onnx``
+            for those of onnxruntime; a matter of .tflite and .onnx files and of what passes
+            TensorFlow's converter.
         trust: Whether the author of a SavedModel, which is a program, is trusted; files are data.
         cut: Between which tensors the part lies that is read.
 
@@ -101,6 +118,12 @@ def load_model(path: Path, rounding: str = HALF_UP, trust: bool = False, cut: Cu
             f"there is no rounding rule {rounding!r}",
             where="--rounding",
             remedy=f"use {' or '.join(ROUNDINGS)}",
+        )
+    if rounding == ONNX and path.suffix.lower() != ".onnx":
+        raise TinyqError(
+            "the rounding rule onnx is for .onnx files alone",
+            where=str(path),
+            remedy=f"use {HALF_UP} or {TFLITE}",
         )
     if path.is_dir() and (path / SAVED_MODEL).is_file():
         return cut_graph(_load_tfmot(path, rounding, trust), cut)
@@ -124,5 +147,5 @@ def _refuse_rounding(path: Path, rounding: str) -> None:
         raise TinyqError(
             "the rounding rule of this model is fixed",
             where=str(path),
-            remedy="leave --rounding out: it is a choice for .tflite files",
+            remedy="leave --rounding out: it is a choice for .tflite and .onnx files",
         )

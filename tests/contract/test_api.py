@@ -188,6 +188,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
         "build": built,
         "measure": tinyq.measure(built, (x, np.arange(12) % 5), report=place / "page"),
         "inspect": tinyq.inspect(classifier(), board="stm32"),
+        "check": tinyq.check(place / "model.tqg", board="stm32"),
         "diff": tinyq.diff(classifier(), built, x),
         "diff with a difference": tinyq.diff(classifier(), classifier(seed=8), x),
         "export": tinyq.export(classifier(), "c", place / "lib"),

@@ -19,6 +19,7 @@ from tinyq.kernels.estimates import (
     TABLE,
     Work,
     estimate_instructions,
+    find_counted,
     list_terms,
     load_table,
 )
@@ -34,14 +35,36 @@ S8, S32 = find_format("s8"), find_format("s32")
 
 
 def test_every_generic_kernel_was_counted():
-    missing, gone = sorted(set(KERNELS) - set(ENTRIES)), sorted(set(ENTRIES) - set(KERNELS))
+    missing = sorted(name for name in KERNELS if not find_counted(name, ENTRIES))
+    gone = sorted(set(ENTRIES) - set(KERNELS))
     assert not missing, f"count {', '.join(missing)}: python benchmarks/generic.py"
     assert not gone, f"there is no kernel {', '.join(gone)}: python benchmarks/generic.py"
 
 
 def test_every_epilogue_was_counted():
     names = {f"{epilogue.epilogue}_{epilogue.format}" for epilogue in list_epilogues()}
-    assert set(load_table(TABLE).epilogues) == names, "run python benchmarks/generic.py"
+    counted = load_table(TABLE).epilogues
+    assert set(counted) <= names
+    missing = sorted(name for name in names if not find_counted(name, counted))
+    assert not missing, f"count {', '.join(missing)}: python benchmarks/generic.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [
+        ("conv2d_s4_s4_generic", "conv2d_u4_s4_generic"),
+        ("dense_s3_t2_generic", "dense_u2_t2_generic"),
+        ("add_s8_s4_generic", "add_s8_u4_generic"),
+        ("add_s2_s4_generic", "add_u2_u4_generic"),
+        ("rescale_s4_generic", "rescale_s4_generic"),
+        ("roundeven_s4", "roundeven_u4"),
+        ("roundeven_s2", ""),
+        ("dense_s4_new_generic", ""),
+    ],
+)
+def test_counts_of_an_unsigned_format_stand_for_a_signed_one(name, counted):
+    known = {*ENTRIES, *load_table(TABLE).epilogues} - {name if name != counted else ""}
+    assert find_counted(name, known) == counted
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -77,7 +100,7 @@ def test_an_unknown_kernel_counts_as_the_median_of_its_operation():
     rivals = [
         estimate_instructions(kernel.name, work)
         for kernel in KERNELS.values()
-        if kernel.operation == "maxpool2d"
+        if kernel.operation == "maxpool2d" and kernel.name in ENTRIES
     ]
     assert min(rivals) <= estimate_instructions(unknown.name, work) <= max(rivals)
     assert estimate_instructions(unknown.name, work) == pytest.approx(np.median(rivals), abs=1)

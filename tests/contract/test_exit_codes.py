@@ -52,6 +52,8 @@ RIGHT = {
     "boards": "boards",
     "one board": "boards stm32",
     "methods": "methods",
+    "check": "check model.tqg",
+    "check for a board": "check model.tqg --board stm32",
     "inspect": "inspect model.tqg",
     "inspect for a board": "inspect model.tqg --board stm32",
     "build": "build model.tqg --board host -o new",
@@ -61,6 +63,7 @@ RIGHT = {
     "export": "export model.tqg --as c -o package",
 }
 CHECKED = {
+    "check": "check bad.tqg",
     "diff": "diff model.tqg other.tqg --data data.npz",
     "measure": "measure build --data data.npz",
     "doctor": "doctor",
@@ -69,6 +72,7 @@ WRONG = {  # words, code of the error
     "no such board": ("boards nothing", "board"),
     "no such model": ("inspect none.tqg", "model"),
     "damaged model": ("inspect bad.tqg", "model"),
+    "nothing to check": ("check none.tqg", "model"),
     "no such method": ("methods nothing", None),
     "unknown board": ("build model.tqg --board smt32 -o new", "board"),
     "unknown objective": ("build model.tqg --board host -o new --optimize fast", "request"),

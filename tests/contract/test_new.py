@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,31 @@ SEEN = {
     "kernel": ("tests/contract/test_kernel_texts.py", "armv7em.brand_new_kernel"),
     "board": ("tests/contract/test_boards.py", "brand-new-board"),
     "port": ("tests/contract/test_boards.py", "brandnewport"),
+}
+# Files of the product that one more of a kind may take, boards.yaml included.
+MOST_FILES = {"method": 1, "op": 2, "kernel": 2, "board": 1, "port": 2, "layer": 1}
+# Tests that fail in the copy without the files of tests/, and what their messages name.
+ASKED = {
+    "op": (
+        ("tests/contract/test_ops.py", "test_an_operation_has_its_file and BrandNewOp"),
+        "BrandNewOp",
+    ),
+    "operator": (
+        ("tests/contract/test_tflite_importers.py", "BRAND_NEW_OP"),
+        "no test holds the operator BRAND_NEW_OP",
+    ),
+    "estimate": (
+        ("tests/contract/test_estimates.py", "every_generic"),
+        "count brandnewop_s8_generic: python benchmarks/generic.py",
+    ),
+    "kernel": (
+        ("tests/golden/test_kernels.py", "brand_new_kernel"),
+        "dense_s8_s8_armv7em-brand_new_kernel has no golden text",
+    ),
+    "layer": (
+        ("tests/contract/test_situations.py", "every_kind_of_layer"),
+        "add a network with SpectralNormalization",
+    ),
 }
 # Commands in the copy that fail where the new one is not found by its name.
 FOUND = """
@@ -96,6 +122,38 @@ def test_contract_tests_see_the_new_ones_by_their_names(copy: Path) -> None:
     collected = done.stdout.splitlines()
     for kind, (file, name) in SEEN.items():
         assert any(line.startswith(file) and name in line for line in collected), kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_more_takes_few_files_of_the_product(kind: str, copy: Path) -> None:
+    stubs = [str(it.path) for it in list_stubs(kind, NAMES[kind])]
+    product = [path for path in stubs if not path.startswith("tests/")]
+    product += ["boards.yaml"] * ("board" in kind or kind == "port")
+    assert len(product) <= MOST_FILES[kind], product
+
+
+@pytest.fixture(scope="module")
+def answers(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the tests say in a copy whose new things have no tests."""
+    place = tmp_path_factory.mktemp("untested") / "project"
+    shutil.copytree(copy, place)
+    make("layer", "spectral_normalization", place)
+    for kind, name in (*NAMES.items(), ("layer", "spectral_normalization")):
+        for stub in list_stubs(kind, name):
+            if str(stub.path).startswith("tests/"):
+                (place / stub.path).unlink()
+    said = []
+    for (file, chosen), _ in ASKED.values():
+        words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", file, "-k", chosen]
+        done = run(words, place)
+        assert done.returncode == 1, f"{file} {chosen}: {done.stdout[-3000:]}{done.stderr}"
+        said.append(done.stdout)
+    return "".join(said)
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_a_missing_test_is_asked_for_by_name(kind: str, answers: str) -> None:
+    assert ASKED[kind][1] in answers
 
 
 def test_stubs_are_formatted_and_checked(copy: Path) -> None:

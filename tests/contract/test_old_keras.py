@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -71,6 +73,32 @@ def test_the_same_is_computed(old, body, suffix, tmp_path):
     model.save(path)
     found = load_float_model(path)
     assert isinstance(found, keras.Model)
+    np.testing.assert_allclose(found.predict(x, verbose=0), np.asarray(model(x)), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_of_windows_is_read(old, tmp_path):
+    """Keras 2 named groups of weights by the system's paths."""
+    model, x = build(old[0], "depthwise")
+    model.save(tmp_path / "model.keras")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with (
+        h5py.File(io.BytesIO(members["model.weights.h5"])) as weights,
+        h5py.File(buffer, "w") as renamed,
+    ):
+        names = []
+        weights.visit(names.append)
+        for name in names:
+            if isinstance(weights[name], h5py.Dataset):
+                folder, number = name.rsplit("/vars/", 1)
+                place = folder.replace("/", "\\") + f"/vars/{number}"
+                renamed[place] = weights[name][()]
+    with zipfile.ZipFile(tmp_path / "windows.keras", "w") as archive:
+        for name, content in {**members, "model.weights.h5": buffer.getvalue()}.items():
+            archive.writestr(name, content)
+    found = load_float_model(tmp_path / "windows.keras")
     np.testing.assert_allclose(found.predict(x, verbose=0), np.asarray(model(x)), atol=1e-4)
 
 

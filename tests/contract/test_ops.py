@@ -196,6 +196,16 @@ def compute(operation, inputs: Sequence[Codes]) -> Nested:
     )
 
 
+def single(value: Fraction) -> Fraction:
+    """The number of 24 significant bits that is nearest, a half to even."""
+    unit = Fraction(1)
+    while abs(value) >= 2**24 * unit:
+        unit *= 2
+    while value and abs(value) < 2**23 * unit:
+        unit /= 2
+    return round(value / unit) * unit
+
+
 def finish(epilogue: Epilogue, acc: int, *constants: int) -> int:
     kind = type(epilogue).__name__
     if kind == "Raw":
@@ -222,6 +232,18 @@ def finish(epilogue: Epilogue, acc: int, *constants: int) -> int:
         real = Fraction((acc + bias) * multiplier, 2**shift)
         # Python rounds a half to even.
         code = (round(real) if even else floor(real + HALF)) + epilogue.zero_point
+        return min(max(code, epilogue.lo), epilogue.hi)
+    if kind == "RequantizeOffset":
+        multiplier, high, low, shift, even = constants
+        real = Fraction(acc * multiplier + high * 2**32 + low % 2**32, 2**shift)
+        below = even and real == floor(real) and (floor(real) + even) % 2 == 0
+        code = floor(real) - below
+        return min(max(code, epilogue.lo), epilogue.hi)
+    if kind == "RequantizeSingle":
+        bias, multiplier, shift = constants
+        inner = (epilogue.zero_point + epilogue.moved) * epilogue.inside
+        real = single(Fraction(single(Fraction(acc + bias)) * multiplier, 2**shift))
+        code = round(single(real + inner)) + epilogue.zero_point - inner
         return min(max(code, epilogue.lo), epilogue.hi)
     assert kind == "Requantize", f"write the formula of {kind} a second time here"
     bias, multiplier, shift = constants

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import tinyq
 from tests.plain_fit import (
     BATCH,
     EPOCHS,
@@ -19,7 +20,7 @@ from tests.plain_fit import (
     train_by_hand,
 )
 from tinyq.commands.cli import main
-from tinyq.errors import TinyqWarning
+from tinyq.errors import ModelError, TinyqWarning, UnfinishedWarning
 from tinyq.training import MethodSchedule, advance
 from tinyq.training.lowering.network import import_keras
 from tinyq.training.model import QuantizedModel
@@ -101,6 +102,37 @@ def test_an_import_says_which_method_is_unfinished():
     with warnings.catch_warnings():
         warnings.simplefilter("error", TinyqWarning)
         import_keras(model)
+
+
+@pytest.mark.requires("gcc")
+def test_what_goes_to_a_device_is_finished_or_accepted(tmp_path, capsys):
+    model = quantized_network("weights", "inq2")
+    x, y = load_samples()
+    model.train_on_batch(x, y)
+    model.save(tmp_path / "model.keras")
+    calls = {
+        "build": lambda given, **options: tinyq.build(given, "host", tmp_path / "out", **options),
+        "export": lambda given, **options: tinyq.export(given, "c", tmp_path / "c", **options),
+    }
+    for call in calls.values():
+        for given in (model, tmp_path / "model.keras"):
+            with pytest.raises(ModelError, match="not come to its end") as caught:
+                call(given)
+            assert caught.value.where == "middle"
+            assert "--unfinished" in str(caught.value.remedy)
+    for words in ("build {} --board host -o {}/out", "export {} --as c -o {}/c"):
+        command = words.format(tmp_path / "model.keras", tmp_path).split()
+        assert main(command) == 2
+        assert "middle" in capsys.readouterr().err
+        assert {path.name for path in tmp_path.iterdir()} == {"model.keras"}
+    with pytest.warns(UnfinishedWarning, match="of middle has not come to its end"):
+        calls["export"](model, unfinished=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", TinyqWarning)
+        assert main([*command, "--unfinished"]) == 0
+    assert "warning: the method of middle" in capsys.readouterr().err
+    advance(model, 1.0)
+    assert calls["build"](model).folder.is_dir()
 
 
 def test_the_command_line_says_it_in_a_line(tmp_path, capsys):

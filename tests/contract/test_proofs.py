@@ -26,6 +26,7 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
@@ -83,6 +84,14 @@ BOUNDARIES: dict[str, tuple[Epilogue, dict[str, int]]] = {
         RequantizeWide(*CLIP),
         {"bias": 0, "bias_high": 0, "multiplier": 2**30, "multiplier_low": 0, "shift": 31},
     ),
+    "RequantizeOffset": (
+        RequantizeOffset(*CLIP),
+        {"multiplier": 2**30, "offset_high": 0, "offset_low": 2**30, "shift": 31, "even": 1},
+    ),
+    "RequantizeSingle": (
+        RequantizeSingle(*CLIP, 1),
+        {"bias": 0, "multiplier": 2**23, "shift": 24},
+    ),
     "Threshold": (Threshold(), {"threshold": 3, "flip": 0}),
     "Steps": (Steps("s8", 0.5, 0, (-3, 5)), {"threshold": 3, "flip": 1}),
     "Raw": (Raw(), {"bias": 0}),
@@ -102,6 +111,16 @@ PAIRS = [
     ("RequantizeWide", "multiplier", 0, -1),
     ("RequantizeWide", "bias_high", WIDE_LIMIT // 2**32, 2 * WIDE_LIMIT // 2**32),
     ("RequantizeWide", "bias_high", -WIDE_LIMIT // 2**32, -2 * WIDE_LIMIT // 2**32 - 1),
+    ("RequantizeOffset", "shift", 1, 0),
+    ("RequantizeOffset", "shift", 62, 63),
+    ("RequantizeOffset", "multiplier", 0, -1),
+    ("RequantizeOffset", "offset_high", 2**30 - 1, 2**30),
+    ("RequantizeOffset", "offset_high", -(2**30), -(2**30) - 1),
+    ("RequantizeOffset", "even", 2, 3),
+    ("RequantizeSingle", "multiplier", 2**24 - 1, 2**24),
+    ("RequantizeSingle", "multiplier", 0, -1),
+    ("RequantizeSingle", "shift", 0, -1),
+    ("RequantizeSingle", "shift", 46, 47),
     ("RequantizeTwice", "multiplier", 0, -1),
     ("RequantizeTwice", "exponent", -31, -32),
     ("RequantizeTwice", "exponent", 30, 31),
@@ -109,7 +128,7 @@ PAIRS = [
     *((name, "flip", 0, -1) for name in ("Threshold", "Steps")),
     *(
         (name, "bias", inside, inside + beyond)
-        for name in ("Requantize", "RoundEven", "RequantizeTwice", "Raw")
+        for name in ("Requantize", "RoundEven", "RequantizeSingle", "RequantizeTwice", "Raw")
         for inside, beyond in ((INT32_MAX - LARGEST + 1, 1), (INT32_MIN + LARGEST, -1))
     ),
 ]

@@ -13,6 +13,7 @@ import tinyq.training
 from tests.harness import SANITIZE, compile_model, named_differences
 from tests.keras_situations import SITUATIONS, draw_inputs, list_kinds, make_model
 from tinyq.codegen import emit
+from tinyq.errors import ModelError
 from tinyq.graph.reference import quantize_input, run_named
 from tinyq.memory.planner import plan
 from tinyq.training import calibrate, post_training
@@ -107,3 +108,56 @@ def test_every_quantized_layer_is_lowered_and_named():
     assert not unlowered, f"add @lowers({', '.join(map(repr, sorted(unlowered)))}) to its file"
     for name in find_classes():
         assert keras.saving.get_registered_object(f"tinyq>{name}") is getattr(tinyq.training, name)
+
+
+class Classifier(keras.Model):
+    """A model of a user's class, whose input shape is known once it was called."""
+
+    def __init__(self):
+        super().__init__(name="classifier")
+        self.convolution = keras.layers.Conv2D(4, 3, activation="relu")
+        self.pool = keras.layers.GlobalAveragePooling2D()
+        self.head = keras.layers.Dense(3)
+
+    def call(self, inputs, training=False):
+        """A convolution, its mean, a fully connected layer."""
+        x = self.convolution(inputs)
+        return self.head(self.pool(x * 2.0))
+
+
+def test_a_model_of_a_class_is_followed_through_its_call():
+    x = np.random.default_rng(0).normal(size=(32, 8, 8, 2)).astype(np.float32)
+    model = Classifier()
+    with pytest.raises(ModelError, match="no fixed input shape") as caught:
+        post_training(model, x)
+    assert "call it once" in caught.value.remedy
+    wanted = model(x).numpy()
+    quantized = post_training(model, x)
+    found = quantized.predict_on_batch(x)
+    assert np.square(wanted - found).sum() < 0.01 * np.square(wanted).sum()
+    assert [tensor.name for tensor in quantized.inputs] == ["input"]
+    lowered = lower_keras(quantized)
+    assert [entry for entry in compare_layers(quantized, lowered, x) if entry.differing] == []
+
+
+def test_a_call_that_asks_for_values_is_refused():
+    class Branching(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs if float(inputs[0, 0]) > 0 else -inputs
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    class Around(keras.layers.Layer):
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+        def call(self, inputs):
+            return keras.ops.convert_to_tensor(np.asarray(inputs))
+
+    inputs = keras.Input((4,))
+    for layer in (Branching(name="own"), Around(name="own")):
+        model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+        with pytest.raises(ModelError, match="cannot be followed") as caught:
+            post_training(model, np.ones((2, 4)))
+        assert caught.value.where == "own" and "keras.ops" in caught.value.remedy

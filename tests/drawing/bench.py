@@ -16,9 +16,11 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.numerics.formats import Format, find_format
+from tinyq.numerics.offsets import split_words
 
 # One code, a word of each format less one, whole, and plus one.
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33)
@@ -80,12 +82,17 @@ class Draw:
             "roundeven": RoundEven,
             "requantizetwice": RequantizeTwice,
             "requantizewide": RequantizeWide,
+            "requantizeoffset": RequantizeOffset,
+            "requantizesingle": RequantizeSingle,
         }
         if epilogue.epilogue in scaling:
             output = find_format(epilogue.format)
             low = self.integer(output.lo, 0) if self.rng.random() < 0.3 else output.lo
             high = self.integer(low, output.hi) if self.rng.random() < 0.3 else output.hi
             zero_point = self.integer(low, high)
+            if epilogue.epilogue == "requantizesingle":
+                inside = self.integer(0, 1), int(self.rng.choice([0, 128]))
+                return RequantizeSingle(epilogue.format, 0.5, zero_point, low, high, *inside)
             return scaling[epilogue.epilogue](epilogue.format, 0.5, zero_point, low, high)
         if epilogue.epilogue == "steps":
             output = find_format(epilogue.format)
@@ -114,6 +121,8 @@ class Draw:
             return [threshold, self.rng.integers(0, 2, channels)]
         if isinstance(output, RequantizeWide):
             return self._wide_tables(channels, reach)
+        if isinstance(output, RequantizeOffset):
+            return self._offset_tables(channels, reach)
         room = min(reach, 2**31 - reach)  # with the bias they stay within int32
         bias = self.rng.integers(-room, room + 1, channels)
         if isinstance(output, Raw):
@@ -123,6 +132,11 @@ class Draw:
             exponents = np.full(channels, min(max(exponent, -31), 30))
             exponents = np.where(self.rng.random(channels) < 0.1, -31, exponents)
             return [bias, self.rng.integers(0, 2**31, channels), exponents]
+        if isinstance(output, RequantizeSingle):
+            shift = min(max(24 + reach.bit_length() - self.integer(2, 9), 0), 46)
+            multiplier = self.rng.integers(0, 2**24, channels)
+            multiplier = np.where(self.rng.random(channels) < 0.5, 3 << 18, multiplier)
+            return [bias, multiplier, np.full(channels, shift)]
         multiplier = self.rng.integers(-(2**31) + 1, 2**31, channels)
         multiplier = np.where(self.rng.random(channels) < 0.1, -(2**31), multiplier)
         shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))
@@ -132,6 +146,18 @@ class Draw:
             shift = np.where(multiplier == 2**20, self.integer(21, 23), shift)
             return [bias, multiplier, shift, self.rng.integers(0, 2, channels)]
         return [bias, multiplier, shift]
+
+    def _offset_tables(self, channels: int, reach: int) -> list[np.ndarray]:
+        shift = np.full(channels, min(max(31 + reach.bit_length() - self.integer(2, 9), 1), 62))
+        shift = np.where(self.rng.random(channels) < 0.1, self.integer(1, 62), shift)
+        multiplier = self.rng.integers(0, 2**31, channels)
+        whole = self.rng.random(channels) < 0.5  # powers of two, so that halves occur
+        multiplier = np.where(whole, 2**20, multiplier)
+        shift = np.where(whole, self.integer(21, 23), shift)
+        codes = self.rng.integers(-128, 128, channels) << np.minimum(shift, 53)
+        fine = np.where(whole, np.left_shift(1, shift - 1), self.rng.integers(0, 2**31, channels))
+        high, low = split_words(np.clip(codes + fine, -(2**61), 2**61))
+        return [multiplier, high, low, shift, self.rng.integers(0, 3, channels)]
 
     def _wide_tables(self, channels: int, reach: int) -> list[np.ndarray]:
         bias = self.rng.integers(-reach, reach + 1, channels)

@@ -19,9 +19,11 @@ from tinyq.graph.epilogues import (
     Steps,
     Threshold,
 )
+from tinyq.graph.offset_epilogue import RequantizeOffset, RequantizeSingle
 from tinyq.graph.ops.window import Window, same_padding
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import Codes, Format, find_format
+from tinyq.numerics.offsets import split_words
 from tinyq.numerics.packing import Basis, Scales
 from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 
@@ -242,7 +244,7 @@ def draw_requantize(drawing: Drawing, number_format: str) -> Requantize | RoundE
         lo = zero_point
     if drawing.chance(0.2):  # an upper clip as of ReLU6
         hi = drawing.integer(lo, hi)
-    even = number_format in ("s2", "s3", "s4", "s8", "u4") and drawing.chance(0.1)
+    even = number_format in ("s4", "s8", "u4") and drawing.chance(0.1)
     kind = RoundEven if even else Requantize
     return kind(number_format, 0.25, zero_point, lo, hi)
 
@@ -260,6 +262,14 @@ def draw_epilogue(drawing: Drawing) -> Epilogue:
     if kind < 7 and drawing.chance(0.5):
         plain = draw_requantize(drawing, "s8")
         return RequantizeWide("s8", 0.25, plain.zero_point, plain.lo, plain.hi)
+    if kind < 8 and drawing.chance(0.5):
+        output = str(drawing.choose(("s8", "u4", "u2", "s4")))
+        plain = draw_requantize(drawing, output)
+        fields = (output, 0.25, plain.zero_point, plain.lo, plain.hi)
+        if drawing.chance(0.5):
+            moved = int(drawing.choose((0, 128)))
+            return RequantizeSingle(*fields, drawing.integer(0, 1), moved)
+        return RequantizeOffset(*fields)
     return draw_requantize(drawing, draw_format(drawing))
 
 
@@ -289,11 +299,38 @@ def epilogue_constants(drawing: Drawing, epilogue: Epilogue, reach: Codes) -> li
         values = draw_twice_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
     elif isinstance(epilogue, RequantizeWide):
         values = draw_wide_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
+    elif isinstance(epilogue, RequantizeSingle):
+        gain = (epilogue.hi - epilogue.lo + 1) / (2.0 * np.maximum(reach, 1))
+        shift = np.clip(24 - np.frexp(gain)[1], 0, 46)
+        multiplier = np.minimum(np.ldexp(gain, shift).astype(np.int64), 2**24 - 1)
+        multiplier = np.where(drawing.rng.random(len(reach)) < 0.5, 3 << 20, multiplier)
+        values = {"bias": draw_bias(drawing, reach), "multiplier": multiplier, "shift": shift}
+    elif isinstance(epilogue, RequantizeOffset):
+        values = draw_offset_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
     else:
         assert isinstance(epilogue, Requantize | RoundEven)
         values = draw_scaling(drawing, reach, epilogue.hi - epilogue.lo + 1)
         values["even"] = drawing.rng.integers(0, 2, size=len(reach))
     return [drawing.constant(name, values[name], "s32") for name in epilogue.names]
+
+
+def draw_offset_scaling(drawing: Drawing, reach: Codes, codes: int) -> dict[str, Codes]:
+    """Scales that spread accumulators over the codes; a third are powers of two, with halves."""
+    channels = len(reach)
+    gain = codes / (2.0 * np.maximum(reach, 1)) * drawing.rng.uniform(0.3, 3.0, channels)
+    shift = np.clip(30 - np.frexp(gain)[1], 1, 62).astype(np.int64)
+    multiplier = np.minimum(np.floor(np.ldexp(gain, shift)), INT32_MAX).astype(np.int64)
+    multiplier = np.where(drawing.rng.random(channels) < 0.3, 1 << 29, multiplier)
+    offset = drawing.rng.integers(-codes, codes, channels) << np.minimum(shift, 50)
+    high, low = split_words(offset + np.left_shift(1, shift - 1))
+    even = drawing.rng.integers(0, 3, channels)
+    return {
+        "multiplier": multiplier,
+        "offset_high": high,
+        "offset_low": low,
+        "shift": shift,
+        "even": even,
+    }
 
 
 def draw_x_zero(drawing: Drawing, source: TensorType) -> int:

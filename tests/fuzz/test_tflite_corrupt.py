@@ -23,6 +23,7 @@ from tinyq.errors import ModelError
 from tinyq.graph import Graph, reference
 from tinyq.graph.passes import simplify
 from tinyq.importers.tflite import import_tflite
+from tinyq.importers.tflite.survey import survey_tflite
 
 FILES = int(os.environ.get("TINYQ_FUZZ_FILES", 600))
 KEPT = Path(__file__).parents[2] / "build" / "fuzz"
@@ -141,6 +142,38 @@ def test_memory_stays_bounded(originals, tmp_path):
                 import_tflite(path)
 
     assert measure_growth(import_damaged) < MOST_BYTES
+
+
+def test_damaged_files_of_floats(tmp_path, seed):
+    """What is rebuilt in Keras: a model, or an error that names the file."""
+    from tests.bitexact.test_tflite_floats import convert_floats
+    from tinyq.importers.tflite.rebuilding import rebuild_keras
+
+    rng = np.random.default_rng(0)
+    names = ("conv 3x3", "dense rows", "split sizes", "mul gate", "transposed conv", "prelu")
+    originals = [convert_floats(CASES[name], rng) for name in names]
+    path = tmp_path / "damaged.tflite"
+    accepted = 0
+    for index in range(FILES // 6):
+        rng = np.random.default_rng((seed, 3, index))
+        path.write_bytes(damage(originals[index % len(originals)], rng))
+        try:
+            rebuild_keras(path)
+            accepted += 1
+        except ModelError as error:
+            assert "damaged" in (error.where or ""), f"no place in {error!r}"
+    assert FILES // 60 < accepted < FILES // 6
+
+
+def test_all_refusals_of_damaged_files(originals, tmp_path, seed):
+    """The survey finds at least one where the import finds one, and none elsewhere."""
+    path = tmp_path / "damaged.tflite"
+    for index in range(FILES // 3):
+        rng = np.random.default_rng((seed, 2, index))
+        path.write_bytes(damage(originals[index % len(originals)], rng))
+        graph, refusals = survey_tflite(path)
+        assert (graph is None) == bool(refusals)
+        assert all("damaged" in (error.where or "") for error in refusals)
 
 
 def test_no_file(tmp_path):

@@ -11,15 +11,18 @@ tests have not changed are taken from build/mutants.json.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,7 @@ FAULTS = Path(__file__).with_name("faults.yaml")
 SURVIVORS = Path(__file__).with_name("survivors.txt")
 RESULTS = ROOT / "build" / "mutants.json"
 MOST_SECONDS = 900
+LIBRARIES = ("hypothesis", "keras", "numpy", "pydantic", "rich.progress", "scipy.optimize", "typer")
 NO_TESTS = 5  # pytest's exit code where it has collected none
 
 
@@ -96,37 +100,73 @@ def is_killed(fault: Fault, folder: Path) -> bool:
     whole = path.read_text("utf-8")
     path.write_text(fault.text(), "utf-8")
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--seed=0"]
-            + list(fault.known_tests()),
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            capture_output=True,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return True
+        code = run_tests(folder, fault.known_tests())
     finally:
         path.write_text(whole, "utf-8")
-    if done.returncode == NO_TESTS or not fault.known_tests():
+    if code == NO_TESTS or not fault.known_tests():
         raise ValueError(f"{fault.name!r}: there are no such tests")
-    return done.returncode != 0
+    return code != 0
+
+
+def run_tests(folder: Path, tests: tuple[str, ...]) -> int:
+    """Exit code of pytest in a child that has the libraries already, which take longer to load
+    than most tests; it is ended after ``MOST_SECONDS``.
+    """
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(MOST_SECONDS)
+            quiet = os.open(os.devnull, os.O_RDWR)
+            for descriptor in range(3):
+                os.dup2(quiet, descriptor)
+            os.chdir(folder)
+            os.environ["PYTHONPATH"] = str(folder)
+            sys.path.insert(0, str(folder))
+            for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "tinyq")]:
+                del sys.modules[name]
+            loaded = "ignore::pytest.PytestAssertRewriteWarning"  # of what the children have
+            options = [
+                "-x",
+                "-q",
+                "-W",
+                loaded,
+                "-p",
+                "no:cacheprovider",
+                "--seed=0",
+                f"--rootdir={folder}",
+            ]
+            os._exit(int(pytest.main([*options, *tests])))
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def load_libraries() -> None:
+    """What most tests import, so that children have it."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
 
 
 def main(words: list[str]) -> int:
     faults = [one for one in read_faults() if not words or any(word in one.name for word in words)]
     known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     listed, wrong = read_survivors(), []
+    load_libraries()
     with tempfile.TemporaryDirectory(prefix="tinyq-mutants-") as scratch:
         folder = Path(scratch)
         copy_sources(folder)
+        if faults and run_tests(folder, faults[0].known_tests()):
+            raise SystemExit(f"{faults[0].known_tests()} fail without any fault")
         for number, fault in enumerate(faults, start=1):
             key = fault.key()
             if key not in known:
                 known[key] = is_killed(fault, folder)
                 RESULTS.parent.mkdir(parents=True, exist_ok=True)
-                RESULTS.write_text(json.dumps(known, indent=1))
+                # Others may plant other faults at the same time.
+                found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+                partial = RESULTS.with_suffix(f".{os.getpid()}")
+                partial.write_text(json.dumps({**found, key: known[key]}, indent=1))
+                partial.replace(RESULTS)
             word = "killed" if known[key] else "LIVES"
             print(f"{number}/{len(faults)} {word}: {fault.name}", flush=True)
             if known[key] == (fault.name in listed):

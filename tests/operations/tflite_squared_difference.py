@@ -9,7 +9,7 @@ from tests.drawing.formulas import pairs, twice
 from tests.drawing.graphs import draw_code, is_codes
 from tests.drawing.partners import draw_partner
 from tests.drawing.registry import bench_case, formula, step
-from tinyq.graph.ops.tflite_squared_difference import TfliteSquaredDifference
+from tinyq.graph.ops.tflite_squared_difference import SHIFTS, TfliteSquaredDifference
 from tinyq.numerics.fixed_point import quantize_multiplier
 
 
@@ -31,15 +31,15 @@ def draw_case(draw, kernel, output):
     scales = [(int(draw.rng.integers(2**30, 2**31)), draw.integer(-9, -1)) for _ in range(2)]
     x, y = kernel.formats
     zeros = draw.zero_point(x), draw.zero_point(y)
-    operation = TfliteSquaredDifference(output, *scales[0], *scales[1], *zeros)
+    operation = TfliteSquaredDifference(output, *scales[0], *scales[1], *zeros, SHIFTS[x])
     return operation, [(shape, x), (shape, y)]
 
 
 @formula("TfliteSquaredDifference")
 def compute(op, x, y):
     def square(a, b):
-        first = twice((a - op.x_zero) * 128, op.x_multiplier, op.x_exponent)
-        second = twice((b - op.y_zero) * 128, op.y_multiplier, op.y_exponent)
+        first = twice((a - op.x_zero) * 2**op.shift, op.x_multiplier, op.x_exponent)
+        second = twice((b - op.y_zero) * 2**op.shift, op.y_multiplier, op.y_exponent)
         return (first - second) * (first - second)
 
     return pairs(square, x, y)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.harness import SanitizerError, compile_models, named_differences, read_ports
 from tests.random_graphs import draw_all_inputs, draw_network, networks
 from tinyq.codegen import emit
@@ -28,7 +29,7 @@ COMPILERS = {
 
 
 @given(networks(), st.integers(0, 2**32 - 1))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_every_pass_keeps_the_inputs_the_outputs_and_their_codes(graph, seed):
     inputs = draw_all_inputs(np.random.default_rng(seed), graph, 3)
     expected = run_named(graph, inputs)
@@ -45,7 +46,7 @@ def test_every_pass_keeps_the_inputs_the_outputs_and_their_codes(graph, seed):
 
 
 @given(networks(), st.integers(0, 2**32 - 1))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_codes_are_packed_one_behind_the_other_and_taken_apart(graph, seed):
     inputs = draw_all_inputs(np.random.default_rng(seed), graph, 3)
     packed = pack_codes(graph, inputs)
@@ -58,7 +59,7 @@ def test_codes_are_packed_one_behind_the_other_and_taken_apart(graph, seed):
 
 
 @given(networks())
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_a_graph_comes_back_from_its_file(graph):
 
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +71,7 @@ def test_a_graph_comes_back_from_its_file(graph):
 
 
 @given(networks())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_the_header_names_every_input_and_output_in_order(graph):
     sizes = [{}, {}]
     labels = label_ports(graph)

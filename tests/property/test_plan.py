@@ -9,12 +9,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.random_graphs import draw_all_inputs, graphs, networks
 from tinyq.graph import Graph, Node
 from tinyq.graph.interface import label_ports
 from tinyq.graph.reference import run_named
 from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
 from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
+from tinyq.memory.rooms import find_rooms
 
 
 @st.composite
@@ -54,7 +56,7 @@ def can_place(blocks: list[Block], takeovers: Takeovers, arena: int) -> bool:
 
 
 @given(problems())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_no_offsets_at_all_need_less_than_the_placement(problem):
     blocks, takeovers = problem
     found = place(blocks, takeovers, 20.0)
@@ -65,7 +67,7 @@ def test_no_offsets_at_all_need_less_than_the_placement(problem):
 
 
 @given(problems(most=9), st.sampled_from((0.0, 5.0)))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_the_bounds_hold_with_and_without_time(problem, time_limit):
     blocks, takeovers = problem
     found = place(blocks, takeovers, time_limit)
@@ -110,7 +112,7 @@ def addresses(graph: Graph, planned: MemoryPlan) -> dict[str, tuple[str, int]]:
 
 
 @given(planned_graphs())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_every_activation_has_one_place(drawn):
     graph, needs = drawn
     planned = plan_with(graph, needs)
@@ -142,7 +144,7 @@ def test_every_activation_has_one_place(drawn):
 
 
 @given(planned_graphs(), st.integers(0, 2**32 - 1))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
     """Executes the plan on real buffers, so that a byte written too early changes the result.
 
@@ -220,7 +222,7 @@ def spoil(rng: np.random.Generator, arena: np.ndarray, planned: MemoryPlan, node
 
 
 @given(planned_graphs())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_an_output_has_its_inputs_address_only_where_that_is_legal(drawn):
     graph, needs = drawn
     planned = plan_with(graph, needs)
@@ -250,3 +252,33 @@ def touches(planned: MemoryPlan, places: dict[str, tuple[str, int]], one: str, t
     return (
         where == other and begin < start + planned.sizes[two] and start < begin + planned.sizes[one]
     )
+
+
+@given(networks(), st.integers(0, 400))
+@settings(max_examples=examples(100))
+def test_rooms_for_copies_are_free_while_they_are_needed(graph, scratch):
+    needs = {node.name: scratch for node in graph.nodes[::2]}
+    found = plan(graph, scratch=needs)
+    places = {node.name: place for place, node in enumerate(graph.nodes)}
+    used = [
+        (found.offsets[name], found.sizes[name], *found.lifetimes[name]) for name in found.offsets
+    ]
+    used += [(*found.scratch[name], places[name], places[name]) for name in found.scratch]
+    rooms = find_rooms(graph, found)
+    assert set(rooms) == set(found.buffers.values()) - {"arena"}
+    for label, room in rooms.items():
+        inside = [name for name, buffer in found.buffers.items() if buffer == label]
+        size = max(found.sizes[name] for name in inside)
+        first = min(found.lifetimes[name][0] for name in inside)
+        last = max(found.lifetimes[name][1] for name in inside)
+        fits = [
+            offset
+            for offset in range(0, found.arena_bytes - size + 1, ALIGNMENT)
+            if all(
+                offset + size <= begin or begin + length <= offset or end < first or last < start
+                for begin, length, start, end in used
+            )
+        ]
+        assert room == (fits[0] if fits else None)
+        if room is not None:
+            used.append((room, size, first, last))

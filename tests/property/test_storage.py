@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.random_graphs import draw_graph
 from tinyq.errors import ModelError
 from tinyq.graph.storage import describe, digest, load_graph, save_graph
@@ -58,7 +59,7 @@ def test_every_truncation(files):
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), min_size=1, max_size=3
     ),
 )
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_flipped_bits(files, number, flips):
     folder, found = files
     graph, content = found[number]

@@ -201,3 +201,50 @@ def test_a_bomb_takes_no_memory(tmp_path: Path) -> None:
 def test_no_sample_is_an_error() -> None:
     with pytest.raises(DataError, match="no sample"):
         make_dataset(np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_first_samples_are_read_alone(tmp_path: Path, save, order: str) -> None:
+    path = tmp_path / "data.npz"
+    x = np.arange(60, dtype=np.float32).reshape(10, 3, 2)
+    save(path, x=np.asarray(x, order=order), y=np.arange(10) % 4)
+    for count in (1, 3, 10, 12):
+        data = load_dataset(path, count)
+        np.testing.assert_array_equal(data.x, x[:count])
+        assert data.y is not None
+        np.testing.assert_array_equal(data.y, np.arange(10)[:count] % 4)
+
+
+def write_claim(path: Path, shape: tuple[int, ...], content: bytes) -> None:
+    """An array of that shape whose file ends early, as if it went on for gigabytes."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (117 - len(header)) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        head = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+        archive.writestr("x.npy", head + content)
+
+
+def test_a_file_above_the_limit_gives_its_first_samples(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    rows = np.arange(300, dtype="<f4").reshape(3, 100)
+    write_claim(path, (2**24, 100), rows.tobytes())
+    with pytest.raises(DataError, match="6,710,886,400 bytes") as caught:
+        load_dataset(path)
+    assert "--samples" in str(caught.value.remedy)
+    assert measure_growth(lambda: load_dataset(path, 3)) < 2**24
+    np.testing.assert_array_equal(load_dataset(path, 3).x, rows)
+    with pytest.raises(DataError, match="ends after 1,200 of 1,600 bytes"):
+        load_dataset(path, 4)
+    with pytest.raises(DataError, match=r"at most 1,073,741,824 are read") as caught:
+        load_dataset(path, 2**23)
+    assert "--samples" not in str(caught.value.remedy)
+
+
+def test_labels_of_a_part_must_be_as_many(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((5, 2)), y=np.arange(3))
+    with pytest.raises(DataError, match="labels have shape"):
+        load_dataset(tmp_path / "data.npz")
+    for count in (2, 4):
+        with pytest.raises(DataError, match="`x` has 5 samples and `y` 3"):
+            load_dataset(tmp_path / "data.npz", count)

@@ -114,7 +114,7 @@ def test_another_backend_is_refused():
     code = "import sys, types; sys.modules['keras'] = keras = types.ModuleType('keras')\n"
     code += "keras.backend = types.SimpleNamespace(backend=lambda: 'jax')\nimport tinyq.training"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "tinyq.errors.TinyqError" in done.stderr and "KERAS_BACKEND=tensorflow" in done.stderr
+    assert "tinyq.errors.BackendError" in done.stderr and "KERAS_BACKEND=tensorflow" in done.stderr
 
 
 def test_regularizers_and_frozen_layers_are_kept():

@@ -7,7 +7,9 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
+from tensorflow.core.util.event_pb2 import Event
 
 import tinyq
 from tests.small_models import L, functional, normed
@@ -99,8 +101,13 @@ def test_a_damaged_checkpoint_is_named(model, data, tmp_path):
 
 
 def test_scalars_are_written(model, data, tmp_path):
-    tinyq.train(model, {}, data=data, val=data, epochs=1, log=tmp_path)
-    assert [path for path in tmp_path.rglob("*tfevents*")]
+    trained = tinyq.train(model, {}, data=data, val=data, epochs=1, log=tmp_path)
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    records = [Event.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(path))]
+    assert records[0].file_version == "brain.Event:2"
+    (scalars,) = [{v.tag: v.simple_value for v in r.summary.value} for r in records[1:]]
+    assert scalars["epoch_device_loss"] == pytest.approx(trained.epochs[0].loss)
+    assert scalars["epoch_loss"] == pytest.approx(trained.epochs[0].training_loss)
 
 
 @pytest.mark.parametrize("name", ["inq2", "proxquant1", "ir_net", "binaryrelax2"])
@@ -226,6 +233,13 @@ def test_wrong_options_and_data_are_refused(model, data, options, message, reque
     with pytest.raises((TinyqError, DataError)) as caught:
         tinyq.train(model, {}, data=given, **{"epochs": 1, **options})
     assert message in str(caught.value)
+
+
+def test_several_inputs_are_refused(data):
+    inputs = [keras.Input((2,), name=name) for name in ("left", "right")]
+    both = keras.Model(inputs, L.Dense(2, name="last")(L.Add(name="sum")(inputs)))
+    with pytest.raises(TinyqError, match="2 inputs"):
+        tinyq.train(both, {}, data=data)
 
 
 def test_values_and_yes_or_no(rng):

@@ -75,7 +75,7 @@ def as_project(folder: object) -> Project:
     return open_project(as_path(place))
 
 
-def as_dataset(data: Any) -> Dataset:
+def as_dataset(data: Any, samples: int | None = None) -> Dataset:
     """Samples: an .npz file, a pair of inputs and labels, a mapping of them, or inputs alone.
 
     Inputs and answers of a model that has several are mappings by their names, or a mapping of all
@@ -83,14 +83,19 @@ def as_dataset(data: Any) -> Dataset:
 
     Args:
         data: Path; `Dataset`; tuple (x, y); mapping with x and y, or of inputs; array.
+        samples: The first so many, without reading the rest of a file; all when None.
 
     Raises:
         DataError: They cannot be used.
     """
+    if is_path(data):
+        return load_dataset(as_path(data), samples)
+    return _as_dataset(data).take(samples)
+
+
+def _as_dataset(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
-    if is_path(data):
-        return load_dataset(as_path(data))
     if isinstance(data, Mapping):
         inputs, answers = split_arrays(data)
         if "x" in data or (inputs and len(inputs) + len(answers) == len(data)):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyq.api.arguments import Names, PathLike, Progress, as_board, as_path
+from tinyq.api.finished import requiring_finished
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
 from tinyq.errors import TinyqError
@@ -111,6 +112,7 @@ def build(
     trust: bool = False,
     inputs: Names = None,
     outputs: Names = None,
+    unfinished: bool = False,
     progress: Progress | None = None,
 ) -> Built:
     """Turn a model into C and firmware for a board.
@@ -130,6 +132,7 @@ def build(
         trust: As of `tinyq.load`.
         inputs: As of `tinyq.load`.
         outputs: As of `tinyq.load`.
+        unfinished: Whether a model is taken although the method of a layer has not come to its end.
         progress: Called with the kernels counted and all kernels, where ``tune`` is set.
 
     Raises:
@@ -146,7 +149,8 @@ def build(
 
         tuner = partial(count_candidates, progress=progress)
     selection = Selection(isas, optimize, tuner, weights_in_ram)
-    graph = load(model, rounding, trust, inputs, outputs)
+    with requiring_finished(unfinished):
+        graph = load(model, rounding, trust, inputs, outputs)
     return Built(create_project(graph, chosen, folder, build_system, cmsis_nn, selection), tune)
 
 

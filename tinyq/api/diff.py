@@ -63,7 +63,7 @@ def diff(
     second: Any,
     data: Any,
     samples: int = 32,
-    rounding: str = "tflite",
+    rounding: str | None = None,
     trust: bool = False,
     inputs: Names = None,
     outputs: Names = None,
@@ -71,12 +71,13 @@ def diff(
     """Find the first layer at which two executions of a model differ.
 
     Args:
-        first: ``PATH`` or ``PATH@PLACE``: a model at reference, c or litert, a build folder at
-            qemu, simavr, host or serial:PORT. A Keras model, a graph or what `tinyq.build` gave.
+        first: ``PATH`` or ``PATH@PLACE``: a model at reference, c, litert or onnxruntime, a build
+            folder at qemu, simavr, host or serial:PORT. A Keras model, a graph or what
+            `tinyq.build` gave.
         second: The execution to compare with.
         data: Inputs: an .npz file with the array x, an array, or a pair (x, y).
         samples: Use the first so many samples only.
-        rounding: Of .tflite models, as of `tinyq.load`.
+        rounding: Of .tflite and .onnx models, as of `tinyq.load`; the file's own rule if None.
         trust: As of `tinyq.load`.
         inputs: Of model files, as of `tinyq.load`; a build folder is what it was built of.
         outputs: Of model files, as of `tinyq.load`.
@@ -85,13 +86,13 @@ def diff(
         TinyqError: There is no such model or place, or they do not go together.
         DataError: The data do not fit.
     """
-    given = as_dataset(data).take(samples)
+    given = as_dataset(data, samples)
     cut = make_cut(inputs, outputs)
     one, other = (_open(execution, rounding, trust, cut) for execution in (first, second))
     return Diff(compare(one, other, given))
 
 
-def _open(execution: Any, rounding: str, trust: bool, cut: Cut) -> Execution:
+def _open(execution: Any, rounding: str | None, trust: bool, cut: Cut) -> Execution:
     place = getattr(execution, "folder", execution)
     if is_path(place):
         return open_execution(str(place), rounding, trust, cut)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tinyq import exports
 from tinyq.api.arguments import Names, PathLike, as_path
+from tinyq.api.finished import requiring_finished
 from tinyq.api.load import load
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown
@@ -54,6 +55,7 @@ def export(
     trust: bool = False,
     inputs: Names = None,
     outputs: Names = None,
+    unfinished: bool = False,
 ) -> Exported:
     """Write a model as a library for other build systems.
 
@@ -64,6 +66,7 @@ def export(
         trust: As of `tinyq.load`.
         inputs: As of `tinyq.load`.
         outputs: As of `tinyq.load`.
+        unfinished: Whether a model is taken although the method of a layer has not come to its end.
 
     Raises:
         TinyqError: There is no such kind, or the folder holds something else.
@@ -71,6 +74,7 @@ def export(
     """
     folder = as_path(output)
     exports.check_export(kind, folder)
-    graph = load(model, trust=trust, inputs=inputs, outputs=outputs)
+    with requiring_finished(unfinished):
+        graph = load(model, trust=trust, inputs=inputs, outputs=outputs)
     slowness = exports.estimate_slowness(graph)
     return Exported(kind, folder, exports.export(graph, kind, folder, slowness), slowness)

@@ -19,10 +19,10 @@ def load(
     """The integer graph of a model, as a microcontroller computes it.
 
     Args:
-        model: Path of a .keras, .tflite, .h5 or .tqg file or of a SavedModel; a quantized Keras
-            model; or a graph, which is returned as it is.
-        rounding: Of .tflite and tfmot models: ``half_up`` rounds once, ``tflite`` as TFLite's
-            kernels do.
+        model: Path of a .keras, .tflite, .onnx, .h5 or .tqg file or of a SavedModel; a quantized
+            Keras model; or a graph, which is returned as it is.
+        rounding: Of .tflite, .onnx and tfmot models: ``half_up`` rounds once, ``tflite`` as
+            TFLite's kernels do; of .onnx models ``onnx``, as onnxruntime's do.
         trust: Whether a SavedModel is loaded although it is a program.
         inputs: Names of the tensors at which the part begins that is loaded; the model's own
             inputs, as far as they are read, when None.
@@ -40,7 +40,7 @@ def load(
         raise TinyqError(
             "the rounding rule of this model is fixed",
             where="rounding",
-            remedy="leave rounding out: it is a choice for .tflite files",
+            remedy="leave rounding out: it is a choice for .tflite and .onnx files",
         )
     if isinstance(model, Graph):
         return cut_graph(model, cut)

@@ -116,7 +116,7 @@ def measure(
     place = None if report is None else as_path(report)
     if place is not None:
         check_writable(place)
-    answers = as_dataset(data).take(samples)
+    answers = as_dataset(data, samples)
     result = run(project, target, answers, progress)
     own = _measure_own(project, target, answers) if compare_kernels else None
     found = Report(

@@ -95,4 +95,4 @@ def profile(
 
 
 def _encode(data: Any, graph: Graph) -> Mapping[str, Codes]:
-    return encode_all(as_dataset(data).take(1), graph).codes
+    return encode_all(as_dataset(data, 1), graph).codes

@@ -112,7 +112,7 @@ def quantize(
 
     Args:
         model: Float model: of Keras 3, functional, Sequential, or of a class and called; or the
-            path of a .keras or .h5 file or of a SavedModel. It is left as it is.
+            path of a .keras, .h5 or float .tflite file or of a SavedModel. It is left as it is.
         recipe: Methods per layer, as a dict, a YAML file's path, or a ``Recipe``.
         data: Inputs to calibrate on: an .npz file with x, an array, or a pair (x, y); of several
             inputs an .npz file with x_NAME, or a mapping by their names.
@@ -191,7 +191,7 @@ def calibrate(
         check_output(file)
     if is_path(model) and not as_path(model).exists():
         raise ModelError("there is no such file", where=str(model))
-    dataset = as_dataset(data).take(options.samples)
+    dataset = as_dataset(data, options.samples)
     from tinyq.training.advice import advise
     from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training

@@ -12,6 +12,8 @@ from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 
 if TYPE_CHECKING:
+    import keras
+
     from tinyq.training.epochs import Epoch
     from tinyq.training.recipe import Recipe
 

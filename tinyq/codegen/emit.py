@@ -19,6 +19,7 @@ from tinyq.kernels.base import Bound
 from tinyq.kernels.environment import make_environment
 from tinyq.kernels.text import make_once, write_epilogue, write_kernel
 from tinyq.memory.planner import MemoryPlan
+from tinyq.memory.rooms import find_rooms
 from tinyq.selection.candidates import Bounds, select_kernels
 from tinyq.support.resources import TEMPLATES
 
@@ -105,6 +106,7 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
         **_describe_ports(graph),
+        "guarded": _describe_guards(graph, plan, functions),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
         "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
@@ -119,6 +121,28 @@ def _write_all(functions: Mapping[str, Bound]) -> list[str]:
 def _count_constant_bytes(call: Call) -> int:
     tensors = sum(constant.tensor.type.packed_bytes for constant in call.constants)
     return tensors + sum(table.words.nbytes for table in call.tables)
+
+
+def _describe_guards(
+    graph: Graph, plan: MemoryPlan, functions: Mapping[str, Bound]
+) -> list[dict[str, Any]]:
+    """The caller's buffers that kernels read or write by words, and where a copy has room.
+
+    Portable kernels ask for no more than the type of a buffer does.
+    """
+    if all(bound.shared for bound in functions.values()):
+        return []
+    labels, rooms = label_ports(graph), find_rooms(graph, plan)
+    return [
+        {
+            "label": labels[name],
+            "c_type": graph.tensors[name].type.format.c_type,
+            "bytes": graph.tensors[name].type.packed_bytes,
+            "room": rooms.get(labels[name]),
+            "written": name in graph.outputs,
+        }
+        for name in (*graph.inputs, *graph.outputs)
+    ]
 
 
 def _find_unread(graph: Graph, calls: tuple[Call, ...]) -> list[str]:

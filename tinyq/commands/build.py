@@ -11,6 +11,7 @@ from tinyq.commands.output import (
     OutputsOption,
     RoundingOption,
     TrustOption,
+    UnfinishedOption,
     show,
     show_progress,
 )
@@ -48,6 +49,7 @@ def build(
     trust: TrustOption = False,
     inputs: InputsOption = None,
     outputs: OutputsOption = None,
+    unfinished: UnfinishedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
@@ -68,6 +70,7 @@ def build(
             trust=trust,
             inputs=inputs,
             outputs=outputs,
+            unfinished=unfinished,
             progress=progress,
         )
     show(built, json)

@@ -17,6 +17,7 @@ import tinyq
 from tinyq.api.origin import naming_command
 from tinyq.commands.boards import boards
 from tinyq.commands.build import build
+from tinyq.commands.check import check
 from tinyq.commands.demo import demo
 from tinyq.commands.diff import diff
 from tinyq.commands.doctor import doctor
@@ -36,6 +37,7 @@ _INTERRUPTED = 130
 
 COMMANDS = (
     demo,
+    check,
     quantize,
     train,
     build,

@@ -9,7 +9,6 @@ from tinyq.commands.output import (
     InputsOption,
     JsonOption,
     OutputsOption,
-    RoundingOption,
     TrustOption,
     show,
 )
@@ -19,14 +18,17 @@ def diff(
     first: Annotated[
         str,
         typer.Argument(
-            help="PATH or PATH@PLACE: a model at reference, c or litert, a build folder at qemu, "
-            "simavr, host or serial:PORT."
+            help="PATH or PATH@PLACE: a model at reference, c, litert or onnxruntime, a build "
+            "folder at qemu, simavr, host or serial:PORT."
         ),
     ],
     second: Annotated[str, typer.Argument(help="The execution to compare with.")],
     data: Annotated[Path, typer.Option(help="An .npz file with inputs in the array x.")],
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 32,
-    rounding: RoundingOption = "tflite",
+    rounding: Annotated[
+        str | None,
+        typer.Option(help="half_up, tflite or onnx; of each file its own rule if left out."),
+    ] = None,
     trust: TrustOption = False,
     inputs: InputsOption = None,
     outputs: OutputsOption = None,

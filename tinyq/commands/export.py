@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tinyq.commands.output import InputsOption, JsonOption, OutputsOption, TrustOption, show
+from tinyq.commands.output import (
+    InputsOption,
+    JsonOption,
+    OutputsOption,
+    TrustOption,
+    UnfinishedOption,
+    show,
+)
 
 
 def export(
@@ -18,9 +25,10 @@ def export(
     trust: TrustOption = False,
     inputs: InputsOption = None,
     outputs: OutputsOption = None,
+    unfinished: UnfinishedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Write a model as a library for other build systems."""
     from tinyq.api.export import export as run
 
-    show(run(model, kind, output, trust, inputs, outputs), json)
+    show(run(model, kind, output, trust, inputs, outputs, unfinished), json)

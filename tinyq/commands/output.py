@@ -34,7 +34,8 @@ JsonOption = Annotated[
 RoundingOption = Annotated[
     str,
     typer.Option(
-        help="Of .tflite and tfmot models: half_up rounds once, tflite as TFLite's kernels do."
+        help="Of .tflite, .onnx and tfmot models: half_up rounds once, tflite as TFLite's kernels "
+        "do; of .onnx models onnx, as onnxruntime's do."
     ),
 ]
 
@@ -58,6 +59,13 @@ TrustOption = Annotated[
     bool,
     typer.Option(
         "--trust", help="Load a SavedModel although it is a program: its author is trusted."
+    ),
+]
+
+UnfinishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unfinished", help="Take a model although a layer's method has not come to its end."
     ),
 ]
 

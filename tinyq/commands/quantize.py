@@ -10,7 +10,8 @@ from tinyq.commands.output import JsonOption, TrustOption, show, show_progress
 
 def quantize(
     model: Annotated[
-        Path, typer.Argument(help="A float model: .keras, .h5, or the folder of a SavedModel.")
+        Path,
+        typer.Argument(help="A float model: .keras, .h5, .tflite, or the folder of a SavedModel."),
     ],
     data: Annotated[Path, typer.Option(help="An .npz file with inputs in the array x.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .keras file to write.")],

@@ -42,6 +42,15 @@ class GraphBuilder:
         self._inputs.append(name)
         return name
 
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes added so far."""
+        return tuple(self._nodes)
+
+    def draft(self) -> Graph:
+        """What was added so far, without an output and not verified."""
+        return Graph(self.name, self.inputs, (), self._tensors, self.nodes)
+
     def type(self, name: str) -> TensorType:
         """Type of a tensor added so far."""
         return self._tensors[name].type

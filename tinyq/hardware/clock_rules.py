@@ -27,7 +27,8 @@ class ClockRule:
         macro: Setting of the port, empty where no setting allows such a clock.
         allowed: Its values.
         reason: Why.
-        source: Reference manual and what to look for there.
+        source: Reference manual and what to look for there, by name and not by number: every
+            rule was written from memory and is still to be read again in the manual.
     """
 
     chips: str
@@ -91,17 +92,19 @@ def _scale(above: int, up_to: int, *allowed: int, why: str) -> ClockRule:
     return ClockRule("TQ_STM32_F4", above, up_to, "TQ_VOS", allowed, reason, _F4_SCALES)
 
 
-_F4_SCALES = "RM0090, RM0383, RM0390: chapter on PWR, regulator voltage scaling (VOS)"
-_F4_OVERDRIVE = "RM0090, RM0390: chapter on PWR, over-drive mode"
-_G4_RANGES = "RM0440: chapter on PWR, dynamic voltage scaling"
-_G4_FLASH = "RM0440: chapter on FLASH, wait states by clock and range"
-_L4_RANGES = "RM0351, RM0432: chapter on PWR, dynamic voltage scaling"
-_L4_FLASH = "RM0351, RM0432: chapter on FLASH, wait states by clock and range"
-_WB_FLASH = "RM0434: chapter on FLASH, wait states by clock and range"
+_F4_SCALES = "RM0090, RM0383, RM0390: chapter on PWR, regulator voltage scaling (VOS); from memory"
+_F4_OVERDRIVE = "RM0090, RM0390: chapter on PWR, over-drive mode; from memory"
+_G4_RANGES = "RM0440: chapter on PWR, dynamic voltage scaling; from memory"
+_G4_FLASH = "RM0440: chapter on FLASH, wait states by clock and range; from memory"
+_L4_RANGES = "RM0351, RM0432: chapter on PWR, dynamic voltage scaling; from memory"
+_L4_FLASH = "RM0351, RM0432: chapter on FLASH, wait states by clock and range; from memory"
+_WB_FLASH = "RM0434: chapter on FLASH, wait states by clock and range; from memory"
 
 RULES: tuple[ClockRule, ...] = (
-    *_allow("TQ_STM32_F0", ((8, 48),), "RM0091: chapters on RCC (PLL) and FLASH_ACR"),
-    *_allow("TQ_STM32_F1", ((8, 72),), "RM0008: chapter on RCC (PLL); PM0075, FLASH_ACR"),
+    *_allow("TQ_STM32_F0", ((8, 48),), "RM0091: chapters on RCC (PLL) and FLASH_ACR; from memory"),
+    *_allow(
+        "TQ_STM32_F1", ((8, 72),), "RM0008: chapter on RCC (PLL); PM0075, FLASH_ACR; from memory"
+    ),
     *_allow("TQ_STM32_F4", ((84, 180),), _F4_SCALES),
     ClockRule(
         "TQ_STM32_F4",
@@ -119,7 +122,9 @@ RULES: tuple[ClockRule, ...] = (
     _scale(100, 120, 0, 1, 2, 3, why="has four settings"),
     _scale(120, 144, 0, 2, 3, why="bears up to 120 MHz with scale 3"),
     _scale(144, 180, 0, 3, why="bears up to 144 MHz with scale 2"),
-    *_allow("TQ_STM32_F7", ((50, 216),), "RM0385, RM0410: chapters on RCC (PLL) and PWR"),
+    *_allow(
+        "TQ_STM32_F7", ((50, 216),), "RM0385, RM0410: chapters on RCC (PLL) and PWR; from memory"
+    ),
     *_allow("TQ_STM32_G4", ((8, 170),), _G4_RANGES),
     ClockRule(
         "TQ_STM32_G4",
@@ -132,7 +137,7 @@ RULES: tuple[ClockRule, ...] = (
     ),
     *_wait("TQ_STM32_G4", 30, 0, 150, _G4_FLASH),
     *_wait("TQ_STM32_G4", 34, 150, 170, _G4_FLASH),
-    *_allow("TQ_STM32_H7", ((400, 400),), "RM0433: chapters on RCC (PLL1) and FLASH"),
+    *_allow("TQ_STM32_H7", ((400, 400),), "RM0433: chapters on RCC (PLL1) and FLASH; from memory"),
     *_allow("TQ_STM32_L4", ((8, 120),), _L4_RANGES),
     ClockRule(
         "TQ_STM32_L4",
@@ -146,10 +151,18 @@ RULES: tuple[ClockRule, ...] = (
     # The L4+ alone is faster than 80 MHz; below, its flash bears more than that of the L4.
     *_wait("TQ_STM32_L4", 16, 0, 80, _L4_FLASH),
     *_wait("TQ_STM32_L4", 20, 80, 120, _L4_FLASH),
-    *_allow("TQ_STM32_U5", ((160, 160),), "RM0456: chapters on RCC (PLL1), PWR and FLASH"),
-    *_allow("TQ_STM32_WB", ((8, 64),), "RM0434: chapter on PWR, dynamic voltage scaling"),
+    *_allow(
+        "TQ_STM32_U5", ((160, 160),), "RM0456: chapters on RCC (PLL1), PWR and FLASH; from memory"
+    ),
+    *_allow(
+        "TQ_STM32_WB", ((8, 64),), "RM0434: chapter on PWR, dynamic voltage scaling; from memory"
+    ),
     *_wait("TQ_STM32_WB", 18, 0, 64, _WB_FLASH),
-    *_allow("nrf", ((16, 16), (64, 64)), "nRF51 Series Reference Manual, nRF52840 PS: CLOCK"),
-    *_allow("nrf53", ((64, 64), (128, 128)), "nRF5340 PS: CLOCK, HFCLKCTRL"),
-    *_allow("rp2040", ((63, 133),), "RP2040 DS: PLL, electrical specifications"),
+    *_allow(
+        "nrf",
+        ((16, 16), (64, 64)),
+        "nRF51 Series Reference Manual, nRF52840 PS: CLOCK; from memory",
+    ),
+    *_allow("nrf53", ((64, 64), (128, 128)), "nRF5340 PS: CLOCK, HFCLKCTRL; from memory"),
+    *_allow("rp2040", ((63, 133),), "RP2040 DS: PLL, electrical specifications; from memory"),
 )

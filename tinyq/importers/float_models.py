@@ -9,6 +9,7 @@ import keras
 
 from tinyq.errors import ModelError, TinyqError
 from tinyq.importers.old_keras import load_old_keras
+from tinyq.importers.tflite.rebuilding import rebuild_keras
 from tinyq.support.keras_config import (
     SAVED_MODEL,
     check_h5_file,
@@ -29,7 +30,8 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
     """A float model of Keras 3; what Keras 2 saved is built anew.
 
     Args:
-        path: ``.keras``, ``.h5``, or the folder of a SavedModel that tf_keras wrote from layers.
+        path: ``.keras``, ``.h5``, ``.onnx``, a float ``.tflite``, or the folder of a SavedModel
+            that tf_keras wrote from layers.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
 
     Raises:
@@ -41,8 +43,16 @@ def load_float_model(path: Path, trust: bool = False) -> keras.Model:
         return _load_h5(path)
     if path.suffix.lower() == ".keras":
         return _load_v3(path)
+    if path.suffix.lower() in (".tflite", ".tfl", ".lite"):
+        return rebuild_keras(path)
+    if path.suffix.lower() == ".onnx":
+        from tinyq.importers.onnx.floats import load_float_onnx
+
+        return load_float_onnx(path)
     raise ModelError(
-        "is no Keras model", where=str(path), remedy="give a .keras or .h5 file, or a SavedModel"
+        "is no float model",
+        where=str(path),
+        remedy="give a .keras, .h5 or .onnx file, a float .tflite file, or a SavedModel",
     )
 
 

@@ -27,6 +27,7 @@ from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.importers.tflite import import_tflite
+from tinyq.importers.windows_paths import with_slashes
 from tinyq.numerics.formats import FORMATS
 from tinyq.support.keras_config import (
     check_h5_file,
@@ -146,8 +147,9 @@ def load_tf_keras(path: Path, trust: bool = False) -> Any:
                 tfmot.sparsity.keras.prune_scope(),
                 tfmot.clustering.keras.cluster_scope(),
                 tf_keras.utils.custom_object_scope(_n_bit_names()),
+                with_slashes(path) as readable,
             ):
-                return tf_keras.models.load_model(path, compile=False)
+                return tf_keras.models.load_model(readable, compile=False)
         except TinyqError:
             raise
         except Exception as error:  # tf_keras raises whatever its file readers raise

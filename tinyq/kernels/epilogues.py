@@ -17,9 +17,11 @@ _FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "raw": ("s32",),
         "requantize": ("s16", "s2", "s3", "s4", "s8", "u2", "u4", "u8"),
+        "requantizeoffset": ("s16", "s4", "s8", "u2", "u4"),
+        "requantizesingle": ("s16", "s4", "s8", "u2", "u4"),
         "requantizetwice": ("s16", "s8"),
         "requantizewide": ("s16", "s8"),
-        "roundeven": ("s2", "s3", "s4", "s8", "u4"),
+        "roundeven": ("s4", "s8", "u4"),
         "steps": ("s8", "u2", "u4"),
         "threshold": ("b1",),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,8 @@ GENERIC = "generic"
 
 # Thumb instructions of two bytes that kernels in assembly use; nearly all others have four.
 _NARROW = frozenset(("mov", "cmp", "b", "bne", "beq", "bx", "it", "subs", "adds", "push", "pop"))
+# Whose loops are those of which unsigned format, but for the sign.
+_UNSIGNED: Mapping[str, str] = MappingProxyType({"s2": "u2", "s3": "u2", "s4": "u4"})
 # Mean of the kernels' C parts with gcc -O2 on Cortex-M4.
 _STATEMENT_BYTES = 7
 # Kernels were counted with an epilogue of three constants; this is what each threshold more costs.
@@ -121,15 +123,34 @@ def estimate_instructions(name: str, work: Work) -> int:
                      + elements * (epilogue - the epilogue that the kernel was fitted with)
                      + constants * 6
 
-    A kernel that was never counted is as fast as the median of its operation; without any, it
-    takes for each value of the output what the median of all operations takes.
+    A kernel that was never counted is as fast as that of the unsigned format of its activations
+    (see ``find_counted``), else as the median of its operation; without any, it takes for each
+    value of the output what the median of all operations takes.
     """
     table = load_table(TABLE)
     rivals = [it for key, it in table.kernels.items() if _operation(key) == _operation(name)]
-    entries = [table.kernels[name]] if name in table.kernels else rivals
+    counted = find_counted(name, table.kernels)
+    entries = [table.kernels[counted]] if counted else rivals
     estimates = [table.apply(entry, work) for entry in entries]
     found = median(estimates) if estimates else table.median_per_element * work.elements
     return max(round(found) + CONSTANT_COST * work.constants, 1)
+
+
+def find_counted(name: str, counted: Container[str]) -> str:
+    """The kernel or epilogue whose counts stand for those of ``name``; empty where there is none.
+
+    Itself, or the one whose formats are unsigned where its own are signed ones of few bits: their
+    loops are the same but for the sign.
+
+    Args:
+        name: ``<operation>_<formats>_generic`` or ``<epilogue>_<format>``.
+        counted: Names of those that were counted.
+    """
+    operation, *formats = name.split("_")
+    first = [_UNSIGNED.get(formats[0], formats[0]), *formats[1:]] if formats else []
+    every = [_UNSIGNED.get(entry, entry) for entry in formats]
+    choices = ("_".join((operation, *part)) for part in (formats, first, every))
+    return next((choice for choice in choices if choice in counted), "")
 
 
 def estimate_code(text: str) -> int:

@@ -3,6 +3,7 @@
 An execution is a model and a place, written ``PATH@PLACE``:
 
     model.tflite@litert      LiteRT's reference kernels
+    model.onnx@onnxruntime   onnxruntime's CPU kernels
     model.keras@reference    tinyq's reference in NumPy
     model.tqg@c              the generated C as a program on this machine
     out@qemu                 the firmware of a build folder in an emulator
@@ -30,7 +31,7 @@ from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.difference import Difference, describe_difference
 from tinyq.measurement.inputs import encode_all
 from tinyq.measurement.places import choose_target
-from tinyq.models import HALF_UP, load_model
+from tinyq.models import HALF_UP, ONNX, TFLITE, load_model
 from tinyq.numerics.formats import Codes
 from tinyq.project import (
     MANIFEST,
@@ -44,7 +45,9 @@ from tinyq.project import (
 from tinyq.support.datasets import Dataset, make_dataset
 from tinyq.targets import open_link
 
-PLACES = ("reference", "c", "litert")
+PLACES = ("reference", "c", "litert", "onnxruntime")
+_OWN = {".tflite": "litert", ".onnx": "onnxruntime"}  # places that run a file as it is
+_RULES = {".tflite": TFLITE, ".onnx": ONNX}
 
 Batch = tuple[Codes, ...]
 """Codes of each input of a graph, in its order."""
@@ -92,16 +95,17 @@ class Comparison:
 
 
 def open_execution(
-    text: str, rounding: str = HALF_UP, trust: bool = False, cut: Cut = WHOLE
+    text: str, rounding: str | None = HALF_UP, trust: bool = False, cut: Cut = WHOLE
 ) -> Execution:
     """Read ``PATH`` or ``PATH@PLACE``.
 
-    Without a place, a .tflite file runs in LiteRT, another model in the reference, and a build
-    folder in the emulator of its board.
+    Without a place, a .tflite file runs in LiteRT, an .onnx file in onnxruntime, another model in
+    the reference, and a build folder in the emulator of its board.
 
     Args:
         text: What to run where.
-        rounding: Rule by which tinyq reads a .tflite file.
+        rounding: Rule by which tinyq reads a .tflite or .onnx file; None for its own, tflite or
+            onnx.
         trust: Whether the author of a SavedModel, which is a program, is trusted.
         cut: The part of a model file; a build folder is what it was built of.
 
@@ -112,17 +116,20 @@ def open_execution(
     path = Path(head if separator else text)
     if (path / MANIFEST).is_file():
         return _open_project(path, place if separator else "")
-    is_tflite = path.suffix.lower() == ".tflite"
-    place = place if separator else ("litert" if is_tflite else "reference")
+    suffix = path.suffix.lower()
+    place = place if separator else _OWN.get(suffix, "reference")
     if place not in PLACES:
         raise TinyqError(
             f"a model file does not run on {place!r}",
             where=text,
             remedy=f"use {', '.join(PLACES)}, or name a build folder",
         )
+    rounding = _RULES.get(suffix, HALF_UP) if rounding is None or suffix not in _OWN else rounding
     if place == "litert":
-        return _open_litert(path, rounding, is_tflite, cut)
-    graph = load_model(path, rounding if is_tflite else HALF_UP, trust, cut)
+        return _open_litert(path, rounding, suffix == ".tflite", cut)
+    if place == "onnxruntime":
+        return _open_onnxruntime(path, rounding, cut)
+    graph = load_model(path, rounding, trust, cut)
     name = f"{path}@{place}"
     if place == "reference":
         return execute_reference(graph, name)
@@ -272,6 +279,28 @@ def _open_litert(path: Path, rounding: str, is_tflite: bool, cut: Cut) -> Execut
 
     names = [name for name in map_layers(path, graph, cut) if name not in graph.outputs]
     return Execution(f"{path}@litert", graph, (*names, *graph.outputs), answer, whole=True)
+
+
+def _open_onnxruntime(path: Path, rounding: str, cut: Cut) -> Execution:
+    from tinyq.importers.onnx.convert import import_with_places
+    from tinyq.importers.onnx.runtime import list_layers, run_layers
+
+    if path.suffix.lower() != ".onnx":
+        raise TinyqError(
+            "onnxruntime runs .onnx files alone", where=str(path), remedy="use reference or c"
+        )
+    imported = import_with_places(path, rounding, cut)
+    graph, known = imported.graph, dict[tuple[bool, bytes], Mapping[str, Codes]]()
+
+    def answer(layers: Sequence[str], inputs: Batch) -> Mapping[str, Codes]:
+        inner = not {*layers}.issubset(graph.outputs)
+        key = (inner, b"".join(codes.tobytes() for codes in inputs))
+        if key not in known:
+            named = dict(zip(graph.inputs, inputs, strict=True))
+            known[key] = run_layers(path, imported, named, inner=inner)
+        return {name: known[key][name] for name in layers}
+
+    return Execution(f"{path}@onnxruntime", graph, list_layers(imported), answer)
 
 
 def _open_project(folder: Path, place: str) -> Execution:

@@ -54,7 +54,8 @@ def encode_inputs(values: npt.ArrayLike, target: TensorType, *, strict: bool = F
     """Codes of the graph's input.
 
     An array of the very integers that the input's format is stored in (int8 for s8, uint8 for u8,
-    int16 for s16) holds codes; all others hold real values.
+    int16 for s16) holds codes; all others hold real values. Samples of the model's shape with the
+    channels first are turned, and a note says so.
 
     Args:
         values: Shape (samples, *input shape).
@@ -64,11 +65,22 @@ def encode_inputs(values: npt.ArrayLike, target: TensorType, *, strict: bool = F
     Raises:
         DataError: Shape or type do not fit, a value is not finite, or nearly all saturate.
     """
-    array = np.asarray(values)
+    array, moved = _channels_last(np.asarray(values), target)
     if _holds_codes(array, target):
-        return Inputs(_take_codes(array, target), _describe_codes(array, target))
+        return Inputs(_take_codes(array, target), (*moved, *_describe_codes(array, target)))
     codes = reference.quantize_input(array, target)
-    return Inputs(codes, (*_note_saturation(array, target, strict), *_note_equal(codes)))
+    return Inputs(codes, (*moved, *_note_saturation(array, target, strict), *_note_equal(codes)))
+
+
+def _channels_last(
+    array: npt.NDArray[np.generic], target: TensorType
+) -> tuple[npt.NDArray[np.generic], tuple[str, ...]]:
+    """Images and sequences with channels first, as PyTorch has them, as the model takes them."""
+    shape, wanted = array.shape[1:], target.shape
+    if len(wanted) not in (2, 3) or shape == wanted or shape != (wanted[-1], *wanted[:-1]):
+        return array, ()
+    note = f"x has channels first, {shape}; the model takes {wanted}: the axes were changed"
+    return np.moveaxis(array, 1, -1), (note,)
 
 
 def encode_all(data: Dataset, graph: Graph, *, strict: bool = False) -> NamedInputs:

@@ -88,7 +88,7 @@ class FixedPoint:
     @property
     def is_whole(self) -> bool:
         """Whether its codes are all those of the activation's format."""
-        return (self.kind, self.bits) in (("", 8), ("u", 8), ("u", 4))
+        return (self.kind, self.bits) in (("", 8), ("u", 8), ("u", 4), ("", 4))
 
     def weights(self) -> WeightParts:
         """Parts for weights."""
@@ -105,7 +105,8 @@ class FixedPoint:
 
     def activations(self) -> ActivationParts:
         """Parts for activations."""
-        number_format = "u4" if self.kind == "u" and self.bits <= 4 else "s8"
+        narrow = "u4" if self.kind == "u" else "s4"
+        number_format = narrow if self.bits <= 4 else "s8"
         build = partial(FixedPointQuantizer, self, number_format)
         return ActivationParts(number_format, build, whole=self.is_whole)
 
@@ -157,7 +158,7 @@ class FixedPointQuantizer(ActivationQuantizer):
 
     Args:
         grid: The grid; one step.
-        number_format: u4 or s8; unsigned codes in s8 have zero point -128.
+        number_format: u4, s4 or s8; unsigned codes in s8 have zero point -128.
     """
 
     # Values between two steps are common, for all steps are powers of two.

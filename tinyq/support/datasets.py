@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError, ModelError
-from tinyq.support.limits import DATA_BYTES, check_archive, read_array, reading
+from tinyq.support.limits import DATA_BYTES, check_archive, read_array, read_header, reading
 
 _MOST_BYTES = DATA_BYTES // 2  # of all inputs: their codes take as much again
 _SUM_ERROR = 1e-3  # of probabilities, which may have been rounded
@@ -195,18 +195,22 @@ def _list_keys(key: str, labels: Mapping[str, str]) -> str:
     return ", ".join(f"{key}_{label}" for label in labels.values())
 
 
-def load_dataset(path: Path) -> Dataset:
+def load_dataset(path: Path, samples: int | None = None) -> Dataset:
     """Read an .npz file.
 
     It holds ``x`` and, where there are labels or targets, ``y``; for a model of several inputs or
     outputs ``x_NAME`` and ``y_NAME`` for each that has any.
+
+    Args:
+        path: The file.
+        samples: Read the first so many alone: the file may then be larger than the memory.
 
     Raises:
         DataError: The file is missing, damaged or too large, has no ``x``, or ``y`` does not fit.
     """
     try:
         with reading(path, ".npz file", DataError, _REMEDY), zipfile.ZipFile(path) as archive:
-            arrays = _read_arrays(archive)
+            arrays = _read_arrays(archive, samples)
     except ModelError as error:  # of the readers that all files share
         raise DataError(
             f"is not a readable .npz file: {error.message}",
@@ -231,19 +235,45 @@ def split_arrays(arrays: Mapping[str, Value]) -> tuple[dict[str, Value], dict[st
     return sides
 
 
-def _read_arrays(archive: zipfile.ZipFile) -> dict[str, Array]:
+def _read_arrays(archive: zipfile.ZipFile, samples: int | None) -> dict[str, Array]:
     names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     kept = [name for name in names if any(split_arrays({name: name}))]
     check_archive(archive, sum(member.file_size for member in archive.infolist()))
     arrays: dict[str, Array] = {}
     left = dict.fromkeys("xy", _MOST_BYTES)
+    if samples is not None:
+        _check_lengths(archive, kept)
     for key in kept:
         with archive.open(f"{key}.npy") as stream:
-            arrays[key] = read_array(cast(io.BufferedIOBase, stream), left[key[0]])
+            arrays[key] = _read_array(cast(io.BufferedIOBase, stream), left[key[0]], samples)
             left[key[0]] -= arrays[key].nbytes
-            if stream.read(1):
+            if samples is None and stream.read(1):
                 raise ValueError(f"{key}.npy goes on after its last element")
     return arrays
+
+
+def _check_lengths(archive: zipfile.ZipFile, keys: list[str]) -> None:
+    """Check that all arrays have as many samples, also where only the first are read."""
+    lengths = {}
+    for key in keys:
+        with archive.open(f"{key}.npy") as stream:
+            shape, _, _ = read_header(cast(io.BufferedIOBase, stream))
+        lengths[key] = shape[0] if shape else None
+    for key, length in lengths.items():
+        if length != lengths[keys[0]]:
+            raise DataError(
+                f"`{keys[0]}` has {lengths[keys[0]]} samples and `{key}` {length}",
+                remedy="give one label or target for each input",
+            )
+
+
+def _read_array(stream: io.BufferedIOBase, most: int, samples: int | None) -> Array:
+    try:
+        return read_array(stream, most, samples)
+    except ModelError as error:
+        if samples is None and error.remedy is None and "bytes, at most" in error.message:
+            error.remedy = "read the first samples alone: --samples N"
+        raise
 
 
 def make_dataset(

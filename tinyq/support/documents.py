@@ -26,6 +26,7 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "board": 1,  # tinyq boards NAME --json
         "boards": 1,  # tinyq boards --json
         "build": 1,  # tinyq build --json
+        "check": 1,  # tinyq check --json
         "comparison": 1,  # tinyq diff --json
         "diagnosis": 1,  # tinyq doctor --json
         "estimates": 1,  # templates/kernels/generic.json

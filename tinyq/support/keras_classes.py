@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tinyq.support.import_hooks import around_import
+from tinyq.support.keras_backend import explain_imports
 
 PREFIX = "tinyq>"
 _KERAS = "keras"
@@ -61,12 +62,13 @@ def prepare(keras: Any) -> None:
 
 
 def install() -> None:
-    """Prepare Keras now if it is loaded, else when it is."""
+    """Prepare Keras now if it is loaded, else when it is; an import that fails is explained."""
     keras = sys.modules.get(_KERAS)
     if keras is not None and hasattr(keras, "saving"):
         prepare(keras)
     else:
         around_import(_KERAS, _prepared)
+        explain_imports()
 
 
 @contextmanager

@@ -185,32 +185,49 @@ def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     return archive.read(member)
 
 
-def read_array(content: bytes | io.BufferedIOBase, most: int) -> npt.NDArray[Any]:
+def read_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is written by columns, and type of an array in NumPy's own format.
+
+    Raises:
+        ModelError: It holds objects, or is of an unknown version.
+        ValueError: It is damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers that Python 2 wrote
+        version = np.lib.format.read_magic(stream)
+        read_known = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read_known is None:
+            raise ModelError(f"an array of format version {version}", remedy="write it with NumPy")
+        shape, in_columns, dtype = read_known(stream)
+    if dtype.hasobject:
+        raise ModelError("holds Python objects, which are programs", remedy="save numbers alone")
+    if any(length < 0 for length in shape):
+        raise ModelError(f"an array of shape {shape}")
+    return shape, in_columns, dtype
+
+
+def read_array(
+    content: bytes | io.BufferedIOBase, most: int, rows: int | None = None
+) -> npt.NDArray[Any]:
     """An array in NumPy's own format, of numbers or text, never of Python objects.
 
     Args:
         content: All bytes, or a stream of them.
         most: Bytes that the array may have.
+        rows: Read the first so many along axis 0 and leave the rest where it is; where an array is
+            written by columns, its rows are everywhere and all of it is read.
 
     Raises:
         ModelError: It holds objects, or its header claims more than ``most`` bytes.
         ValueError: It is damaged, or ends before its last element.
     """
     stream = io.BytesIO(content) if isinstance(content, bytes) else content
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about headers that Python 2 wrote
-        version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise ModelError(f"an array of format version {version}", remedy="write it with NumPy")
-        shape, in_columns, dtype = read_header(stream)
-    if dtype.hasobject:
-        raise ModelError("holds Python objects, which are programs", remedy="save numbers alone")
-    if any(length < 0 for length in shape):
-        raise ModelError(f"an array of shape {shape}")
+    shape, in_columns, dtype = read_header(stream)
+    if rows is not None and shape and not in_columns:
+        shape = (min(shape[0], rows), *shape[1:])
     size = math.prod(shape) * dtype.itemsize
     if size > most:
         raise ModelError(f"an array of {size:,} bytes, at most {most:,} are read")
@@ -220,4 +237,5 @@ def read_array(content: bytes | io.BufferedIOBase, most: int) -> npt.NDArray[Any
     flat = np.frombuffer(data, dtype) if size else np.empty(0, dtype)
     if not size:
         return np.empty(shape, dtype)
-    return flat.reshape(shape[::-1]).T if in_columns else flat.reshape(shape)
+    whole = flat.reshape(shape[::-1]).T if in_columns else flat.reshape(shape)
+    return whole if rows is None or not shape else whole[:rows]

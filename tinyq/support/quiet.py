@@ -13,7 +13,6 @@ from types import ModuleType
 from tinyq.errors import TinyqError
 from tinyq.support.import_hooks import around_import
 
-_BACKEND = "KERAS_BACKEND"
 _LIBRARIES = ("keras", "tensorflow", "tf_keras")
 
 
@@ -43,18 +42,9 @@ def hush_imports() -> None:
 
 @contextmanager
 def _quietly(module: ModuleType) -> Iterator[None]:
+    del module
     with _silence():
-        try:
-            yield
-        except ModuleNotFoundError as error:
-            backend = os.environ.get(_BACKEND, "")
-            if module.__name__ != _LIBRARIES[0] or not error.name or not backend:
-                raise
-            missing = error.name.partition(".")[0]
-            raise TinyqError(
-                f"{_BACKEND} is {backend!r}, and {missing!r} is not installed",
-                remedy=f"set {_BACKEND}=tensorflow in the environment",
-            ) from None
+        yield
 
 
 @contextmanager

@@ -9,20 +9,21 @@ from typing import Any
 
 import keras
 
-from tinyq.errors import RecipeError, TinyqError
+from tinyq.errors import RecipeError
+from tinyq.support.keras_backend import WANTED, refuse
 
-if keras.backend.backend() != "tensorflow":
-    raise TinyqError(
-        f"Keras runs on the {keras.backend.backend()!r} backend, which lacks 64-bit arithmetic",
-        remedy="set KERAS_BACKEND=tensorflow in the environment",
-    )
+if keras.backend.backend() != WANTED:
+    raise refuse(keras.backend.backend())
 
 from tinyq.training.advice import Finding, advise
 from tinyq.training.calibrate import calibrate
 from tinyq.training.flips import CodeFlipRate
+from tinyq.training.oscillations import OscillationFreezing
+from tinyq.training.phases import LossTerm, Phase
 from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, Rule, read_recipe
+from tinyq.training.reconstruction import Reconstruction
 from tinyq.training.registry import find_classes
 from tinyq.training.schedule import MethodSchedule, advance
 from tinyq.training.settling import settle
@@ -30,10 +31,14 @@ from tinyq.training.settling import settle
 __all__ = [
     "CodeFlipRate",
     "Finding",
+    "LossTerm",
     "MethodSchedule",
+    "OscillationFreezing",
+    "Phase",
     "PostTraining",
     "Recipe",
     "RecipeError",
+    "Reconstruction",
     "Rule",
     "advance",
     "advise",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,16 +65,29 @@ def assemble(
     names = {layer_of[end]: end for end in ends} if len(set(ends)) > 1 else {}
     plan = _Plan(rules, readers, recipe.input.range)
     assembly = _Assembly(plan, taken, names)
-    for fused in fused_layers:
-        assembly.add(fused)
-    model = QuantizedModel(
-        pack(
-            (assembly.inputs[name] for name in names_of(plain.inputs)), structure(plain, "inputs")
-        ),
-        pack((assembly.finished(name) for name in outputs), structure(plain, "outputs")),
-        name=plain.name,
-    )
+    with _whole_floats():
+        for fused in fused_layers:
+            assembly.add(fused)
+        model = QuantizedModel(
+            pack(
+                (assembly.inputs[name] for name in names_of(plain.inputs)),
+                structure(plain, "inputs"),
+            ),
+            pack((assembly.finished(name) for name in outputs), structure(plain, "outputs")),
+            name=plain.name,
+        )
     return Assembled(model, assembly.layers)
+
+
+@contextmanager
+def _whole_floats() -> Iterator[None]:
+    """Layers of 32-bit floats, whatever policy a program has for others: 16 bits hold no codes."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +211,8 @@ class _Assembly:
 
     def _add_preserving(self, fused: FusedLayer) -> None:
         (source,) = fused.inputs
-        layer = type(fused.layer).from_config(fused.layer.get_config())
+        config = {**fused.layer.get_config(), "dtype": "float32"}
+        layer = type(fused.layer).from_config(config)
         if needs_bytes(fused):
             tensor, method = self._adapt(source, DEFAULT), DEFAULT
         else:

@@ -47,7 +47,7 @@ def identify(
         found.update(np.ascontiguousarray(weights).tobytes())
     for array in (data.x, data.y, data.targets):
         if array is not None:
-            found.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+            found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
 
 

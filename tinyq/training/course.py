@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from tinyq.errors import RecipeError, TinyqWarning
+from tinyq.errors import ModelError, RecipeError, TinyqWarning
 from tinyq.support.datasets import Dataset
 from tinyq.training.checkpoints import Checkpoints, identify
 from tinyq.training.distillation import Guided
@@ -24,6 +24,7 @@ from tinyq.training.phases import FLOAT_TEACHER, Phase
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe, read_recipe
 from tinyq.training.rewriting import rewrite
+from tinyq.training.scalars import Scalars
 from tinyq.training.schedule import MethodSchedule
 from tinyq.training.weighted import WeightedLayer
 
@@ -78,7 +79,7 @@ class Settings:
 
     Attributes:
         state: Folder of the checkpoints; a training that was stopped goes on from there.
-        log: Folder of TensorBoard scalars, one folder in it for each phase.
+        log: Folder of TensorBoard scalars.
         progress: Called with steps done and steps in all.
         load: Loads a teacher that the recipe names.
     """
@@ -221,10 +222,9 @@ class _Run:
             self.epochs,
             self.checkpoints,
         )
-        scalars = []
-        if self.settings.log is not None:
-            folder = self.settings.log / f"phase{place + 1}"
-            scalars = [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
+        before = sum(other.epochs for other in self.phases[:place])
+        log = self.settings.log
+        scalars = [] if log is None else [Scalars(log, before)]
         return [schedule, *freezing, keeper, *scalars, *shown]
 
 
@@ -259,6 +259,7 @@ def train(
         RecipeError: The recipe is wrong.
         TinyqError: The folder holds the state of another training.
     """
+    _require_single(model)
     checked, course, settings = read_recipe(recipe), course or Course(), settings or Settings()
     phases = course.list_phases(checked)
     mark = identify(model, checked, phases, course, data)
@@ -266,6 +267,21 @@ def train(
     outcome = _Run(model, checked, phases, data, validation, course, checkpoints, settings).go()
     _warn_of_parting(outcome, data, choose_objective(outcome.model, data, course.objective))
     return outcome
+
+
+def _require_single(model: keras.Model) -> None:
+    """Check that the labels of a data set are those of the model's one output.
+
+    Raises:
+        ModelError: The model has several inputs or outputs.
+    """
+    inputs, outputs = (len(getattr(model, name, None) or ()) for name in ("inputs", "outputs"))
+    if max(inputs, outputs) > 1:
+        raise ModelError(
+            f"the model has {inputs} inputs and {outputs} outputs, and a training has one of each",
+            where=model.name,
+            remedy="quantize it with tinyq.quantize, and train it with compile and fit",
+        )
 
 
 def carry_weights(source: keras.Model, target: keras.Model) -> None:

@@ -84,7 +84,7 @@ class Guided(keras.Model):
         terms: Sequence[LossTerm] = (),
         ends: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(name=student.name)
+        super().__init__(name=student.name, dtype="float32")
         self.student = student
         self.terms = tuple(terms)
         self.teacher = teacher
@@ -116,7 +116,8 @@ class Guided(keras.Model):
             for student, teacher in zip(
                 own[place : place + count], others[place : place + count], strict=True
             ):
-                value = DISTANCES[term.kind](student, ops.stop_gradient(teacher), term)
+                teacher = ops.cast(ops.stop_gradient(teacher), "float32")
+                value = DISTANCES[term.kind](student, teacher, term)
                 self.add_loss(term.weight / count * value)
             place += count
         return output

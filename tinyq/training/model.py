@@ -6,10 +6,12 @@ import inspect
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 
+from tinyq.errors import TinyqError
 from tinyq.training.overview import describe
 from tinyq.training.registry import serializable
 from tinyq.training.schedule import MethodSchedule, has_procedure
@@ -28,6 +30,33 @@ class QuantizedModel(keras.Model):
     calls ``tinyq.training.advance`` and ``tinyq.settle``.
     """
 
+    _compiles_steps = False
+
+    def compile(self, *args: Any, jit_compile: Any = "auto", **options: Any) -> None:
+        """Prepare for training; arguments are those of ``keras.Model.compile``.
+
+        Args:
+            args: Arguments of ``keras.Model.compile``.
+            jit_compile: True compiles the steps of training by XLA. Inference never is: a compiler
+                that contracts products and sums would round otherwise than the device.
+            options: Arguments of ``keras.Model.compile``.
+        """
+        self._compiles_steps = jit_compile is True
+        super().compile(*args, jit_compile=False, **options)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """The step of training, compiled where ``compile`` was told so."""
+        before, self._jit_compile = self._jit_compile, self._compiles_steps
+        try:
+            return super().make_train_function(force)
+        finally:
+            self._jit_compile = before
+
+    def train_on_batch(self, *args: Any, **options: Any) -> Any:
+        """One step; arguments and result are those of ``keras.Model.train_on_batch``."""
+        with _explaining(self._compiles_steps):
+            return super().train_on_batch(*args, **options)
+
     def fit(self, *args: Any, settle: bool = True, **options: Any) -> Any:
         """Train; further arguments and the result are those of ``keras.Model.fit``.
 
@@ -45,7 +74,8 @@ class QuantizedModel(keras.Model):
         if settle and inspect.isgenerator(data):
             data = deque[Any](maxlen=BATCHES)
             given["x"] = _remembering(given["x"], data)
-        history = super().fit(**given)
+        with _explaining(self._compiles_steps):
+            history = super().fit(**given)
         if settle and data is not None and needs_settling(self):
             self._settle(data, given)
         return history
@@ -75,6 +105,25 @@ class QuantizedModel(keras.Model):
                 f"BatchNorm's averages settled on {samples:,} samples; fit(..., settle=False) "
                 "leaves them as they are\n"
             )
+
+
+@contextmanager
+def _explaining(compiled: bool) -> Iterator[None]:
+    """Say which methods no compiler can take.
+
+    Raises:
+        TinyqError: A method orders its weights by NumPy, and steps are compiled.
+    """
+    try:
+        yield
+    except Exception as error:
+        if compiled and "PyFunc" in str(error):
+            raise TinyqError(
+                "a method of the model orders its weights by NumPy, which XLA cannot compile",
+                where="jit_compile",
+                remedy="compile the model without jit_compile=True",
+            ) from None
+        raise
 
 
 def _remembering(batches: Iterator[Any], recent: deque[Any]) -> Iterator[Any]:

@@ -205,7 +205,7 @@ def _find_output(twin: keras.Model, name: str | None) -> Callable[[np.ndarray], 
     """What computes the output of a layer of the float model, or None."""
     if name is None:
         return None
-    probe = keras.Model(twin.inputs, twin.get_layer(name).output)
+    probe = keras.Model(twin.inputs[0], twin.get_layer(name).output)
 
     def run(values: np.ndarray) -> np.ndarray:
         starts = range(0, len(values), _BATCH)

@@ -29,7 +29,9 @@ def quantize(model: keras.Model, recipe: Recipe | Mapping[str, Any] | str | Path
     BatchNormalization and ReLU become part of the layer before them; layers of several parts
     (SeparableConv2D, a nested model) become their parts. Kernels of fewer than 8 bits lose their
     regularizer, with a warning, unless the recipe says ``weight_decay: true``. A layer that is
-    used more than once becomes one layer for each use, with a warning.
+    used more than once becomes one layer for each use, with a warning. Quantized layers compute in
+    32-bit floats whatever the global policy is: 16 bits cannot hold the integers. A float teacher,
+    or the float model itself, may have mixed precision.
 
     Args:
         model: Functional or Sequential float model, or one of a class that was built or called.

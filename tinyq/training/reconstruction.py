@@ -43,7 +43,7 @@ class Reconstruction:
 
     extent: Extent = "block"
     steps: int = 600
-    rate: float = 1e-2
+    rate: float = 3e-2
     strength: float = 0.5
     drop: float = 0.0
     seed: int = 0
@@ -93,7 +93,7 @@ class _Fitting(keras.Model):
     def __init__(
         self, network: keras.Model, roundings: list[Rounding], nearest: float, strength: float
     ) -> None:
-        super().__init__(name="fitting")
+        super().__init__(name="fitting", dtype="float32")
         self.network = network
         self.roundings = roundings
         self.factor = 1.0 / max(nearest, 1e-30)

@@ -17,6 +17,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.support.limits import describe
+from tinyq.training.channels import Turned, has_channels_first, rewrite_channels_first
 from tinyq.training.registry import (
     find_quantizations,
     find_refusals,
@@ -87,6 +88,7 @@ class Rewriting:
         self._used: set[str] = set()
         self.copied: dict[str, None] = {}
         self.fixed: dict[str, None] = {}
+        self._turned = Turned(self)
 
     def reserve(self, names: Iterable[str]) -> None:
         """Keep names of layers that were not known before for the layers themselves."""
@@ -142,7 +144,8 @@ class Rewriting:
 
     def rewrite(self, use: Application) -> Any:
         """Outputs of a use of any layer, by plain layers."""
-        _require_channels_last(use)
+        if has_channels_first(use, self._turned):
+            return rewrite_channels_first(self, use, self._turned)
         kind = kind_of(use.layer)
         self._used.add(use.name)
         rewriter = find_rewriters().get(kind)
@@ -153,17 +156,18 @@ class Rewriting:
         raise _refusal(use, kind)
 
 
-def rewrite(model: keras.Model) -> Rewritten:
+def rewrite(model: keras.Model, kind: type[Rewriting] = Rewriting) -> Rewritten:
     """A flat model of plain layers that computes what ``model`` does.
 
     Args:
         model: Functional or Sequential float model; see ``unroll`` for one of a class.
+        kind: How; a subclass may treat what is refused in another way.
 
     Raises:
         ModelError: The model or a layer is not supported.
     """
     require_functional(model)
-    rewriting = Rewriting(set(_names(model)))
+    rewriting = kind(set(_names(model)))
     starts = names_of(model.inputs)
     inputs = [
         keras.Input(static_shape(tensor, start), name=rewriting.place(start))
@@ -268,11 +272,6 @@ def _names(model: keras.Model) -> Iterator[str]:
 def _shapes(inputs: tuple[Any, ...]) -> Any:
     shapes = [tuple(tensor.shape) for tensor in inputs]
     return shapes if len(shapes) > 1 else shapes[0]
-
-
-def _require_channels_last(use: Application) -> None:
-    if getattr(use.layer, "data_format", None) == "channels_first":
-        raise use.refuse("channels come first", "use data_format='channels_last'")
 
 
 def _refusal(use: Application, kind: str) -> ModelError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tinyq.errors import TinyqWarning
+from tinyq.errors import TinyqWarning, UnfinishedWarning
 from tinyq.training.base import FinishedLayer
 from tinyq.training.weighted import WeightedLayer
 
@@ -131,13 +131,12 @@ def warn_of_unfinished(model: keras.Model) -> None:
     """Say which layers have a method that is not finished."""
     names = find_unfinished(model)
     if names:
-        warnings.warn(
+        message = (
             f"the method of {', '.join(names)} has not come to its end: the weights have not been "
             "trained as it wants; train with fit of a model from tinyq.quantize to its last epoch, "
-            "or call tinyq.training.advance(model, 1.0) after a training of your own",
-            TinyqWarning,
-            stacklevel=3,
+            "or call tinyq.training.advance(model, 1.0) after a training of your own"
         )
+        warnings.warn(UnfinishedWarning(message, names), stacklevel=3)
 
 
 def _quantized_layers(model: keras.Model) -> Iterator[FinishedLayer]:

@@ -151,7 +151,7 @@ def _make(kind: str, base: type, roles: Mapping[str, str]) -> type:
         roles: Name of the quantizer's option by the name of the variable that it is for.
     """
 
-    class Quantized(base):  # type: ignore[misc]  # one of keras.layers
+    class Quantized(base):  # one of keras.layers
         def __init__(
             self, *args: Any, input_quantizer: Any = None, pad_values: float = 0.0, **options: Any
         ) -> None:

@@ -7,7 +7,7 @@ does to them is recorded; what depends on their values cannot be.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -37,10 +37,7 @@ def unroll(model: Any) -> Any:
             where=model.name,
             remedy="call it once on a batch, or build it: model.build((None, *shape))",
         )
-    inputs = keras.tree.map_shape_structure(
-        lambda shape: keras.Input(tuple(shape)[1:], name=None), shapes
-    )
-    return follow_call(model, inputs)
+    return follow_call(model, _name_inputs(shapes))
 
 
 def follow_call(layer: Any, inputs: Any) -> keras.Model:
@@ -67,6 +64,18 @@ def follow_use(layer: Any, tensors: Sequence[Any]) -> keras.Model:
     """The same for one use of a layer, on new inputs like the tensors that it reads."""
     inputs = [keras.Input(tuple(tensor.shape)[1:], dtype=tensor.dtype) for tensor in tensors]
     return follow_call(layer, inputs if len(inputs) > 1 else inputs[0])
+
+
+def _name_inputs(shapes: Any) -> Any:
+    """Symbolic inputs of shapes that are one, a list or a mapping."""
+    if isinstance(shapes, Mapping):
+        return {key: keras.Input(tuple(one)[1:], name=str(key)) for key, one in shapes.items()}
+    if shapes and isinstance(shapes[0], list | tuple):
+        return [
+            keras.Input(tuple(one)[1:], name=f"input_{number}")
+            for number, one in enumerate(shapes, start=1)
+        ]
+    return keras.Input(tuple(shapes)[1:], name="input")
 
 
 def _input_shapes(model: Any) -> Any:

@@ -17,8 +17,8 @@ extern "C" {
 #define MIXED_ARENA_BYTES 384
 #define MIXED_LAYERS 10
 
-/* Compute one inference. The two buffers begin at addresses divisible by 4 and must not overlap.
- * Not reentrant: the arena is static.
+/* Compute one inference. The two buffers must not overlap. Not reentrant: the arena is static.
+ * They begin where their types may.
  *
  * input
  *   codes    s8[8,8,1]: signed 8-bit integer

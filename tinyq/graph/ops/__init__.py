@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
-from tinyq.graph import Op, epilogues
+from tinyq.graph import Op, epilogues, offset_epilogue
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import Epilogue, Scaled
 
@@ -37,5 +37,5 @@ OPERATIONS: Mapping[str, type[Op]] = MappingProxyType(
     {member.__name__: member for member in _classes(Op, _modules())}
 )
 EPILOGUES: Mapping[str, type[Epilogue]] = MappingProxyType(
-    {member.__name__: member for member in _classes(Epilogue, [epilogues])}
+    {member.__name__: member for member in _classes(Epilogue, (epilogues, offset_epilogue))}
 )

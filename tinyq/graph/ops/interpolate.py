@@ -44,14 +44,18 @@ class Interpolate(Op):
 
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
+        return fixed_point.divide_away(self.total(*codes), _ONE**2).astype(np.int32)
+
+    def total(self, *codes: Codes) -> fixed_point.Int64s:
+        """The sum of four weighted pixels."""
         x, rows, columns = codes
-        total = np.zeros(1, np.int64)
+        total: fixed_point.Int64s = np.zeros(1, np.int64)
         for row, down in ((0, 1024 - rows[:, 2]), (1, rows[:, 2])):
             for column, across in ((0, 1024 - columns[:, 2]), (1, columns[:, 2])):
                 pixels = x[:, rows[:, row]][:, :, columns[:, column]].astype(np.int64)
                 weight = down.astype(np.int64)[:, None, None] * across[None, :, None]
                 total = total + pixels * weight
-        return fixed_point.divide_away(total, 1 << 20).astype(np.int32)
+        return total
 
     def prove(self, *operands: Operand) -> Span | None:
         """Check that neighbours lie inside the image, and weights and sums in their integers."""
@@ -76,3 +80,22 @@ class Interpolate(Op):
             "out_height": rows.shape[0],
             "out_width": columns.shape[0],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class InterpolateHalfUp(Interpolate):
+    """Weighted mean of four neighbouring pixels, half rounded up.
+
+        y[r, c, k] = floor((sum_{a, b in {0, 1}} x[R_a, C_b, k] * R_w(a) * C_w(b) + 2**19) / 2**20)
+
+    Operands: as of ``Interpolate``.
+
+    Twin: tq_interpolate in templates/kernels/generic/interpolate.c.j2.
+    """
+
+    kernel: ClassVar[str] = "interpolatehalfup"
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        found = (self.total(*codes) + (_ONE**2 >> 1)) // _ONE**2
+        return np.asarray(found, np.int32)

@@ -16,18 +16,18 @@ from tinyq.graph.proofs import EXPONENTS, MANTISSAS, Bounds, elements, require_s
 from tinyq.numerics import fixed_point
 from tinyq.numerics.formats import Codes
 
-SHIFT = 7  # by which TFLite raises both operands before it scales them
+SHIFTS = {"s8": 7, "s16": 0}  # by which TFLite raises both operands before it scales them
 
 
 @dataclass(frozen=True, slots=True)
 class TfliteSquaredDifference(Accumulating):
-    """Both operands brought to one scale in 7 bits below a code, subtracted, squared.
+    """Both operands raised, brought to one scale, subtracted, squared.
 
-        a = scale_twice((x - x_zero) * 2**7, x_multiplier, x_exponent)
-        b = scale_twice((y - y_zero) * 2**7, y_multiplier, y_exponent)
+        a = scale_twice((x - x_zero) * 2**shift, x_multiplier, x_exponent)
+        b = scale_twice((y - y_zero) * 2**shift, y_multiplier, y_exponent)
         acc = (a - b)**2
 
-    Operands: x, y s8 (..., channels), of one shape.
+    Operands: x, y s8 or s16 (..., channels), of one shape.
 
     Attributes:
         x_multiplier: Mantissa for x, below 2**31.
@@ -36,6 +36,7 @@ class TfliteSquaredDifference(Accumulating):
         y_exponent: Exponent for y.
         x_zero: Zero point of x.
         y_zero: Zero point of y.
+        shift: 7 for operands of 8 bits, 0 for those of 16.
 
     Twin: tq_squareddifference in templates/kernels/generic/squareddifference.c.j2.
     """
@@ -46,9 +47,10 @@ class TfliteSquaredDifference(Accumulating):
     y_exponent: int
     x_zero: int
     y_zero: int
+    shift: int = SHIFTS["s8"]
 
     kernel: ClassVar[str] = "squareddifference"
-    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"),)
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     operands: ClassVar[int] = 2
@@ -59,6 +61,8 @@ class TfliteSquaredDifference(Accumulating):
         x, y = types
         if x.shape != y.shape:
             raise ModelError(f"cannot subtract {y} from {x}: the shapes differ")
+        if {SHIFTS.get(x.format.name), SHIFTS.get(y.format.name)} != {self.shift}:
+            raise ModelError(f"{x} and {y} are not raised by {self.shift} bits")
         scales = (self.x_multiplier, self.x_exponent), (self.y_multiplier, self.y_exponent)
         for multiplier, exponent in scales:
             if not (0 <= multiplier < 2**31 and -31 <= exponent <= 0):
@@ -74,7 +78,7 @@ class TfliteSquaredDifference(Accumulating):
         require_values((self.x_exponent, self.y_exponent), "exponent", (EXPONENTS[0], 0))
         reach = np.zeros(1, np.int64)
         for operand, zero in ((x, self.x_zero), (y, self.y_zero)):
-            raised = elements(operand, zero).scaled(1 << SHIFT)
+            raised = elements(operand, zero).scaled(1 << self.shift)
             require_sums(raised, "a raised operand")
             # A scale is at most 1/2, and rounded twice.
             reach = reach + np.maximum(np.abs(raised.low), np.abs(raised.high)) // 2 + 2
@@ -83,7 +87,7 @@ class TfliteSquaredDifference(Accumulating):
     def accumulate(self, *codes: Codes) -> Codes:
         """Accumulators of a batch."""
         x, y = (code.astype(np.int64) for code in codes)
-        raised = (x - self.x_zero) << SHIFT, (y - self.y_zero) << SHIFT
+        raised = (x - self.x_zero) << self.shift, (y - self.y_zero) << self.shift
         a = fixed_point.scale_twice(raised[0], self.x_multiplier, self.x_exponent)
         b = fixed_point.scale_twice(raised[1], self.y_multiplier, self.y_exponent)
         return narrow((a - b) ** 2, self.kernel)
@@ -103,5 +107,6 @@ class TfliteSquaredDifference(Accumulating):
             "y_exponent": self.y_exponent,
             "x_zero": self.x_zero,
             "y_zero": self.y_zero,
+            "factor": 1 << self.shift,
             **self.output.geometry(),
         }

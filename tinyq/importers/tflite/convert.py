@@ -16,6 +16,7 @@ from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.dilations import fold_dilations
 from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
 from tinyq.importers.tflite.layer import Conversion, Layer
+from tinyq.importers.tflite.lookups import fold_lookups
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
 from tinyq.importers.tflite.unsigned import relabel_unsigned
@@ -50,6 +51,7 @@ def import_tflite(path: Path, rounding: str = "half_up", cut: Cut = WHOLE) -> Gr
             f"there is no rounding rule {rounding!r}", remedy=f"use {' or '.join(ROUNDINGS)}"
         )
     model = relabel_unsigned(read_model(path, cut))
+    require_integers(model)
     try:
         graph = _convert_model(model, rounding, _identifier(path.stem))
     except ModelError as error:
@@ -57,6 +59,29 @@ def import_tflite(path: Path, rounding: str = "half_up", cut: Cut = WHOLE) -> Gr
         raise ModelError(error.message, where=error.where, remedy=remedy) from None
     _check_kernels(model.path, graph)
     return graph
+
+
+def computes_floats(model: FileModel) -> bool:
+    """Whether a network has floats and no integer activation at all."""
+    kinds = {
+        model.tensors[index].type for operator in model.operators for index in operator.outputs
+    }
+    return "FLOAT32" in kinds and not kinds & {"INT8", "INT16", "UINT8"}
+
+
+def require_integers(model: FileModel) -> None:
+    """Refuse a network that computes in floating point alone, with the way that it has.
+
+    Raises:
+        ModelError: It does.
+    """
+    if computes_floats(model):
+        raise ModelError(
+            "the network computes in floating point",
+            where=model.path,
+            remedy="quantize it with some inputs first: "
+            "`tinyq quantize MODEL.tflite --data DATA.npz -o model.keras`",
+        )
 
 
 def _convert_model(model: FileModel, rounding: str, name: str) -> Graph:
@@ -82,7 +107,7 @@ def _settle(model: FileModel, operators: list[FileOperator]) -> Settled:
     """The operators to convert: none on constants, none between dequantized codes."""
     model, operators = fold_constants(model, operators)
     model, operators = fold_dilations(model, operators)
-    return settle_islands(model, operators)
+    return settle_islands(model, fold_lookups(model, operators))
 
 
 def find_ends(model: FileModel) -> tuple[int, ...]:
@@ -153,18 +178,27 @@ def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:
 
 
 def without_start(model: FileModel) -> tuple[list[FileOperator], tuple[int, ...]]:
-    """Operators without the first QUANTIZE of a float input, and the integer inputs."""
+    """Operators without the first step of a float input, and the integer inputs.
+
+    The step is a QUANTIZE, or the CAST of indices that the file takes as floats.
+    """
     operators = list(model.operators)
     starts = []
     for index in model.inputs:
         start = index
         if model.tensors[index].type == "FLOAT32" and index not in model.outputs:
             readers = [operator for operator in operators if index in operator.inputs]
-            if len(readers) == 1 and readers[0].name == "QUANTIZE" and readers[0].outputs:
+            if len(readers) == 1 and _makes_integers(model, readers[0]):
                 operators.remove(readers[0])
                 start = readers[0].outputs[0]
         starts.append(start)
     return operators, tuple(starts)
+
+
+def _makes_integers(model: FileModel, operator: FileOperator) -> bool:
+    if operator.name == "CAST" and operator.outputs:
+        return model.tensors[operator.outputs[0]].type == "INT32"
+    return operator.name == "QUANTIZE" and bool(operator.outputs)
 
 
 def _find_ends(settled: Settled) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ list of 256 float32 values. What is left of the island is one table where it end
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -19,8 +19,11 @@ from tinyq.errors import ModelError
 from tinyq.importers.tflite.functions import find_function
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
 
+Refuse = Callable[[ModelError], None]
+
 FROM_FLOAT = "FromFloat"  # option of a QUANTIZE at the end of an island: its 256 values
 REMEDY = "convert with full-integer quantization (int8 weights and activations)"
+_TRUTH = (np.arange(-128, 128) != 0).astype(np.float32)  # of the codes of BOOL
 _SPLIT_DATA = 1  # SPLIT has the axis first
 # Rising functions of all values: in floating point at the end of a network they are left out, since
 # no integers define them, and the outputs are the codes that they would read.
@@ -63,8 +66,9 @@ class Settled:
 class _Settling:
     """One walk over the operators in execution order."""
 
-    def __init__(self, model: FileModel) -> None:
+    def __init__(self, model: FileModel, refuse: Refuse) -> None:
         self.path = model.path
+        self.refuse = refuse
         self.outputs = model.outputs
         self.tails: list[FileOperator] = []
         self.tensors = list(model.tensors)
@@ -76,15 +80,21 @@ class _Settling:
             return
         if self._ends(operator) or self._computes(operator):
             return
-        self.found.append(self._read_codes(operator))
+        try:
+            self.found.append(self._read_codes(operator))
+        except ModelError as error:
+            self.refuse(error)
 
     def _begins(self, operator: FileOperator) -> bool:
-        """DEQUANTIZE of codes with one scale, or CAST of pixels."""
+        """DEQUANTIZE of codes with one scale, CAST of pixels or of truth values."""
         if operator.name not in ("DEQUANTIZE", "CAST") or len(operator.inputs) != 1:
             return False
         source, target = (self.tensors[places[0]] for places in (operator.inputs, operator.outputs))
         if source.index in self.curves or source.data is not None or target.type != "FLOAT32":
             return False
+        if source.type == "BOOL":
+            self.curves[target.index] = Curve(source.index, _TRUTH, is_plain=False)
+            return True
         meaning = source.quantization
         if source.type not in ("INT8", "INT16") or meaning is None or len(meaning.scales) != 1:
             return False
@@ -169,17 +179,24 @@ class _Settling:
         )
 
 
-def settle_islands(model: FileModel, operators: Sequence[FileOperator]) -> Settled:
+def _raise(error: ModelError) -> None:
+    raise error
+
+
+def settle_islands(
+    model: FileModel, operators: Sequence[FileOperator], refuse: Refuse = _raise
+) -> Settled:
     """Replace what is left in floating point by moves of codes and by tables.
 
     Args:
         model: The file.
         operators: Those to convert, in execution order.
+        refuse: What is done with the error of an operator, which is left out if that returns.
 
     Raises:
         ModelError: An operator computes in floating point from several tensors.
     """
-    settling = _Settling(model)
+    settling = _Settling(model, refuse)
     for operator in operators:
         settling.take(operator)
     settled = replace(model, tensors=tuple(settling.tensors))

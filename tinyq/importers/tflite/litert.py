@@ -27,21 +27,37 @@ NOT_IN_REFERENCE = ("SUM",)
 _LACKING = "Didn't find op"
 # Operators whose versions LiteRT's reference kernels refuse, though they compute them.
 _VERSIONED = ("DEPTH_TO_SPACE", "TILE")
+_VERSION, _AXIS = 8, 16  # places of the fields in their tables: version, quantized_dimension
 
 
 def lower_versions(content: bytes) -> bytes:
-    """The file with version 1 of those operators, so that the reference kernels take it."""
+    """The file with version 1 of those operators, so that the reference kernels take it.
+
+    The axis of a single scale, or of the scales of a vector, becomes 0: LiteRT refuses another one,
+    which TFLite for microcontrollers does not read.
+    """
     import tflite
 
     kinds = [getattr(tflite.BuiltinOperator, name) for name in _VERSIONED]
     changed, model = bytearray(content), tflite.Model.GetRootAs(content, 0)
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            meaning = tensor.Quantization()
+            if meaning is not None and 1 in (meaning.ScaleLength(), tensor.ShapeLength()):
+                _put(changed, meaning, _AXIS, 0)
     for index in range(model.OperatorCodesLength()):
         code = model.OperatorCodes(index)
-        place = code._tab.Offset(8)  # of the field "version"; 0 where it is left out
-        if place and max(code.DeprecatedBuiltinCode(), code.BuiltinCode()) in kinds:
-            start = code._tab.Pos + place
-            changed[start : start + 4] = (1).to_bytes(4, "little")
+        if max(code.DeprecatedBuiltinCode(), code.BuiltinCode()) in kinds:
+            _put(changed, code, _VERSION, 1)
     return bytes(changed)
+
+
+def _put(content: bytearray, table: Any, field: int, value: int) -> None:
+    """Overwrite a 32-bit field of a table; nothing where the file leaves it out."""
+    place = table._tab.Offset(field)
+    if place:
+        start = table._tab.Pos + place
+        content[start : start + 4] = value.to_bytes(4, "little")
 
 
 def map_layers(path: Path, graph: Graph, cut: Cut = WHOLE) -> dict[str, int]:

@@ -170,6 +170,7 @@ class _Reader:
             part = cut_operators(cut, self._path, links, known, (inputs, outputs))
             inputs, outputs, kept = part.inputs, part.outputs, part.operators
         operators = tuple(self._operator(index, lines[index], names, count) for index in kept)
+        operators = _without_initialization(operators)
         self._require_one(root.SubgraphsLength(), operators)
         data = {*inputs, *outputs}
         for operator in operators:
@@ -332,6 +333,13 @@ class _Reader:
                 yield field, tuple(self._vector(getattr(table, name)(), getattr(table, field)))
             elif f"{name}Length" not in fields:
                 yield name, getattr(table, name)()
+
+
+def _without_initialization(operators: tuple[FileOperator, ...]) -> tuple[FileOperator, ...]:
+    """Without calls of subgraphs that set variables up, where no operator has one."""
+    if {operator.name for operator in operators} & {*_STATEFUL} != {"CALL_ONCE"}:
+        return operators
+    return tuple(operator for operator in operators if operator.name != "CALL_ONCE")
 
 
 def _names(enumeration: type) -> dict[int, str]:

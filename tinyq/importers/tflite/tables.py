@@ -67,7 +67,8 @@ def look_up(layer: Layer, codes: Codes64) -> None:
         layer: The operator.
         codes: Output codes of -128 .. 127, clipped here.
     """
-    layer.type_of(layer.source())
+    if layer.source().type != "BOOL":
+        layer.type_of(layer.source())
     meaning = layer.type_of(layer.result())
     table = layer.number("table", np.clip(codes, -128, 127), "s8")
     operation = Lookup(meaning.scale, meaning.zero_point)

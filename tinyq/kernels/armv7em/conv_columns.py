@@ -121,7 +121,7 @@ def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     return _bound(layer, s, stream.table, product, (4 * (s.sums_at + s.sums), stream.pair_words))
 
 
-@kernel("conv2d", "s16", (INT8, "b1"), variant="widecolumns", text=_TEXT)
+@kernel("conv2d", "s16", "s8", variant="widecolumns", text=_TEXT)
 def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     """Codes of 16 bits whose sums stay within int32, rounded once by a mantissa of 63 bits."""
     if layer.weights is None:
@@ -133,7 +133,7 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     return _bind_wide(layer, finish_wide(layer, 4 * Quads.pixels, _bytes(layer), same=False))
 
 
-@kernel("conv2d", "s16", (INT8, "b1"), variant="sumscolumns", text=_TEXT)
+@kernel("conv2d", "s16", "s8", variant="sumscolumns", text=_TEXT)
 def bind_wide_sums(layer: LayerSpec) -> Bound | Refusal:
     """Codes of 16 bits, whose sums are left to the epilogue's own function."""
     if layer.weights is None or not layer.epilogue:

@@ -31,13 +31,13 @@ def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, dense_sums.bind_sums, _FEW)
 
 
-@kernel("conv2d", "s16", INT8, variant="widewords", text=_TEXT)
+@kernel("conv2d", "s16", "s8", variant="widewords", text=_TEXT)
 def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits whose sums stay within int32, rounded once by a mantissa of 63 bits."""
     return _bind(layer, dense_sums.bind_wide, 0)
 
 
-@kernel("conv2d", "s16", INT8, variant="sumswords", text=_TEXT)
+@kernel("conv2d", "s16", "s8", variant="sumswords", text=_TEXT)
 def bind_words(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits, whose sums are left to the epilogue's own function."""
     return _bind(layer, dense_sums.bind_words, 0)

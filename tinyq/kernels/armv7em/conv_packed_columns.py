@@ -36,6 +36,7 @@ from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window, round
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import Epilogue
 from tinyq.kernels.packing.order import by_channel
+from tinyq.kernels.packing.words import Int64s
 from tinyq.kernels.registry import kernel
 
 _MOST_PANELS = 4
@@ -173,11 +174,12 @@ def _refuse(layer: LayerSpec) -> str:
     return "there is one channel" if len(weights) < 2 else ""
 
 
-def _reach(layer: LayerSpec) -> np.ndarray:
+def _reach(layer: LayerSpec) -> Int64s:
     assert layer.weights is not None
     entry, zero = layer.inputs[0].format, layer.geometry["x_zero"]
     farthest = max(entry.hi - zero, zero - entry.lo, -entry.lo)
-    return np.abs(by_channel(layer.weights)).sum(1) * farthest
+    reach: Int64s = np.abs(by_channel(layer.weights)).sum(1) * farthest
+    return reach
 
 
 def _flatten(layer: LayerSpec) -> LayerSpec:

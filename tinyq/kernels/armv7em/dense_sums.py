@@ -135,7 +135,7 @@ def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     return _bind_lanes(layer, twice=False)
 
 
-@kernel("dense", "s16", INT8, variant="widewords", text=_TEXT)
+@kernel("dense", "s16", "s8", variant="widewords", text=_TEXT)
 def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits whose sums stay within int32, rounded once by a mantissa of 63 bits."""
     if layer.weights is None:
@@ -148,7 +148,7 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     return _bind_words(layer, (pack_wide(layer), finish))
 
 
-@kernel("dense", "s16", INT8, variant="sumswords", text=_TEXT)
+@kernel("dense", "s16", "s8", variant="sumswords", text=_TEXT)
 def bind_words(layer: LayerSpec) -> Bound | Refusal:
     """Inputs of 16 bits, whose sums are left to the epilogue's own function."""
     if layer.weights is None or not layer.epilogue:

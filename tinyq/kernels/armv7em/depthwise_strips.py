@@ -36,6 +36,7 @@ from tinyq.kernels.packing.epilogue import (
     sum_reach,
 )
 from tinyq.kernels.packing.order import taps_by_channel
+from tinyq.kernels.packing.words import Int64s
 from tinyq.kernels.registry import kernel
 
 _TEXT = "armv7em/depthwise_strips"
@@ -173,13 +174,14 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, sums_to_scratch=False)
 
 
-@kernel("depthwise2d", ("s8", "s16"), (INT8, "b1"), variant="sumsstrips", text=_TEXT)
+@kernel("depthwise2d", "s8", (INT8, "b1"), variant="sumsstrips", text=_TEXT)
+@kernel("depthwise2d", "s16", "s8", variant="sumsstrips", text=_TEXT)
 def bind_sums(layer: LayerSpec) -> Bound | Refusal:
     """Any window, whose sums are left to the epilogue's own function."""
     return _bind(layer, sums_to_scratch=True)
 
 
-@kernel("depthwise2d", "s16", (INT8, "b1"), variant="widestrips", text=_TEXT)
+@kernel("depthwise2d", "s16", "s8", variant="widestrips", text=_TEXT)
 def bind_wide(layer: LayerSpec) -> Bound | Refusal:
     """Codes of 16 bits, rounded once by a mantissa of 63 bits."""
     if layer.weights is None:
@@ -273,7 +275,7 @@ def _refuse_constants(layer: LayerSpec, *, sums_to_scratch: bool) -> str:
     return ""
 
 
-def _refuse_scaling(layer: LayerSpec, reach: object) -> str:
+def _refuse_scaling(layer: LayerSpec, reach: Int64s) -> str:
     if layer.output.format.bits != 8:
         return "outputs are no bytes"
     if layer.epilogue == TWICE:

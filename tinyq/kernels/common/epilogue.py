@@ -15,6 +15,8 @@ _COSTS: Mapping[str, int] = MappingProxyType(
         "steps": 14,
         "requantize": 38,
         "roundeven": 54,
+        "requantizeoffset": 56,
+        "requantizesingle": 170,
         "requantizetwice": 50,
         "requantizewide": 75,
         "raw": 7,

@@ -22,6 +22,11 @@ _ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+# What is written of each of the largest codes of a row.
+_FOUND: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"topvalues": ("Codes", "best"), "topindices": ("Indices", "winner")}
+)
+
 
 @kernel("add", ACTIVATIONS, ACTIVATIONS, text="generic/add", shared=True)
 def bind_add(layer: LayerSpec) -> Bound:
@@ -35,6 +40,14 @@ def bind_add(layer: LayerSpec) -> Bound:
 def bind_codes(layer: LayerSpec) -> Bound:
     """Operations that read a row code by code."""
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
+
+
+@kernel("topvalues", ("s8", "s16"), text="generic/topk", shared=True)
+@kernel("topindices", ("s8", "s16"), text="generic/topk", shared=True)
+def bind_top(layer: LayerSpec) -> Bound:
+    """The largest codes, or their indices."""
+    about, found = _FOUND[layer.operation]
+    return bind_shared(layer, about=about, found=found)
 
 
 @kernel("prelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)

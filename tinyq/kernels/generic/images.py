@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from tinyq.kernels.base import Bound
 from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
@@ -9,6 +12,14 @@ from tinyq.kernels.registry import kernel
 
 _POOLED = ("s2", "s3", "s4", "s8", "u2", "u4", "u8")
 _MOVED = (*ACTIVATIONS, "u8", "s16")
+
+# Where halves go, and the quotient of a sum.
+_HALVES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "interpolate": ("away from 0", "tq_divide_away(total, (int32_t)1 << 20)"),
+        "interpolatehalfup": ("up", "((total + ((int32_t)1 << 19)) >> 20)"),
+    }
+)
 
 
 @kernel("maxpool2d", (*_POOLED, "s16"), text="generic/maxpool2d", shared=True)
@@ -46,14 +57,17 @@ def bind_words(layer: LayerSpec) -> Bound:
 
 
 @kernel("interpolate", "s8", text="generic/interpolate", shared=True)
+@kernel("interpolatehalfup", "s8", text="generic/interpolate", shared=True)
 def bind_interpolate(layer: LayerSpec) -> Bound:
     """Bilinear resizing of bytes: all sums are within int32."""
+    direction, quotient = _HALVES[layer.operation]
     return bind_shared(
         layer,
+        direction=direction,
         about="|weight| <= 2^11 and four products of 2^7 * 2^10.. keep the sum below 2^30.",
         mean=(
             "const int32_t total = left * (1024 - across) + right * across;",
-            "y[k] = (int8_t)tq_divide_away(total, (int32_t)1 << 20);",
+            f"y[k] = (int8_t){quotient};",
         ),
     )
 
@@ -63,6 +77,7 @@ def bind_wide_interpolate(layer: LayerSpec) -> Bound:
     """Bilinear resizing of 16-bit codes."""
     return bind_shared(
         layer,
+        direction="away from 0",
         about="Columns are summed in int32, rows in int64: |weight| <= 2^11.",
         mean=(
             "const int64_t total = (int64_t)left * (1024 - across) + (int64_t)right * across;",

@@ -19,7 +19,8 @@ from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.windows import plain
 from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
-from tinyq.training.registry import INPUT, lowers, quantizes, serializable
+from tinyq.training.registry import INPUT, lowers, quantizes, rewrites, serializable
+from tinyq.training.rewriting import Application, Rewriting
 from tinyq.training.tracing import Step
 from tinyq.training.weighted import OWN_OPTIONS
 
@@ -104,3 +105,20 @@ def lower_average_pooling(lowering: Lowering, step: Step, inputs: tuple[Value, .
     """Mean of each window in the encoding of the input."""
     plain(inputs[0], step)
     return lowering.on_image(step, inputs[0], AveragePool2D(step.layer.window(step.shapes[0])))
+
+
+@rewrites(
+    *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D"),
+    *("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D"),
+)
+def rewrite_adaptive_pooling(rewriting: Rewriting, use: Application) -> Any:
+    """A pool of windows that do not overlap, where the sizes allow it."""
+    lengths, wanted = use.inputs[0].shape[1:-1], use.shape[:-1]
+    if any(length % count for length, count in zip(lengths, wanted, strict=True)):
+        raise use.refuse(
+            f"pools {lengths} positions into {wanted}, in windows of different sizes",
+            "choose an output size that divides the input's",
+        )
+    size = tuple(length // count for length, count in zip(lengths, wanted, strict=True))
+    layer = getattr(keras.layers, type(use.layer).__name__.removeprefix("Adaptive"))
+    return rewriting.apply(layer(size, name=use.name), *use.inputs)

@@ -1,21 +1,23 @@
-/* conv2d_s8_int8_armv6m-image: s8[16,2,1], d3[8,1,1,1] -> s8[6,1,8] by requantize */
+/* conv2d_s8_int8_armv6m-image: s8[13,8,16], d3[3,3,2,16] -> s8[7,4,3] by requantizetwice */
 static TQ_NAKED void
-tq_copy_2_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_copy_128(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r7, lr}\n"
-        "ldrb r3, [r0, #0]\n"
-        "strb r3, [r1, #0]\n"
-        "ldrb r3, [r0, #1]\n"
-        "strb r3, [r1, #1]\n"
+        "movs r2, #8\n"
+        "1:\n"
+        "ldm r0!, {r4-r7}\n"
+        "stm r1!, {r4-r7}\n"
+        "subs r2, #1\n"
+        "bne 1b\n"
         "pop {r4-r7, pc}\n"
     );
 }
 
 
 static TQ_NAKED void
-tq_collect_1_1_8(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), void *panel __attribute__((unused)))
+tq_collect_3_8_128(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -23,15 +25,28 @@ tq_collect_1_1_8(const int8_t *a __attribute__((unused)), const int8_t *b __attr
         "mov r4, r8\n"
         "mov r5, r9\n"
         "push {r4, r5}\n"
+        "movs r4, #1\n"
+        "lsls r4, r4, #8\n"
+        "adds r4, #128\n"
+        "mov r9, r4\n"
         "movs r4, #0\n"
         "1:\n"
-        ".rept 4\n"
+        "movs r5, #32\n"
+        "adds r5, r5, r4\n"
+        "mov r8, r5\n"
+        "2:\n"
+        ".rept 16\n"
         "ldrsb r5, [r0, r4]\n"
         "ldrsb r6, [r1, r4]\n"
         "ldrsb r7, [r2, r4]\n"
         "stm r3!, {r5, r6, r7}\n"
         "adds r4, #1\n"
         ".endr\n"
+        "cmp r4, r8\n"
+        "bne 2b\n"
+        "adds r4, #96\n"
+        "cmp r4, r9\n"
+        "bne 1b\n"
         "pop {r4, r5}\n"
         "mov r8, r4\n"
         "mov r9, r5\n"
@@ -48,7 +63,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
 }
 
 static TQ_NAKED void
-tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
+tq_conv2d_s8_d3_requantizetwice_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -62,11 +77,11 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "str r1, [sp, #0]\n"
         "str r2, [sp, #4]\n"
         "str r3, [sp, #8]\n"
-        "movs r3, #48\n"
+        "movs r3, #4\n"
+        "lsls r3, r3, #8\n"
+        "adds r3, #128\n"
         "adds r3, r3, r1\n"
         "str r3, [sp, #12]\n"
-        "movs r3, #9\n"
-        "str r3, [sp, #16]\n"
         "1:\n"
         "ldm r0!, {r2, r3}\n"
         "mov r8, r2\n"
@@ -76,7 +91,7 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "mov r12, r3\n"
         "mov lr, r3\n"
         "2:\n"
-        ".rept 2\n"
+        ".rept 8\n"
         "ldm r0!, {r6}\n"
         "ldm r1!, {r2, r3, r4}\n"
         "sxtb r5, r6\n"
@@ -115,12 +130,26 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "muls r4, r6\n"
         "add lr, r4\n"
         ".endr\n"
+        "ldr r7, [sp, #12]\n"
+        "cmp r1, r7\n"
+        "beq 3f\n"
+        "b 2b\n"
+        "3:\n"
         "ldr r1, [sp, #4]\n"
-        "ldm r0!, {r3}\n"
-        "uxth r2, r3\n"
-        "asrs r3, r3, #16\n"
+        "ldm r0!, {r3, r4, r5}\n"
+        "str r3, [sp, #24]\n"
+        "str r4, [sp, #20]\n"
+        "str r5, [sp, #16]\n"
+        "uxth r2, r4\n"
+        "asrs r3, r4, #16\n"
         "mov r7, r8\n"
-        "lsls r7, r7, #2\n"
+        "lsls r7, r7, #1\n"
+        "ldr r5, [sp, #20]\n"
+        "muls r5, r7\n"
+        "lsrs r5, r5, #31\n"
+        "asrs r6, r7, #31\n"
+        "adds r5, r5, r6\n"
+        "str r5, [sp, #28]\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
         "mov r5, r4\n"
@@ -139,19 +168,26 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #1\n"
-        "cmp r7, #12\n"
+        "ldr r4, [sp, #28]\n"
+        "adds r7, r7, r4\n"
+        "ldr r4, [sp, #24]\n"
+        "asrs r7, r4\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #12\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #99\n"
+        "subs r7, #128\n"
         "strb r7, [r1, #0]\n"
-        "adds r1, #8\n"
+        "adds r1, #3\n"
         "mov r7, r9\n"
-        "lsls r7, r7, #2\n"
+        "lsls r7, r7, #1\n"
+        "ldr r5, [sp, #20]\n"
+        "muls r5, r7\n"
+        "lsrs r5, r5, #31\n"
+        "asrs r6, r7, #31\n"
+        "adds r5, r5, r6\n"
+        "str r5, [sp, #28]\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
         "mov r5, r4\n"
@@ -170,19 +206,26 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #1\n"
-        "cmp r7, #12\n"
+        "ldr r4, [sp, #28]\n"
+        "adds r7, r7, r4\n"
+        "ldr r4, [sp, #24]\n"
+        "asrs r7, r4\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #12\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #99\n"
+        "subs r7, #128\n"
         "strb r7, [r1, #0]\n"
-        "adds r1, #8\n"
+        "adds r1, #3\n"
         "mov r7, r10\n"
-        "lsls r7, r7, #2\n"
+        "lsls r7, r7, #1\n"
+        "ldr r5, [sp, #20]\n"
+        "muls r5, r7\n"
+        "lsrs r5, r5, #31\n"
+        "asrs r6, r7, #31\n"
+        "adds r5, r5, r6\n"
+        "str r5, [sp, #28]\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
         "mov r5, r4\n"
@@ -201,21 +244,37 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #1\n"
-        "cmp r7, #12\n"
+        "ldr r4, [sp, #28]\n"
+        "adds r7, r7, r4\n"
+        "ldr r4, [sp, #24]\n"
+        "asrs r7, r4\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #12\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #99\n"
+        "subs r7, #128\n"
         "strb r7, [r1, #0]\n"
-        "ldm r0!, {r3}\n"
-        "uxth r2, r3\n"
-        "asrs r3, r3, #16\n"
+        "ldr r5, [sp, #8]\n"
+        "subs r5, #12\n"
+        "cmp r0, r5\n"
+        "bne 6f\n"
+        "b 9f\n"
+        "6:\n"
+        "ldm r0!, {r3, r4, r5}\n"
+        "str r3, [sp, #24]\n"
+        "str r4, [sp, #20]\n"
+        "str r5, [sp, #16]\n"
+        "uxth r2, r4\n"
+        "asrs r3, r4, #16\n"
         "mov r7, lr\n"
-        "lsls r7, r7, #2\n"
+        "lsls r7, r7, #1\n"
+        "ldr r5, [sp, #20]\n"
+        "muls r5, r7\n"
+        "lsrs r5, r5, #31\n"
+        "asrs r6, r7, #31\n"
+        "adds r5, r5, r6\n"
+        "str r5, [sp, #28]\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
         "mov r5, r4\n"
@@ -234,19 +293,26 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #1\n"
-        "cmp r7, #12\n"
+        "ldr r4, [sp, #28]\n"
+        "adds r7, r7, r4\n"
+        "ldr r4, [sp, #24]\n"
+        "asrs r7, r4\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #12\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #99\n"
+        "subs r7, #128\n"
         "strb r7, [r1, #1]\n"
-        "subs r1, #8\n"
+        "subs r1, #3\n"
         "mov r7, r12\n"
-        "lsls r7, r7, #2\n"
+        "lsls r7, r7, #1\n"
+        "ldr r5, [sp, #20]\n"
+        "muls r5, r7\n"
+        "lsrs r5, r5, #31\n"
+        "asrs r6, r7, #31\n"
+        "adds r5, r5, r6\n"
+        "str r5, [sp, #28]\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
         "mov r5, r4\n"
@@ -265,19 +331,26 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #1\n"
-        "cmp r7, #12\n"
+        "ldr r4, [sp, #28]\n"
+        "adds r7, r7, r4\n"
+        "ldr r4, [sp, #24]\n"
+        "asrs r7, r4\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #12\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #99\n"
+        "subs r7, #128\n"
         "strb r7, [r1, #1]\n"
-        "subs r1, #8\n"
+        "subs r1, #3\n"
         "mov r7, r11\n"
-        "lsls r7, r7, #2\n"
+        "lsls r7, r7, #1\n"
+        "ldr r5, [sp, #20]\n"
+        "muls r5, r7\n"
+        "lsrs r5, r5, #31\n"
+        "asrs r6, r7, #31\n"
+        "adds r5, r5, r6\n"
+        "str r5, [sp, #28]\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
         "mov r5, r4\n"
@@ -296,15 +369,16 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #1\n"
-        "cmp r7, #12\n"
+        "ldr r4, [sp, #28]\n"
+        "adds r7, r7, r4\n"
+        "ldr r4, [sp, #24]\n"
+        "asrs r7, r4\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #12\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #99\n"
+        "subs r7, #128\n"
         "strb r7, [r1, #1]\n"
         "adds r1, #2\n"
         "str r1, [sp, #4]\n"
@@ -314,6 +388,7 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
         "beq 4f\n"
         "b 1b\n"
         "4:\n"
+        "9:\n"
         "add sp, #32\n"
         "pop {r4-r7}\n"
         "mov r8, r4\n"
@@ -325,35 +400,35 @@ tq_conv2d_s8_d3_s8_armv6m_image_product(const uint32_t *w __attribute__((unused)
 }
 
 
-/* Windows of 1 x 1 x 1 by 8 channels, over the padded image in scratch. */
-static void tq_conv2d_s8_d3_s8_armv6m_image(const int8_t *x, const uint32_t *w, int8_t *y, void *scratch)
+/* Windows of 3 x 2 x 16 by 3 channels, over the padded image in scratch. */
+static void tq_conv2d_s8_d3_requantizetwice_s8_armv6m_image(const int8_t *x, const uint32_t *w, int8_t *y, void *scratch)
 {
-    int8_t *const image = (int8_t *)scratch + 48;
-    int8_t *const last = (int8_t *)image + 64;
+    int8_t *const image = (int8_t *)scratch + 1152;
+    int8_t *const last = (int8_t *)image + 1920;
     const int8_t *at[3] = {image, image, image};
     int32_t r = 0;
     int32_t c = 0;
-    tq_fill((uint32_t *)scratch + 12, 16, 168430090u);
-    for (int32_t i = 0; i < 16; i++) {
-        tq_copy_2_loose(x + i * 2, image + (i + 0) * 4 + 0);
+    tq_fill((uint32_t *)scratch + 288, 480, 2644352413u);
+    for (int32_t i = 0; i < 13; i++) {
+        tq_copy_128(x + i * 128, image + (i + 1) * 128 + 0);
     }
-    for (int32_t p = 0; p < 6; p += 3) {
-        int8_t *const to = p + 3 <= 6 ? y + p * 8 : last;
+    for (int32_t p = 0; p < 28; p += 3) {
+        int8_t *const to = p + 3 <= 28 ? y + p * 3 : last;
         for (int32_t i = 0; i < 3; i++) {
-            if (p + i < 6) {
-                at[i] = image + r * 12 + c * 3 + 0;
+            if (p + i < 28) {
+                at[i] = image + r * 256 + c * 32 + 0;
             }
             c++;
-            if (c == 1) {
+            if (c == 4) {
                 c = 0;
                 r++;
             }
         }
-        tq_collect_1_1_8(at[0], at[1], at[2], scratch);
-        tq_conv2d_s8_d3_s8_armv6m_image_product(w, scratch, to, w + 24);
+        tq_collect_3_8_128(at[0], at[1], at[2], scratch);
+        tq_conv2d_s8_d3_requantizetwice_s8_armv6m_image_product(w, scratch, to, w + 112);
         if (to == last) {
-            for (int32_t i = 0; i < (6 - p) * 8; i++) {
-                y[p * 8 + i] = last[i];
+            for (int32_t i = 0; i < (28 - p) * 3; i++) {
+                y[p * 3 + i] = last[i];
             }
         }
     }

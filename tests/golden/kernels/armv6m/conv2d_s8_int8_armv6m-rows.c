@@ -1,11 +1,28 @@
-/* conv2d_s8_int8_armv6m-rows: s8[4,5,5], s8[24,3,4,5] -> u4[4,5,24] by requantize */
+/* conv2d_s8_int8_armv6m-rows: s8[7,7,40], s8[1,3,3,40] -> u8[5,5,1] by requantize */
 static TQ_NAKED void
-tq_copy_88(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_copy_560(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r7, lr}\n"
-        "movs r2, #5\n"
+        "movs r2, #35\n"
+        "1:\n"
+        "ldm r0!, {r4-r7}\n"
+        "stm r1!, {r4-r7}\n"
+        "subs r2, #1\n"
+        "bne 1b\n"
+        "pop {r4-r7, pc}\n"
+    );
+}
+
+
+static TQ_NAKED void
+tq_copy_280(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+{
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "movs r2, #17\n"
         "1:\n"
         "ldm r0!, {r4-r7}\n"
         "stm r1!, {r4-r7}\n"
@@ -21,42 +38,7 @@ tq_copy_88(const void *from __attribute__((unused)), void *to __attribute__((unu
 
 
 static TQ_NAKED void
-tq_copy_25_loose(const void *from __attribute__((unused)), void *to __attribute__((unused)))
-{
-    __asm__ volatile(
-        ".syntax unified\n"
-        "push {r4-r7, lr}\n"
-        "movs r2, #3\n"
-        "2:\n"
-        "ldrb r3, [r0, #0]\n"
-        "strb r3, [r1, #0]\n"
-        "ldrb r3, [r0, #1]\n"
-        "strb r3, [r1, #1]\n"
-        "ldrb r3, [r0, #2]\n"
-        "strb r3, [r1, #2]\n"
-        "ldrb r3, [r0, #3]\n"
-        "strb r3, [r1, #3]\n"
-        "ldrb r3, [r0, #4]\n"
-        "strb r3, [r1, #4]\n"
-        "ldrb r3, [r0, #5]\n"
-        "strb r3, [r1, #5]\n"
-        "ldrb r3, [r0, #6]\n"
-        "strb r3, [r1, #6]\n"
-        "ldrb r3, [r0, #7]\n"
-        "strb r3, [r1, #7]\n"
-        "adds r0, #8\n"
-        "adds r1, #8\n"
-        "subs r2, #1\n"
-        "bne 2b\n"
-        "ldrb r3, [r0, #0]\n"
-        "strb r3, [r1, #0]\n"
-        "pop {r4-r7, pc}\n"
-    );
-}
-
-
-static TQ_NAKED void
-tq_collect_3_5_44(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), void *panel __attribute__((unused)))
+tq_collect_3_30_280(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -64,15 +46,17 @@ tq_collect_3_5_44(const int8_t *a __attribute__((unused)), const int8_t *b __att
         "mov r4, r8\n"
         "mov r5, r9\n"
         "push {r4, r5}\n"
-        "movs r4, #132\n"
+        "movs r4, #3\n"
+        "lsls r4, r4, #8\n"
+        "adds r4, #72\n"
         "mov r9, r4\n"
         "movs r4, #0\n"
         "1:\n"
-        "movs r5, #20\n"
+        "movs r5, #120\n"
         "adds r5, r5, r4\n"
         "mov r8, r5\n"
         "2:\n"
-        ".rept 4\n"
+        ".rept 12\n"
         "ldrsb r5, [r0, r4]\n"
         "ldrsb r6, [r1, r4]\n"
         "ldrsb r7, [r2, r4]\n"
@@ -81,7 +65,7 @@ tq_collect_3_5_44(const int8_t *a __attribute__((unused)), const int8_t *b __att
         ".endr\n"
         "cmp r4, r8\n"
         "bne 2b\n"
-        "adds r4, #24\n"
+        "adds r4, #160\n"
         "cmp r4, r9\n"
         "bne 1b\n"
         "pop {r4, r5}\n"
@@ -100,7 +84,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
 }
 
 static TQ_NAKED void
-tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
+tq_conv2d_s8_s8_u8_armv6m_rows_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -114,12 +98,14 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "str r1, [sp, #0]\n"
         "str r2, [sp, #4]\n"
         "str r3, [sp, #8]\n"
-        "movs r3, #2\n"
+        "movs r3, #16\n"
         "lsls r3, r3, #8\n"
-        "adds r3, #208\n"
+        "adds r3, #224\n"
         "adds r3, r3, r1\n"
         "str r3, [sp, #12]\n"
-        "movs r3, #6\n"
+        "movs r3, #9\n"
+        "lsls r3, r3, #8\n"
+        "adds r3, #248\n"
         "lsls r3, r3, #8\n"
         "str r3, [sp, #16]\n"
         "1:\n"
@@ -198,19 +184,14 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #10\n"
-        "cmp r7, #1\n"
+        "asrs r7, r7, #12\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #1\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #11\n"
-        "movs r5, #15\n"
-        "ands r7, r5\n"
-        "mov r8, r7\n"
-        "adds r1, #12\n"
+        "strb r7, [r1, #0]\n"
+        "adds r1, #1\n"
         "mov r7, r9\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -230,19 +211,14 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #10\n"
-        "cmp r7, #1\n"
+        "asrs r7, r7, #12\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #1\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #11\n"
-        "movs r5, #15\n"
-        "ands r7, r5\n"
-        "mov r9, r7\n"
-        "adds r1, #12\n"
+        "strb r7, [r1, #0]\n"
+        "adds r1, #1\n"
         "mov r7, r10\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -262,18 +238,19 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #10\n"
-        "cmp r7, #1\n"
+        "asrs r7, r7, #12\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #1\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #11\n"
-        "movs r5, #15\n"
-        "ands r7, r5\n"
-        "mov r10, r7\n"
+        "strb r7, [r1, #0]\n"
+        "ldr r5, [sp, #8]\n"
+        "subs r5, #4\n"
+        "cmp r0, r5\n"
+        "bne 6f\n"
+        "b 9f\n"
+        "6:\n"
         "ldm r0!, {r3}\n"
         "uxth r2, r3\n"
         "asrs r3, r3, #16\n"
@@ -296,20 +273,14 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #10\n"
-        "cmp r7, #1\n"
+        "asrs r7, r7, #12\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #1\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #11\n"
-        "mov r4, r10\n"
-        "lsls r7, r7, #4\n"
-        "orrs r7, r4\n"
-        "strb r7, [r1]\n"
-        "subs r1, #12\n"
+        "strb r7, [r1, #1]\n"
+        "subs r1, #1\n"
         "mov r7, r12\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -329,20 +300,14 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #10\n"
-        "cmp r7, #1\n"
+        "asrs r7, r7, #12\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #1\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #11\n"
-        "mov r4, r9\n"
-        "lsls r7, r7, #4\n"
-        "orrs r7, r4\n"
-        "strb r7, [r1]\n"
-        "subs r1, #12\n"
+        "strb r7, [r1, #1]\n"
+        "subs r1, #1\n"
         "mov r7, r11\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -362,20 +327,14 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #10\n"
-        "cmp r7, #1\n"
+        "asrs r7, r7, #12\n"
+        "cmp r7, #255\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
-        "movs r5, #1\n"
-        "ands r7, r5\n"
         "5:\n"
-        "adds r7, #11\n"
-        "mov r4, r8\n"
-        "lsls r7, r7, #4\n"
-        "orrs r7, r4\n"
-        "strb r7, [r1]\n"
-        "adds r1, #1\n"
+        "strb r7, [r1, #1]\n"
+        "adds r1, #2\n"
         "str r1, [sp, #4]\n"
         "ldr r1, [sp, #0]\n"
         "ldr r7, [sp, #8]\n"
@@ -383,6 +342,7 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
         "beq 4f\n"
         "b 1b\n"
         "4:\n"
+        "9:\n"
         "add sp, #32\n"
         "pop {r4-r7}\n"
         "mov r8, r4\n"
@@ -394,28 +354,28 @@ tq_conv2d_s8_s8_u4_armv6m_rows_product(const uint32_t *w __attribute__((unused))
 }
 
 
-/* Windows of 3 x 4 x 5 by 24 channels, over the padded lines in scratch. */
-static void tq_conv2d_s8_s8_u4_armv6m_rows(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
+/* Windows of 3 x 3 x 40 by 1 channels, over the padded lines in scratch. */
+static void tq_conv2d_s8_s8_u8_armv6m_rows(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
 {
-    int8_t *const lines = (int8_t *)scratch + 720;
-    uint32_t *const words = (uint32_t *)scratch + 180;
-    tq_fill(words, 33, 3890735079u);
-    for (int32_t i = 0; i < 1; i++) {
-        tq_copy_25_loose(x + i * 25, lines + i * 44 + 96);
+    int8_t *const lines = (int8_t *)scratch + 4320;
+    uint32_t *const words = (uint32_t *)scratch + 1080;
+    tq_fill(words, 210, 3099113656u);
+    for (int32_t i = 0; i < 2; i++) {
+        tq_copy_280(x + i * 280, lines + i * 280 + 280);
     }
-    for (int32_t r = 0; r < 4; r++) {
-        const int32_t from = r + 1;
-        tq_copy_88(lines + 44, lines);
-        if (from < 4) {
-            tq_copy_25_loose(x + from * 25, lines + 96);
+    for (int32_t r = 0; r < 5; r++) {
+        const int32_t from = r + 2;
+        tq_copy_560(lines + 280, lines);
+        if (from < 7) {
+            tq_copy_280(x + from * 280, lines + 560);
         } else {
-            tq_fill(words + 22, 11, 3890735079u);
+            tq_fill(words + 140, 70, 3099113656u);
         }
         for (int32_t p = 0; p < 5; p += 3) {
             const int32_t c = p < 2 ? p : 2;
-            const int8_t *const at = lines + c * 5 + 3;
-            tq_collect_3_5_44(at, at + 5, at + 10, scratch);
-            tq_conv2d_s8_s8_u4_armv6m_rows_product(w, scratch, y + (r * 5 + c) * 12, w + 408);
+            const int8_t *const at = lines + c * 40 + 0;
+            tq_collect_3_30_280(at, at + 40, at + 80, scratch);
+            tq_conv2d_s8_s8_u8_armv6m_rows_product(w, scratch, y + (r * 5 + c) * 1, w + 184);
         }
     }
 }

@@ -1,22 +1,22 @@
-/* conv2d_s8_b1_armv7em-packedtiles: s8[4,8,24], b1[2,3,3,24] -> s8[4,8,2] by requantize */
+/* conv2d_s8_b1_armv7em-packedtiles: s8[2,40,16], b1[6,3,3,16] -> s8[2,40,6] by requantize */
 static TQ_NAKED void
-tq_downwards_8_24(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *t __attribute__((unused)))
+tq_downwards_40_16(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *t __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
         "ldr r4, [sp, #36]\n"
-        "mov r5, #6\n"
+        "mov r5, #4\n"
         "push {r5}\n"
         "add r4, #32\n"
         "1:\n"
-        "movw r5, #8\n"
+        "movw r5, #40\n"
         "push {r5}\n"
         "2:\n"
-        "ldr r5, [r0], #24\n"
-        "ldr r6, [r1], #24\n"
-        "ldr r7, [r2], #24\n"
-        "ldr r8, [r3], #24\n"
+        "ldr r5, [r0], #16\n"
+        "ldr r6, [r1], #16\n"
+        "ldr r7, [r2], #16\n"
+        "ldr r8, [r3], #16\n"
         "sxtb16 r9, r5\n"
         "sxtb16 r10, r6\n"
         "sxtb16 r11, r7\n"
@@ -40,7 +40,7 @@ tq_downwards_8_24(const int8_t *a __attribute__((unused)), const int8_t *b __att
         "str r9, [sp]\n"
         "bne 2b\n"
         "add sp, #4\n"
-        "movw r9, #188\n"
+        "movw r9, #636\n"
         "sub r0, r0, r9\n"
         "sub r1, r1, r9\n"
         "sub r2, r2, r9\n"
@@ -57,12 +57,12 @@ tq_downwards_8_24(const int8_t *a __attribute__((unused)), const int8_t *b __att
 
 
 static TQ_NAKED void
-tq_across_8_24(const void *t __attribute__((unused)), void *panel __attribute__((unused)))
+tq_across_40_16(const void *t __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
-        "add r12, r1, #3072\n"
+        "add r12, r1, #2048\n"
         "1:\n"
         "ldr r2, [r0, #0]\n"
         "ldr r3, [r0, #32]\n"
@@ -137,7 +137,7 @@ tq_across_8_24(const void *t __attribute__((unused)), void *panel __attribute__(
         "tst r1, #0xC0\n"
         "bne 1b\n"
         "add r1, #256\n"
-        "addw r0, r0, #304\n"
+        "addw r0, r0, #1328\n"
         "cmp r1, r12\n"
         "bne 1b\n"
         "pop {r4-r11, pc}\n"
@@ -162,12 +162,12 @@ typedef struct {
 } tq_tiles;
 
 static TQ_NAKED void
-tq_copy_192(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_copy_640(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r10, lr}\n"
-        "movw r2, #6\n"
+        "movw r2, #20\n"
         "1:\n"
         "ldm r0!, {r3-r10}\n"
         "stm r1!, {r3-r10}\n"
@@ -179,12 +179,12 @@ tq_copy_192(const void *from __attribute__((unused)), void *to __attribute__((un
 
 
 static TQ_NAKED void
-tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_transform_8(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
-        "movw r2, #432\n"
+        "movw r2, #288\n"
         "add r2, r0\n"
         "push {r2}\n"
         "1:\n"
@@ -202,16 +202,16 @@ tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__
         "sadd16 r12, r11, r3\n"
         "ssub16 r11, r11, r3\n"
         "str r2, [r1, #0]\n"
-        "str r12, [r1, #96]\n"
-        "str r11, [r1, #192]\n"
-        "str r4, [r1, #288]\n"
+        "str r12, [r1, #64]\n"
+        "str r11, [r1, #128]\n"
+        "str r4, [r1, #192]\n"
         "sadd16 r11, r8, r10\n"
         "sadd16 r12, r11, r9\n"
         "ssub16 r11, r11, r9\n"
-        "str r8, [r1, #1152]\n"
-        "str r12, [r1, #1248]\n"
-        "str r11, [r1, #1344]\n"
-        "str r10, [r1, #1440]\n"
+        "str r8, [r1, #768]\n"
+        "str r12, [r1, #832]\n"
+        "str r11, [r1, #896]\n"
+        "str r10, [r1, #960]\n"
         "sadd16 r2, r2, r8\n"
         "ssub16 r8, r2, r5\n"
         "sadd16 r2, r2, r5\n"
@@ -224,17 +224,17 @@ tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__
         "sadd16 r11, r2, r4\n"
         "sadd16 r12, r11, r3\n"
         "ssub16 r11, r11, r3\n"
-        "str r2, [r1, #768]\n"
-        "str r12, [r1, #864]\n"
-        "str r11, [r1, #960]\n"
-        "str r4, [r1, #1056]\n"
+        "str r2, [r1, #512]\n"
+        "str r12, [r1, #576]\n"
+        "str r11, [r1, #640]\n"
+        "str r4, [r1, #704]\n"
         "sadd16 r11, r8, r10\n"
         "sadd16 r12, r11, r9\n"
         "ssub16 r11, r11, r9\n"
-        "str r8, [r1, #384]\n"
-        "str r12, [r1, #480]\n"
-        "str r11, [r1, #576]\n"
-        "str r10, [r1, #672]\n"
+        "str r8, [r1, #256]\n"
+        "str r12, [r1, #320]\n"
+        "str r11, [r1, #384]\n"
+        "str r10, [r1, #448]\n"
         "ldm r0!, {r2-r10}\n"
         "sxtb16 r2, r2, ror #8\n"
         "sxtb16 r3, r3, ror #8\n"
@@ -249,16 +249,16 @@ tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__
         "sadd16 r12, r11, r3\n"
         "ssub16 r11, r11, r3\n"
         "str r2, [r1, #4]\n"
-        "str r12, [r1, #100]\n"
-        "str r11, [r1, #196]\n"
-        "str r4, [r1, #292]\n"
+        "str r12, [r1, #68]\n"
+        "str r11, [r1, #132]\n"
+        "str r4, [r1, #196]\n"
         "sadd16 r11, r8, r10\n"
         "sadd16 r12, r11, r9\n"
         "ssub16 r11, r11, r9\n"
-        "str r8, [r1, #1156]\n"
-        "str r12, [r1, #1252]\n"
-        "str r11, [r1, #1348]\n"
-        "str r10, [r1, #1444]\n"
+        "str r8, [r1, #772]\n"
+        "str r12, [r1, #836]\n"
+        "str r11, [r1, #900]\n"
+        "str r10, [r1, #964]\n"
         "sadd16 r2, r2, r8\n"
         "ssub16 r8, r2, r5\n"
         "sadd16 r2, r2, r5\n"
@@ -271,17 +271,17 @@ tq_transform_12(const void *from __attribute__((unused)), void *to __attribute__
         "sadd16 r11, r2, r4\n"
         "sadd16 r12, r11, r3\n"
         "ssub16 r11, r11, r3\n"
-        "str r2, [r1, #772]\n"
-        "str r12, [r1, #868]\n"
-        "str r11, [r1, #964]\n"
-        "str r4, [r1, #1060]\n"
+        "str r2, [r1, #516]\n"
+        "str r12, [r1, #580]\n"
+        "str r11, [r1, #644]\n"
+        "str r4, [r1, #708]\n"
         "sadd16 r11, r8, r10\n"
         "sadd16 r12, r11, r9\n"
         "ssub16 r11, r11, r9\n"
-        "str r8, [r1, #388]\n"
-        "str r12, [r1, #484]\n"
-        "str r11, [r1, #580]\n"
-        "str r10, [r1, #676]\n"
+        "str r8, [r1, #260]\n"
+        "str r12, [r1, #324]\n"
+        "str r11, [r1, #388]\n"
+        "str r10, [r1, #452]\n"
         "add r1, #8\n"
         "ldr r2, [sp]\n"
         "cmp r0, r2\n"
@@ -326,7 +326,7 @@ tq_loosen_1(const void *from __attribute__((unused)), void *to __attribute__((un
 
 
 static TQ_NAKED void
-tq_multiply_tiles_12_c30_48(const void *weights __attribute__((unused)), const void *panels __attribute__((unused)), void *y __attribute__((unused)), const tq_tiles *job __attribute__((unused)))
+tq_multiply_tiles_8_s8(const void *weights __attribute__((unused)), const void *panels __attribute__((unused)), void *y __attribute__((unused)), const tq_tiles *job __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -353,7 +353,7 @@ tq_multiply_tiles_12_c30_48(const void *weights __attribute__((unused)), const v
         "smuad r5, lr, r10\n"
         "smuad r8, r12, r11\n"
         "smuad r9, lr, r11\n"
-        ".rept 11\n"
+        ".rept 7\n"
         "ldrd r10, r11, [r0], #8\n"
         "ldrd r12, lr, [r1], #8\n"
         "smlad r2, r12, r10, r2\n"
@@ -367,7 +367,7 @@ tq_multiply_tiles_12_c30_48(const void *weights __attribute__((unused)), const v
         "smlad r9, lr, r11, r9\n"
         ".endr\n"
         "push {r2-r9}\n"
-        "movw r12, #3056\n"
+        "movw r12, #2032\n"
         "sub r1, r1, r12\n"
         "tst r1, #0xF0\n"
         "bne 1b\n"
@@ -424,28 +424,16 @@ tq_multiply_tiles_12_c30_48(const void *weights __attribute__((unused)), const v
         "ldr r11, [r11, #4]\n"
         "smmla r0, r0, r11, r10\n"
         "asr r0, r0, r9\n"
-        "usat r0, #31, r0\n"
-        "rsb r0, r0, #30\n"
-        "usat r0, #31, r0\n"
-        "rsb r0, r0, #48\n"
+        "ssat r0, #8, r0\n"
         "smmla r1, r1, r11, r10\n"
         "asr r1, r1, r9\n"
-        "usat r1, #31, r1\n"
-        "rsb r1, r1, #30\n"
-        "usat r1, #31, r1\n"
-        "rsb r1, r1, #48\n"
+        "ssat r1, #8, r1\n"
         "smmla r4, r4, r11, r10\n"
         "asr r4, r4, r9\n"
-        "usat r4, #31, r4\n"
-        "rsb r4, r4, #30\n"
-        "usat r4, #31, r4\n"
-        "rsb r4, r4, #48\n"
+        "ssat r4, #8, r4\n"
         "smmla r5, r5, r11, r10\n"
         "asr r5, r5, r9\n"
-        "usat r5, #31, r5\n"
-        "rsb r5, r5, #30\n"
-        "usat r5, #31, r5\n"
-        "rsb r5, r5, #48\n"
+        "ssat r5, #8, r5\n"
         "strb r0, [lr]\n"
         "strb r1, [lr, r2]\n"
         "strb r4, [lr, r3]\n"
@@ -469,7 +457,7 @@ tq_multiply_tiles_12_c30_48(const void *weights __attribute__((unused)), const v
         "add r2, r2, r4, lsl #3\n"
         "strd r2, r3, [sp, #4]\n"
         "ldrd r2, r1, [sp, #12]\n"
-        "addw r1, r1, #3072\n"
+        "addw r1, r1, #2048\n"
         "ldr r0, [sp]\n"
         "subs r2, #1\n"
         "strd r2, r1, [sp, #12]\n"
@@ -481,47 +469,47 @@ tq_multiply_tiles_12_c30_48(const void *weights __attribute__((unused)), const v
 }
 
 
-/* 4 x 8 x 24 by 2 channels, in tiles of 2 x 2, 8 at a time. A line of x is kept
+/* 2 x 40 x 16 by 6 channels, in tiles of 2 x 2, 12 at a time. A line of x is kept
  * before the lines of y are written, so y may be x. */
 static void tq_conv2d_s8_b1_s8_armv7em_packedtiles(const int8_t *x, const uint32_t *w, int8_t *y, void *scratch)
 {
     uint8_t *const panels = (uint8_t *)(((uintptr_t)scratch + 255u) & ~(uintptr_t)255u);
     uint32_t *const t = (uint32_t *)(void *)(panels + 6144);
-    uint32_t *const outside = t + 480;
-    uint32_t *const kept = outside + 48;
-    uint32_t *const weights = kept + 48;
-    uint32_t *const loose = weights + 384;
-    tq_tiles job = {w, 0, 2, 16, 1409024, 16};
-    tq_fill(outside, 48, 134744072u);
-    for (int32_t k = 0; k < 6; k++) {
+    uint32_t *const outside = t + 1344;
+    uint32_t *const kept = outside + 160;
+    uint32_t *const weights = kept + 160;
+    uint32_t *const loose = weights + 256;
+    tq_tiles job = {w, 0, 6, 240, -1081344, 16};
+    tq_fill(outside, 160, 3890735079u);
+    for (int32_t k = 0; k < 4; k++) {
         for (int32_t side = 0; side < 2; side++) {
-            uint32_t *const edge = t + k * 80 + side * 72;
+            uint32_t *const edge = t + k * 336 + side * 328;
             tq_fill(edge, 8, 0u);
-            edge[2] = 1048592u;
-            edge[6] = 1048592u;
+            edge[2] = 4291755982u;
+            edge[6] = 4291755982u;
         }
     }
-    for (int32_t r = 0; r < 4; r += 4) {
-        for (int32_t i = r; i < r + 4; i += 2) {
-            const int8_t *const at = x + i * 192;
-            const int8_t *const above = i == 0 ? (const int8_t *)outside : i == r ? (const int8_t *)kept : at - 192;
-            const int8_t *const below = i == 2 ? (const int8_t *)outside : at + 384;
-            tq_downwards_8_24(above, at, at + 192, below, t);
-            for (int32_t c = 0; c < 1; c++) {
-                tq_across_8_24(t + c * 64, panels + ((i - r) * 1 / 2 + c) * 3072);
-            }
+    for (int32_t r = 0; r < 2; r += 2) {
+        for (int32_t i = r; i < r + 2; i += 2) {
+            const int8_t *const at = x + i * 640;
+            const int8_t *const above = i == 0 ? (const int8_t *)outside : i == r ? (const int8_t *)kept : at - 640;
+            const int8_t *const below = i == 0 ? (const int8_t *)outside : at + 1280;
+            tq_downwards_40_16(above, at, at + 640, below, t);
         }
-        tq_copy_192(x + (r + 3) * 192, kept);
-        job.quads = 1;
-        job.head = w;
-        for (int32_t o = 0; o < 1; o++) {
-            tq_loosen_1(job.head + 4, loose, 108);
-            tq_transform_12(loose, weights);
-            for (int32_t i = 0; i < 2; i++) {
-                tq_multiply_tiles_12_c30_48(weights, panels + i * 3072, y + r * 16 + i * 32 + 2 * o, &job);
+        tq_copy_640(x + (r + 1) * 640, kept);
+        for (int32_t c = 0; c < 5; c += 3) {
+            job.quads = c + 3 <= 5 ? 3 : 5 - c;
+            for (int32_t k = 0; k < job.quads; k++) {
+                tq_across_40_16(t + (c + k) * 64, panels + k * 2048);
             }
-            job.head += 18;
-        }
+            job.head = w;
+            for (int32_t o = 0; o < 3; o++) {
+                tq_loosen_1(job.head + 4, loose, 72);
+                tq_transform_8(loose, weights);
+                tq_multiply_tiles_8_s8(weights, panels, y + r * 240 + c * 48 + 2 * o, &job);
+                job.head += 13;
+            }
 
+        }
     }
 }

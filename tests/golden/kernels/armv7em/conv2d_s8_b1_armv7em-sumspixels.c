@@ -1,4 +1,4 @@
-/* conv2d_s8_b1_armv7em-sumspixels: s8[8,1,16], b1[16,1,1,16] -> u4[8,1,16] by roundeven */
+/* conv2d_s8_b1_armv7em-sumspixels: s8[8,1,16], b1[16,1,1,16] -> s4[8,1,16] by roundeven */
 static TQ_NAKED void
 tq_gather_4(const void *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
@@ -74,27 +74,27 @@ tq_sums_8(const uint32_t *w __attribute__((unused)), const void *panel __attribu
 
 
 /* Pixels of 16 channels from sums, 4 pixels to a channel. */
-static void tq_conv2d_s8_b1_roundeven_u4_armv7em_sumspixels_finish(const int32_t *sums, int32_t pixels, const tq_roundeven_epilogue *epilogue, uint8_t *y)
+static void tq_conv2d_s8_b1_roundeven_s4_armv7em_sumspixels_finish(const int32_t *sums, int32_t pixels, const tq_roundeven_epilogue *epilogue, uint8_t *y)
 {
     for (int32_t i = 0; i < pixels; i++) {
         uint32_t word = 0;
         for (int32_t j = 0; j < 8; j++) {
-            word = tq_roundeven_u4(epilogue, y, 2 * j, 16, word, sums[(2 * j) * 4 + i]);
-            word = tq_roundeven_u4(epilogue, y, 2 * j + 1, 16, word, sums[(2 * j + 1) * 4 + i]);
+            word = tq_roundeven_s4(epilogue, y, 2 * j, 16, word, sums[(2 * j) * 4 + i]);
+            word = tq_roundeven_s4(epilogue, y, 2 * j + 1, 16, word, sums[(2 * j + 1) * 4 + i]);
         }
-        y += tq_words_u4(16);
+        y += tq_words_s4(16);
     }
 }
 
 
 /* 8 pixels of 16 channels by 16, 4 at a time; the last ones may overlap. */
-static void tq_conv2d_s8_b1_roundeven_u4_armv7em_sumspixels(const int8_t *x, const uint32_t *w, const tq_roundeven_epilogue *epilogue, uint8_t *y, void *scratch)
+static void tq_conv2d_s8_b1_roundeven_s4_armv7em_sumspixels(const int8_t *x, const uint32_t *w, const tq_roundeven_epilogue *epilogue, uint8_t *y, void *scratch)
 {
     int32_t *const sums = (int32_t *)scratch + 32;
     for (int32_t p = 0; p < 8; p += 4) {
         const int32_t first = p < 4 ? p : 4;
         tq_gather_4(x + first * 16, scratch);
         tq_sums_8(w, scratch, sums, w + 144);
-        tq_conv2d_s8_b1_roundeven_u4_armv7em_sumspixels_finish(sums + (p - first), first + 4 - p, epilogue, y + p * tq_words_u4(16));
+        tq_conv2d_s8_b1_roundeven_s4_armv7em_sumspixels_finish(sums + (p - first), first + 4 - p, epilogue, y + p * tq_words_s4(16));
     }
 }

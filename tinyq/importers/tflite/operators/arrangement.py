@@ -83,25 +83,6 @@ def import_space_to_depth(layer: Layer) -> None:
     finish_view(layer, View(shape, strides))
 
 
-@imports("GATHER")
-def import_gather(layer: Layer) -> None:
-    """Constant indices along one axis."""
-    shape = layer.source().shape
-    axis = layer.axis(layer.option("Axis", 0), len(shape))
-    layer.require(layer.option("BatchDims", 0) == 0, "batch axes of GATHER are not supported")
-    layer.require(
-        layer.source(1).data is not None,
-        f"the indices {layer.source(1)} are no constant",
-        "choose by constant indices; an embedding of the input is not supported",
-    )
-    indices = layer.integers(1, _MOST_INDEX)
-    layer.require(
-        all(0 <= index < shape[axis] for index in indices),
-        f"indices leave axis {axis} of {layer.source()}",
-    )
-    layer.finish(_pick(layer, layer.activation(), shape, axis, indices))
-
-
 @imports("MIRROR_PAD")
 def import_mirror_pad(layer: Layer) -> None:
     """A border that mirrors the tensor, with its outermost element (mode 1) or without."""
@@ -117,15 +98,19 @@ def import_mirror_pad(layer: Layer) -> None:
         layer.require(max(pair) <= size - 1 + offset, f"axis {axis} is too short for {pair}")
         if any(pair):
             indices = _mirrored(size, *pair, offset)
-            name = _pick(layer, name, tuple(shape), axis, indices, f"axis_{axis}")
+            name = pick(layer, name, tuple(shape), axis, indices, f"axis_{axis}")
             shape[axis] = size + sum(pair)
     layer.finish(name)
 
 
-def _pick(
+def pick(
     layer: Layer, name: str, shape: tuple[int, ...], axis: int, indices: list[int], part: str = ""
 ) -> str:
-    """Slices of one axis by their indices: a view where they are evenly spaced."""
+    """Slices of one axis by their indices: a view where they are evenly spaced.
+
+    Raises:
+        ModelError: They are too large.
+    """
     steps = {after - before for before, after in zip(indices, indices[1:], strict=False)}
     if len(steps) <= 1:
         view = View.of(shape).sliced(axis, indices[0], min(steps, default=1), len(indices))

@@ -12,7 +12,7 @@ from tinyq.graph.ops.extremum import Extremum
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.multiply import Multiply
 from tinyq.graph.ops.tflite_add import TfliteAdd
-from tinyq.graph.ops.tflite_squared_difference import SHIFT, TfliteSquaredDifference
+from tinyq.graph.ops.tflite_squared_difference import SHIFTS, TfliteSquaredDifference
 from tinyq.importers.tflite.epilogues import epilogue
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
@@ -96,15 +96,16 @@ def _is_single_constant(layer: Layer, position: int) -> bool:
 @imports("SQUARED_DIFFERENCE")
 def import_squared_difference(layer: Layer) -> None:
     """Square of the difference, with TFLite's rounding of both operands under both rules."""
-    x, y = (layer.type_of(layer.source(place)) for place in (0, 1))
+    x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = layer.scale(layer.source(0)), layer.scale(layer.source(1))
-    largest = 2 * max(scales)
+    largest, shift = 2 * max(scales), SHIFTS[x.format.name]
     pairs = [quantize_multiplier(scale / largest) for scale in scales]
-    gain = largest * largest / (2.0 ** (2 * SHIFT) * layer.scale(layer.result()))
+    gain = largest * largest / (2.0 ** (2 * shift) * layer.scale(layer.result()))
     operands = layer.broadcast()
     channels = layer.builder.type(operands[0]).shape[-1]
     output, constants = epilogue(layer, gain, channels=channels, activation="NONE")
-    operation = TfliteSquaredDifference(output, *pairs[0], *pairs[1], x.zero_point, y.zero_point)
+    zeros = x.zero_point, y.zero_point
+    operation = TfliteSquaredDifference(output, *pairs[0], *pairs[1], *zeros, shift)
     layer.finish(layer.apply(operation, *operands, *constants))
 
 

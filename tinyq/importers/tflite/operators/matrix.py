@@ -1,4 +1,4 @@
-"""Transposed convolution, product of matrices, index of the largest."""
+"""Transposed convolution, product of matrices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from tinyq.graph.ops.argmax import Argmax
 from tinyq.graph.ops.matrix_multiply import MatrixMultiply
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.transpose_conv2d import TransposeConv2D
@@ -105,18 +104,3 @@ def _matrix(layer: Layer, position: int, view: View) -> str:
         operation = StridedCopy(view.shape, view.strides, view.start)
         return layer.apply(operation, layer.activation(position), suffix=f"in_{position}")
     return copy_view(layer, layer.activation(position), view, f"in_{position}")
-
-
-@imports("ARG_MAX")
-def import_arg_max(layer: Layer) -> None:
-    """Index of the largest code along an axis."""
-    shape = layer.source().shape
-    layer.type_of(layer.source())
-    axes = layer.integers(1)
-    layer.require(len(axes) == 1, f"axes {axes}")
-    axis = layer.axis(axes[0], len(shape))
-    order = [*(place for place in range(len(shape)) if place != axis), axis]
-    view = View.of(shape).transposed(order)
-    name = copy_view(layer, layer.activation(), view, "last")
-    name = layer.reshape(name, (math.prod(view.shape[:-1]), shape[axis]), "rows")
-    layer.finish(layer.apply(Argmax(), name))

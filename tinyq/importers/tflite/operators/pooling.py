@@ -9,6 +9,7 @@ import numpy as np
 from tinyq.errors import ModelError
 from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice
 from tinyq.graph.ops.average_pool2d import AveragePool2D
+from tinyq.graph.ops.extremum import Extremum
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.max_pool2d import MaxPool2D
 from tinyq.graph.ops.sum_pool2d import SumPool2D
@@ -71,24 +72,47 @@ def import_mean(layer: Layer) -> None:
     layer.finish(layer.apply(operation, image, *constants))
 
 
-@imports("REDUCE_MAX", "REDUCE_MIN")
+@imports("REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL", "REDUCE_ANY")
 def import_reduce_max(layer: Layer) -> None:
-    """Largest or smallest code over any axes; the smallest is the largest of all codes inverted."""
-    formats = CODES if layer.operator.name == "REDUCE_MAX" else ("s8",)
-    x, y = layer.type_of(layer.source(), *formats), layer.type_of(layer.result(), *formats)
+    """Largest or smallest code over any axes; of the codes 0 and 1 these are any and all.
+
+    The smallest of 8 bits is the largest of all codes inverted; of 16 bits halves are compared
+    until one value is left.
+    """
+    logical = layer.operator.name in ("REDUCE_ALL", "REDUCE_ANY")
+    x, y = (layer.conversion.type_of(tensor) for tensor in (layer.source(), layer.result()))
     layer.require(
-        (x.scale, x.zero_point) == (y.scale, y.zero_point),
-        f"{layer.source()} and {layer.result()} differ in scale",
+        x.format.name in (("s8",) if logical else CODES)
+        and (x.format, x.scale, x.zero_point) == (y.format, y.scale, y.zero_point),
+        f"{layer.source()} and {layer.result()} differ in scale or type",
     )
     image = _reduced(layer)
     pool = MaxPool2D(Window((1, layer.builder.type(image).shape[1])))
-    if layer.operator.name == "REDUCE_MAX":
+    if layer.operator.name in ("REDUCE_MAX", "REDUCE_ANY"):
         layer.finish(layer.apply(pool, image))
-        return
-    inverse = layer.number("inverse", ~all_codes(), "s8")
-    turned = layer.apply(Lookup(x.scale, x.zero_point), image, inverse, suffix="inverted")
-    largest = layer.apply(pool, turned, suffix="largest")
-    layer.finish(layer.apply(Lookup(y.scale, y.zero_point), largest, inverse))
+    elif x.format.name == "s16":
+        layer.finish(_halve(layer, image))
+    else:
+        inverse = layer.number("inverse", ~all_codes(), "s8")
+        turned = layer.apply(Lookup(x.scale, x.zero_point), image, inverse, suffix="inverted")
+        largest = layer.apply(pool, turned, suffix="largest")
+        layer.finish(layer.apply(Lookup(y.scale, y.zero_point), largest, inverse))
+
+
+def _halve(layer: Layer, name: str) -> str:
+    """Smallest code of the middle axis: of both ends of it, which may overlap, again and again."""
+    outer, count, inner = layer.builder.type(name).shape
+    step = 0
+    while count > 1:
+        half = -(-count // 2)
+        view, ends = View.of((outer, count, inner)), []
+        for part, first in enumerate((0, count - half)):
+            place = f"half_{step}_{part}"
+            end = copy_view(layer, name, view.sliced(1, first, 1, half), place)
+            ends.append(layer.reshape(end, (outer, half, inner), f"{place}_image"))
+        name = layer.apply(Extremum(0), *ends, suffix=f"smaller_{step}")
+        count, step = half, step + 1
+    return name
 
 
 def _reduced(layer: Layer) -> str:

@@ -1,0 +1,96 @@
+/* conv2d_s16_s8_armv7em-sumswords: s16[4,3,2], s8[3,1,1,2] -> s16[2,3,3] by requantizewide */
+static void tq_conv2d_s16_s8_requantizewide_s16_armv7em_sumswords_column(const int16_t *x, int32_t r, int32_t c, int16_t *to)
+{
+    const int32_t left = c * 1 - 0;
+    for (int32_t i = 0; i < 1; i++) {
+        const int32_t row = r * 2 - 0 + i * 2;
+        const int32_t above = row < 0 || row >= 4;
+        for (int32_t j = 0; j < 1; j++) {
+            const int32_t column = left + j * 1;
+            if (above || column < 0 || column >= 3) {
+                for (int32_t k = 0; k < 2; k++) {
+                    to[k] = 4441;
+                }
+            } else {
+                for (int32_t k = 0; k < 2; k++) {
+                    to[k] = x[(row * 3 + column) * 2 + k];
+                }
+            }
+            to += 2;
+        }
+    }
+}
+
+static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
+{
+    for (int32_t i = 0; i < words; i++) {
+        to[i] = value;
+    }
+}
+
+static TQ_NAKED void
+tq_conv2d_s16_s8_requantizewide_s16_armv7em_sumswords_product(const uint32_t *w __attribute__((unused)), const void *x __attribute__((unused)), int32_t *y __attribute__((unused)))
+{
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r11, lr}\n"
+        "sub sp, #12\n"
+        "strd r1, r2, [sp]\n"
+        "movw r3, #1\n"
+        "str r3, [sp, #8]\n"
+        "9:\n"
+        "ldm r0!, {r2-r5}\n"
+        "addw r12, r1, #8\n"
+        "1:\n"
+        ".rept 1\n"
+        "ldrd r6, r7, [r1], #8\n"
+        "ldm r0!, {r8-r11}\n"
+        "sxtb16 lr, r8\n"
+        "smlad r2, r6, lr, r2\n"
+        "sxtb16 lr, r8, ror #8\n"
+        "smlad r2, r7, lr, r2\n"
+        "sxtb16 lr, r9\n"
+        "smlad r3, r6, lr, r3\n"
+        "sxtb16 lr, r9, ror #8\n"
+        "smlad r3, r7, lr, r3\n"
+        "sxtb16 lr, r10\n"
+        "smlad r4, r6, lr, r4\n"
+        "sxtb16 lr, r10, ror #8\n"
+        "smlad r4, r7, lr, r4\n"
+        "sxtb16 lr, r11\n"
+        "smlad r5, r6, lr, r5\n"
+        "sxtb16 lr, r11, ror #8\n"
+        "smlad r5, r7, lr, r5\n"
+        ".endr\n"
+        "ldrd r1, r12, [sp]\n"
+        "stm r12!, {r2-r5}\n"
+        "ldr r3, [sp, #8]\n"
+        "str r12, [sp, #4]\n"
+        "subs r3, #1\n"
+        "str r3, [sp, #8]\n"
+        "bne 9b\n"
+        "add sp, #12\n"
+        "pop {r4-r11, pc}\n"
+    );
+}
+
+
+/* 6 row(s) of 2 inputs by 3 channels; sums over 4 inputs at a time. */
+static void tq_conv2d_s16_s8_requantizewide_s16_armv7em_sumswords(const int16_t *x, const uint32_t *w, const tq_requantizewide_epilogue *epilogue, int16_t *y, void *scratch)
+{
+    uint32_t *const inputs = scratch;
+    int32_t *const sums = (int32_t *)scratch + 2;
+    tq_fill(inputs + 1, 1, 0);
+    for (int32_t r = 0; r < 6; r++) {
+        tq_conv2d_s16_s8_requantizewide_s16_armv7em_sumswords_column(x, r / 3, r % 3, (int16_t *)inputs);
+        for (int32_t i = 0; i < 1; i++) {
+            tq_conv2d_s16_s8_requantizewide_s16_armv7em_sumswords_product(w + i * 8, inputs + i * 2, sums + i * 4);
+        }
+        uint32_t word = 0;
+        for (int32_t o = 0; o < 3; o++) {
+            int64_t acc = sums[o];
+            word = tq_requantizewide_s16(epilogue, y, o, 3, word, acc);
+        }
+        y += 3;
+    }
+}
