@@ -116,7 +116,7 @@ def test_a_part_begins_and_ends_anywhere(detector, rng):
 @pytest.mark.parametrize(
     ("inputs", "outputs", "text"),
     [
-        ((), ("conv_2d_99",), r"no tensor 'conv_2d_99'.*the nearest are .*conv_2d_"),
+        ((), ("conv_2d_99",), r"no tensor 'conv_2d_99'.*the nearest: .*conv_2d_"),
         (("nothing",), (), r"no tensor 'nothing'"),
         (("image",), (), r"the outputs depend on '.*mask.*', which is none of the inputs"),
         (("boxes", "image"), ("boxes", "boxes"), r"empty or there twice"),

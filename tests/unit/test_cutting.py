@@ -64,7 +64,7 @@ def test_the_order_is_that_of_the_names():
 @pytest.mark.parametrize(
     ("inputs", "outputs", "text"),
     [
-        (None, "score", r"no tensor 'score'.*the nearest are scores"),
+        (None, "score", r"no tensor 'score'.*the nearest: scores"),
         (None, "scores_w", r"no tensor 'scores_w'.*nearest"),
         ("image", "boxes", r"depend on 'mask:0', which is none of the inputs"),
         ("image,mask:0", "boxes", r"no output depends on 'image'"),

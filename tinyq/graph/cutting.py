@@ -61,7 +61,7 @@ def explain_unknown(name: str, known: Sequence[str], where: str) -> ModelError:
     return ModelError(
         f"there is no tensor {name!r}",
         where=where,
-        remedy=f"the nearest are {', '.join(near)}; `tinyq inspect` shows those of a whole model",
+        remedy=f"use one of the nearest: {', '.join(near)}; `tinyq inspect` shows all",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tinyq.graph import Graph, Node, Tensor
@@ -40,6 +40,28 @@ def readers(graph: Graph) -> dict[str, list[Node]]:
         for name in node.inputs:
             found[name].append(node)
     return found
+
+
+def name_outputs(graph: Graph, labels: Sequence[str]) -> Graph:
+    """The same graph, whose outputs have the names by which their users know them.
+
+    Args:
+        graph: A verified graph.
+        labels: One for each output; an empty one, or one of an input, leaves a name as it is. A
+            tensor of the middle that has such a name gets another.
+    """
+    names: dict[str, str] = {}
+    for output, label in zip(graph.outputs, labels, strict=True):
+        others = {*graph.inputs, *graph.outputs, *names.values()} - {output}
+        if not label or label == output or label in others:
+            continue
+        names[output] = label
+        if label in graph.tensors:
+            other = f"{label}_inner"
+            while other in graph.tensors or other in labels:
+                other += "_"
+            names[label] = other
+    return rename_tensors(graph, names) if names else graph
 
 
 def rename_tensors(graph: Graph, names: Mapping[str, str]) -> Graph:

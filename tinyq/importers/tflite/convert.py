@@ -11,7 +11,7 @@ from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.graph.interface import INPUT, own_outputs
-from tinyq.graph.passes.rewrite import rename_tensors
+from tinyq.graph.passes.rewrite import name_outputs
 from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.dilations import fold_dilations
 from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
@@ -131,12 +131,7 @@ def _end_conversion(conversion: Conversion, ends: Sequence[int]) -> Graph:
     graph = builder.build(*own_outputs(builder, outputs))
     if len(ends) == 1:
         return graph
-    labels = [model.labels.get(index, "") for index in model.outputs]
-    names: dict[str, str] = {}
-    for output, label in zip(graph.outputs, labels, strict=True):
-        if label and label not in graph.tensors and label not in names.values():
-            names[output] = label
-    return rename_tensors(graph, names)
+    return name_outputs(graph, [model.labels.get(index, "") for index in model.outputs])
 
 
 def _open_axes(model: FileModel) -> str | None:

@@ -12,6 +12,7 @@ from tinyq.graph import Graph
 from tinyq.graph.cutting import WHOLE, Cut, cut_graph
 from tinyq.graph.interface import own_outputs
 from tinyq.graph.passes import simplify
+from tinyq.graph.passes.rewrite import name_outputs
 from tinyq.support.keras_config import check_keras_file, limit_weights
 from tinyq.support.limits import describe
 from tinyq.training.finite import require_finite
@@ -52,6 +53,8 @@ def import_keras(
         name = name or Path(model).stem
         model = load_keras(Path(model))
     graph = cut_graph(lower_keras(model, name), cut)
+    if not cut.outputs:
+        graph = name_outputs(graph, _label_outputs(model))
     warn_of_unfinished(model)
     return simplify(graph)
 
@@ -101,6 +104,15 @@ def _inputs_first(steps: tuple[Step, ...], model: keras.Model) -> list[Step]:
     starts = [step for step in steps if kind_of(step.layer) == INPUT]
     front = [*starts, *quantized]
     return [*front, *(step for step in steps if step not in front)]
+
+
+def _label_outputs(model: keras.Model) -> list[str]:
+    """The keys of a model whose outputs are a dictionary, as data and losses name them."""
+    struct = getattr(model, "_outputs_struct", None)
+    if not isinstance(struct, dict) or len(model.outputs) == 1:
+        return [""] * len(model.outputs)
+    ends = [path[-1] for path, _ in keras.tree.flatten_with_path(struct)]
+    return [identifier(end) if isinstance(end, str) else "" for end in ends]
 
 
 def load_keras(path: str | Path) -> keras.Model:
