@@ -42,8 +42,8 @@ _VERBS = (
     "import insert install join keep leave let limit look lower make measure merge mind "
     "mount move name number open order pack pad pass plan plug point pool press profile put "
     "quantize raise read rebuild register remove rename repeat replace report reset reshape "
-    "retrain return rewrite round run save say scale see select send set shorten spell split "
-    "square start state stop store switch take train try turn unplug unzip update use wait "
+    "retrain return rewrite round run save say scale search see select send set shorten spell "
+    "split square start state stop store switch take train try turn unplug unzip update use wait "
     "write "
 )
 VERBS = frozenset(_VERBS.split())
@@ -245,7 +245,8 @@ def test_help_of_a_command_is_one_instruction(name: str) -> None:
 
 
 UNITS = re.compile(
-    r"\b(bits?|bytes?|per cent|samples?|loops?|seconds?|epochs?|first so many|instructions?)\b",
+    r"\b(bits?|bytes?|per cent|samples?|loops?|seconds?|epochs?|first so many|instructions?"
+    r"|share|rate|seed|trials?)\b",
     re.IGNORECASE,
 )
 

@@ -44,7 +44,7 @@ def search(
     optimize: Annotated[
         str, typer.Option(help="What kernels are chosen for: balanced, speed, size or ram.")
     ] = "balanced",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of whatever is drawn.")] = 0,
     samples: Annotated[
         int, typer.Option(min=1, help="Calibrate on the first so many inputs only.")
     ] = 512,

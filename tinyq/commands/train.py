@@ -19,7 +19,7 @@ def train(
         Path | None, typer.Option(help="An .npz file with samples that are not trained on.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data; 5 where the recipe has no phases.")
+        int | None, typer.Option(help="Epochs; 5 where the recipe has no phases.")
     ] = None,
     rate: Annotated[
         float | None,
@@ -36,7 +36,7 @@ def train(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Folder of TensorBoard scalars.")] = None,
     seed: Annotated[
-        int, typer.Option(help="Of the order of samples and of whatever is drawn.")
+        int, typer.Option(help="Seed of the order of samples and of whatever is drawn.")
     ] = 0,
     trust: TrustOption = False,
     json: JsonOption = False,

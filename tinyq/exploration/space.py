@@ -164,7 +164,7 @@ def read_space(source: Mapping[str, Any] | str | Path, names: Sequence[str]) -> 
             raise RecipeError(
                 f"pattern {pattern!r} matches no layer with weights",
                 where=where,
-                remedy=f"such layers are {near}",
+                remedy=f"name one of {near}",
             )
         found.update(dict.fromkeys(matches, lists[pattern]))
     return Space({name: found.get(name, (Pair("int8", "int8"),)) for name in names})

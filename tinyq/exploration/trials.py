@@ -355,7 +355,7 @@ def _import_optuna() -> Any:
         import optuna
     except ImportError:
         raise ToolMissing(
-            "Optuna is not installed",
+            "`optuna` is not installed",
             where="tinyq search",
             remedy="install it with `pip install 'tinyq[search]'`",
         ) from None

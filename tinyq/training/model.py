@@ -122,7 +122,7 @@ def _explaining(compiled: bool) -> Iterator[None]:
             raise TinyqError(
                 "a method of the model orders its weights by NumPy, which XLA cannot compile",
                 where="jit_compile",
-                remedy="compile the model without jit_compile=True",
+                remedy="leave jit_compile=True out of compile()",
             ) from None
         raise
 
