@@ -1,7 +1,8 @@
 """Pairs of layers on both sides of what a specialized kernel takes, from its own bounds.
 
 A ladder is a row of layers that differ in one number. Where a kernel takes the foot and refuses the
-head, bisection finds the last layer that it takes and the first that it refuses.
+head, bisection finds the last layer that it takes and the first that it refuses, or that no graph
+can have: sums of codes of 16 bits leave int32 before many a kernel's own bounds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice
 from tinyq.graph.ops import OPERATIONS
@@ -171,7 +173,10 @@ def _find_pair(
 
 
 def _bind(kernel: Kernel, formats: tuple[str, str], rung: Rung) -> Bound | Refusal:
-    graph = make(rung, formats)
+    try:
+        graph = make(rung, formats)
+    except ModelError:
+        return Refusal("no graph can have such a layer")
     return kernel.bind(describe_layer(graph, graph.nodes[0], (kernel.isa, "generic")))
 
 

@@ -90,6 +90,23 @@ class Columns:
         return self.pixels * round_up(self.g.out_channels, 2)
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a segment lies, in the text's terms.
+
+    Attributes:
+        weights: Its weights.
+        panel: Its codes.
+        sums: Its sums.
+        end: Where its weights end.
+    """
+
+    weights: str
+    panel: str
+    sums: str
+    end: str
+
+
 @kernel("conv2d", "s8", INT8, variant="columns", text=_TEXT)
 def bind(layer: LayerSpec) -> Bound | Refusal:
     """Outputs of bytes that are requantized by SMMLA."""
@@ -209,6 +226,7 @@ def _bound(
     if finish:
         parts["finish"] = finish
     each = 0 if not sums_to_scratch else FINISH_COST if finish else estimate_epilogue(layer) + 4
+    end = divide_up(s.g.out_channels, 2) * pair_words
     return Bound(
         layer,
         round(_estimate(s, each, sums_to_scratch=sums_to_scratch)),
@@ -221,13 +239,31 @@ def _bound(
                 "g": s.g,
                 "sums_to_scratch": sums_to_scratch,
                 "finished": finish is not None,
-                "end": divide_up(s.g.out_channels, 2) * pair_words,
+                "end": end,
+                "segments": _list_segments(s, end),
                 "y_format": layer.output.format.name,
                 "acc_type": find_accumulator(layer.epilogue),
             }
         ),
         calls_epilogue=sums_to_scratch and finish is None,
     )
+
+
+def _list_segments(s: Columns, end: int) -> tuple[Segment, ...]:
+    """Segments whose weights are ``end`` words each."""
+    return tuple(
+        Segment(
+            _move("w", index * end),
+            _move("panel", index * s.panel_words),
+            _move("sums", index * s.sums),
+            _move("w", (index + 1) * end),
+        )
+        for index in range(s.segments)
+    )
+
+
+def _move(pointer: str, count: int) -> str:
+    return f"{pointer} + {count}" if count else pointer
 
 
 def _estimate(s: Columns, each: float, *, sums_to_scratch: bool) -> float:

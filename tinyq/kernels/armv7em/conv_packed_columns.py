@@ -61,6 +61,11 @@ class Sizes:
         return round_up(self.g.kernel_height * self.g.line_taps, 4)
 
     @property
+    def column_words(self) -> int:
+        """Words of a column."""
+        return self.column // 4
+
+    @property
     def places(self) -> int:
         """Pairs of places."""
         return self.column // 2
@@ -69,6 +74,11 @@ class Sizes:
     def panel(self) -> int:
         """Bytes of a panel."""
         return self.places * 16
+
+    @property
+    def panel_words(self) -> int:
+        """Words of a panel."""
+        return self.panel // 4
 
     @property
     def panels(self) -> int:
@@ -85,6 +95,11 @@ class Sizes:
     def record(self) -> int:
         """Words of a pair of channels in flash."""
         return PAIR.locate("weights", tail=0) + divide_up(self.places * self.form.width, 8)
+
+    @property
+    def codes(self) -> int:
+        """Codes that the fields of a listed form mean."""
+        return 1 << self.form.width
 
     @property
     def levels(self) -> int:
@@ -104,7 +119,7 @@ class Sizes:
     @property
     def columns_at(self) -> int:
         """Words before four columns in scratch."""
-        return self.panels_at + self.panels * self.panel // 4
+        return self.panels_at + self.panels * self.panel_words
 
     @property
     def sums_at(self) -> int:
@@ -120,6 +135,16 @@ class Sizes:
     def odd(self) -> bool:
         """Whether the last pair has the channel before it once more."""
         return self.g.out_channels % 2 == 1
+
+    @property
+    def last_pair(self) -> int:
+        """Which pair is the last."""
+        return self.pairs - 1
+
+    @property
+    def last_channel(self) -> int:
+        """The first channel of the last pair."""
+        return self.g.out_channels - 2
 
 
 @kernel("conv2d", "s8", (INT8, "b1"), variant="packedcolumns")
@@ -142,7 +167,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         **list_column_parts(g, 8),
         "collect": collect_four(),
         **list_unpacking(form),
-        "product": QuadSums().product(stream, sizes.column // 4, Outputs(0, False, False)),
+        "product": QuadSums().product(stream, sizes.column_words, Outputs(0, False, False)),
     }
     return Bound(
         layer,
@@ -156,7 +181,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
                 "g": g,
                 "unpack": unpack_weights(form).name,
                 "codes": form.codes,
-                "gain": form.gain,
+                "factor": 1 << form.gain,
                 "stride": layer.output.words // g.out_pixels,
                 "y_format": layer.output.format.name,
             }

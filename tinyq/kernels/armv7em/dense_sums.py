@@ -10,6 +10,13 @@ Inputs of 16 bits are multiplied by weights of one channel each, four to a word:
 | bias | weights |
 | 4    | words   |
 +------+---------+
+
+What scales a channel whose sums are rounded twice:
+
++------+------------+--------+-------+
+| bias | multiplier | addend | shift |
+| 1    | 1          | 1      | 1     |
++------+------------+--------+-------+
 """
 
 from __future__ import annotations
@@ -297,7 +304,7 @@ def _multiply_words(words: int, fours: int) -> Part:
         "fours": fours,
         "turns": turns,
         "looped": turns != words,
-        "sums": ("r2", "r3", "r4", "r5"),
+        "sums": (("r2", "r8"), ("r3", "r9"), ("r4", "r10"), ("r5", "r11")),
     }
     return Part(_SOURCE, "product", "_product", MappingProxyType(values))
 

@@ -125,14 +125,29 @@ class Sizes:
         return self.rows_between * self.row
 
     @property
+    def moved_from_codes(self) -> int:
+        """Codes before it."""
+        return self.rows_between * self.columns
+
+    @property
     def strip(self) -> int:
         """A strip."""
         return self.lines * self.row
 
     @property
+    def strip_codes(self) -> int:
+        """Codes of it, a halfword each."""
+        return self.lines * self.columns
+
+    @property
+    def channel_words(self) -> int:
+        """Words of it."""
+        return self.lines * self.row_words
+
+    @property
     def strip_words(self) -> int:
         """Words of all strips."""
-        return self.group * self.strip // 4
+        return self.group * self.channel_words
 
     @property
     def line(self) -> int:

@@ -13,6 +13,7 @@ _SOURCE = "armv7em/moves.j2"
 _FORMATS = ("s8", "s16")
 _CHUNK = 8  # words of a load of several
 _MOST_UNROLLED = 4  # chunks
+_TURN = 4  # words that a turn of a loop sets
 _ROW_COST, _CALL_COST = 3, 20
 
 
@@ -91,9 +92,9 @@ def bind_padded(layer: LayerSpec) -> Bound | Refusal:
     aligned = size % 4 == 0 and all(count % 4 == 0 for count in borders.values())
     copied = Run(size, aligned)
     parts = {"copy": _copy(copied)}
-    for count in borders.values():
+    for key, count in borders.items():
         if count:
-            parts[f"set_{count}"] = _set(Run(count, aligned))
+            parts[f"set_{key}"] = _set(Run(count, aligned))
     value = g["value"] % 256 * 0x01010101 if bits == 8 else g["value"] % 65536 * 0x00010001
     cost = g["in_height"] * (copied.instructions + borders["between"] // 4 + _CALL_COST)
     return Bound(
@@ -101,7 +102,7 @@ def bind_padded(layer: LayerSpec) -> Bound | Refusal:
         cost + (borders["before"] + borders["behind"]) // 4 + 2 * _CALL_COST,
         parts=MappingProxyType(parts),
         values=MappingProxyType(
-            {**borders, "value": value, "line": size * 8 // bits, "names": parts}
+            {**borders, "value": value, "line": size * 8 // bits, "line_bytes": size}
         ),
     )
 
@@ -124,4 +125,7 @@ def _copy(run: Run) -> Part:
 def _set(run: Run) -> Part:
     """``(to, value)``: bytes of a word that is the same however it is turned by a code."""
     name = f"tq_set_run_{run.count}{'' if run.aligned else '_loose'}"
-    return Part(_SOURCE, "set", name, MappingProxyType({"run": run}), shared=True)
+    words = run.count // 4
+    turns = words // _TURN if words > _TURN else 0
+    values = {"turns": turns, "words": words - turns * _TURN, "rest": run.rest}
+    return Part(_SOURCE, "set", name, MappingProxyType(values), shared=True)
