@@ -200,6 +200,7 @@ def _bound(
 ) -> Bound:
     scratch, pair_words = rest
     sums_to_scratch = product.macro == "sums"
+    end = divide_up(s.g.out_channels, 2) * pair_words
     parts = list_column_parts(s.g, s.bits)
     if s.bits == 16:
         parts["collect"] = collect_wide(s.column // 2)
@@ -221,13 +222,21 @@ def _bound(
                 "g": s.g,
                 "sums_to_scratch": sums_to_scratch,
                 "finished": finish is not None,
-                "end": divide_up(s.g.out_channels, 2) * pair_words,
+                "segments": [_locate(s, index, end) for index in range(s.segments)],
+                "end": end,
                 "y_format": layer.output.format.name,
                 "acc_type": find_accumulator(layer.epilogue),
             }
         ),
         calls_epilogue=sums_to_scratch and finish is None,
     )
+
+
+def _locate(s: Columns, index: int, words: int) -> tuple[str, ...]:
+    """Where weights, panel and sums of a segment begin, and where its ``words`` of weights end."""
+    begins = (("w", words), ("panel", s.panel_words), ("sums", s.sums))
+    at = (f"{name} + {index * each}" if index else name for name, each in begins)
+    return (*at, f"w + {(index + 1) * words}")
 
 
 def _estimate(s: Columns, each: float, *, sums_to_scratch: bool) -> float:

@@ -61,6 +61,11 @@ class Sizes:
         return round_up(self.g.kernel_height * self.g.line_taps, 4)
 
     @property
+    def column_words(self) -> int:
+        """Words of it."""
+        return self.column // 4
+
+    @property
     def places(self) -> int:
         """Pairs of places."""
         return self.column // 2
@@ -69,6 +74,11 @@ class Sizes:
     def panel(self) -> int:
         """Bytes of a panel."""
         return self.places * 16
+
+    @property
+    def panel_words(self) -> int:
+        """Words of it."""
+        return self.panel // 4
 
     @property
     def panels(self) -> int:
@@ -92,6 +102,11 @@ class Sizes:
         return self.form.listed
 
     @property
+    def listed(self) -> int:
+        """Pairs of weights that an index tells apart."""
+        return 1 << self.form.width
+
+    @property
     def unpacked(self) -> int:
         """Biases and unpacked weights of a pair of channels."""
         return 2 + count_unpacked(self.places) // 4
@@ -104,7 +119,7 @@ class Sizes:
     @property
     def columns_at(self) -> int:
         """Words before four columns in scratch."""
-        return self.panels_at + self.panels * self.panel // 4
+        return self.panels_at + self.panels * self.panel_words
 
     @property
     def sums_at(self) -> int:
@@ -120,6 +135,13 @@ class Sizes:
     def odd(self) -> bool:
         """Whether the last pair has the channel before it once more."""
         return self.g.out_channels % 2 == 1
+
+    @property
+    def first_of_pair(self) -> str:
+        """First channel of pair ``o``, as an expression."""
+        if self.odd:
+            return f"(o < {self.pairs - 1} ? 2 * o : {self.g.out_channels - 2})"
+        return "2 * o"
 
 
 @kernel("conv2d", "s8", (INT8, "b1"), variant="packedcolumns")
@@ -156,7 +178,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
                 "g": g,
                 "unpack": unpack_weights(form).name,
                 "codes": form.codes,
-                "gain": form.gain,
+                "gain": 1 << form.gain,
                 "stride": layer.output.words // g.out_pixels,
                 "y_format": layer.output.format.name,
             }

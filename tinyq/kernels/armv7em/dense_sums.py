@@ -10,6 +10,13 @@ Inputs of 16 bits are multiplied by weights of one channel each, four to a word:
 | bias | weights |
 | 4    | words   |
 +------+---------+
+
+What finishes sums that are rounded twice has a record for each channel, with twice the bias:
+
++------+------------+--------+-------+
+| bias | multiplier | addend | shift |
+| 1    | 1          | 1      | 1     |
++------+------------+--------+-------+
 """
 
 from __future__ import annotations
@@ -297,7 +304,8 @@ def _multiply_words(words: int, fours: int) -> Part:
         "fours": fours,
         "turns": turns,
         "looped": turns != words,
-        "sums": ("r2", "r3", "r4", "r5"),
+        # Registers of the sums, each with that of its weights.
+        "sums": (("r2", "r8"), ("r3", "r9"), ("r4", "r10"), ("r5", "r11")),
     }
     return Part(_SOURCE, "product", "_product", MappingProxyType(values))
 

@@ -125,9 +125,24 @@ class Sizes:
         return self.rows_between * self.row
 
     @property
+    def moved_from_code(self) -> int:
+        """Codes before it."""
+        return self.moved_from // 2
+
+    @property
     def strip(self) -> int:
         """A strip."""
         return self.lines * self.row
+
+    @property
+    def strip_codes(self) -> int:
+        """Codes of it."""
+        return self.strip // 2
+
+    @property
+    def channel_words(self) -> int:
+        """Words of it."""
+        return self.strip // 4
 
     @property
     def strip_words(self) -> int:

@@ -13,6 +13,7 @@ _SOURCE = "armv7em/moves.j2"
 _FORMATS = ("s8", "s16")
 _CHUNK = 8  # words of a load of several
 _MOST_UNROLLED = 4  # chunks
+_MOST_SET = 4  # words that are set without a loop
 _ROW_COST, _CALL_COST = 3, 20
 
 
@@ -47,6 +48,16 @@ class Run:
     def rest(self) -> int:
         """Bytes behind the words."""
         return self.count % 4
+
+    @property
+    def fours(self) -> int:
+        """Times that a loop sets four words."""
+        return self.count // 16 if self.count // 4 > _MOST_SET else 0
+
+    @property
+    def set_words(self) -> int:
+        """Words that are set behind the loop."""
+        return self.count // 4 - 4 * self.fours
 
     @property
     def instructions(self) -> int:
@@ -91,9 +102,8 @@ def bind_padded(layer: LayerSpec) -> Bound | Refusal:
     aligned = size % 4 == 0 and all(count % 4 == 0 for count in borders.values())
     copied = Run(size, aligned)
     parts = {"copy": _copy(copied)}
-    for count in borders.values():
-        if count:
-            parts[f"set_{count}"] = _set(Run(count, aligned))
+    setters = {key: _set(Run(count, aligned)) for key, count in borders.items() if count}
+    parts |= {part.name: part for part in setters.values()}
     value = g["value"] % 256 * 0x01010101 if bits == 8 else g["value"] % 65536 * 0x00010001
     cost = g["in_height"] * (copied.instructions + borders["between"] // 4 + _CALL_COST)
     return Bound(
@@ -101,7 +111,13 @@ def bind_padded(layer: LayerSpec) -> Bound | Refusal:
         cost + (borders["before"] + borders["behind"]) // 4 + 2 * _CALL_COST,
         parts=MappingProxyType(parts),
         values=MappingProxyType(
-            {**borders, "value": value, "line": size * 8 // bits, "names": parts}
+            {
+                **borders,
+                "value": value,
+                "line": size * 8 // bits,
+                "size": size,
+                "setters": {key: part.name for key, part in setters.items()},
+            }
         ),
     )
 

@@ -204,7 +204,14 @@ def _pack_fields(fields: Int64s, bits: int) -> Words:
 
 def expand_weights(weights: StripWeights) -> Part:
     """``(from, to)``: makes int16 of the weights of a channel."""
-    values = {"words": weights.packed, "bits": weights.bits, "each": 32 // weights.bits}
+    bits = weights.bits
+    values = {
+        "words": weights.packed,
+        "bits": bits,
+        "each": 32 // bits,
+        "mask": (1 << bits) - 1,
+        "sign": 1 << bits - 1,
+    }
     name = f"tq_expand_{weights.bits}_{weights.packed}"
     return Part(_SOURCE, "expand", name, MappingProxyType(values), shared=True)
 
