@@ -12,7 +12,6 @@ Writes benchmarks/results/build_time.json and build_time.md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -22,6 +21,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tinyq.support.documents import write_document  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -83,8 +86,8 @@ def main() -> int:
         ratios = [row["now"][k] / row["before"][k] for k in (0, 1)]
         lines.append(f"| {name} | {cells[0]} | {ratios[0]:.2f} | {cells[1]} | {ratios[1]:.2f} |")
     (RESULTS / "build_time.md").write_text("\n".join(lines) + "\n", "utf-8")
-    document = {"command": command, "load": os.getloadavg(), "rows": rows}
-    (RESULTS / "build_time.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    content = {"command": command, "load": os.getloadavg(), "rows": rows}
+    write_document(RESULTS / "build_time.json", "benchmark", content, indent=1)
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

@@ -26,6 +26,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tinyq.support.documents import write_document  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 CORES = ("armv6m", "armv7m", "armv7em", "armv8m", "mve", "rv32", "avr")
 OBJECTIVES = ("balanced", "speed")
@@ -206,8 +210,8 @@ def write(rows: Mapping[str, Mapping[str, Any]], command: str, commit: str) -> N
     lines += ["", "Text that is another with the same kernels, by its first words:", ""]
     lines += [f"* {count} x `{text}`" for text, count in changed.most_common(40)]
     (RESULTS / "same_text.md").write_text("\n".join(lines) + "\n", "utf-8")
-    document = {"command": command, "commit": commit, "rows": rows}
-    (RESULTS / "same_text.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    content = {"command": command, "commit": commit, "rows": rows}
+    write_document(RESULTS / "same_text.json", "benchmark", content, indent=1)
     sys.stdout.write("\n".join(lines) + "\n")
 
 

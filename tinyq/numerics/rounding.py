@@ -343,7 +343,7 @@ def softmax(codes: Int32s, table: Int32s) -> Int32s:
     Returns:
         Codes of scale 1/256 and zero point -128, int32, shape (..., classes).
 
-    Twin: tq_softmax in templates/kernels/generic/softmax.c.j2.
+    Twin: templates/kernels/generic/softmax.c.j2 with tinyq.kernels.generic.softmax.SOFTMAXES.
     """
     difference = codes.max(axis=-1, keepdims=True) - codes
     powers = table[difference].astype(np.int64)

@@ -32,7 +32,7 @@ class Add(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_add in templates/kernels/generic/add.c.j2.
+    Twin: templates/kernels/generic/terms.c.j2 with tinyq.kernels.generic.terms.TERMS.
     """
 
     x_factor: int

@@ -30,7 +30,7 @@ class AveragePool2D(Op):
     Attributes:
         window: Pool size, stride, padding.
 
-    Twin: tq_averagepool2d in templates/kernels/generic/averagepool2d.c.j2.
+    Twin: templates/kernels/generic/pool2d.c.j2 with tinyq.kernels.generic.pools.POOLS.
     """
 
     window: Window

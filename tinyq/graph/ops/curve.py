@@ -26,7 +26,7 @@ class Curve(Op):
     Attributes:
         scale: Real value of one output code.
 
-    Twin: tq_curve in templates/kernels/generic/curve.c.j2.
+    Twin: templates/kernels/generic/elements.c.j2 with tinyq.kernels.generic.elements.ELEMENTS.
     """
 
     scale: float | None

@@ -25,7 +25,7 @@ class Extremum(Op):
     Attributes:
         largest: 1 for the larger code, 0 for the smaller one.
 
-    Twin: tq_extremum in templates/kernels/generic/extremum.c.j2.
+    Twin: templates/kernels/generic/elements.c.j2 with tinyq.kernels.generic.elements.ELEMENTS.
     """
 
     largest: int

@@ -26,7 +26,7 @@ class Lookup(Op):
         scale: Real value of one output code.
         zero_point: Output code of real 0.
 
-    Twin: tq_lookup in templates/kernels/generic/lookup.c.j2.
+    Twin: templates/kernels/generic/elements.c.j2 with tinyq.kernels.generic.elements.ELEMENTS.
     """
 
     scale: float | None

@@ -24,7 +24,7 @@ class MaxPool2D(Op):
     Attributes:
         window: Pool size, stride, padding.
 
-    Twin: tq_maxpool2d in templates/kernels/generic/maxpool2d.c.j2.
+    Twin: templates/kernels/generic/pool2d.c.j2 with tinyq.kernels.generic.pools.POOLS.
     """
 
     window: Window

@@ -27,7 +27,7 @@ class Multiply(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_multiply in templates/kernels/generic/multiply.c.j2.
+    Twin: templates/kernels/generic/terms.c.j2 with tinyq.kernels.generic.terms.TERMS.
     """
 
     x_zero: int = 0

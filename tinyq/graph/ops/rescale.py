@@ -29,7 +29,7 @@ class Rescale(Accumulating):
         x_zero: Zero point of the input.
         left_shift: 0 .. 20.
 
-    Twin: tq_rescale in templates/kernels/generic/rescale.c.j2.
+    Twin: templates/kernels/generic/terms.c.j2 with tinyq.kernels.generic.terms.TERMS.
     """
 
     x_zero: int = 0

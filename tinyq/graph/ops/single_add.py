@@ -42,7 +42,7 @@ class SingleAdd(Op):
         offset_shift: Their power of two.
         shift: 0 .. 54.
 
-    Twin: tq_singleadd in templates/kernels/generic/singleadd.c.j2.
+    Twin: templates/kernels/generic/elements.c.j2 with tinyq.kernels.generic.elements.ELEMENTS.
     """
 
     scale: float | None

@@ -22,7 +22,7 @@ class Softmax(Op):
     Operands: x s8 (..., classes), table u16 (256).
     Output: s8, scale 1/256, zero point -128.
 
-    Twin: tq_softmax in templates/kernels/generic/softmax.c.j2.
+    Twin: templates/kernels/generic/softmax.c.j2 with tinyq.kernels.generic.softmax.SOFTMAXES.
     """
 
     kernel: ClassVar[str] = "softmax"

@@ -36,7 +36,7 @@ class TfliteAdd(Accumulating):
         x_zero: Zero point of x.
         y_zero: Zero point of y.
 
-    Twin: tq_tfliteadd in templates/kernels/generic/tfliteadd.c.j2.
+    Twin: templates/kernels/generic/terms.c.j2 with tinyq.kernels.generic.terms.TERMS.
     """
 
     x_multiplier: int

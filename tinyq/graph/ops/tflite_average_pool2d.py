@@ -30,7 +30,7 @@ class TfliteAveragePool2D(Op):
         lo: Smallest output code.
         hi: Largest output code.
 
-    Twin: tq_tfliteaveragepool2d in templates/kernels/generic/tfliteaveragepool2d.c.j2.
+    Twin: templates/kernels/generic/pool2d.c.j2 with tinyq.kernels.generic.pools.POOLS.
     """
 
     window: Window

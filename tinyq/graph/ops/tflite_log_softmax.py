@@ -35,7 +35,7 @@ class TfliteLogSoftmax(Op):
         reverse_exponent: Its exponent, -31 .. 0.
         least: Smallest difference that counts, at most 0.
 
-    Twin: tq_tflitelogsoftmax in templates/kernels/generic/tflitelogsoftmax.c.j2.
+    Twin: templates/kernels/generic/softmax.c.j2 with tinyq.kernels.generic.softmax.SOFTMAXES.
     """
 
     multiplier: int

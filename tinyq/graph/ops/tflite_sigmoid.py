@@ -30,7 +30,7 @@ class TfliteSigmoid(Op):
         shift: 0 .. 31.
         hyperbolic: 1 for the hyperbolic tangent, 0 for the logistic function.
 
-    Twin: tq_tflitesigmoid in templates/kernels/generic/tflitesigmoid.c.j2.
+    Twin: templates/kernels/generic/elements.c.j2 with tinyq.kernels.generic.elements.ELEMENTS.
     """
 
     multiplier: int

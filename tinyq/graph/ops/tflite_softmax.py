@@ -26,7 +26,7 @@ class TfliteSoftmax(Op):
     Operands: x s8 (..., classes), at most 4,095 classes; table s32 (256), see
     ``fixed_point.softmax_exponentials``. Output: s8, scale 1/256, zero point -128.
 
-    Twin: tq_tflitesoftmax in templates/kernels/generic/tflitesoftmax.c.j2.
+    Twin: templates/kernels/generic/softmax.c.j2 with tinyq.kernels.generic.softmax.SOFTMAXES.
     """
 
     kernel: ClassVar[str] = "tflitesoftmax"

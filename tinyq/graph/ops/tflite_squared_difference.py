@@ -38,7 +38,7 @@ class TfliteSquaredDifference(Accumulating):
         y_zero: Zero point of y.
         shift: 7 for operands of 8 bits, 0 for those of 16.
 
-    Twin: tq_squareddifference in templates/kernels/generic/squareddifference.c.j2.
+    Twin: templates/kernels/generic/terms.c.j2 with tinyq.kernels.generic.terms.TERMS.
     """
 
     x_multiplier: int

@@ -34,7 +34,7 @@ class TfliteWideSoftmax(Op):
         multiplier: Mantissa of the scale of x in steps of 10 / 65535.
         exponent: Its exponent, -31 .. 14.
 
-    Twin: tq_tflitewidesoftmax in templates/kernels/generic/tflitewidesoftmax.c.j2.
+    Twin: templates/kernels/generic/softmax.c.j2 with tinyq.kernels.generic.softmax.SOFTMAXES.
     """
 
     multiplier: int

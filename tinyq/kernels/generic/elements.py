@@ -1,60 +1,141 @@
-"""Operations on each element or each pair of elements, in C99."""
+"""Operations that go through tensors element by element, in C99.
+
+The loop is one text; what an element becomes is a row of `ELEMENTS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from tinyq.kernels.base import Bound
-from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
+from tinyq.kernels.generic.products import bind_shared, list_pointers, write_about
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.registry import kernel
 
-_ANY = (*ACTIVATIONS, "u8", "s16", "s32")
-# How the scaled difference and the scaled product of a ReLU with slopes are rounded.
-_ROUNDINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
+TEXT = "generic/elements"
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What element e becomes.
+
+    Attributes:
+        about: Formula and operands, line by line.
+        operands: Names of the operands.
+        each: Statements for element e.
+        before: Declarations before the first element.
+    """
+
+    about: tuple[str, ...]
+    operands: tuple[str, ...]
+    each: tuple[str, ...]
+    before: tuple[str, ...] = ()
+
+
+ELEMENTS: Mapping[str, Element] = MappingProxyType(
     {
-        "prelu": ("Both are scaled with one rounding, half up.", "tq_requantize({}, 0, {})"),
-        "tfliteprelu": (
-            "Both are scaled with TFLite's two roundings; a shift is an exponent.",
-            "tq_scale_twice({}, {})",
+        "lookup": Element(
+            (
+                "A function of one s8 code: y[e] = table[x[e] + 128].",
+                "",
+                "x, y    [elements]; y may be the buffer of x",
+                "table   [256]",
+            ),
+            ("x", "table"),
+            ("y[e] = table[x[e] + 128];",),
+        ),
+        "curve": Element(
+            (
+                "A function of one s16 code, with lines between the points of a table.",
+                "",
+                "  128 * i + f = x[e] + 2^15",
+                "  y[e] = wrap(table[i] + floor((wrap(table[i + 1] - table[i]) * f + 64) / 128))",
+                "",
+                "Both wrap to int16 by two's complement, as TFLite does.",
+                "",
+                "x, y    [elements]; y may be the buffer of x",
+                "table   [513]",
+                "",
+                "Twin: tinyq.graph.ops.curve.Curve",
+            ),
+            ("x", "table"),
+            (
+                "const int32_t place = (int32_t)x[e] + 32768;",
+                "const int32_t base = table[place / 128];",
+                "const int16_t slope = (int16_t)(table[place / 128 + 1] - base);",
+                "y[e] = (int16_t)(base + ((slope * (place % 128) + 64) >> 7));",
+            ),
+        ),
+        "tflitesigmoid": Element(
+            (
+                "Logistic function or hyperbolic tangent of s16 codes; y has scale 2^-15.",
+                "",
+                "  v = floor((x[e] * multiplier + 2^(shift - 1)) / 2^shift)",
+                "  y[e] = interpolated_sigmoid(v, table, hyperbolic)",
+                "",
+                "x, y    [elements]; y may be the buffer of x",
+                "table   [256] Q0.16",
+                "",
+                "|x * multiplier| <= 2^30, and so is the half.",
+                "",
+                "Twin: tinyq.graph.ops.tflite_sigmoid.TfliteSigmoid",
+            ),
+            ("x", "table"),
+            (
+                "const int32_t v = (int32_t)((x[e] * g->multiplier + half) >> g->shift);",
+                "y[e] = (int16_t)tq_interpolated_sigmoid(v, table, g->hyperbolic);",
+            ),
+            before=("const int64_t half = ((int64_t)1 << g->shift) >> 1;",),
+        ),
+        "extremum": Element(
+            (
+                "Larger (largest 1) or smaller of two tensors, code by code.",
+                "",
+                "a, b, y   [elements]; y may be the buffer of an operand",
+                "",
+                "Twin: tinyq.graph.ops.extremum.Extremum",
+            ),
+            ("a", "b"),
+            ("y[e] = (a[e] > b[e]) == (g->largest != 0) ? a[e] : b[e];",),
+        ),
+        "singleadd": Element(
+            (
+                "Sum of two tensors of s8 with the roundings of float32.",
+                "",
+                "  inner = round_single((b[e] + moved) * y_multiplier * 2^y_shift"
+                " + offset * 2^offset_shift)",
+                "  outer = round_single((a[e] + moved) * x_multiplier * 2^x_shift + inner)",
+                "  y[e] = clip(divide_even(outer, shift) - moved, lo, hi)",
+                "",
+                "a, b, y   [elements]; y may be the buffer of an operand",
+                "",
+                "Twin: tinyq.graph.ops.single_add.SingleAdd",
+            ),
+            ("a", "b"),
+            (
+                "const int64_t inner = tq_round_single((b[e] + g->moved) * y_factor + addend);",
+                "const int64_t outer = tq_round_single((a[e] + g->moved) * x_factor + inner);",
+                "const int64_t code = tq_divide_even(outer, g->shift) - g->moved;",
+                "y[e] = (int8_t)tq_clip(code, g->lo, g->hi);",
+            ),
+            before=(
+                "const int64_t x_factor = (int64_t)g->x_multiplier * ((int64_t)1 << g->x_shift);",
+                "const int64_t y_factor = (int64_t)g->y_multiplier * ((int64_t)1 << g->y_shift);",
+                "const int64_t addend = (int64_t)g->offset * ((int64_t)1 << g->offset_shift);",
+            ),
         ),
     }
 )
 
-# What is written of each of the largest codes of a row.
-_FOUND: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"topvalues": ("Codes", "best"), "topindices": ("Indices", "winner")}
-)
 
-
-@kernel("add", ACTIVATIONS, ACTIVATIONS, text="generic/add", shared=True)
-def bind_add(layer: LayerSpec) -> Bound:
-    """Weighted sum of two tensors."""
-    a, b = (entry.format for entry in layer.inputs[:2])
-    return bind_shared(layer, a_code=read_code(a, "a", "k"), b_code=read_code(b, "b", "k"))
-
-
-@kernel("rescale", _ANY, text="generic/rescale", shared=True)
-@kernel("argmax", _ANY, text="generic/argmax", shared=True)
-def bind_codes(layer: LayerSpec) -> Bound:
-    """Operations that read a row code by code."""
-    return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k"))
-
-
-@kernel("topvalues", ("s8", "s16"), text="generic/topk", shared=True)
-@kernel("topindices", ("s8", "s16"), text="generic/topk", shared=True)
-def bind_top(layer: LayerSpec) -> Bound:
-    """The largest codes, or their indices."""
-    about, found = _FOUND[layer.operation]
-    return bind_shared(layer, about=about, found=found)
-
-
-@kernel("prelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)
-@kernel("tfliteprelu", ("s8", "s16"), "s8", text="generic/prelu", shared=True)
-def bind_prelu(layer: LayerSpec) -> Bound:
-    """ReLU with a slope for each channel."""
-    about, scale = _ROUNDINGS[layer.operation]
-    positive = scale.format("difference", "g->positive_multiplier, g->positive_shift")
-    negative = scale.format("product", "g->negative_multiplier, g->negative_shift")
-    return bind_shared(layer, about=about, positive=positive, negative=negative)
+def bind_element(layer: LayerSpec) -> Bound:
+    """A function of each element, or of each pair."""
+    row = ELEMENTS[layer.operation]
+    return bind_shared(
+        layer,
+        about=write_about(*row.about),
+        pointers=list_pointers(layer, *row.operands),
+        before="".join(f"    {line}\n" for line in row.before) + "\n" * bool(row.before),
+        each=row.each,
+    )

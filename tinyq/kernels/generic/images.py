@@ -1,4 +1,4 @@
-"""Pooling, resizing and moving codes, in C99."""
+"""Sums over windows, resizing and moving codes, in C99."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_POOLED = ("s2", "s3", "s4", "s8", "u2", "u4", "u8")
 _MOVED = (*ACTIVATIONS, "u8", "s16")
 
 # Where halves go, and the quotient of a sum.
@@ -22,12 +21,9 @@ _HALVES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-@kernel("maxpool2d", (*_POOLED, "s16"), text="generic/maxpool2d", shared=True)
-@kernel("averagepool2d", _POOLED, text="generic/averagepool2d", shared=True)
-@kernel("tfliteaveragepool2d", ("s8", "s16"), text="generic/tfliteaveragepool2d", shared=True)
 @kernel("sumpool2d", _MOVED, text="generic/sumpool2d", shared=True)
-def bind_pool(layer: LayerSpec) -> Bound:
-    """Pooling over windows."""
+def bind_sumpool2d(layer: LayerSpec) -> Bound:
+    """Sums over windows."""
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k", "x_at"))
 
 
@@ -48,12 +44,6 @@ def bind_concatenate(layer: LayerSpec) -> Bound:
     """Channels of two tensors side by side."""
     a, b = (read_code(layer.inputs[0].format, row, "k") for row in "ab")
     return bind_shared(layer, a_code=a, b_code=b)
-
-
-@kernel("maxpool2d", "b1", text="generic/maxpool2d_bits", shared=True)
-def bind_words(layer: LayerSpec) -> Bound:
-    """Operations that move or compare whole words."""
-    return bind_shared(layer)
 
 
 @kernel("interpolate", "s8", text="generic/interpolate", shared=True)

@@ -1,9 +1,17 @@
-"""Generic kernels whose text is complete as it stands: their operations name the formats."""
+"""Generic kernels whose operations name the formats: their text needs no word of the formats.
+
+The text has the operation's name and is complete as it stands, or operations with the same loops
+share one, and a table has what each of them computes there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from tinyq.graph.ops import OPERATIONS
-from tinyq.kernels.base import Bound
+from tinyq.kernels.base import Binder, Bound
+from tinyq.kernels.generic import elements, softmax, terms
 from tinyq.kernels.generic.products import bind_shared
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
@@ -14,7 +22,17 @@ def bind_plain(layer: LayerSpec) -> Bound:
     return bind_shared(layer)
 
 
+# Operations whose loops are those of others: their text, and what fills it in.
+_SHARED: Mapping[str, tuple[str, Binder]] = MappingProxyType(
+    {
+        **dict.fromkeys(elements.ELEMENTS, (elements.TEXT, elements.bind_element)),
+        **dict.fromkeys(softmax.SOFTMAXES, (softmax.TEXT, softmax.bind_softmax)),
+        **dict.fromkeys(terms.TERMS, (terms.TEXT, terms.bind_terms)),
+    }
+)
+
 for _name, _formats in sorted(
     {(it.kernel, formats) for it in OPERATIONS.values() for formats in it.formats}
 ):
-    kernel(_name, *_formats, text=f"generic/{_name}", shared=True)(bind_plain)
+    _text, _binder = _SHARED.get(_name, (f"generic/{_name}", bind_plain))
+    kernel(_name, *_formats, text=_text, shared=True)(_binder)

@@ -66,6 +66,17 @@ def bind_shared(layer: LayerSpec, **values: object) -> Bound:
     return Bound(layer, instructions, values=MappingProxyType(values))
 
 
+def write_about(*lines: str) -> str:
+    """Lines of a comment, behind its opening."""
+    return "\n *".join(f" {line}" if line else "" for line in lines)
+
+
+def list_pointers(layer: LayerSpec, *names: str) -> list[str]:
+    """C parameters for operands that are read, in the order of the layer."""
+    pairs = zip(layer.inputs, names, strict=True)
+    return [f"const {entry.format.c_type} *{name}" for entry, name in pairs]
+
+
 def read_code(entry: Format, row: str, index: str, at: str = "") -> str:
     """A code as an expression: ``index`` of the row at ``row``, or at an offset behind it."""
     if entry.codes_per_word == 1:
