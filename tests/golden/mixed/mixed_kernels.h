@@ -170,10 +170,11 @@ static inline uint32_t tq_threshold_b1(const tq_threshold_epilogue *epilogue, ui
     return tq_put_b1(y, o, count, word, sign);
 }
 
-/* Weighted sum of u4 and u4, out comes u4.
+/* Weighted sum: u4 and u4 to u4.
  *
- *   acc[r, k] = (a[r, k] - x_zero) * x_factor + (b[r, k] - y_zero) * y_factor
- *   y[r, k] = tq_requantize_u4(acc[r, k])
+ *   a_term = (a[r, k] - x_zero) * x_factor
+ *   b_term = (b[r, k] - y_zero) * y_factor
+ *   y[r, k] = tq_requantize_u4(a_term + b_term)
  *
  * a, b, y   [rows][channels]; y may be the buffer of an operand with the format of y
  */
@@ -511,11 +512,11 @@ static void tq_depthwise2d_u4_s4_u4_generic(const uint8_t *x, const uint8_t *w,
  *
  *   y[r, c, k] = +1 if any x[r*s + i*d - p, c*s + j*d - p, k] inside the image is +1, else -1
  *
- * +1 is bit 0, so the largest sign is the AND of the bits; padding bits stay 0. Every window has
- * a tap inside the image.
+ * +1 is bit 0, so the largest sign is the AND of the bits; padding bits stay 0. Every
+ * window has a tap inside the image.
  *
- * x   [in_height][in_width][in_channels]
- * y   [out_height][out_width][in_channels]
+ * x   [in_height][in_width][in_channels] of b1
+ * y   [out_height][out_width][in_channels] of b1
  */
 static void tq_maxpool2d_b1_generic(const uint32_t *x, const tq_maxpool2d_geometry *g, uint32_t *y)
 {
@@ -548,12 +549,12 @@ static void tq_maxpool2d_b1_generic(const uint32_t *x, const tq_maxpool2d_geomet
     }
 }
 
-/* Change of scale or format from u4 to u4.
+/* Change of scale or format: u4 to u4.
  *
- *   acc[r, k] = (x[r, k] - x_zero) * x_factor
- *   y[r, k] = tq_requantize_u4(acc[r, k])
+ *   acc = (x[r, k] - x_zero) * x_factor
+ *   y[r, k] = tq_requantize_u4(acc)
  *
- * x, y   [rows][channels]; y may be the buffer of x when the formats are the same
+ * x, y   [rows][channels]; y may be the buffer of an operand with the format of y
  */
 static void tq_rescale_u4_u4_generic(const uint8_t *x, const tq_rescale_geometry *g,
                                      const tq_requantize_epilogue *epilogue, uint8_t *y)
@@ -571,13 +572,16 @@ static void tq_rescale_u4_u4_generic(const uint8_t *x, const tq_rescale_geometry
     }
 }
 
-/* Softmax of s8 codes by a table of exponentials; y has scale 1/256 and zero point -128.
+/* Softmax of s8 codes by a table of exponentials.
+ *
+ * y has scale 1/256 and zero point -128.
  *
  *   e[k] = table[max(x[r]) - x[r, k]]
  *   y[r, k] = min(floor((256 * e[k] + floor(sum(e) / 2)) / sum(e)) - 128, 127)
  *
  * x, y    [rows][channels], at most 65535 channels; y may be the buffer of x
- * table   [256] exp(-scale * difference) in 0 .. 65535; the first is 65535, so no sum is 0
+ * table   [256] exp(-scale * difference) in 0 .. 65535; the first is 65535, so no
+ *         sum is 0
  *
  * 256 * e + sum / 2 < 2^24 + 2^31, within uint32.
  *
