@@ -109,6 +109,8 @@ def list_terms(work: Work) -> Mapping[str, int]:
         "tap": work.taps,
         "mac": work.macs,
         "input": work.inputs,
+        # For each value of the output, the values of a row of the input: a search among them.
+        "search": work.elements * work.inputs // max(work.rows, 1),
         "word": work.words,
         "shared_element": work.elements * work.shared,
         "shared_tap": work.taps * work.shared,
