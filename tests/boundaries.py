@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, TensorType
-from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice
+from tinyq.graph.epilogues import Epilogue, Requantize, RequantizeTwice, RequantizeWide
 from tinyq.graph.ops import OPERATIONS
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.base import Bound, Kernel, Refusal
@@ -43,6 +43,7 @@ class Rung:
         shift: Of every channel; the exponent, negated, where it rounds twice.
         zero: Zero point of the output.
         twice: Whether the epilogue rounds twice.
+        wide: Whether its mantissa has 63 bits.
     """
 
     operation: str
@@ -56,6 +57,7 @@ class Rung:
     shift: int = 38
     zero: int = 0
     twice: bool = False
+    wide: bool = False
 
     @property
     def room(self) -> int:
@@ -89,7 +91,19 @@ LADDERS: tuple[Ladder, ...] = (
         lambda rung, t: replace(rung, shift=8, twice=True, bias=min(t, rung.room)),
     ),
 )
-WIDE: Ladder = (
+WIDE_LADDERS: tuple[Ladder, ...] = (
+    ("a large bias, wide", 0, _MOST, lambda rung, t: replace(rung, wide=True, shift=48, bias=t)),
+    ("a small bias, wide", 0, _MOST, lambda rung, t: replace(rung, wide=True, shift=48, bias=-t)),
+    ("a small shift, wide", 48, 31, lambda rung, t: replace(rung, wide=True, shift=t)),
+    ("a large shift, wide", 48, 62, lambda rung, t: replace(rung, wide=True, shift=t, zero=90)),
+    (
+        "a large weight, wide",
+        1,
+        127,
+        lambda rung, t: replace(rung, wide=True, shift=48, weight=t, bias=2**30),
+    ),
+)
+LONG: Ladder = (
     "many inputs",
     8,
     1500,
@@ -136,7 +150,8 @@ class Pair:
 
 def list_ladders(kernel: Kernel) -> tuple[Ladder, ...]:
     """The ladders of a kernel's operation."""
-    return (*LADDERS, WIDE) if kernel.operation == "dense" else LADDERS
+    found = (*LADDERS, LONG) if kernel.operation == "dense" else LADDERS
+    return (*found, *WIDE_LADDERS) if kernel.formats[0] == "s16" else found
 
 
 def list_pairs(kernel: Kernel, ladders: Sequence[Ladder] = ()) -> Iterator[Pair]:
@@ -195,7 +210,7 @@ def make(rung: Rung, formats: tuple[str, str], name: str = "model") -> Graph:
     weights = builder.constant("w", values, w)
     epilogue = _make_epilogue(rung)
     numbers = {"bias": rung.bias, "multiplier": rung.multiplier, "shift": rung.shift}
-    numbers["exponent"] = -rung.shift
+    numbers |= {"exponent": -rung.shift, "bias_high": 0, "multiplier_low": 2**31 - 1}
     tables = [
         builder.constant(key, np.full(rung.outputs, numbers[key]), S32) for key in epilogue.names
     ]
@@ -205,7 +220,7 @@ def make(rung: Rung, formats: tuple[str, str], name: str = "model") -> Graph:
 
 
 def _make_epilogue(rung: Rung) -> Epilogue:
-    kind = RequantizeTwice if rung.twice else Requantize
+    kind = RequantizeWide if rung.wide else RequantizeTwice if rung.twice else Requantize
     return kind("s8", 1.0, rung.zero, -128, 127)
 
 
