@@ -134,7 +134,7 @@ def add_tables(
         multiplier = rng.integers(2**30, 2**31, channels)
         low = rng.integers(-(2**31), 2**31, channels)
         bias = rng.integers(-min(reach, 2**30), min(reach, 2**30), channels)
-        far = rng.integers(-2, 2, channels) if rng.random() < 0.2 else np.where(bias < 0, -1, 0)
+        far = rng.integers(-2, 2, channels) if rng.random() < 0.2 else np.zeros_like(bias)
         shift = np.maximum(shift, 33) if rng.random() < 0.8 else shift
         low = low if rng.random() < 0.7 else np.zeros(channels, np.int64)
         tables = [bias, far, multiplier, low, shift]

@@ -1,10 +1,10 @@
-/* conv2d_s16_s8_armv7em-widecolumns: s16[3,4,5], s8[1,3,3,5] -> s16[3,4,1] by requantizewide */
+/* conv2d_s16_s8_armv7em-widecolumns: s16[9,4,7], s8[7,3,3,7] -> s8[9,4,7] by requantizewide */
 static TQ_NAKED void
-tq_copy_loose_10(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_copy_loose_14(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
-        ".rept 2\n"
+        ".rept 3\n"
         "ldr r3, [r0], #4\n"
         "str r3, [r1], #4\n"
         ".endr\n"
@@ -18,14 +18,18 @@ tq_copy_loose_10(const void *from __attribute__((unused)), void *to __attribute_
 
 
 static TQ_NAKED void
-tq_copy_loose_30(const void *from __attribute__((unused)), void *to __attribute__((unused)))
+tq_copy_loose_42(const void *from __attribute__((unused)), void *to __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
-        ".rept 7\n"
+        "movw r2, #2\n"
+        "1:\n"
+        ".rept 5\n"
         "ldr r3, [r0], #4\n"
         "str r3, [r1], #4\n"
         ".endr\n"
+        "subs r2, #1\n"
+        "bne 1b\n"
         "ldrb r3, [r0]\n"
         "strb r3, [r1]\n"
         "ldrb r3, [r0, #1]\n"
@@ -35,41 +39,41 @@ tq_copy_loose_30(const void *from __attribute__((unused)), void *to __attribute_
 }
 
 
-static void tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns_column(const int16_t *x, int32_t r, int32_t c, int16_t *to)
+static void tq_conv2d_s16_s8_requantizewide_s8_armv7em_widecolumns_column(const int16_t *x, int32_t r, int32_t c, int16_t *to)
 {
     const int32_t left = c * 1 - 1;
     for (int32_t i = 0; i < 3; i++) {
-        const int32_t row = r * 1 - 1 + i * 1;
-        const int32_t above = row < 0 || row >= 3;
+        const int32_t row = r * 1 - 2 + i * 2;
+        const int32_t above = row < 0 || row >= 9;
         if (!above && left >= 0 && left <= 1) {
-            tq_copy_loose_30(x + (row * 4 + left) * 5, to);
-            to += 15;
+            tq_copy_loose_42(x + (row * 4 + left) * 7, to);
+            to += 21;
             continue;
         }
         for (int32_t j = 0; j < 3; j++) {
             const int32_t column = left + j * 1;
             if (above || column < 0 || column >= 4) {
-                for (int32_t k = 0; k < 5; k++) {
-                    to[k] = 757;
+                for (int32_t k = 0; k < 7; k++) {
+                    to[k] = 4341;
                 }
             } else {
-                tq_copy_loose_10(x + (row * 4 + column) * 5, to);
+                tq_copy_loose_14(x + (row * 4 + column) * 7, to);
             }
-            to += 5;
+            to += 7;
         }
     }
 }
 
 static TQ_NAKED void
-tq_collect_wide_24(const void *a __attribute__((unused)), const void *b __attribute__((unused)), const void *c __attribute__((unused)), const void *d __attribute__((unused)), void *panel __attribute__((unused)))
+tq_collect_wide_32(const void *a __attribute__((unused)), const void *b __attribute__((unused)), const void *c __attribute__((unused)), const void *d __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r8, lr}\n"
         "ldr r12, [sp, #24]\n"
-        "movw r8, #4\n"
+        "movw r8, #8\n"
         "1:\n"
-        ".rept 6\n"
+        ".rept 4\n"
         "ldr r4, [r0], #4\n"
         "ldr r5, [r1], #4\n"
         "ldr r6, [r2], #4\n"
@@ -84,13 +88,13 @@ tq_collect_wide_24(const void *a __attribute__((unused)), const void *b __attrib
 
 
 static TQ_NAKED void
-tq_sums_24(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), int32_t *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
+tq_sums_32(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), int32_t *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
         "sub sp, #28\n"
-        "movw r12, #384\n"
+        "movw r12, #512\n"
         "add r12, r12, r1\n"
         "strd r1, r2, [sp]\n"
         "strd r3, r12, [sp, #8]\n"
@@ -103,7 +107,7 @@ tq_sums_24(const uint32_t *w __attribute__((unused)), const void *panel __attrib
         "mov r8, r6\n"
         "mov r9, r6\n"
         "2:\n"
-        ".rept 12\n"
+        ".rept 16\n"
         "ldrd r10, r11, [r0], #8\n"
         "ldrd r12, lr, [r1], #8\n"
         "smlad r2, r12, r10, r2\n"
@@ -133,7 +137,7 @@ tq_sums_24(const uint32_t *w __attribute__((unused)), const void *panel __attrib
 
 
 static TQ_NAKED void
-tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns_finish(const int32_t *sums __attribute__((unused)), const uint32_t *scaling __attribute__((unused)), void *y __attribute__((unused)), int32_t count __attribute__((unused)))
+tq_conv2d_s16_s8_requantizewide_s8_armv7em_widecolumns_finish(const int32_t *sums __attribute__((unused)), const uint32_t *scaling __attribute__((unused)), void *y __attribute__((unused)), int32_t count __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -151,9 +155,9 @@ tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns_finish(const int32_t *su
         "adc r11, r11, r12, asr #31\n"
         "add r11, r8\n"
         "asr r11, r9\n"
-        "ssat r11, #16, r11\n"
-        "strh r11, [r2]\n"
-        "addw r2, r2, #2\n"
+        "ssat r11, #8, r11\n"
+        "strb r11, [r2]\n"
+        "addw r2, r2, #1\n"
         "subs r3, #1\n"
         "bne 1b\n"
         "pop {r4-r11, pc}\n"
@@ -161,30 +165,30 @@ tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns_finish(const int32_t *su
 }
 
 
-/* Windows of 3 x 3 x 5 by 1 channels, 4 columns at a time. */
-static void tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns(const int16_t *x, const uint32_t *w, const uint32_t *scaling, int16_t *y, void *scratch)
+/* Windows of 3 x 3 x 7 by 7 channels, 4 columns at a time. */
+static void tq_conv2d_s16_s8_requantizewide_s8_armv7em_widecolumns(const int16_t *x, const uint32_t *w, const uint32_t *scaling, int8_t *y, void *scratch)
 {
     uint32_t *const panel = scratch;
-    int16_t *const columns = (int16_t *)(panel + 96);
-    int32_t *const sums = (int32_t *)panel + 192;
+    int16_t *const columns = (int16_t *)(panel + 128);
+    int32_t *const sums = (int32_t *)panel + 256;
     int32_t r = 0;
     int32_t c = 0;
-    for (int32_t p = 0; p < 12; p += 4) {
-        const int32_t left = 12 - p;
+    for (int32_t p = 0; p < 36; p += 4) {
+        const int32_t left = 36 - p;
         const int32_t count = left < 4 ? left : 4;
         for (int32_t i = 0; i < count; i++) {
-            tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns_column(x, r, c, columns + i * 48);
+            tq_conv2d_s16_s8_requantizewide_s8_armv7em_widecolumns_column(x, r, c, columns + i * 64);
             c++;
             if (c == 4) {
                 c = 0;
                 r++;
             }
         }
-        tq_collect_wide_24(columns, columns + 48, columns + 96, columns + 144, panel);
-        tq_sums_24(w, panel, sums, w + 50);
+        tq_collect_wide_32(columns, columns + 64, columns + 128, columns + 192, panel);
+        tq_sums_32(w, panel, sums, w + 264);
         for (int32_t i = 0; i < count; i++) {
-            tq_conv2d_s16_s8_requantizewide_s16_armv7em_widecolumns_finish(sums + i, scaling, y, 1);
-            y += 1;
+            tq_conv2d_s16_s8_requantizewide_s8_armv7em_widecolumns_finish(sums + i, scaling, y, 7);
+            y += 7;
         }
     }
 }
