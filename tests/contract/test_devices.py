@@ -87,7 +87,9 @@ class Device:
 
 
 def greet(numbers: tuple[int, ...]) -> bytes:
-    return struct.pack("<8I", *numbers) + MODEL_DIGEST + FIRMWARE_DIGEST + b"liar"
+    name = b"liar"
+    counts = struct.pack("<4B", 0, 0, len(name), 0)  # one input and one output have no names
+    return struct.pack("<8I", *numbers) + MODEL_DIGEST + FIRMWARE_DIGEST + counts + name
 
 
 def reply(request: Frame, payload: bytes) -> bytes:
@@ -255,7 +257,7 @@ class LateLine:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
     folder = tmp_path_factory.mktemp("late") / "out"
-    options = BuildOptions(payload_bytes=16, reply_bytes=160)
+    options = BuildOptions(payload_bytes=16, reply_bytes=164)
     return build(MODEL, find_board("host"), folder, options)
 
 

@@ -42,7 +42,7 @@ static void run(const void *input, void *output)
 const tq_model tq_model_instance = {"wire", {7}, 4, 4, 0, 0, run, 0, 0, 0};
 """
 }
-OPTIONS = {"payload_bytes": 16, "reply_bytes": 160}
+OPTIONS = {"payload_bytes": 16, "reply_bytes": 164}
 # What a user runs in the folder that tinyq wrote; PlatformIO's own scripts quote no path.
 COMMANDS = {
     "gcc": (["make"],),
