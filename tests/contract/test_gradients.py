@@ -80,7 +80,7 @@ BY_VALUE = {
     "below_level": lambda x, state: within((x >= 0) & (x < state.high)),  # eq. 45
     "below_magnitude": lambda x, state: within((x > state.low) & (x < state.high)),  # both signs
     "pass_on": lambda x, state: np.ones_like(x),  # table 3
-    "hold": lambda x, state: np.zeros_like(x),  # centroids train in the weights' place
+    "freeze_indices": lambda x, state: np.zeros_like(x),  # centroids train in the weights' place
 }
 
 

@@ -52,10 +52,6 @@ ASKED = {
         ("tests/golden/test_kernels.py", "brand_new_kernel"),
         "dense_s8_s8_armv7em-brand_new_kernel has no golden text",
     ),
-    "layer": (
-        ("tests/contract/test_situations.py", "every_kind_of_layer"),
-        "add a network with SpectralNormalization",
-    ),
 }
 # Commands in the copy that fail where the new one is not found by its name.
 FOUND = """
@@ -137,8 +133,7 @@ def answers(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the tests say in a copy whose new things have no tests."""
     place = tmp_path_factory.mktemp("untested") / "project"
     shutil.copytree(copy, place)
-    make("layer", "spectral_normalization", place)
-    for kind, name in (*NAMES.items(), ("layer", "spectral_normalization")):
+    for kind, name in NAMES.items():
         for stub in list_stubs(kind, name):
             if str(stub.path).startswith("tests/"):
                 (place / stub.path).unlink()

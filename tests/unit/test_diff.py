@@ -16,6 +16,7 @@ from tinyq.graph.ops.dense import Dense
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
 from tinyq.measurement import diff as subject
+from tinyq.measurement import difference
 from tinyq.numerics.formats import FORMATS
 from tinyq.project import create_project
 
@@ -99,12 +100,12 @@ def test_text_shows_a_histogram(capsys, files):
 
 def test_histogram_of_many_values_counts_all():
     delta = np.concatenate([np.arange(-300, 301), np.zeros(5, np.int64)])
-    bars = subject.make_histogram(delta)
+    bars = difference.make_histogram(delta)
     assert len(bars) <= 11 and sum(bar.count for bar in bars) == 600
     assert bars[0].low == -300 and bars[-1].high == 300
-    assert subject.make_histogram(np.array([0, 1, 1, -2])) == (
-        subject.Bar(-2, -2, 1),
-        subject.Bar(1, 1, 2),
+    assert difference.make_histogram(np.array([0, 1, 1, -2])) == (
+        difference.Bar(-2, -2, 1),
+        difference.Bar(1, 1, 2),
     )
 
 

@@ -68,8 +68,7 @@ def quantize(model_body, recipe=None, shape=SHAPE):
         (lambda: L.Lambda(lambda x: x, name="odd"), ["odd", "Lambda", "program"]),
         (lambda: L.MultiHeadAttention(1, 2, name="odd"), ["odd", "MultiHeadAttention"]),
         (lambda: L.LayerNormalization(axis=1, name="odd"), ["odd", "axis=-1"]),
-        (lambda: Dense(2, name="odd"), ["odd", "test_import_errors.Dense", "not known"]),
-        (lambda: L.BatchNormalization(axis=1, name="odd"), ["odd", "axis=-1"]),
+        (lambda: Dense(2, name="odd"), ["matmul", "not supported"]),
     ],
 )
 def test_unsupported_layers_are_named(layer, words):
@@ -92,11 +91,6 @@ def test_unsupported_options_are_named():
     refuse(quantize(lambda x: L.Softmax(axis=(1, 2), name="odd")(x)), "odd", "one axis")
     refuse(quantize(lambda x: x / L.Conv2D(2, 1)(x)), "divides by a computed")
     refuse(quantize(lambda x: keras.ops.flip(x, axis=0)), "turns the batch round")
-    refuse(
-        quantize(lambda x: L.GlobalAveragePooling2D("channels_first", name="odd")(x)),
-        "odd",
-        "channels_last",
-    )
 
 
 def test_a_sign_that_says_nothing_is_refused():
@@ -141,12 +135,9 @@ def test_layers_that_are_used_twice_train_apart():
     np.testing.assert_array_equal(first.numpy(), second.numpy())
 
 
-def test_open_sizes_and_several_outputs_are_refused():
+def test_open_sizes_and_models_without_an_input_are_refused():
     refuse(quantize(lambda x: L.Conv2D(2, 1)(x), shape=(None, 6, 2)), "leaves a size open")
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, [L.Dense(2)(inputs), L.Dense(3)(inputs)])
-    refuse(lambda: tinyq.quantize(model, {}), "2 outputs")
-    refuse(lambda: tinyq.quantize(keras.Sequential([L.Dense(2)]), {}), "Input")
+    refuse(lambda: tinyq.quantize(keras.Sequential([L.Dense(2)]), {}), "input shape")
 
 
 def test_quantizing_twice_is_refused(trained):

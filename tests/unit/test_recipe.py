@@ -50,7 +50,7 @@ def test_yaml_file(tmp_path):
         ({"weights": "tenary"}, ["'tenary'", "did you mean ternary"]),
         ({"weights": "uint4"}, ["'uint4' for weights"]),
         ({"activations": "int4"}, ["'int4' for activations", "uint4"]),
-        ({"layers": {"conv1": {"weights": "int5"}}}, ["layers.conv1.weights: ", "int4"]),
+        ({"layers": {"conv1": {"weights": "int9"}}}, ["layers.conv1.weights: ", "int4"]),
         ({"weights": 8}, ["weights:", "string"]),
         ({"layers": {"conv9": {"weights": "int4"}}}, ["'conv9' matches no layer", "conv3"]),
         ({"layers": {"conv1": {"weight": "int4"}}}, ["layers.conv1.weight", "'weights'"]),

@@ -207,7 +207,8 @@ class OffsetStepQuantizer(SignedStepQuantizer):
         best = ops.cast(float("inf"), "float32")
         step, zero = ops.zeros_like(best), ops.zeros_like(best)
         for share in _SHARES:
-            width = share * (high - low) * (1.0 / (self.hi - self.lo))
+            # One constant, because a graph would gather two in an order of its own.
+            width = (high - low) * (share / (self.hi - self.lo))
             safe = ops.where(width > 0, width, ops.ones_like(width))
             place = self._place(self.lo - share * low / safe)
             codes = ops.clip(round_half_up(values / safe), self.lo - place, self.hi - place)

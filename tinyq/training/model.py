@@ -45,6 +45,12 @@ class QuantizedModel(keras.Model):
         self._compiles_steps = jit_compile is True
         super().compile(*args, jit_compile=False, **options)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as a saved model was; arguments are those of ``keras.Model.compile``."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def make_train_function(self, force: bool = False) -> Any:
         """The step of training, compiled where ``compile`` was told so."""
         before, self._jit_compile = self._jit_compile, self._compiles_steps
