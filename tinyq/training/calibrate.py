@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tinyq.training.attributes import setting
 from tinyq.training.inputs import check_inputs
 from tinyq.training.tracing import pack, structure
 
@@ -28,18 +29,9 @@ def calibrate(model: keras.Model, x: Any, batch_size: int = 64) -> None:
     layers = list(model._flatten_layers(include_self=False))
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     drops = [layer for layer in layers if hasattr(layer, "rate")]
-    trainable = [norm.trainable for norm in norms]
-    rates = [layer.rate for layer in drops]
-    try:
-        for norm in norms:
-            norm.trainable = False
-        for layer in drops:
-            layer.rate = 0.0
+    changed: list[tuple[Any, str, Any]] = [(norm, "trainable", False) for norm in norms]
+    changed += [(layer, "rate", 0.0) for layer in drops]
+    with setting(changed):
         for start in range(0, len(values[0]), batch_size):
             parts = [np.asarray(one[start : start + batch_size], np.float32) for one in values]
             model(pack(parts, nesting), training=True)
-    finally:
-        for norm, flag in zip(norms, trainable, strict=True):
-            norm.trainable = flag
-        for layer, rate in zip(drops, rates, strict=True):
-            layer.rate = rate

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from keras import ops
 from tinyq.errors import TinyqError
 from tinyq.quantizers.parts.levels import Uniform
 from tinyq.quantizers.parts.scales import step_scale
+from tinyq.training.attributes import setting
 from tinyq.training.base import FinishedLayer
 from tinyq.training.fitted_rounding import Rounding
 from tinyq.training.regions import EXTENTS, Extent, Region, find_regions
@@ -301,13 +302,12 @@ def _assign(layer: WeightedLayer, rounding: Rounding, codes: np.ndarray) -> None
         )
 
 
-@contextmanager
 def _fitting_of(
     model: keras.Model,
     layers: list[WeightedLayer],
     roundings: list[Rounding],
     options: Reconstruction,
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Kernels between codes; averages and ranges stand still, dropout is off."""
     every = list(model._flatten_layers(include_self=False))
     finished = [layer for layer in every if isinstance(layer, FinishedLayer)]
@@ -322,11 +322,4 @@ def _fitting_of(
     changed += [(one, "rate", 0.0) for one in every if hasattr(one, "rate")]
     changed += [(layer.output_quantizer, "observes", False) for layer in finished]
     changed += [(layer, "drop", options.drop) for layer in finished]
-    before = [(layer, name, getattr(layer, name)) for layer, name, _ in changed]
-    try:
-        for layer, name, value in changed:
-            setattr(layer, name, value)
-        yield
-    finally:
-        for layer, name, value in before:
-            setattr(layer, name, value)
+    return setting(changed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from keras import ops
 
 from tinyq.errors import DataError
 from tinyq.support.datasets import Dataset
+from tinyq.training.attributes import setting
 from tinyq.training.weighted import WeightedLayer
 
 BATCHES = 64
@@ -124,8 +125,7 @@ def needs_settling(model: keras.Model) -> bool:
     )
 
 
-@contextmanager
-def _observing(model: keras.Model, norms: list[Any]) -> Iterator[None]:
+def _observing(model: keras.Model, norms: list[Any]) -> AbstractContextManager[None]:
     """Weights of the device, no dropout, and BatchNorms that hold the moments of one batch."""
     layers = list(model._flatten_layers(include_self=False))
     weighted = [layer for layer in layers if isinstance(layer, WeightedLayer)]
@@ -134,14 +134,7 @@ def _observing(model: keras.Model, norms: list[Any]) -> Iterator[None]:
     ]
     changed += [(layer, "rate", 0.0) for layer in layers if hasattr(layer, "rate")]
     changed += [(norm, "momentum", 0.0) for norm in norms]
-    before = [(layer, name, getattr(layer, name)) for layer, name, _ in changed]
-    try:
-        for layer, name, value in changed:
-            setattr(layer, name, value)
-        yield
-    finally:
-        for layer, name, value in before:
-            setattr(layer, name, value)
+    return setting(changed)
 
 
 def draw_batches(data: Any, batch_size: int, count: int, inputs: int = 1) -> Iterator[Any]:
