@@ -11,6 +11,7 @@ from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.graph.interface import own_outputs
+from tinyq.importers.finishing import check_kernels, name_graph
 from tinyq.importers.onnx.arrangement import View
 from tinyq.importers.onnx.entry import find_entries
 from tinyq.importers.onnx.folding import fold
@@ -21,7 +22,6 @@ from tinyq.importers.onnx.registry import find_importers
 from tinyq.importers.onnx.tails import cut_file, drop_tails
 from tinyq.importers.onnx.values import Coded, Fixed, Open
 from tinyq.numerics.formats import FORMATS
-from tinyq.selection import GENERIC, list_rivals
 
 _DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "ConvInteger")
 
@@ -78,7 +78,7 @@ def import_with_places(path: Path, rounding: str, cut: Cut = WHOLE) -> Imported:
     nodes, tail = drop_tails(model)
     _check_operators(model, nodes)
     known = _fold_constants(model, nodes, conversion)
-    source = _begin(model, nodes, conversion, _identifier(path.stem))
+    source = _begin(model, nodes, conversion, name_graph(path.stem))
     importers = find_importers()
     tensors: dict[str, tuple[str, Coded]] = {}
     for node in nodes:
@@ -94,7 +94,7 @@ def import_with_places(path: Path, rounding: str, cut: Cut = WHOLE) -> Imported:
         )
     outputs = own_outputs(conversion.builder, [end.name for end in ends.values()])
     graph = conversion.builder.build(*outputs)
-    _check_kernels(model.path, graph)
+    check_kernels(model.path, graph)
     pairs = zip(ends.items(), outputs, strict=True)
     own = {key: replace(end, name=output) for (key, end), output in pairs}
     return Imported(graph, tensors, source, own)
@@ -194,18 +194,3 @@ def _convert(importer: object, layer: Layer, tensors: dict[str, tuple[str, Coded
         if isinstance(value, Coded) and (value.name not in tensors or layer.node.kind == "Clip"):
             tensors[value.name] = (output, value)
             layer.conversion.origins[value.name] = output
-
-
-def _check_kernels(path: str, graph: Graph) -> None:
-    """Refuse formats for which no C exists, before anything is written."""
-    for node in graph.nodes:
-        try:
-            list_rivals(graph, node, GENERIC)
-        except TinyqError as error:
-            place = f"{path}, {node.name}"
-            raise ModelError(error.message, where=place, remedy=error.remedy) from None
-
-
-def _identifier(stem: str) -> str:
-    name = re.sub(r"\W", "_", stem, flags=re.ASCII).strip("_") or "model"
-    return f"m_{name}" if name[0].isdigit() else name

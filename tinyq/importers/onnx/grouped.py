@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.window import Window
+from tinyq.importers.double_rows import double_window
 from tinyq.importers.onnx.layer import Layer
 from tinyq.importers.onnx.weights import Weights
 
@@ -40,16 +41,4 @@ def twice_rows(
     copy = StridedCopy((height, 2, width, channels), (width * channels, 0, channels, 1))
     name = layer.apply(copy, name, suffix="rows_twice")
     name = layer.reshape(name, (2 * height, width, channels))
-    step = window.dilation[0]
-    size = (2 * ((window.size[0] - 1) * step + 1), window.size[1])
-    codes = np.zeros((*size, halves[0].shape[-1]), np.int64)
-    for place, half in enumerate(halves):
-        codes[place :: 2 * step] = half
-    top, bottom, left, right = window.padding
-    doubled = Window(
-        size,
-        (2 * window.stride[0], window.stride[1]),
-        (1, window.dilation[1]),
-        (2 * top, 2 * bottom, left, right),
-    )
-    return name, doubled, codes
+    return name, *double_window(window, halves)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.cutting import WHOLE, Cut
 from tinyq.graph.interface import INPUT, own_outputs
 from tinyq.graph.passes.rewrite import name_outputs
+from tinyq.importers.finishing import check_kernels, name_graph
 from tinyq.importers.tflite.constants import fold_constants
 from tinyq.importers.tflite.dilations import fold_dilations
 from tinyq.importers.tflite.islands import REMEDY, Settled, settle_islands
@@ -20,7 +20,6 @@ from tinyq.importers.tflite.lookups import fold_lookups
 from tinyq.importers.tflite.reader import FileModel, FileOperator, read_model
 from tinyq.importers.tflite.registry import find_importers
 from tinyq.importers.tflite.unsigned import relabel_unsigned
-from tinyq.selection import GENERIC, list_rivals
 
 ROUNDINGS = ("half_up", "tflite")
 
@@ -53,11 +52,11 @@ def import_tflite(path: Path, rounding: str = "half_up", cut: Cut = WHOLE) -> Gr
     model = relabel_unsigned(read_model(path, cut))
     require_integers(model)
     try:
-        graph = _convert_model(model, rounding, _identifier(path.stem))
+        graph = _convert_model(model, rounding, name_graph(path.stem))
     except ModelError as error:
         remedy = _open_axes(model) or error.remedy
         raise ModelError(error.message, where=error.where, remedy=remedy) from None
-    _check_kernels(model.path, graph)
+    check_kernels(model.path, graph)
     return graph
 
 
@@ -146,21 +145,6 @@ def _open_axes(model: FileModel) -> str | None:
                 f"axis {places} is open, which TFLite takes as 1"
             )
     return None
-
-
-def _check_kernels(path: str, graph: Graph) -> None:
-    """Refuse formats for which no C exists, before anything is written."""
-    for node in graph.nodes:
-        try:
-            list_rivals(graph, node, GENERIC)
-        except TinyqError as error:
-            place = f"{path}, {node.name}"
-            raise ModelError(error.message, where=place, remedy=error.remedy) from None
-
-
-def _identifier(stem: str) -> str:
-    name = re.sub(r"\W", "_", stem, flags=re.ASCII).strip("_") or "model"
-    return f"m_{name}" if name[0].isdigit() else name
 
 
 def _check_operators(path: str, operators: Sequence[FileOperator]) -> None:

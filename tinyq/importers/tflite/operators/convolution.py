@@ -15,6 +15,7 @@ from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.window import Window
+from tinyq.importers.double_rows import double_window
 from tinyq.importers.tflite.epilogues import (
     epilogue,
     exact_epilogue,
@@ -101,19 +102,7 @@ def _double_rows(
     view = View((height, 2, width, channels), (width * channels, 0, channels, 1))
     data = layer.apply(StridedCopy(view.shape, view.strides), data, suffix="rows_twice")
     data = layer.reshape(data, (2 * height, width, channels), "twice")
-    step = window.dilation[0]
-    size = (2 * ((window.size[0] - 1) * step + 1), window.size[1])
-    codes = np.zeros((*size, halves[0].shape[-1]), np.int64)
-    for place, half in enumerate(halves):
-        codes[place :: 2 * step] = half
-    top, bottom, left, right = window.padding
-    doubled = Window(
-        size,
-        (2 * window.stride[0], window.stride[1]),
-        (1, window.dilation[1]),
-        (2 * top, 2 * bottom, left, right),
-    )
-    return data, doubled, codes
+    return data, *double_window(window, halves)
 
 
 @imports("FULLY_CONNECTED")
