@@ -14,18 +14,14 @@ from tinyq.hardware.boards import Board, load_boards
 from tinyq.importers.survey import Survey, survey_file, survey_keras
 from tinyq.kernels.base import Refusal
 from tinyq.kernels.registry import list_kernels
-from tinyq.memory.planner import MemoryPlan
 from tinyq.models import ROUNDINGS, load_model
-from tinyq.project import capacities, find_budget
+from tinyq.project import Foresight, foresee
 from tinyq.selection import (
     GENERIC,
-    Budget,
     Choice,
     check_objective,
-    choose_kernels,
     gather_candidates,
     list_bound,
-    plan_kernels,
     prefer_isas,
 )
 from tinyq.support.documents import stamp
@@ -165,15 +161,13 @@ def check(
         candidates = gather_candidates(graph, isas)
     except TinyqError as error:  # formats that no kernel has
         return Check(name, chosen, survey.is_float, (*refused, _refused(error, name, place)), None)
-    budget = find_budget(chosen, capacities(graph, chosen)) if chosen else Budget()
-    choice = choose_kernels(graph, candidates, optimize, budget)
-    memory = plan_kernels(graph, choice.bounds)
-    estimate = _estimate(graph, choice, memory, budget)
+    seen = foresee(graph, candidates, chosen, optimize)
+    estimate = _estimate(graph, seen)
     found: list[Obstacle] = list(refused)
     if chosen is not None:
         found += [
-            *_list_too_big(graph, choice, memory, chosen, estimate),
-            *_list_slow(graph, choice, isas),
+            *_list_too_big(graph, seen, chosen, estimate),
+            *_list_slow(graph, seen.choice, isas),
         ]
     return Check(name, chosen, survey.is_float, tuple(found), estimate)
 
@@ -197,24 +191,24 @@ def _refused(error: TinyqError, name: str, place: str) -> Obstacle:
     return Obstacle(REFUSED, where, error.message, error.remedy or "")
 
 
-def _estimate(graph: Graph, choice: Choice, memory: MemoryPlan, budget: Budget) -> Estimate:
-    known = [bound.instructions for bound in choice.bounds.values()]
+def _estimate(graph: Graph, seen: Foresight) -> Estimate:
+    known = [bound.instructions for bound in seen.choice.bounds.values()]
     return Estimate(
         macs=sum(graph.macs(node) for node in graph.nodes),
         weight_bytes=sum(graph.constant_bytes(node) for node in graph.nodes),
-        flash_bytes=choice.flash_bytes + budget.firmware_flash_bytes,
-        ram_bytes=memory.arena_bytes + budget.firmware_ram_bytes,
+        flash_bytes=seen.flash_bytes,
+        ram_bytes=seen.ram_bytes,
         instructions=None if None in known else sum(filter(None, known)),
     )
 
 
 def _list_too_big(
-    graph: Graph, choice: Choice, memory: MemoryPlan, board: Board, estimate: Estimate
+    graph: Graph, seen: Foresight, board: Board, estimate: Estimate
 ) -> Iterator[Obstacle]:
     fitting = _name_boards(estimate)
     if board.flash_bytes and estimate.flash_bytes > board.flash_bytes:
         tables = sorted(
-            ((bound.table_bytes, name) for name, bound in choice.bounds.items()), reverse=True
+            ((bound.table_bytes, name) for name, bound in seen.choice.bounds.items()), reverse=True
         )
         largest = ", ".join(f"{name} {size:,} B" for size, name in tables[:_MOST_LAYERS])
         yield Obstacle(
@@ -227,9 +221,9 @@ def _list_too_big(
     if board.ram_bytes and estimate.ram_bytes > board.ram_bytes:
         yield Obstacle(
             TOO_BIG,
-            memory.peak_node,
+            seen.memory.peak_node,
             f"about {estimate.ram_bytes:,} bytes of RAM, {board.name} has {board.ram_bytes:,}; "
-            f"{memory.arena_bytes:,} are activations, most at this layer",
+            f"{seen.memory.arena_bytes:,} are activations, most at this layer",
             f"a smaller input, or fewer channels up to this layer; optimize for ram{fitting}",
         )
 

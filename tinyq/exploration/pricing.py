@@ -18,8 +18,8 @@ from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.hardware.boards import Board
 from tinyq.measurement.counting import count_candidates
-from tinyq.project import Setting, capacities, find_budget
-from tinyq.selection import choose_kernels, gather_candidates, plan_kernels, prefer_isas
+from tinyq.project import Setting, foresee
+from tinyq.selection import gather_candidates, prefer_isas
 
 _PER_LAYER, _PER_INFERENCE = 12, 60  # instructions of a call and its arguments; of the runner
 
@@ -30,14 +30,10 @@ class Priced:
 
     Attributes:
         costs: In all.
-        instructions: Of each node.
-        flash_bytes: Tables of each node; what nodes share is in `costs` alone.
         live_bytes: Arena bytes in use while each node runs.
     """
 
     costs: Costs
-    instructions: Mapping[str, int]
-    flash_bytes: Mapping[str, int]
     live_bytes: Mapping[str, int]
 
 
@@ -69,10 +65,8 @@ class Pricer:
         """
         plain = simplify(graph)
         isas = prefer_isas(self.board.isa)
-        budget = find_budget(self.board, capacities(plain, self.board))
-        choice = choose_kernels(plain, gather_candidates(plain, isas), self.optimize, budget)
-        memory = plan_kernels(plain, choice.bounds)
-        bounds = choice.bounds
+        seen = foresee(plain, gather_candidates(plain, isas), self.board, self.optimize)
+        bounds = seen.choice.bounds
         if self.counts:
             single = MappingProxyType({name: (bound,) for name, bound in bounds.items()})
             try:
@@ -80,19 +74,15 @@ class Pricer:
                 bounds = {name: entries[0] for name, entries in found.items()}
             except (BoardError, LinkError, ToolMissing):
                 self.counts = False
-        instructions = {
-            name: (bound.instructions or 0) + _PER_LAYER for name, bound in bounds.items()
-        }
+        instructions = sum((bound.instructions or 0) + _PER_LAYER for bound in bounds.values())
         nodes = [node.name for node in plain.nodes]
         return Priced(
             Costs(
-                choice.flash_bytes + budget.firmware_flash_bytes + self.firmware[0],
-                memory.arena_bytes + budget.firmware_ram_bytes + self.firmware[1],
-                max(sum(instructions.values()) + _PER_INFERENCE + self.firmware[2], 1),
+                seen.flash_bytes + self.firmware[0],
+                seen.ram_bytes + self.firmware[1],
+                max(instructions + _PER_INFERENCE + self.firmware[2], 1),
             ),
-            MappingProxyType(instructions),
-            MappingProxyType({name: bound.table_bytes for name, bound in bounds.items()}),
-            MappingProxyType(dict(zip(nodes, memory.live_bytes, strict=True))),
+            MappingProxyType(dict(zip(nodes, seen.memory.live_bytes, strict=True))),
         )
 
     def learn(self, priced: Priced, built: Costs) -> None:

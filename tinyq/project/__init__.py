@@ -21,12 +21,14 @@ from tinyq.project.creation import (
     list_kernels,
     repeat_kernels,
 )
+from tinyq.project.foresight import Foresight, foresee
 from tinyq.project.manifest import GRAPH, MANIFEST, open_project, write_manifest
 from tinyq.project.records import LayerKernel, Project, Selection, Setting, Tuner, describe_kernel
 
 __all__ = [
     "GRAPH",
     "MANIFEST",
+    "Foresight",
     "LayerKernel",
     "Project",
     "Selection",
@@ -40,6 +42,7 @@ __all__ = [
     "describe_project",
     "find_budget",
     "flash_costs",
+    "foresee",
     "list_kernels",
     "open_project",
     "repeat_kernels",
