@@ -12,8 +12,10 @@ import pytest
 import tinyq
 from tinyq.errors import DataError, ModelError, TinyqError
 from tinyq.exploration.network import Network
+from tinyq.exploration.proxies import find_proxy
 from tinyq.exploration.sensitivities.gradients import Curvature
 from tinyq.exploration.sensitivities.hessian import estimate_eigenvalues, estimate_traces
+from tinyq.exploration.space import read_space
 from tinyq.support.datasets import make_dataset
 from tinyq.training import read_recipe
 
@@ -148,3 +150,13 @@ def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
     model = keras.Model(start, L.GlobalAveragePooling2D()(start))
     with pytest.raises(ModelError, match="weights"):
         tinyq.search(model, np.zeros((8, 4, 4, 1)), "stm32", tmp_path / "out")
+
+
+@pytest.mark.parametrize("classes", [3, 1])
+def test_the_proxy_that_trains_ends_in_a_model_to_lower(classes: int) -> None:
+    """Towards labels, or towards what the float model says where there are none."""
+    network = dense_network(classes)
+    space = read_space(SPACE, network.layers())
+    model = find_proxy("train:2").make(network, space, (1, 1), 2, 0)
+    assert {node.name for node in network.lower(model).nodes} >= {"hidden", "answer"}
+    assert 0.0 <= network.score(network.answer(model)) <= 1.0

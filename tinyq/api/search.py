@@ -10,9 +10,9 @@ from tinyq.api.arguments import (
     as_board,
     as_dataset,
     as_path,
-    is_keras_model,
     is_path,
 )
+from tinyq.api.quantize import load_float
 from tinyq.errors import ModelError, TinyqError
 from tinyq.hardware.boards import Board
 from tinyq.selection import check_objective
@@ -196,13 +196,5 @@ def _split(data: Any, val: Any) -> tuple[Any, Any]:
 
 
 def _load(model: Any, trust: bool) -> tuple[Any, str]:
-    if is_path(model):
-        from tinyq.importers.float_models import load_float_model
-
-        return load_float_model(as_path(model), trust), as_path(model).stem
-    if not is_keras_model(model):
-        raise ModelError(
-            f"{type(model).__name__} is no float model",
-            remedy="give a Keras 3 model, or the path of a file",
-        )
-    return model, str(model.name)
+    loaded = load_float(model, trust)
+    return loaded, as_path(model).stem if is_path(model) else str(loaded.name)

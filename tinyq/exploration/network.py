@@ -16,7 +16,7 @@ from tinyq.exploration.space import Assignment, Space
 from tinyq.graph import Graph
 from tinyq.support.datasets import Dataset
 from tinyq.training.lowering.network import import_keras
-from tinyq.training.patterns import find_fused_layers
+from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.quantize import quantize
 from tinyq.training.rewriting import rewrite
@@ -34,6 +34,7 @@ class Network:
         validation: Inputs, with labels or targets where there are some, that judge.
         name: Name of the graphs.
         wanted: What the float model answers to the validation inputs.
+        fused_layers: Its layers, as those that quantize group them.
     """
 
     model: Any
@@ -41,7 +42,7 @@ class Network:
     validation: Dataset
     name: str = "model"
     wanted: npt.NDArray[np.float32] = field(init=False)
-    _kernels: dict[str, npt.NDArray[np.float32]] | None = field(init=False, default=None)
+    fused_layers: tuple[FusedLayer, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         shape = tuple(self.model.input_shape[1:])
@@ -53,6 +54,7 @@ class Network:
                     remedy="reshape the data so that one sample has the model's input shape",
                 )
         self.wanted = self.answer(self.model)
+        self.fused_layers = find_fused_layers(rewrite(self.model).model)
 
     def layers(self) -> list[str]:
         """Names of the layers with weights, from input to output.
@@ -71,24 +73,20 @@ class Network:
 
     def kernels(self) -> dict[str, npt.NDArray[np.float32]]:
         """The float kernel of each layer with weights, from input to output."""
-        if self._kernels is None:
-            fused_layers = find_fused_layers(rewrite(self.model).model)
-            self._kernels = {
-                fused.name: keras.ops.convert_to_numpy(fused.layer.kernel)
-                for fused in fused_layers
-                if fused.is_weighted
-            }
-        return self._kernels
+        return {
+            fused.name: keras.ops.convert_to_numpy(fused.layer.kernel)
+            for fused in self.fused_layers
+            if fused.is_weighted
+        }
 
     def formats(self) -> dict[str, tuple[str, ...]]:
         """Methods of activations that each layer's input may have without a loss of signs.
 
         Behind a ReLU 4 bits without a sign, beside 8 bits; the first layer's input 8 bits.
         """
-        fused_layers = find_fused_layers(rewrite(self.model).model)
         positive: dict[str, bool] = {}
         found: dict[str, tuple[str, ...]] = {}
-        for fused in fused_layers:
+        for fused in self.fused_layers:
             sources = bool(fused.inputs) and all(positive[name] for name in fused.inputs)
             hands_on = fused.is_preserving or "Pooling" in fused.kind
             positive[fused.name] = fused.activation != "linear" or hands_on and sources

@@ -8,11 +8,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tinyq.errors import RecipeError, TinyqError, YamlError
+from tinyq.errors import RecipeError, TinyqError
 from tinyq.quantizers.method import ROLES, Role
 from tinyq.quantizers.registration import find_or_load
-from tinyq.support import limits
-from tinyq.support.plain_yaml import read_yaml
+from tinyq.training.recipe import read_yaml_file
 
 FIRST, LAST, EVERY = "first", "last", "*"
 _KEYS = ("layers",)
@@ -205,10 +204,4 @@ def _read_pair(value: Any, where: str, folder: Path) -> Pair:
 def _read(path: Path) -> Any:
     if not path.exists():
         raise RecipeError("there is no such file", where=str(path), remedy=_FORM)
-    with limits.reading(path, "search space", RecipeError, "write it as UTF-8"):
-        text = limits.read_file(path, limits.TEXT_BYTES).decode("utf-8")
-        try:
-            return read_yaml(text)
-        except YamlError as error:
-            place = f"{path}:{error.line}" if error.line else str(path)
-            raise RecipeError(error.message, where=place, remedy=error.remedy) from None
+    return read_yaml_file(path, "search space")

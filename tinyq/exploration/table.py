@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.errors import ModelError, RecipeError, TinyqError
+from tinyq.errors import TinyqError
 from tinyq.exploration.budgets import Costs
 from tinyq.exploration.network import Network
 from tinyq.exploration.pricing import Priced, Pricer
@@ -131,7 +131,7 @@ def survey(
         try:
             model = network.calibrate(space, assignment)
             priced = pricer.price(network.lower(model))
-        except (ModelError, RecipeError, TinyqError) as error:
+        except TinyqError as error:
             refused[name, pair.label] = error.message
             continue
         kept[name].append(pair)

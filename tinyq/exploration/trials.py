@@ -86,7 +86,7 @@ class Trials:
         while not self._study.user_attrs.get(_PLANNED):
             if self._claim():
                 for assignment in make():
-                    self._enter(self._words(assignment))
+                    self.enter(self._words(assignment))
                 self._study.set_user_attr(_PLANNED, True)
                 return
             if time.monotonic() - begun > _PATIENCE_S:
@@ -205,7 +205,8 @@ class Trials:
         states = (self._states.COMPLETE, self._states.RUNNING)
         return sum(it.number < number for it in self._list(states))
 
-    def _enter(self, words: Mapping[str, str]) -> None:
+    def enter(self, words: Mapping[str, str]) -> None:
+        """Leave an assignment to whichever worker comes first."""
         self._study.enqueue_trial(dict(words), user_attrs={_ENTERED: True})
 
     def _list(self, states: Any) -> list[Any]:
@@ -238,11 +239,7 @@ class Trials:
                 continue
             with suppress(self._optuna.exceptions.UpdateFinishedTrialError):
                 if self._storage.set_trial_state_values(it._trial_id, state=self._states.FAIL):
-                    self._enter(it.params)
-
-    def requeue(self, params: Mapping[str, str]) -> None:
-        """Leave a trial to the next worker, because this one is interrupted."""
-        self._enter(params)
+                    self.enter(it.params)
 
     def _words(self, assignment: Assignment) -> dict[str, str]:
         return {name: pair.label for name, pair in self.space.pairs(assignment).items()}
@@ -282,8 +279,8 @@ class _Shift:
         except TinyqError as error:
             trial.set_user_attr(_NOTE, error.render())
             raise
-        except BaseException:
-            trials.requeue(trial.params)
+        except BaseException:  # interrupted: the next worker tries it
+            trials.enter(trial.params)
             raise
         trial.set_user_attr(_LOSS, loss)
         trial.set_user_attr(_COSTS, [costs[name] for name in RESOURCES])
@@ -310,8 +307,7 @@ def _list_shares(limits: Limits, costs: Costs) -> dict[str, float]:
 
 def _is_gone(worker: str) -> bool:
     """Whether a worker of this machine has ended; those of others cannot be seen."""
-    host, _, rest = worker.partition(":")
-    process = rest.partition(":")[0]
+    host, _, process = worker.partition(":")
     if host != socket.gethostname() or not process.isdigit():
         return False
     try:
@@ -319,7 +315,7 @@ def _is_gone(worker: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        pass  # it lives, as another user's
     return False
 
 

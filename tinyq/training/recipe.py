@@ -246,7 +246,20 @@ def _read_yaml(path: Path) -> Any:
         raise RecipeError(
             "there is no such recipe file", where=str(path), remedy="give a dict or a YAML file"
         )
-    with limits.reading(path, "recipe", RecipeError, "write it as UTF-8"):
+    return read_yaml_file(path, "recipe")
+
+
+def read_yaml_file(path: Path, kind: str) -> Any:
+    """What a YAML file of a user's says, that is there.
+
+    Args:
+        path: The file.
+        kind: What it is, for messages.
+
+    Raises:
+        RecipeError: It is too large, no UTF-8 or no YAML.
+    """
+    with limits.reading(path, kind, RecipeError, "write it as UTF-8"):
         text = limits.read_file(path, limits.TEXT_BYTES).decode("utf-8")
         try:
             return read_yaml(text)

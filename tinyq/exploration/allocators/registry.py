@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tinyq.errors import TinyqError
 from tinyq.exploration.budgets import Limits
+from tinyq.exploration.names import explain_unknown
 from tinyq.exploration.space import Assignment, Space
 from tinyq.exploration.table import Table
 
@@ -63,12 +62,6 @@ def find_allocator(name: str) -> Allocator:
     Raises:
         TinyqError: There is none.
     """
-    if name in ALLOCATORS:
-        return ALLOCATORS[name]
-    near = difflib.get_close_matches(name, ALLOCATORS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise TinyqError(
-        f"there is no allocator {name!r}",
-        where="--allocator",
-        remedy=f"{hint}choose one of {', '.join(ALLOCATORS)}",
-    )
+    if name not in ALLOCATORS:
+        raise explain_unknown(name, ALLOCATORS, "allocator")
+    return ALLOCATORS[name]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tinyq.errors import TinyqError
+from tinyq.exploration.names import explain_unknown
 from tinyq.exploration.network import Network
 from tinyq.exploration.space import Assignment, Space
 
@@ -66,9 +65,5 @@ def find_proxy(text: str) -> Proxy:
     epochs = match["epochs"] if match else None
     if found is not None and (epochs is None or found.trains and int(epochs) > 0):
         return Proxy(found.name, found.make, int(epochs or found.epochs))
-    near = difflib.get_close_matches(text, PROXIES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     forms = ", ".join(f"{it.name}:EPOCHS" if it.trains else it.name for it in PROXIES.values())
-    raise TinyqError(
-        f"there is no proxy {text!r}", where="--proxy", remedy=f"{hint}choose one of {forms}"
-    )
+    raise explain_unknown(text, PROXIES, "proxy", forms)

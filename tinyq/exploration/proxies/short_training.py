@@ -11,6 +11,7 @@ import numpy as np
 from tinyq.exploration.network import Network
 from tinyq.exploration.proxies.registry import proxy
 from tinyq.exploration.space import Assignment, Space
+from tinyq.training.objectives import choose_objective
 
 _BATCH = 64
 _RATE = 1e-3
@@ -45,21 +46,14 @@ def train(network: Network, space: Space, assignment: Assignment, epochs: int, s
     steps = epochs * math.ceil(len(x) / _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(_RATE, max(steps, 1))
     if data.y is not None and data.targets is None and model.output_shape[-1] > 1:
-        loss: Any = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=not _ends_in_softmax(model)
-        )
-        wanted: Any = data.y
+        objective = choose_objective(model, data, "classes")
+        loss, wanted = objective.loss, objective.pick(data)
     else:
         loss = keras.losses.MeanSquaredError()
-        wanted = data.targets
-        if wanted is None:
-            wanted = network.model.predict(x, batch_size=_BATCH, verbose=0)
-        wanted = np.asarray(wanted, np.float32).reshape((len(x), *model.output_shape[1:]))
+        answers = data.targets
+        if answers is None:
+            answers = network.model.predict(x, batch_size=_BATCH, verbose=0)
+        wanted = np.asarray(answers, np.float32).reshape((len(x), *model.output_shape[1:]))
     model.compile(keras.optimizers.Adam(rate), loss)
     model.fit(x, wanted, batch_size=_BATCH, epochs=epochs, verbose=0)
     return model
-
-
-def _ends_in_softmax(model: keras.Model) -> bool:
-    names = {type(layer).__name__ for layer in model.layers[-2:]}
-    return any("Softmax" in name for name in names)

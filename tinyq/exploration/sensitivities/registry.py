@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 import numpy as np
 
-from tinyq.errors import TinyqError
+from tinyq.exploration.names import explain_unknown
 from tinyq.exploration.network import Network
 from tinyq.exploration.table import Losses, Survey
 
@@ -33,15 +32,9 @@ def find_sensitivity(name: str) -> Sensitivity:
     Raises:
         TinyqError: There is none.
     """
-    if name in SENSITIVITIES:
-        return SENSITIVITIES[name]
-    near = difflib.get_close_matches(name, SENSITIVITIES, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise TinyqError(
-        f"there is no sensitivity {name!r}",
-        where="--sensitivity",
-        remedy=f"{hint}choose one of {', '.join(SENSITIVITIES)}",
-    )
+    if name not in SENSITIVITIES:
+        raise explain_unknown(name, SENSITIVITIES, "sensitivity")
+    return SENSITIVITIES[name]
 
 
 def empty_losses(found: Survey) -> Losses:
