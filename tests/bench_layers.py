@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from tests.selected import emit_for, list_specialized
+from tests.selected import emit_for
 from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.firmware.sections import function_sizes
 from tinyq.graph import Graph, GraphBuilder, TensorType
@@ -26,7 +26,7 @@ from tinyq.measurement.layer_programs import INCREMENT, MULTIPLIER, OFFSET, PRIM
 from tinyq.memory.planner import find_views
 from tinyq.numerics.formats import find_format
 from tinyq.numerics.rounding import fold_affine
-from tinyq.selection import force_kernels, plan_kernels
+from tinyq.selection import force_kernels, gather_candidates, plan_kernels
 from tinyq.targets import open_link
 from tinyq.targets.wire import payload_bytes
 
@@ -201,16 +201,16 @@ def _draw_tables(
 
 
 def choose_smallest(graph: Graph, isas: Sequence[str]) -> dict[str, str]:
-    """Specialized kernels whose constants take least flash, by node; of equal ones the cheapest."""
-    views = find_views(graph)
+    """Specialized kernels whose constants take least flash, by node; of equal ones the cheapest.
+
+    The constants of an epilogue that a kernel calls count as well.
+    """
     chosen = {}
-    for node in graph.nodes:
-        if node.name in views:
-            continue
-        found = [s for s in list_specialized(graph, node, isas) if isinstance(s, Bound)]
+    for name, candidates in gather_candidates(graph, isas).items():
+        found = [it for it in candidates if not it.shared]
         if found:
-            best = min(found, key=lambda s: (_table_bytes(s), s.instructions or 0, s.kernel.name))
-            chosen[node.name] = best.kernel.name
+            best = min(found, key=lambda s: (s.table_bytes, s.instructions or 0, s.kernel.name))
+            chosen[name] = best.kernel.name
     return chosen
 
 

@@ -357,7 +357,9 @@ def _make_windowed(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph
     conv = kernel.operation == "conv2d"
     x = _draw_input(rng, kernel)
     shape, weights, window = (_draw_conv if conv else _draw_depthwise)(rng, kernel)
-    formats = ("s8", "u8", "u4") if conv and kernel.variant not in _TILED else ("s8", "u8")
+    # What is unpacked for a kernel is packed behind it, too.
+    nibbles = kernel.unpacked or (conv and kernel.variant not in _TILED)
+    formats = ("s8", "u8", "u4") if nibbles else ("s8", "u8")
     epilogue = draw_epilogue(rng, kernel, formats)
     # Layers in a row, so that one may write over its input.
     repeats = 1
@@ -384,7 +386,8 @@ def _make_dense(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     inputs = int(rng.choice((32, 64, 96, 128, 320) if binary else (*_CHANNELS, 64, 129)))
     outputs = int(rng.choice((32, 64) if binary else _CHANNELS))
     w = _draw_weights(rng, kernel, (outputs, inputs))
-    operation = OPERATIONS["Dense"](draw_epilogue(rng, kernel, ("s8", "u8")), _zero(rng, x))
+    formats = ("s8", "u8", "u4") if kernel.unpacked else ("s8", "u8")
+    operation = OPERATIONS["Dense"](draw_epilogue(rng, kernel, formats), _zero(rng, x))
     types = TensorType((int(rng.integers(1, 4)), inputs), x), draw_codes(rng, (outputs, inputs), w)
     return _build(rng, name, operation, (*types, w))
 

@@ -38,7 +38,7 @@ from tinyq.kernels.common.slices import Slices, list_parts
 from tinyq.kernels.layer import describe_layer
 from tinyq.kernels.mve import vectors
 from tinyq.kernels.registry import list_kernels
-from tinyq.kernels.unpacking import UNPACKINGS
+from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
 from tinyq.numerics.formats import find_format
 
 Calls = Iterator[tuple[str, MicroCall]]
@@ -73,6 +73,10 @@ def list_memory(rng: np.random.Generator) -> Calls:
             to = np.ascontiguousarray(codes.astype(np.int8))
             arguments = (Read(entry.pack(codes.astype(np.int32))), *found.counts, Written(to))
             yield name_call(MicroCall(found.part, arguments), rows, length)
+            if kind in PACKINGS:
+                found = PACKINGS[kind](rows, length)
+                arguments = (Read(to), *found.counts, Written(entry.pack(codes.astype(np.int32))))
+                yield name_call(MicroCall(found.packing, arguments), kind, rows, length)
 
 
 def list_small_rows(rng: np.random.Generator, row: HalfwordRow | PairedRow) -> Calls:

@@ -1,4 +1,4 @@
-"""What unpacks activations for int8 kernels: the codes of `Format.unpack`, no byte beside them."""
+"""What unpacks activations for int8 kernels, and packs their outputs: the codes of the format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.harness import SANITIZE, STRICT, compile_c
 from tinyq.graph import TensorType
 from tinyq.kernels.text import UNPACKED, make_once, write_part
-from tinyq.kernels.unpacking import UNPACKINGS, find_unpacking
+from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS, find_packing, find_unpacking
 from tinyq.numerics.formats import find_format
 
 LENGTHS = (1, 2, 3, 4, 6, 7, 8, 12, 27, 28, 31, 32, 33, 36, 64, 65, 100)
@@ -67,22 +67,28 @@ def test_all_codes_of_the_formats_are_wide_codes():
 @pytest.mark.parametrize(
     "compiler", [pytest.param(name, marks=pytest.mark.requires(name)) for name in ("gcc", "clang")]
 )
-def test_codes_are_those_of_the_format(compiler, rng, tmp_path):
+@pytest.mark.parametrize("packs", [False, True])
+def test_codes_are_those_of_the_format(compiler, packs, rng, tmp_path):
     once = make_once()
     functions, cases, request, answers = [], [], b"", []
-    for name, (rows, length) in itertools.product(UNPACKINGS, SHAPES):
+    for name, (rows, length) in itertools.product(PACKINGS if packs else UNPACKINGS, SHAPES):
         entry = find_format(name)
-        unpacking = find_unpacking(TensorType((rows, length), entry))
-        if once(unpacking.part.name):
-            functions.append(write_part(unpacking.part, unpacking.part.name))
-        arguments = ", ".join(("x", *map(str, unpacking.counts), "to"))
-        call = f"{unpacking.part.name}({arguments})"
+        found = (find_packing if packs else find_unpacking)(TensorType((rows, length), entry))
+        part = found.packing if packs else found.part
+        if once(part.name):
+            functions.append(write_part(part, part.name))
+        arguments = ", ".join(("x", *map(str, found.counts), "to"))
+        call = f"{part.name}({arguments})"
         cases.append(f"    case {len(cases)}:\n        {call};\n        break;")
         steps = rng.integers(0, (entry.hi - entry.lo) // entry.step + 1, (rows, length))
         codes = (entry.lo + entry.step * steps).astype(np.int32)
-        packed = entry.pack(codes).tobytes()
-        request += np.array([len(answers), len(packed), codes.size], "<i4").tobytes() + packed
-        answers.append(codes.astype(np.int8).ravel())
+        apart = codes.astype(np.int8).tobytes()
+        given, wanted = entry.pack(codes).tobytes(), apart
+        if packs:
+            # The last word is read whole.
+            given, wanted = apart + bytes(-len(apart) % 4), given
+        request += np.array([len(answers), len(given), len(wanted)], "<i4").tobytes() + given
+        answers.append(np.frombuffer(wanted, np.int8))
     text = _MAIN.format(functions="\n".join(functions), cases="\n".join(cases))
     (tmp_path / "main.c").write_text(text, "utf-8")
     compile_c(tmp_path, ["main.c"], compiler, (*STRICT, *SANITIZE))

@@ -11,7 +11,7 @@ import pytest
 
 from tests.emulator.test_micro_kernels import CHECKS as FIRST
 from tests.micro_checks import CHECKS as MORE
-from tinyq.kernels.unpacking import UNPACKINGS
+from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
 
 KERNELS = Path(__file__).resolve().parents[2] / "tinyq" / "kernels"
 # Macros that nothing calls alone yet: whole layers on the emulator are their test. The list only
@@ -79,9 +79,11 @@ def list_parts() -> dict[str, str]:
                 found[f"{file}:{macro.value}"] = where
             else:
                 assert file == "unpacking/codes.j2", f"{where}: the macro's name is no constant"
-                for unpack in UNPACKINGS.values():
-                    for length in (4, 5, 32):
+                for length in (4, 5, 32):
+                    for unpack in UNPACKINGS.values():
                         found[f"{file}:{unpack(1, length).function}"] = where
+                    for pack in PACKINGS.values():
+                        found[f"{file}:pack_{pack(1, length).function}"] = where
     return found
 
 

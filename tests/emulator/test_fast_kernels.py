@@ -27,7 +27,7 @@ CASES = int(os.environ.get("TINYQ_EMULATOR_CASES", "3"))
 SPECIAL = [kernel for kernel in list_kernels() if not kernel.shared]
 GROUPS = sorted({(kernel.isa, kernel.operation) for kernel in SPECIAL})
 # Operations whose activations may have fewer bits than the kernels read.
-NARROW = ("add", "conv2d", "dense", "depthwise2d")
+NARROW = ("add", "conv2d", "dense", "depthwise2d", "maxpool2d")
 NARROWED = [
     unpack_for(kernel, (0,))
     for kernel in SPECIAL

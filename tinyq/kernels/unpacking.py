@@ -7,6 +7,10 @@ kernel that reads int8 computes the same from them once each has a byte of its o
 
 The unpacked operands lie at the start of the kernel's scratch memory. Each format that can be
 unpacked has its functions in ``templates/kernels/unpacking/codes.j2`` and an entry here.
+
+A kernel that can only store bytes leaves its outputs behind the operands, and they are packed:
+
+    y = pack(kernel(unpack(x), ...))
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ _SOURCE = "unpacking/codes.j2"
 
 @dataclass(frozen=True, slots=True)
 class Unpacking:
-    """How rows of one format and length are unpacked.
+    """How rows of one format and length are unpacked, or packed.
 
     Attributes:
         function: What the C function is called behind ``tq_unpack_``; also its macro.
@@ -47,6 +51,26 @@ class Unpacking:
     def part(self) -> Part:
         """Its C function."""
         return Part(_SOURCE, self.function, f"tq_unpack_{self.function}", shared=True)
+
+    @property
+    def packing(self) -> Part:
+        """The C function, where bytes are packed."""
+        return Part(_SOURCE, f"pack_{self.function}", f"tq_pack_{self.function}", shared=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """Byte offsets in the scratch memory.
+
+    Attributes:
+        operands: Of each operand that is unpacked.
+        output: Of outputs that are to be packed.
+        kernel: Of the kernel's own scratch memory.
+    """
+
+    operands: Mapping[int, int]
+    output: int
+    kernel: int
 
 
 Unpack = Callable[[int, int], Unpacking]
@@ -84,6 +108,16 @@ UNPACKINGS: Mapping[str, Unpack] = MappingProxyType(
 )
 
 
+def _pack_nibbles(rows: int, length: int) -> Unpacking:
+    """Rows of an even length are one stream, those of an odd one end within a byte."""
+    if length % 2 == 0:
+        return Unpacking("nibbles", (rows * length,), rows * length * 1.7 + 12)
+    return Unpacking("nibbles_odd", (rows, length), rows * (length * 4.3 + 8))
+
+
+PACKINGS: Mapping[str, Unpack] = MappingProxyType({"s4": _pack_nibbles, "u4": _pack_nibbles})
+
+
 def unpack_for(kernel: Kernel, operands: tuple[int, ...]) -> Kernel:
     """A kernel for int8 activations as one for activations of fewer bits.
 
@@ -101,50 +135,76 @@ def find_unpacking(kind: TensorType) -> Unpacking:
     return UNPACKINGS[kind.format.name](kind.rows, kind.shape[-1])
 
 
+def find_packing(kind: TensorType) -> Unpacking:
+    """How a tensor is packed."""
+    return PACKINGS[kind.format.name](kind.rows, kind.shape[-1])
+
+
 def _bind_unpacked(kernel: Kernel, operands: tuple[int, ...], layer: LayerSpec) -> Bound | Refusal:
     entry = find_format(UNPACKED)
     inputs = tuple(
         replace(kind, format=entry) if index in operands else kind
         for index, kind in enumerate(layer.inputs)
     )
-    inner = kernel.bind(replace(layer, inputs=inputs))
+    wide = replace(layer, inputs=inputs)
+    inner, packing = kernel.bind(wide), None
     if isinstance(inner, Refusal):
-        return inner
+        refusal, inner = inner, _bind_wide(kernel, wide)
+        if inner is None:
+            return refusal
+        packing = find_packing(layer.output)
     unpackings = {index: find_unpacking(layer.inputs[index]) for index in operands}
-    offsets, room = _place(layer, operands)
-    cost = int(sum(it.instructions for it in unpackings.values()))
+    rooms = _place(layer, operands, packed=packing is not None)
+    steps = [*unpackings.values(), *([packing] if packing else [])]
+    cost = int(sum(it.instructions for it in steps))
+    parts = {it.function: it.part for it in unpackings.values()}
     return Bound(
         layer,
         None if inner.instructions is None else inner.instructions + cost,
         inner.tables,
-        inner.scratch_bytes + room,
+        inner.scratch_bytes + rooms.kernel,
         # They are unpacked before anything is written.
         tuple(sorted({*inner.in_place, *operands})),
-        {it.function: it.part for it in unpackings.values()},
-        _list_values(layer, inner, unpackings, offsets, room),
+        parts | ({f"pack_{packing.function}": packing.packing} if packing else {}),
+        _list_values(layer, inner, unpackings, packing, rooms),
         calls_epilogue=inner.calls_epilogue,
         inner=inner,
         template=_TEMPLATE,
     )
 
 
-def _place(layer: LayerSpec, operands: tuple[int, ...]) -> tuple[dict[int, int], int]:
-    """Byte offset of each unpacked operand in the scratch memory, and of what follows."""
+def _bind_wide(kernel: Kernel, layer: LayerSpec) -> Bound | None:
+    """The kernel with outputs in bytes, where these can be packed, or None.
+
+    An epilogue's own function stores every format, so a kernel that calls it needs no packing.
+    """
+    if layer.output.format.name not in PACKINGS:
+        return None
+    output = replace(layer.output, format=find_format(UNPACKED))
+    found = kernel.bind(replace(layer, output=output))
+    return None if isinstance(found, Refusal) or found.calls_epilogue else found
+
+
+def _place(layer: LayerSpec, operands: tuple[int, ...], *, packed: bool) -> _Rooms:
+    """Where everything lies in the scratch memory."""
     offsets, at = {}, 0
     for index in operands:
         offsets[index] = at
         at += round_up(math.prod(layer.inputs[index].shape), _ALIGNMENT)
-    return offsets, at
+    output = at
+    if packed:
+        at += round_up(math.prod(layer.output.shape), _ALIGNMENT)
+    return _Rooms(offsets, output, at)
 
 
 def _list_values(
     layer: LayerSpec,
     inner: Bound,
     unpackings: Mapping[int, Unpacking],
-    offsets: Mapping[int, int],
-    room: int,
+    packing: Unpacking | None,
+    rooms: _Rooms,
 ) -> Mapping[str, object]:
-    """Parameters of the function, what it calls first, and what it calls the kernel with."""
+    """Parameters of the function, what it calls around the kernel, and the kernel's arguments."""
     names = {index: f"x_{index + 1}" if len(layer.data) > 1 else "x" for index in layer.data}
     tables = [table.name for table in inner.tables]
     finisher = ("epilogue",) if inner.calls_epilogue else ()
@@ -156,17 +216,20 @@ def _list_values(
         "void *scratch",
     ]
     arguments = [
-        *(_point(offsets[index]) if index in offsets else name for index, name in names.items()),
+        *(
+            _point(rooms.operands[index]) if index in rooms.operands else name
+            for index, name in names.items()
+        ),
         *tables,
         *finisher,
-        "y",
-        *((_point(room),) if inner.scratch_bytes else ()),
+        _point(rooms.output) if packing else "y",
+        *((_point(rooms.kernel),) if inner.scratch_bytes else ()),
     ]
     calls = [
         {
             "part": unpacking.part.name,
             "arguments": ", ".join(
-                (names[index], *map(str, unpacking.counts), _point(offsets[index]))
+                (names[index], *map(str, unpacking.counts), _point(rooms.operands[index]))
             ),
         }
         for index, unpacking in unpackings.items()
@@ -177,8 +240,15 @@ def _list_values(
             "parameters": parameters,
             "arguments": arguments,
             "calls": calls,
+            "last": _call_packing(packing, rooms) if packing else "",
         }
     )
+
+
+def _call_packing(packing: Unpacking, rooms: _Rooms) -> str:
+    """The call that packs what the kernel has left."""
+    counts = ", ".join(map(str, packing.counts))
+    return f"{packing.packing.name}({_point(rooms.output)}, {counts}, y);"
 
 
 def _point(offset: int) -> str:

@@ -1,7 +1,8 @@
 """Convolution of any window and epilogue on Arm v7E-M, weights packed in as few bits as hold them.
 
 Some times four columns share the weights of a pair of channels that were unpacked for them. Their
-sums are left to the epilogue's own function.
+sums are left to the epilogue's own function. Fewer columns at a time take less RAM and unpack
+weights more often.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tinyq.kernels.packing.order import by_channel
 from tinyq.kernels.packing.words import Int64s
 from tinyq.kernels.registry import kernel
 
-_MOST_PANELS = 4
+_MOST_PANELS, _FEW_PANELS = 4, 2
 _PLACE_COST, _PAIR_COST, _COLLECT_COST, _BLOCK_COST = 11.2, 34, 14, 70
 
 
@@ -50,10 +51,12 @@ class Sizes:
     Attributes:
         g: The layer.
         form: How weights lie in flash.
+        most: Panels at a time, at most.
     """
 
     g: WindowGeometry
     form: Form
+    most: int
 
     @property
     def column(self) -> int:
@@ -83,7 +86,7 @@ class Sizes:
     @property
     def panels(self) -> int:
         """Panels at a time."""
-        most = min(limit_panels(self.panel), _MOST_PANELS)
+        most = min(limit_panels(self.panel), self.most)
         return min(most, divide_up(self.g.out_pixels, 4))
 
     @property
@@ -149,7 +152,17 @@ class Sizes:
 
 @kernel("conv2d", "s8", (INT8, "b1"), variant="packedcolumns")
 def bind(layer: LayerSpec) -> Bound | Refusal:
-    """Sums that are left to the epilogue's own function."""
+    """Up to four panels at a time."""
+    return _bind(layer, _MOST_PANELS)
+
+
+@kernel("conv2d", "s8", (INT8, "b1"), variant="slimcolumns")
+def bind_slim(layer: LayerSpec) -> Bound | Refusal:
+    """Up to two panels at a time."""
+    return _bind(layer, _FEW_PANELS)
+
+
+def _bind(layer: LayerSpec, most: int) -> Bound | Refusal:
     if reason := _refuse(layer):
         return Refusal(reason)
     g, flat = read_window(layer), _flatten(layer)
@@ -157,7 +170,9 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     reach = _reach(layer)
     if int(reach.max()) << form.gain >= 2**31:
         return Refusal("sums leave int32")
-    sizes = Sizes(g, form)
+    sizes = Sizes(g, form, most)
+    if most < _MOST_PANELS and sizes.panels == Sizes(g, form, _MOST_PANELS).panels:
+        return Refusal("there are no more panels at a time anyway")
     assert flat.weights is not None
     bias = -g.x_zero * flat.weights.astype(np.int64).sum(1) << form.gain
     fold = GainedFold(bias, np.zeros((len(bias), 0), np.int64), Epilogue(), 0)

@@ -2,12 +2,13 @@
 
 Several times four windows, from padded lines in RAM, by a pair of channels whose weights were
 unpacked for them. By rows, the lines under some lines of outputs are kept, four outputs of a line
-at a time; by image, the whole padded image is, and four outputs may lie on two lines.
+at a time; by image, the whole padded image is, and four outputs may lie on two lines. Fewer
+windows at a time take less RAM and unpack weights more often.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tinyq.kernels.armv7em.assembly import copy_bytes, spread_nibbles
@@ -40,7 +41,13 @@ _WINDOW_LINE_COST, _ROW_COST, _IMAGE_COST = 13, 10, 40  # of collecting a panel
 
 @dataclass(frozen=True, slots=True)
 class Sizes(windows.Sizes):
-    """What the kernel's memory and loops come to; bytes where nothing else is said."""
+    """What the kernel's memory and loops come to; bytes where nothing else is said.
+
+    Attributes:
+        slim: Whether half as many panels at a time are enough.
+    """
+
+    slim: bool
 
     @property
     def pairs(self) -> int:
@@ -65,7 +72,7 @@ class Sizes(windows.Sizes):
     @property
     def per(self) -> int:
         """Panels of a block: parts of a line of outputs, or several lines, or of the image."""
-        most, quads = limit_panels(self.panel), self.quads
+        most, quads = limit_panels(self.panel) // (2 if self.slim else 1), self.quads
         if not self.whole and self.g.out_width % 4 == 0 and quads * 2 <= most:
             return quads * min(most // quads, self.g.out_height)
         return divide_up(quads, divide_up(quads, most))
@@ -171,12 +178,20 @@ def bind_image(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, whole=True)
 
 
-def _bind(layer: LayerSpec, *, whole: bool) -> Bound | Refusal:
+@kernel("conv2d", ("s8", "u4"), (INT8, "b1"), variant="slimrows")
+def bind_slim(layer: LayerSpec) -> Bound | Refusal:
+    """Four outputs of a line at a time, half as many of them as by rows."""
+    return _bind(layer, whole=False, slim=True)
+
+
+def _bind(layer: LayerSpec, *, whole: bool, slim: bool = False) -> Bound | Refusal:
     g = read_window(layer)
     bits, nibbles = layer.inputs[0].format.bits, layer.output.format.bits == 4
-    sizes = Sizes(g, Quads(), bits, nibbles, whole)
+    sizes = Sizes(g, Quads(), bits, nibbles, whole, slim)
     if reason := _refuse(sizes) or refuse_packed(layer):
         return Refusal(reason)
+    if slim and sizes.per == replace(sizes, slim=False).per:
+        return Refusal("there are no more panels at a time anyway")
     form = find_form(layer)
     fold = fold_gain(layer, form.gain)
     unpacked = count_unpacked(sizes.pairs)
