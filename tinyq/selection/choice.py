@@ -11,6 +11,9 @@ Where candidates were counted, their estimated cycles take the place of instruct
     balanced  instructions / I + flash / F + ram / R is smallest, where I, F and R are the least
               that any choice needs and the firmware's own part counts in flash and RAM: one percent
               of one is worth one percent of another
+
+None of them takes more than twice as much of one resource to save less than 5 % of another: where
+such a choice is the best, the best of those that do not is taken.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ EXPLANATIONS: Mapping[str, str] = MappingProxyType(
         RAM: "smallest arena, then fewest instructions, then least flash",
     }
 )
+
+# How many times as much of a resource is wasted, and how many times as much of another is no loss.
+_WASTE, _LOSS = 2.0, 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def choose_kernels(
     program = Program.of(graph, candidates, budget or Budget())
     chosen = program.start()
     if any(len(found) > 1 for found in candidates.values()):
-        chosen = _SEARCHES[objective](program)
+        chosen = program.read(_find_fair(program.fit(), _SEARCHES[objective]))
     bounds = {
         name: found[index] for (name, found), index in zip(candidates.items(), chosen, strict=True)
     }
@@ -104,37 +110,66 @@ def check_objective(objective: str) -> None:
         )
 
 
-def _in_order(*names: str) -> Callable[[Program], tuple[int, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How the best choice is found.
+
+    Attributes:
+        find: Columns of the best choice of a program.
+        ranked: Resources that it looks at.
+    """
+
+    find: Callable[[Program], np.ndarray]
+    ranked: tuple[str, ...]
+
+
+def _find_fair(program: Program, search: _Search) -> np.ndarray:
+    """Columns of the best choice that wastes no resource.
+
+    A resource is wasted where another choice takes less than half of it, at most 5 % more of what
+    the objective looks at, and at most twice of the rest. At most twice that choice's then is a
+    limit, and the search goes on within all three.
+    """
+    columns = search.find(program)
+    for name, resource in program.resources.items():
+        room = program.limit(
+            (it.costs, (_LOSS if key in search.ranked else _WASTE) * it.count(columns) - it.fixed)
+            for key, it in program.resources.items()
+            if key != name
+        )
+        least = room.find_least(resource.costs) + resource.fixed
+        if resource.count(columns) > _WASTE * least:
+            program = room.limit([(resource.costs, _WASTE * least - resource.fixed)])
+            columns = search.find(program)
+    return columns
+
+
+def _in_order(*names: str) -> _Search:
     """A search by one goal after the other."""
 
-    def search(program: Program) -> tuple[int, ...]:
+    def find(program: Program) -> np.ndarray:
         columns = np.zeros(0)
         for name in names:
-            program, columns = program.settle(getattr(program, name))
-        return program.read(columns)
+            program, columns = program.settle(program.resources[name].costs)
+        return columns
 
-    return search
+    return _Search(find, names)
 
 
-def _balance(program: Program) -> tuple[int, ...]:
+def _balance(program: Program) -> np.ndarray:
     """Search by the sum of all goals, each as a multiple of the least that any choice needs."""
-    free, budget = program.free(), program.budget
-    terms = (
-        (program.instructions, 0),
-        (program.flash, budget.firmware_flash_bytes),
-        (program.arena, budget.firmware_ram_bytes),
-    )
+    free = program.free()
     goal = np.zeros(len(program.flash))
-    for costs, fixed in terms:
-        base = free.find_least(costs) + fixed
-        goal += costs / base if base else 0.0
+    for resource in program.resources.values():
+        base = free.find_least(resource.costs) + resource.fixed
+        goal += resource.costs / base if base else 0.0
     _, columns = program.settle(goal)
-    return program.read(columns)
+    return columns
 
 
-_SEARCHES: Mapping[str, Callable[[Program], tuple[int, ...]]] = MappingProxyType(
+_SEARCHES: Mapping[str, _Search] = MappingProxyType(
     {
-        BALANCED: _balance,
+        BALANCED: _Search(_balance, ("instructions", "flash", "arena")),
         SPEED: _in_order("instructions", "flash"),
         SIZE: _in_order("flash", "instructions"),
         RAM: _in_order("arena", "instructions", "flash"),

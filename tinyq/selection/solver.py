@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,23 @@ from tinyq.graph import Graph
 from tinyq.memory.planner import measure_needs
 from tinyq.selection.budget import Budget
 from tinyq.selection.candidates import Candidates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resource:
+    """What choices take of something.
+
+    Attributes:
+        costs: Of each column.
+        fixed: What is taken whatever is chosen.
+    """
+
+    costs: np.ndarray
+    fixed: int
+
+    def count(self, columns: np.ndarray) -> float:
+        """What a choice takes."""
+        return float(self.costs @ columns) + self.fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,24 @@ class Program:
             budget.arena_bytes,
         )
 
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """Time, flash and RAM, with the firmware's part of them."""
+        return {
+            "instructions": Resource(self.instructions, 0),
+            "flash": Resource(self.flash, self.budget.firmware_flash_bytes),
+            "arena": Resource(self.arena, self.budget.firmware_ram_bytes),
+        }
+
+    def fit(self) -> Program:
+        """The same where some choice keeps the limits, else with limits as near as can be."""
+        return self if self.minimize(self.arena) else self._relax()
+
+    def limit(self, limits: Iterable[tuple[np.ndarray, float]]) -> Program:
+        """The same with more limits: costs, and the most that they may come to."""
+        # Half a byte or instruction is room for rounding alone.
+        return replace(self, caps=(*self.caps, *((row, most + 0.5) for row, most in limits)))
+
     def start(self) -> tuple[int, ...]:
         """The first candidate of each node."""
         return (0,) * len(self.sizes)
@@ -110,8 +146,7 @@ class Program:
             found = program.minimize(goal)
         assert found is not None, "the limits were made such that some choice keeps them"
         columns, value = found
-        # Instructions and bytes are whole numbers, so half of one is room for rounding alone.
-        return replace(program, caps=(*program.caps, (goal, value + 0.5))), columns
+        return program.limit([(goal, value)]), columns
 
     def read(self, columns: np.ndarray) -> tuple[int, ...]:
         """The candidate of each node."""
@@ -141,7 +176,7 @@ class Program:
 
     def free(self) -> Program:
         """The same without limits."""
-        return replace(self, flash_limit=0, arena_limit=0)
+        return replace(self, flash_limit=0, arena_limit=0, caps=())
 
 
 def _measure_time(candidates: Candidates) -> list[int]:
