@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import xml.etree.ElementTree as ET
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
@@ -22,16 +22,22 @@ from tinyq.commands.export import export as command
 from tinyq.errors import TinyqError
 from tinyq.exports import (
     EXPORTS,
+    Extras,
+    Request,
     describe_kernels,
-    estimate_slowness,
     export,
     export_kinds,
+    find_cores,
+    make_library,
 )
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.epilogues import Raw, Threshold
+from tinyq.graph.passes import simplify
+from tinyq.graph.reference import quantize_input
+from tinyq.hardware.boards import find_board
 from tinyq.measurement.run import measure
 from tinyq.numerics.formats import find_format
-from tinyq.project import open_project
+from tinyq.project import create_project, open_project
 from tinyq.support.datasets import Dataset
 
 FLAGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
@@ -311,15 +317,125 @@ def test_zephyr_module_is_built_by_cmake(tmp_path):
 
 
 def test_packages_say_what_their_kernels_are(kind, tmp_path):
-    """That they are portable, and how slow that is; the same in README and on the terminal."""
-    slowness = estimate_slowness(mixed_model())
-    assert slowness is not None and slowness > 1
-    export(mixed_model(), kind, tmp_path / "out", slowness)
-    text = (tmp_path / "out" / "README.md").read_text("utf-8")
-    assert describe_kernels(slowness) in text
-    assert "portable" in describe_kernels(slowness)
-    assert "about 2.5 times" in describe_kernels(2.5)
-    assert describe_kernels(None) == describe_kernels(1.0)
+    """The same in README and on the terminal."""
+    for cores in ((), ("cortex-m4",), ("generic",), ("cortex-m3", "cortex-m0plus")):
+        request = Request(cores=cores)
+        export(mixed_model(), kind, tmp_path / "out", request)
+        text = (tmp_path / "out" / "README.md").read_text("utf-8")
+        said = describe_kernels(find_cores(request))
+        assert said in text
+        assert ("portable" in said) == (cores != ("cortex-m4",))
+
+
+TOOLS = {
+    "cortex-m55": ("arm-none-eabi-gcc", ("-mcpu=cortex-m55", "-mfloat-abi=hard")),
+    "cortex-m4": ("arm-none-eabi-gcc", ("-mcpu=cortex-m4", "-mthumb")),
+    "cortex-m7": ("arm-none-eabi-gcc", ("-mcpu=cortex-m7", "-mthumb")),
+    "cortex-m33": ("arm-none-eabi-gcc", ("-mcpu=cortex-m33", "-mthumb")),
+    "cortex-m3": ("arm-none-eabi-gcc", ("-mcpu=cortex-m3", "-mthumb")),
+    "cortex-m0plus": ("arm-none-eabi-gcc", ("-mcpu=cortex-m0plus", "-mthumb")),
+    "cortex-a9": ("arm-none-eabi-gcc", ("-mcpu=cortex-a9", "-mthumb")),
+    "rv32imac": ("riscv64-unknown-elf-gcc", ("-march=rv32imac", "-mabi=ilp32", "-ffreestanding")),
+    "avr": ("avr-gcc", ("-mmcu=atmega2560",)),
+}
+KERNELS = {
+    **{"cortex-m55": "mve", "cortex-m3": "armv7m", "cortex-m0plus": "armv6m"},
+    **dict.fromkeys(("cortex-m4", "cortex-m7", "cortex-m33"), "armv7em"),
+}
+
+
+@pytest.mark.requires("arm-none-eabi-gcc", "riscv64-unknown-elf-gcc", "avr-gcc")
+@pytest.mark.parametrize("core", TOOLS)
+def test_the_compiler_decides_between_cores(core, tmp_path):
+    """Every source compiles, and the one of the core alone has the network."""
+    export(mixed_model(), "c", tmp_path)
+    compiler, flags = TOOLS[core]
+    holding = []
+    for source in sorted((tmp_path / "src").glob("*.c")):
+        target = tmp_path / f"{source.stem}.o"
+        common = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-c", str(source)]
+        run([compiler, *flags, *common, f"-I{tmp_path / 'include'}", "-o", str(target)])
+        if b"mixed_run" in target.read_bytes():
+            holding.append(source.stem)
+    assert holding == [f"mixed_{KERNELS.get(core, 'generic')}"]
+
+
+def test_cores_are_those_asked_for(tmp_path):
+    graph = mixed_model()
+    named = {core: find_cores(Request(cores=(core,)))[0].isa for core in KERNELS}
+    assert named == KERNELS
+    two = find_cores(Request(cores=("cortex-m0", "cortex-m4")))
+    assert [core.isa for core in two] == ["armv7em", "armv6m", "generic"]
+    assert [it.isa for it in find_cores(Request(board=find_board("pico")))] == ["armv6m"]
+    assert [it.isa for it in find_cores(Request(board=find_board("arduino-uno")))] == ["generic"]
+    with pytest.raises(TinyqError, match="'z80'"):
+        export(graph, "c", tmp_path / "out", Request(cores=("z80",)))
+    with pytest.raises(TinyqError, match="a board has one core"):
+        find_cores(Request(find_board("pico"), ("cortex-m0",)))
+
+
+def test_a_library_has_the_kernels_of_a_build(tmp_path):
+    """The same text, which therefore takes the same instructions."""
+    graph = simplify(mixed_model())
+    project = create_project(mixed_model(), find_board("mps2-an386"), tmp_path / "build")
+    chosen = [it.kernel for it in project.kernels if it.chosen]
+    for request in (Request(), Request(cores=("cortex-m4",)), Request(project.image.board)):
+        library = make_library(graph, request)
+        isas = [core.isa for core in library.cores]
+        bounds = library.choices[isas.index("armv7em")].bounds.values()
+        assert [bound.kernel.name for bound in bounds] == chosen
+    sources = make_library(graph, Request(project.image.board)).tree.files
+    for name in ("mixed.c", "mixed_kernels.h", "mixed_weights.h"):
+        assert (tmp_path / "build/model" / name).read_text("utf-8") == sources[PurePath(name)]
+
+
+@pytest.mark.requires("gcc")
+def test_a_sample_and_classes_of_the_user(tmp_path, rng):
+    graph = mixed_model()
+    code = rng.integers(-128, 128, (1, *graph.input.type.shape)).astype(np.int32)
+    names = tuple(f'class "{i}" \\ ü??/' for i in range(graph.output.type.shape[-1]))
+    extras = Extras({graph.inputs[0]: code}, names)
+    export(graph, "c", tmp_path, extras=extras)
+    text = (tmp_path / "example/main.c").read_text("utf-8")
+    table = re.search(r"input\[\d+\] = \{(.*?)\};", text, re.DOTALL)[1]
+    assert [int(word) for word in re.findall(r"-?\d+", table)] == code.ravel().tolist()
+    (tmp_path / "names.c").write_text(
+        f'#include "mixed.h"\n#include <stdio.h>\nint main(void)\n{{\n'
+        f"    for (int32_t i = 0; i < {len(names)}; i++) {{ puts(mixed_class(i)); }}\n"
+        "    return 0;\n}\n",
+        "utf-8",
+    )
+    program = str(tmp_path / "names")
+    run(["gcc", *FLAGS, f"-I{tmp_path}/include", str(tmp_path / "names.c"), "-o", program])
+    assert run([program]).splitlines() == list(names)
+    with pytest.raises(TinyqError, match="1 classes are named"):
+        export(graph, "c", tmp_path, extras=Extras(classes=("one",)))
+
+
+@pytest.mark.requires("gcc", "g++")
+@pytest.mark.parametrize("compiler", [("gcc", *FLAGS), ("g++", "-x", "c++", "-Wall", "-Wextra")])
+def test_helpers_of_the_header_compute_what_the_reference_does(compiler, tmp_path):
+    graph = mixed_model()
+    export(graph, "c", tmp_path)
+    kind = graph.input.type
+    values = (np.arange(-300, 300, dtype=np.float32) + np.float32(0.25)) * np.float32(kind.scale)
+    listed = ", ".join(f"{value!r}f" for value in values.tolist())
+    (tmp_path / "helpers.c").write_text(
+        '#include "mixed.h"\n#include <stdio.h>\n'
+        f"static const float values[] = {{{listed}}};\n"
+        "static const int8_t codes[MIXED_OUTPUT_BYTES] = {1, 3, 3};\n"
+        "int main(void)\n{\n"
+        f"    for (int i = 0; i < {len(values)}; i++) {{\n"
+        '        printf("%d ", mixed_quantize_input(values[i]));\n    }\n'
+        '    printf("%d\\n", (int)mixed_argmax_output(codes));\n    return 0;\n}\n',
+        "utf-8",
+    )
+    program = str(tmp_path / "helpers")
+    run([*compiler, f"-I{tmp_path}/include", str(tmp_path / "helpers.c"), "-o", program])
+    *found, best = (int(word) for word in run([program]).split())
+    wanted = quantize_input(np.broadcast_to(values[:, None, None, None], (600, *kind.shape)), kind)
+    assert found == wanted[:, 0, 0, 0].tolist()
+    assert best == 1
 
 
 def test_arduino_library_describes_itself(tmp_path):

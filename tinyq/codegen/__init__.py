@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tinyq.codegen.calls import marked_nodes
-from tinyq.codegen.emit import SourceTree, emit
+from tinyq.codegen.emit import SourceTree, Variant, emit
 
-__all__ = ["SourceTree", "emit", "marked_nodes"]
+__all__ = ["SourceTree", "Variant", "emit", "marked_nodes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
@@ -23,13 +23,29 @@ from tinyq.memory.rooms import find_rooms
 from tinyq.selection.candidates import Bounds, select_kernels
 from tinyq.support.resources import TEMPLATES
 
+_BYTE_BITS = 8
 _FILES = {
     "{name}.h": "model/model.h.j2",
-    "{name}.c": "model/model.c.j2",
-    "{name}_weights.h": "model/model_weights.h.j2",
-    "{name}_kernels.h": "model/model_kernels.h.j2",
+    "{stem}.c": "model/model.c.j2",
+    "{stem}_weights.h": "model/model_weights.h.j2",
+    "{stem}_kernels.h": "model/model_kernels.h.j2",
     "tq_model_instance.c": "model/tq_model_instance.c.j2",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of several instruction sets that the sources of a model are for.
+
+    Attributes:
+        isa: Its name, part of the names of its files.
+        condition: What the preprocessor is asked; the last variant is for what no other fits.
+        arena_bytes: Size of its arena.
+    """
+
+    isa: str
+    condition: str
+    arena_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,14 @@ class SourceTree:
     digest: str
 
 
-def emit(graph: Graph, plan: MemoryPlan, bounds: Bounds | None = None) -> SourceTree:
+def emit(
+    graph: Graph,
+    plan: MemoryPlan,
+    bounds: Bounds | None = None,
+    variant: Variant | None = None,
+    variants: Sequence[Variant] = (),
+    classes: Sequence[str] = (),
+) -> SourceTree:
     """Write a graph down as C.
 
     Args:
@@ -55,6 +78,9 @@ def emit(graph: Graph, plan: MemoryPlan, bounds: Bounds | None = None) -> Source
         plan: Its memory plan.
         bounds: The kernel of each node that needs one, those that the plan was made for; the
             generic ones where it is None.
+        variant: For which instruction set of several, whose sources lie beside these.
+        variants: All of them.
+        classes: Names of what the elements of the output's last axis stand for.
 
     Returns:
         ``NAME.h`` (the interface), ``NAME.c`` (the program), ``NAME_weights.h``,
@@ -72,9 +98,18 @@ def emit(graph: Graph, plan: MemoryPlan, bounds: Bounds | None = None) -> Source
         )
     environment = make_environment()
     calls = list_calls(graph, plan, select_kernels(graph) if bounds is None else bounds)
-    values = _collect(graph, plan, calls)
+    stem = f"{graph.name}_{variant.isa}" if variant else graph.name
+    values = {
+        **_collect(graph, plan, calls),
+        "stem": stem,
+        "variant": variant,
+        "variants": variants,
+        "classes": classes,
+    }
     files = {
-        PurePath(pattern.format(name=graph.name)): environment.get_template(template).render(values)
+        PurePath(pattern.format(name=graph.name, stem=stem)): environment.get_template(
+            template
+        ).render(values)
         for pattern, template in _FILES.items()
     }
     for path in list_runtime():
@@ -190,6 +225,9 @@ def _describe_buffer(name: str, label: str, tensor_type: TensorType, start: int)
         "format": number_format,
         "c_type": number_format.c_type,
         "words": tensor_type.words,
+        # Whether codes are elements of an array, so that C can handle one.
+        "plain": number_format.bits >= _BYTE_BITS,
+        "scale": None if tensor_type.scale is None else f"{float(tensor_type.scale)!r}f",
         "bytes": tensor_type.packed_bytes,
         "row_length": (tensor_type.shape or (1,))[-1],
         "row_words": number_format.row_bytes((tensor_type.shape or (1,))[-1])

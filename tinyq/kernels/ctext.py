@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,8 @@ from tinyq.graph import Tensor
 from tinyq.numerics.formats import Format
 
 COLUMNS = 100
+# Characters that stand for themselves in a string; a digraph or trigraph needs a question mark.
+_QUOTABLE = frozenset(string.ascii_letters + string.digits + " _-+.,:;()/")
 _SHOWN = 16  # codes of a row that a comment decodes
 
 
@@ -49,6 +52,12 @@ def plain(text: str) -> str:
     ascii_text = text.encode("ascii", "backslashreplace").decode()
     printable = re.sub(r"[^ -~]", " ", ascii_text)
     return printable.replace("*/", "* /").replace("/*", "/ *")
+
+
+def quote(text: str) -> str:
+    """A C string literal of any text, as UTF-8."""
+    octets = text.encode()
+    return '"' + "".join(chr(it) if chr(it) in _QUOTABLE else f"\\{it:03o}" for it in octets) + '"'
 
 
 def comment(text: str, margin: int = 0) -> str:

@@ -24,6 +24,7 @@ def make_environment() -> jinja2.Environment:
         assembly=ctext.quote_assembly,
         comment=ctext.comment,
         plain=ctext.plain,
+        quoted=ctext.quote,
         table=ctext.write_table,
         words=ctext.write_words,
         values=ctext.write_values,

@@ -14,26 +14,26 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 import tinyq
-from tinyq.codegen import SourceTree, emit
+from tinyq.codegen import SourceTree
 from tinyq.errors import TinyqError
+from tinyq.exports.cores import PORTABLE, Core, Library, Request, find_cores, make_library
+from tinyq.exports.example import make_example
 from tinyq.firmware.build import BuildOptions, Image
 from tinyq.firmware.settings import render_settings
-from tinyq.graph import Graph, Tensor, TensorType, reference
+from tinyq.graph import Graph
 from tinyq.graph.interface import label_ports, name_ports, packed_bytes
 from tinyq.graph.passes import simplify
 from tinyq.graph.storage import save_graph
 from tinyq.hardware.boards import find_board
 from tinyq.kernels.environment import make_environment
-from tinyq.memory.planner import plan
 from tinyq.numerics.formats import Codes
 from tinyq.project import GRAPH, MANIFEST, Setting, describe_project, write_manifest
-from tinyq.selection import GENERIC, choose_kernels, gather_candidates, prefer_isas
+from tinyq.selection import prefer_isas
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.support.resources import FIRMWARE, TEMPLATES
 from tinyq.targets.wire import payload_bytes
@@ -44,8 +44,6 @@ _INSTANCE = PurePath("tq_model_instance.c")
 _STAMP = PurePosixPath(".tinyq-export")
 _BOARD = "arduino"
 _SKETCH = "Measure.ino"
-_FAST_ISA = "armv7em"
-_NOTABLE = 1.2  # of the factor between kernels
 _BATCH_BYTES = 256  # fits any board that holds the model
 Files = Mapping[str, bytes]
 
@@ -55,8 +53,26 @@ def export_kinds() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in EXPORTS.iterdir() if path.is_dir()))
 
 
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a package has beside the network.
+
+    Attributes:
+        sample: Codes of each input by its name, int32, shape (1, *input shape), for the example
+            with a known answer; None for inputs that reach every code.
+        classes: Names of the classes that the last axis of the output stands for.
+    """
+
+    sample: Mapping[str, Codes] | None = None
+    classes: tuple[str, ...] = ()
+
+
 def export(
-    graph: Graph, kind: str, folder: Path, slowness: float | None = None
+    graph: Graph,
+    kind: str,
+    folder: Path,
+    request: Request | None = None,
+    extras: Extras | None = None,
 ) -> tuple[PurePosixPath, ...]:
     """Write a model as a package.
 
@@ -64,27 +80,32 @@ def export(
         graph: A verified integer graph.
         kind: One of `export_kinds`.
         folder: Missing, empty, or an earlier package. It is replaced as a whole, at the end.
-        slowness: What `estimate_slowness` gives, where that was called before.
+        request: For which cores; None for all that have kernels.
+        extras: What the package has beside.
 
     Returns:
         The files of the package, relative to the folder, sorted.
 
     Raises:
-        TinyqError: There is no such kind, the folder holds something else, or the graph has no
-            kernels.
+        TinyqError: There is no such kind or core, the folder holds something else, or the graph
+            has no kernels.
     """
-    check_export(kind, folder)
-    files = render_package(simplify(graph), kind, slowness)
+    wanted = request or Request()
+    check_export(kind, folder, wanted)
+    simplified = simplify(graph)
+    check_extras(simplified, extras or Extras())
+    files = render_package(simplified, kind, wanted, extras)
     _write(files, folder.absolute())
     return tuple(sorted(files))
 
 
-def check_export(kind: str, folder: Path) -> None:
+def check_export(kind: str, folder: Path, request: Request) -> None:
     """Check all of an export that is known before its graph; arguments as of `export`.
 
     Raises:
-        TinyqError: There is no such kind, or the folder holds something else.
+        TinyqError: There is no such kind or core, or the folder holds something else.
     """
+    find_cores(request)
     if kind not in export_kinds():
         raise TinyqError(
             f"there is no package of kind {kind!r}",
@@ -94,56 +115,56 @@ def check_export(kind: str, folder: Path) -> None:
     check_replaceable(folder, str(_STAMP), "an exported package")
 
 
-def estimate_slowness(graph: Graph) -> float | None:
-    """How many times as many instructions the portable kernels take as those of a Cortex-M4.
+def check_extras(graph: Graph, extras: Extras) -> None:
+    """Check what a package has beside its network.
 
-    Estimates, of what `tinyq build` would choose; None where too little is known.
+    Raises:
+        TinyqError: The classes are not those of the output.
     """
-    simplified = simplify(graph)
-    portable, own = (
-        _count_instructions(simplified, isas) for isas in (GENERIC, prefer_isas(_FAST_ISA))
-    )
-    return portable / own if portable and own else None
+    shape = graph.tensors[graph.outputs[0]].type.shape
+    if extras.classes and len(extras.classes) != (shape or (1,))[-1]:
+        raise TinyqError(
+            f"{len(extras.classes)} classes are named, the output has {(shape or (1,))[-1]}",
+            where="--classes",
+            remedy="name each element of the output's last axis once",
+        )
 
 
-def _count_instructions(graph: Graph, isas: tuple[str, ...]) -> int:
-    """Estimated instructions of the layers of which estimates are known for all kernels."""
-    chosen = choose_kernels(graph, gather_candidates(graph, isas), "speed")
-    return sum(bound.instructions or 0 for bound in chosen.bounds.values())
-
-
-def describe_kernels(slowness: float | None) -> str:
+def describe_kernels(cores: Sequence[Core]) -> str:
     """One sentence about what computes the layers of a package."""
-    if slowness is None or slowness < _NOTABLE:
-        return "The kernels are the portable C ones."
+    if len(cores) == 1 and cores[0].isa == PORTABLE:
+        return "The kernels are the portable C ones, for every core."
+    named = [", ".join(core.names) for core in cores if core.isa != PORTABLE]
+    if len(cores) == 1:
+        return f"The kernels are those for {named[0]}; another core is an error of the compiler."
     return (
-        "The kernels are the portable C ones; on a Cortex-M4 they take about "
-        f"{slowness:.1f} times the instructions (an estimate) of those of `tinyq build` for a "
-        "board, which are in its folder's model/."
+        f"The kernels are those of the compiler's core: {'; '.join(named)}; portable C for every "
+        "other."
     )
 
 
 def render_package(
-    graph: Graph, kind: str, slowness: float | None = None
+    graph: Graph, kind: str, request: Request | None = None, extras: Extras | None = None
 ) -> Mapping[PurePosixPath, bytes]:
     """Return the content of every file of a package.
 
     Args:
         graph: A simplified graph.
         kind: One of `export_kinds`.
-        slowness: What `estimate_slowness` gives, where that was called before.
+        request: For which cores; None for all that have kernels.
+        extras: What the package has beside.
     """
-    memory = plan(graph)
-    tree = emit(graph, memory)
+    beside = extras or Extras()
+    library = make_library(graph, request or Request(), beside.classes)
+    tree = library.tree
     environment = make_environment()
-    values = _describe(graph, tree, memory.arena_bytes)
-    values["kernels"] = describe_kernels(slowness or estimate_slowness(graph))
+    values = _describe(graph, library, beside)
     files: dict[PurePosixPath, bytes] = {}
     root = EXPORTS / kind
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         target = PurePosixPath(path.relative_to(root).as_posix().replace("NAME", graph.name))
         if path.name in _MARKERS:
-            made = _MARKERS[path.name](graph, tree)
+            made = _MARKERS[path.name](graph, library)
             files |= {target.parent / name: data for name, data in made.items()}
         elif path.suffix == _SUFFIX:
             name = path.relative_to(TEMPLATES).as_posix()
@@ -155,29 +176,30 @@ def render_package(
     return files
 
 
-def _list_header(graph: Graph, tree: SourceTree) -> Files:
+def _list_header(graph: Graph, library: Library) -> Files:
     name = f"{graph.name}.h"
-    return {name: tree.files[PurePath(name)].encode()}
+    return {name: library.tree.files[PurePath(name)].encode()}
 
 
-def _list_sources(graph: Graph, tree: SourceTree) -> Files:
+def _list_sources(graph: Graph, library: Library) -> Files:
     return {
         path.as_posix(): text.encode()
-        for path, text in tree.files.items()
+        for path, text in library.tree.files.items()
         if path not in (_INSTANCE, PurePath(f"{graph.name}.h"))
     }
 
 
-def _list_firmware(graph: Graph, tree: SourceTree) -> Files:
-    texts, settings, _ = _make_firmware(graph, tree)
+def _list_firmware(graph: Graph, library: Library) -> Files:
+    texts, settings, _ = _make_firmware(graph, _measure_library(graph, library).tree)
     return {path.name: text.encode() for path, text in texts.items()} | {
         "tq_build.h": settings.encode()
     }
 
 
-def _list_project(graph: Graph, tree: SourceTree) -> Files:
+def _list_project(graph: Graph, library: Library) -> Files:
     """Return what makes a folder one that `tinyq measure` opens; the image is the sketch."""
-    *_, digest = _make_firmware(graph, tree)
+    measured = _measure_library(graph, library)
+    *_, digest = _make_firmware(graph, measured.tree)
     image = Image(
         elf=Path(_SKETCH),
         board=find_board(_BOARD),
@@ -191,12 +213,19 @@ def _list_project(graph: Graph, tree: SourceTree) -> Files:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        choice = choose_kernels(graph, gather_candidates(graph, GENERIC))
-        setting = Setting(image.board, GENERIC)
-        made = describe_project(graph, plan(graph), image, choice, setting)
+        (choice,), (memory,), (core,) = measured.choices, measured.plans, measured.cores
+        setting = Setting(image.board, prefer_isas(core.isa))
+        made = describe_project(graph, memory, image, choice, setting)
         write_manifest(made, folder / MANIFEST)
         save_graph(graph, folder / GRAPH)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _measure_library(graph: Graph, library: Library) -> Library:
+    """The sources that the measuring firmware has: a report names the kernels of one core."""
+    if len(library.cores) == 1:
+        return library
+    return make_library(graph, Request(cores=(PORTABLE,)))
 
 
 def _make_firmware(graph: Graph, tree: SourceTree) -> tuple[Mapping[PurePosixPath, str], str, str]:
@@ -229,58 +258,27 @@ _MARKERS = {
 }
 
 
-def _describe(graph: Graph, tree: SourceTree, arena_bytes: int) -> dict[str, Any]:
+def _describe(graph: Graph, library: Library, extras: Extras) -> dict[str, Any]:
     """Return the values that templates may use."""
     macs = sum(graph.macs(node) for node in graph.nodes)
     constant_bytes = sum(graph.constant_bytes(node) for node in graph.nodes)
-    inputs, outputs = _make_example(graph)
+    inputs, outputs = make_example(graph, extras.sample)
     return {
         "name": graph.name,
         "macro": graph.name.upper(),
         "version": tinyq.__version__,
-        "digest": tree.digest,
+        "digest": library.tree.digest,
         "description": f"Quantized neural network {graph.name}, {_list_types(inputs)} -> "
         f"{_list_types(outputs)}, in plain C99.",
         "facts": f"{macs:,} multiply-accumulates, {constant_bytes:,} bytes of constants, "
-        f"{arena_bytes:,} bytes of static RAM.",
-        "sources": sorted(name for name in _list_sources(graph, tree) if name.endswith(".c")),
+        f"{library.arena_bytes:,} bytes of static RAM.",
+        "kernels": describe_kernels(library.cores),
+        "sources": sorted(name for name in _list_sources(graph, library) if name.endswith(".c")),
         "inputs": inputs,
         "outputs": outputs,
         "arguments": ", ".join(it["variable"] for it in (*inputs, *outputs)),
         "parameters": ", ".join(label_ports(graph).values()),
     }
-
-
-def _make_example(graph: Graph) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return inputs that reach every code, and what the reference answers."""
-    draw = np.random.default_rng(0)
-    codes = {name: _draw(draw, graph.tensors[name].type)[None] for name in graph.inputs}
-    answers = reference.run_named(graph, codes)
-    return _describe_buffers(graph, "input", codes), _describe_buffers(graph, "output", answers)
-
-
-def _draw(draw: np.random.Generator, entry: TensorType) -> Codes:
-    form = entry.format
-    steps = (form.hi - form.lo) // form.step
-    return (form.lo + form.step * draw.integers(0, steps + 1, entry.shape)).astype(np.int32)
-
-
-def _describe_buffers(graph: Graph, side: str, codes: Mapping[str, Codes]) -> list[dict[str, Any]]:
-    """Variables of an example; their names cannot be those of functions of C's library."""
-    labels, found = label_ports(graph), []
-    for name, values in codes.items():
-        entry, end = graph.tensors[name].type, "" if len(codes) == 1 else f"_{labels[name]}"
-        found.append(
-            {
-                "variable": f"{side}{end}",
-                "expected": f"expected{end}",
-                "type": entry,
-                "c_type": entry.format.c_type,
-                "words": entry.words,
-                "tensor": Tensor(name, entry, values[0]),
-            }
-        )
-    return found
 
 
 def _list_types(buffers: Sequence[Mapping[str, Any]]) -> str:
