@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from types import MappingProxyType
 
 from tinyq.codegen import SourceTree, Variant, emit
@@ -148,7 +149,7 @@ def make_library(graph: Graph, request: Request, classes: Sequence[str] = ()) ->
         Variant(core.isa, core.condition, plan.arena_bytes)
         for core, plan in zip(cores, plans, strict=True)
     )
-    files = {}
+    files: dict[PurePath, str] = {}
     for variant, plan, choice in zip(variants, plans, choices, strict=True):
         tree = emit(graph, plan, choice.bounds, variant, variants, classes)
         files = {**tree.files, **files}

@@ -147,12 +147,12 @@ def _bind_unpacked(kernel: Kernel, operands: tuple[int, ...], layer: LayerSpec) 
         for index, kind in enumerate(layer.inputs)
     )
     wide = replace(layer, inputs=inputs)
-    inner, packing = kernel.bind(wide), None
-    if isinstance(inner, Refusal):
-        refusal, inner = inner, _bind_wide(kernel, wide)
-        if inner is None:
-            return refusal
-        packing = find_packing(layer.output)
+    found, packing = kernel.bind(wide), None
+    if isinstance(found, Refusal) and (packed := _bind_packed(kernel, wide)):
+        found, packing = packed, find_packing(layer.output)
+    if isinstance(found, Refusal):
+        return found
+    inner = found
     unpackings = {index: find_unpacking(layer.inputs[index]) for index in operands}
     rooms = _place(layer, operands, packed=packing is not None)
     steps = [*unpackings.values(), *([packing] if packing else [])]
@@ -173,7 +173,7 @@ def _bind_unpacked(kernel: Kernel, operands: tuple[int, ...], layer: LayerSpec) 
     )
 
 
-def _bind_wide(kernel: Kernel, layer: LayerSpec) -> Bound | None:
+def _bind_packed(kernel: Kernel, layer: LayerSpec) -> Bound | None:
     """The kernel with outputs in bytes, where these can be packed, or None.
 
     An epilogue's own function stores every format, so a kernel that calls it needs no packing.
