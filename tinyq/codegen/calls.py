@@ -230,7 +230,7 @@ def _find_operand(graph: Graph, plan: MemoryPlan, names: Mapping[str, str], name
 
 def _locate(plan: MemoryPlan, name: str) -> str:
     """C expression for the address of an activation."""
-    return f"TQ_ARENA({plan.offsets[name]})" if name in plan.offsets else plan.buffers[name]
+    return f"TQ_ARENA({plan.offsets[name]})"
 
 
 def _locate_scratch(plan: MemoryPlan, node: Node, bound: Bound) -> tuple[str, ...]:
@@ -352,7 +352,5 @@ def _describe(graph: Graph, plan: MemoryPlan, node: Node) -> str:
 
 
 def _describe_place(plan: MemoryPlan, name: str, output: TensorType) -> str:
-    if name not in plan.offsets:
-        return f"to {plan.buffers[name]}"
     first = plan.offsets[name]
     return f"to arena {first} .. {first + output.packed_bytes - 1}"

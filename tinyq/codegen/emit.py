@@ -19,7 +19,6 @@ from tinyq.kernels.base import Bound
 from tinyq.kernels.environment import make_environment
 from tinyq.kernels.text import make_once, write_epilogue, write_kernel
 from tinyq.memory.planner import MemoryPlan
-from tinyq.memory.rooms import find_rooms
 from tinyq.selection.candidates import Bounds, select_kernels
 from tinyq.support.resources import TEMPLATES
 
@@ -136,12 +135,10 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "graph": graph,
         "plan": plan,
         "calls": calls,
-        "unread": _find_unread(graph, calls),
         "marks": sum(call.index is not None for call in calls),
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
-        **_describe_ports(graph),
-        "guarded": _describe_guards(graph, plan, functions),
+        **_describe_ports(graph, plan),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
         "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
@@ -158,36 +155,7 @@ def _count_constant_bytes(call: Call) -> int:
     return tensors + sum(table.words.nbytes for table in call.tables)
 
 
-def _describe_guards(
-    graph: Graph, plan: MemoryPlan, functions: Mapping[str, Bound]
-) -> list[dict[str, Any]]:
-    """The caller's buffers that kernels read or write by words, and where a copy has room.
-
-    Portable kernels ask for no more than the type of a buffer does.
-    """
-    if all(bound.shared for bound in functions.values()):
-        return []
-    labels, rooms = label_ports(graph), find_rooms(graph, plan)
-    return [
-        {
-            "label": labels[name],
-            "c_type": graph.tensors[name].type.format.c_type,
-            "bytes": graph.tensors[name].type.packed_bytes,
-            "room": rooms.get(labels[name]),
-            "written": name in graph.outputs,
-        }
-        for name in (*graph.inputs, *graph.outputs)
-    ]
-
-
-def _find_unread(graph: Graph, calls: tuple[Call, ...]) -> list[str]:
-    """Parameters that no call reads."""
-    labels = label_ports(graph)
-    read = {argument for call in calls for argument in call.arguments}
-    return [labels[name] for name in graph.inputs if labels[name] not in read]
-
-
-def _describe_ports(graph: Graph) -> dict[str, Any]:
+def _describe_ports(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
     """Inputs and outputs, the parameters of the function, and what the firmware hands over at once.
 
     On the wire the inputs of a sample stand one behind the other, each from a multiple of 4 bytes
@@ -200,6 +168,7 @@ def _describe_ports(graph: Graph) -> dict[str, Any]:
         for name in names:
             tensor_type = graph.tensors[name].type
             described.append(_describe_buffer(name, labels[name], tensor_type, start))
+            described[-1]["offset"] = plan.offsets[name]
             start = described[-1]["end"]
         sides[side] = described
     inputs = [f"const {it['c_type']} {it['label']}[{it['words']}]" for it in sides["inputs"]]

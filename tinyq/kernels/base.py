@@ -144,6 +144,8 @@ class Bound:
         tables: Packed constants, in the order of the kernel's parameters.
         scratch_bytes: Bytes of arena while it runs.
         in_place: Operands whose bytes the output may take.
+        leads: By how many bytes an operand must begin behind the output for that to lie over what
+            was read of it, see `tinyq.kernels.leads`.
         parts: Functions that the text calls, by the names that the template knows them by. They
             are written before it, in this order.
         values: Further values of the template.
@@ -169,6 +171,7 @@ class Bound:
     tables: tuple[Table, ...] = ()
     scratch_bytes: int = 0
     in_place: tuple[int, ...] = ()
+    leads: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     parts: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
     values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     operands: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from tinyq.graph import TensorType
 from tinyq.kernels.base import Bound, Kernel, Part, Refusal
 from tinyq.kernels.geometry import divide_up, round_up
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_freely
 from tinyq.kernels.text import UNPACKED
 from tinyq.numerics.formats import find_format
 
@@ -165,6 +166,7 @@ def _bind_unpacked(kernel: Kernel, operands: tuple[int, ...], layer: LayerSpec) 
         inner.scratch_bytes + rooms.kernel,
         # They are unpacked before anything is written.
         tuple(sorted({*inner.in_place, *operands})),
+        MappingProxyType({**inner.leads, **lead_freely(layer, operands)}),
         parts | ({f"pack_{packing.function}": packing.packing} if packing else {}),
         _list_values(layer, inner, unpackings, packing, rooms),
         calls_epilogue=inner.calls_epilogue,

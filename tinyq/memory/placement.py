@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -38,52 +39,120 @@ class Placement:
     lower_bound: int
 
 
-Takeovers = frozenset[tuple[int, int]]
-"""Pairs (old, new) of block indexes: at the node that writes new, it may take old's place."""
+Pair = tuple[int, int]
+"""Indexes (old, new) of blocks: new is written by the node that reads old for the last time."""
 
 
-def place(blocks: Sequence[Block], takeovers: Takeovers, time_limit_s: float) -> Placement:
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Which bytes of old blocks new ones may take.
+
+    Attributes:
+        takeovers: Pairs of which new may have old's place.
+        leads: Pairs of which new may lie over old where old begins so many bytes behind it at
+            least; negative where it may also begin before it.
+    """
+
+    takeovers: frozenset[Pair] = frozenset()
+    leads: Mapping[Pair, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def select(self, renumbered: Mapping[int, int]) -> Sharing:
+        """The pairs of some blocks alone, by their new indexes."""
+
+        def keep(pair: Pair) -> bool:
+            return pair[0] in renumbered and pair[1] in renumbered
+
+        return Sharing(
+            frozenset((renumbered[o], renumbered[n]) for o, n in filter(keep, self.takeovers)),
+            MappingProxyType(
+                {
+                    (renumbered[o], renumbered[n]): self.leads[o, n]
+                    for o, n in filter(keep, self.leads)
+                }
+            ),
+        )
+
+
+NOTHING = Sharing()
+
+
+def place(blocks: Sequence[Block], sharing: Sharing, time_limit_s: float) -> Placement:
     """Offsets for blocks: greedy first, then the mixed-integer program if it can help."""
-    bound = bound_arena(blocks, takeovers)
-    best = min(_place_greedily(blocks, takeovers), key=lambda offsets: _extent(blocks, offsets))
+    bound = bound_arena(blocks, sharing)
+    best = min(_place_greedily(blocks, sharing), key=lambda offsets: _extent(blocks, offsets))
     arena = _extent(blocks, best)
     if arena > bound:
-        better, bound = _solve(blocks, takeovers, (bound, arena), time_limit_s)
+        better, bound = _solve(blocks, sharing, (bound, arena), time_limit_s)
         if better is not None:
             best, arena = better, _extent(blocks, better)
     return Placement(best, arena, min(bound, arena))
 
 
-def bound_arena(blocks: Sequence[Block], takeovers: Takeovers) -> int:
+def bound_arena(blocks: Sequence[Block], sharing: Sharing) -> int:
     """The most bytes that any node needs at once, however the blocks lie.
 
-    max_n ( sum_{b alive at n} size_b  -  size of n's output if it can work in place )
+    max_n ( sum_{b alive at n} size_b  -  what n's output may share with its inputs at most )
     """
-    return max(live_bytes(blocks, {new for _, new in takeovers}), default=0)
+    return max(bound_nodes(blocks, sharing), default=0)
 
 
-def overlap(blocks: Sequence[Block], takeovers: Takeovers, offsets: Sequence[int]) -> bool:
-    """Whether two blocks that some node needs together share bytes without a takeover."""
-    for one, two in _meeting_pairs(blocks):
-        apart = (
-            offsets[one] + blocks[one].size <= offsets[two]
-            or offsets[two] + blocks[two].size <= offsets[one]
-        )
-        taken = offsets[one] == offsets[two] and _may_share(one, two, takeovers)
-        if not apart and not taken:
-            return True
-    return False
+def bound_nodes(blocks: Sequence[Block], sharing: Sharing) -> list[int]:
+    """Bytes that each node needs at once, however the blocks lie.
 
-
-def live_bytes(blocks: Sequence[Block], free: Iterable[int]) -> list[int]:
-    """Bytes in use at each node; blocks in ``free`` count from the node after their first."""
+    The union of blocks that lie apart but for pairs is at least the sum of their sizes without what
+    each pair may share. With a lead of d a pair takes max(size_new, d + size_old) at least.
+    """
+    shared: dict[int, int] = {}
+    for (old, new), lead in sharing.leads.items():
+        most = min(blocks[old].size, blocks[new].size - lead, blocks[new].size)
+        shared[new] = shared.get(new, 0) + max(most, 0)
+    for _, new in sharing.takeovers:
+        shared[new] = max(shared.get(new, 0), blocks[new].size)
     length = max((block.last for block in blocks), default=-1) + 1
     live = np.zeros(length, np.int64)
     for block in blocks:
         live[block.first : block.last + 1] += block.size
-    for index in set(free):
-        live[blocks[index].first] -= blocks[index].size
+    for index, most in shared.items():
+        live[blocks[index].first] -= min(most, blocks[index].size)
     return [int(count) for count in live]
+
+
+def overlap(blocks: Sequence[Block], sharing: Sharing, offsets: Sequence[int]) -> bool:
+    """Whether two blocks that some node needs together share bytes that they may not."""
+    return any(
+        not _lie_apart(blocks, offsets, one, two)
+        and not (offsets[one] == offsets[two] and _may_share(one, two, sharing.takeovers))
+        and not _keep_lead(offsets, one, two, sharing.leads)
+        for one, two in _meeting_pairs(blocks)
+    )
+
+
+def live_bytes(blocks: Sequence[Block], offsets: Sequence[int]) -> list[int]:
+    """Bytes in use at each node."""
+    length = max((block.last for block in blocks), default=-1) + 1
+    live = []
+    for node in range(length):
+        count, end = 0, 0
+        alive = (i for i, block in enumerate(blocks) if block.first <= node <= block.last)
+        for begin, size in sorted((offsets[index], blocks[index].size) for index in alive):
+            count += max(begin + size - max(begin, end), 0)
+            end = max(end, begin + size)
+        live.append(count)
+    return live
+
+
+def _lie_apart(blocks: Sequence[Block], offsets: Sequence[int], one: int, two: int) -> bool:
+    return (
+        offsets[one] + blocks[one].size <= offsets[two]
+        or offsets[two] + blocks[two].size <= offsets[one]
+    )
+
+
+def _keep_lead(offsets: Sequence[int], one: int, two: int, leads: Mapping[Pair, int]) -> bool:
+    return any(
+        pair in leads and offsets[pair[0]] - offsets[pair[1]] >= leads[pair]
+        for pair in ((one, two), (two, one))
+    )
 
 
 def _meeting_pairs(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
@@ -92,7 +161,7 @@ def _meeting_pairs(blocks: Sequence[Block]) -> Iterator[tuple[int, int]]:
             yield one, two
 
 
-def _may_share(one: int, two: int, takeovers: Takeovers) -> bool:
+def _may_share(one: int, two: int, takeovers: frozenset[Pair]) -> bool:
     return (one, two) in takeovers or (two, one) in takeovers
 
 
@@ -109,21 +178,33 @@ _ORDERS: tuple[Callable[[Block], tuple[int, int]], ...] = (
 )
 
 
-def _place_greedily(blocks: Sequence[Block], takeovers: Takeovers) -> Iterator[tuple[int, ...]]:
+def _place_greedily(blocks: Sequence[Block], sharing: Sharing) -> Iterator[tuple[int, ...]]:
     """First-fit placements: with and without working in place, in several orders."""
-    pairs = sorted(takeovers)
+    pairs = sorted(sharing.takeovers)
     for chosen in (pairs, pairs[::-1], []):
         group_of = _merge(len(blocks), chosen)
-        groups: dict[int, Block] = {}
-        for group, block in zip(group_of, blocks, strict=True):
-            known = groups.get(group, block)
-            groups[group] = Block(
-                block.size, min(known.first, block.first), max(known.last, block.last)
+        members: dict[int, list[int]] = {}
+        for index, group in enumerate(group_of):
+            members.setdefault(group, []).append(index)
+        groups = {
+            group: Block(
+                max(blocks[index].size for index in found),
+                min(blocks[index].first for index in found),
+                max(blocks[index].last for index in found),
             )
+            for group, found in members.items()
+        }
         for order in _ORDERS:
             placed: dict[int, int] = {}
             for group in sorted(groups, key=lambda index: (order(groups[index]), index)):  # noqa: B023
-                placed[group] = _first_fit(groups, placed, group)
+                forbidden = [
+                    (placed[other] + begin, placed[other] + end)
+                    for other in placed
+                    for begin, end in _list_forbidden(
+                        blocks, sharing.leads, members[other], members[group]
+                    )
+                ]
+                placed[group] = _first_fit(forbidden)
             yield tuple(placed[group] for group in group_of)
 
 
@@ -138,23 +219,34 @@ def _merge(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     return group_of
 
 
-def _first_fit(groups: Mapping[int, Block], placed: Mapping[int, int], group: int) -> int:
-    """Lowest offset at which a group does not touch those already placed."""
-    occupied = sorted(
-        (offset, offset + groups[other].size)
-        for other, offset in placed.items()
-        if groups[other].meets(groups[group])
-    )
+def _list_forbidden(
+    blocks: Sequence[Block], leads: Mapping[Pair, int], fixed: Sequence[int], moved: Sequence[int]
+) -> Iterator[Pair]:
+    """Between which offsets from a placed group another one may not begin, ends excluded."""
+    for one, two in itertools.product(fixed, moved):
+        if not blocks[one].meets(blocks[two]):
+            continue
+        begin, end = -blocks[two].size, blocks[one].size
+        if (one, two) in leads:
+            begin = max(begin, -leads[one, two])
+        if (two, one) in leads:
+            end = min(end, leads[two, one])
+        if begin < end:
+            yield begin, end
+
+
+def _first_fit(forbidden: Iterable[Pair]) -> int:
+    """Lowest offset that is in no interval, ends excluded."""
     candidate = 0
-    for begin, end in occupied:
-        if candidate + groups[group].size <= begin:
+    for begin, end in sorted(forbidden):
+        if candidate <= begin:
             break
         candidate = max(candidate, end)
     return candidate
 
 
 def _solve(
-    blocks: Sequence[Block], takeovers: Takeovers, limits: tuple[int, int], time_limit_s: float
+    blocks: Sequence[Block], sharing: Sharing, limits: tuple[int, int], time_limit_s: float
 ) -> tuple[tuple[int, ...] | None, int]:
     """Look for a placement smaller than the second limit, by a mixed-integer program.
 
@@ -163,7 +255,8 @@ def _solve(
         offset_a + size_a <= offset_b + (1 - below_ab) * M            for every meeting pair
         offset_b + size_b <= offset_a + (1 - above_ab) * M
         |offset_a - offset_b| <= (1 - same_ab) * M                    where a takeover is legal
-        below_ab + above_ab + same_ab = 1
+        offset_new + lead <= offset_old + (1 - over_ab) * M           where there is a lead
+        below_ab + above_ab + same_ab + over_ab = 1
 
     All sizes are multiples of one quantum, and so are the offsets of some optimal placement: the
     program counts in quanta, and a better placement is better by at least one.
@@ -174,7 +267,7 @@ def _solve(
     bound, arena = limits
     if time_limit_s <= 0:
         return None, bound
-    quantum = math.gcd(*(block.size for block in blocks))
+    quantum = math.gcd(*(block.size for block in blocks), *sharing.leads.values())
     least, most = -(-bound // quantum), arena // quantum - 1
     if least > most:
         return None, arena
@@ -183,9 +276,9 @@ def _solve(
     from scipy.sparse import csr_array
 
     sizes = [block.size // quantum for block in blocks]
-    pairs = [(*pair, _may_share(*pair, takeovers)) for pair in _meeting_pairs(blocks)]
+    pairs = [_describe_pair(*pair, sharing, quantum) for pair in _meeting_pairs(blocks)]
     rows, upper = _write_program(sizes, pairs, most)
-    columns = 1 + len(blocks) + sum(2 + sharing for *_, sharing in pairs)
+    columns = 1 + len(blocks) + sum(pair.choices for pair in pairs)
     entries = [(value, row, key) for row, terms in enumerate(rows) for key, value in terms.items()]
     values, *positions = zip(*entries, strict=True)
     matrix = csr_array((values, positions), shape=(len(rows), columns), dtype=float)
@@ -204,7 +297,7 @@ def _solve(
     offsets = None
     if result.x is not None:
         rounded = tuple(round(value) * quantum for value in result.x[1 : count + 1])
-        offsets = None if overlap(blocks, takeovers, rounded) else rounded
+        offsets = None if overlap(blocks, sharing, rounded) else rounded
     return offsets, _prove(result, quantum, limits)
 
 
@@ -219,10 +312,42 @@ def _prove(result: object, quantum: int, limits: tuple[int, int]) -> int:
     return max(bound, math.ceil(dual - 1e-6) * quantum)
 
 
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """Two blocks that some node needs together.
+
+    Attributes:
+        one: Index of a block.
+        two: Index of the other.
+        same: Whether they may have one place.
+        old: Index of that which may be overwritten with a lead, -1 for none.
+        lead: How far it must begin behind the other, in quanta.
+    """
+
+    one: int
+    two: int
+    same: bool
+    old: int
+    lead: int
+
+    @property
+    def choices(self) -> int:
+        """How many ways there are to lie."""
+        return 2 + self.same + (self.old >= 0)
+
+
+def _describe_pair(one: int, two: int, sharing: Sharing, quantum: int) -> _Meeting:
+    same = _may_share(one, two, sharing.takeovers)
+    for pair in ((one, two), (two, one)):
+        if pair in sharing.leads:
+            return _Meeting(one, two, same, pair[0], sharing.leads[pair] // quantum)
+    return _Meeting(one, two, same, -1, 0)
+
+
 def _write_program(
-    sizes: Sequence[int], pairs: Sequence[tuple[int, int, bool]], most: int
+    sizes: Sequence[int], pairs: Sequence[_Meeting], most: int
 ) -> tuple[list[dict[int, int]], list[int]]:
-    """Rows ``terms @ x <= upper`` over x = (A, offsets, below/above/same of each pair)."""
+    """Rows ``terms @ x <= upper`` over x = (A, offsets, the choices of each pair)."""
     rows: list[dict[int, int]] = []
     upper: list[int] = []
 
@@ -233,15 +358,19 @@ def _write_program(
     for index, size in enumerate(sizes):
         at_most(-size, {0: -1, index + 1: 1})
     column = len(sizes) + 1
-    for one, two, sharing in pairs:
-        a, b = one + 1, two + 1
-        choice = {column + position: 1 for position in range(2 + sharing)}
+    for pair in pairs:
+        a, b = pair.one + 1, pair.two + 1
+        choice = {column + position: 1 for position in range(pair.choices)}
         at_most(1, choice)
         at_most(-1, {key: -1 for key in choice})
-        at_most(most - sizes[one], {a: 1, b: -1, column: most})
-        at_most(most - sizes[two], {b: 1, a: -1, column + 1: most})
-        if sharing:
+        at_most(most - sizes[pair.one], {a: 1, b: -1, column: most})
+        at_most(most - sizes[pair.two], {b: 1, a: -1, column + 1: most})
+        if pair.same:
             at_most(most, {a: 1, b: -1, column + 2: most})
             at_most(most, {b: 1, a: -1, column + 2: most})
-        column += len(choice)
+        if pair.old >= 0:
+            old, new = (a, b) if pair.old == pair.one else (b, a)
+            # Twice M: a lead may be as long as the arena.
+            at_most(2 * most - pair.lead, {new: 1, old: -1, column + 2 + pair.same: 2 * most})
+        column += pair.choices
     return rows, upper

@@ -1,53 +1,46 @@
 """The memory plan: where every activation lives while the network runs, and how small that can be.
 
-The caller gives a buffer for each input and each output; beside them there is the arena. Tensors
-are first gathered into *blocks*: a tensor and its reshaped views are one block, since they are the
-same bytes. A block with an input of the graph lives in the caller's buffer for it and is never
-overwritten; one with an output lives in the caller's buffer for that output, from the node that
-writes it to the end; all others share the arena.
-Blocks that are alive at the same node never overlap, with one exception: an operation that can
-work in place may write over an input that nobody reads afterwards.
+There is one array, the arena, with the inputs and the outputs in it. Tensors are first gathered
+into *blocks*: a tensor and its reshaped views are one block, since they are the same bytes. A block
+with an output of the graph stays from the node that writes it to the end.
+Blocks that are alive at the same node never overlap, with two exceptions, both of an input that
+nobody reads afterwards: an operation that can work in place may write over it, and one that goes
+through the image line by line may write over the lines that it has read. How far the input must
+lie ahead of the output for that, the kernel says: its *lead*.
 """
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, Node
-from tinyq.graph.interface import label_ports
-from tinyq.memory.placement import Block, Takeovers, live_bytes, place
+from tinyq.memory.placement import Block, Pair, Placement, Sharing, bound_nodes, live_bytes, place
 
 ALIGNMENT = 4
-ARENA = "arena"
-# How many ways of working in place inside the output buffers are tried; two per final addition.
-_MOST_CHAINS = 16
+Leads = Mapping[int, int]
+"""Bytes by which an operand must begin behind the output that may lie over it, by its index."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Where every activation lives.
 
-    How to emit code from it: a tensor's address is the start of ``buffers[name]``, plus
-    ``offsets[name]`` in the arena. A node whose name is in ``views`` needs no code, because its
-    output is its first input's bytes. Every other node writes its output by its kernel, also a
-    reshape that moves no bytes within a row: that happens only from one of the caller's buffers to
-    another. The output may have the address of an input for the operations that allow it
-    (``Op.in_place``), and only then: see ``sharing``. The caller's buffers must not overlap.
+    How to emit code from it: a tensor's address is the start of the arena plus ``offsets[name]``. A
+    node whose name is in ``views`` needs no code, because its output is its first input's bytes.
+    Every other node writes its output by its kernel. The output may share bytes with an input where
+    the operation or the kernel allows it, and only then: see ``sharing`` and ``overlaps``.
 
     Attributes:
         arena_bytes: Size of the arena, a multiple of 4.
-        offsets: Byte offset, a multiple of 4, of each tensor that lives in the arena.
-        buffers: ``"arena"`` or the label of an input or output (`label_ports`), which a graph of
-            one has as ``"input"`` and ``"output"``, for each activation.
+        offsets: Byte offset, a multiple of 4, of each activation.
         lifetimes: First and last node index, inclusive, at which each activation is needed.
         sizes: Packed bytes of each activation.
         views: Names of the nodes that need no code.
         sharing: For an output that took over an input's bytes, in place or as a view: the input.
+        overlaps: For an output that lies over lines of an input that were read: the inputs.
         live_bytes: Arena bytes in use at each node, sizes rounded up to the alignment.
         peak_node: Name of the first node at which most arena bytes are in use.
         scratch: Byte offset in the arena and bytes of what a node's kernel needs while it runs.
@@ -57,11 +50,11 @@ class MemoryPlan:
 
     arena_bytes: int
     offsets: Mapping[str, int]
-    buffers: Mapping[str, str]
     lifetimes: Mapping[str, tuple[int, int]]
     sizes: Mapping[str, int]
     views: frozenset[str]
     sharing: Mapping[str, str]
+    overlaps: Mapping[str, tuple[str, ...]]
     live_bytes: tuple[int, ...]
     peak_node: str
     lower_bound: int
@@ -83,22 +76,18 @@ class Layout:
         views: See ``MemoryPlan``.
         block_of: Block index of each activation; the graph's inputs have the first ones.
         blocks: All blocks.
-        takeovers: Where working in place is legal.
+        shared: Which bytes of old blocks new ones may take.
         scratch_of: Block index of each node's scratch memory.
         reusable: Operands that a node may write over.
-        given: Labels of the blocks that hold an input or an output.
-        written: Blocks that hold an output, in the order of the outputs.
     """
 
     lifetimes: Mapping[str, tuple[int, int]]
     views: frozenset[str]
     block_of: Mapping[str, int]
     blocks: tuple[Block, ...]
-    takeovers: Takeovers
+    shared: Sharing
     scratch_of: Mapping[str, int]
     reusable: Mapping[str, tuple[int, ...]]
-    given: Mapping[int, str]
-    written: tuple[int, ...]
 
 
 def plan(
@@ -106,6 +95,7 @@ def plan(
     time_limit_s: float = 20.0,
     scratch: Mapping[str, int] | None = None,
     in_place: Mapping[str, tuple[int, ...]] | None = None,
+    leads: Mapping[str, Leads] | None = None,
 ) -> MemoryPlan:
     """Place the activations of a graph in as few bytes as possible.
 
@@ -122,51 +112,37 @@ def plan(
             found is returned with ``proven`` False and the gap to the best known bound.
         scratch: Bytes that a node's kernel needs beside its operands while it runs.
         in_place: Operands that a node's kernel may write over, beside ``Op.in_place``.
+        leads: How far operands must lie ahead of the output where that may share bytes with them.
 
     Raises:
         ModelError: An output is not computed by a node, so there is nothing to run.
     """
     if not {*graph.outputs} <= {node.output for node in graph.nodes}:
         raise ModelError("the graph computes nothing", where=graph.name)
-    deadline = time.monotonic() + time_limit_s
-    layout = _lay_out(graph, scratch or {}, in_place or {})
-    choices = _list_chains(layout.written, layout.takeovers)
-    candidates = []
-    for chains in itertools.islice(choices, _MOST_CHAINS):
-        given = _find_given(layout, chains)
-        inside = [index for index in range(len(layout.blocks)) if index not in given]
-        blocks, takeovers = _select(layout, inside)
-        placement = place(blocks, takeovers, deadline - time.monotonic())
-        candidates.append((given, inside, placement))
-    given, inside, placement = min(candidates, key=lambda found: found[2].arena_bytes)
-    # A chain that was not tried could need as little as nothing.
-    complete = next(choices, None) is None
-    bound = min(found[2].lower_bound for found in candidates) if complete else 0
-    places = {index: (label, 0) for index, label in given.items()}
-    places.update(
-        (index, (ARENA, offset)) for index, offset in zip(inside, placement.offsets, strict=True)
-    )
-    return _describe(graph, layout, places, placement.arena_bytes, bound)
+    layout = _lay_out(graph, scratch or {}, in_place or {}, leads or {})
+    return _describe(graph, layout, place(layout.blocks, layout.shared, time_limit_s))
 
 
 def measure_needs(
-    graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
+    graph: Graph,
+    scratch: Mapping[str, int],
+    in_place: Mapping[str, tuple[int, ...]],
+    leads: Mapping[str, Leads],
 ) -> tuple[int, ...]:
     """Bytes of the arena that each node needs at least, however the rest of the graph is placed.
 
     What a node's kernel asks for changes its own need alone, so that kernels can be compared
     before one is chosen. The arguments are those of `plan`.
     """
-    layout = _lay_out(graph, scratch, in_place)
-    given = _find_given(layout, next(_list_chains(layout.written, layout.takeovers)))
-    inside = [index for index in range(len(layout.blocks)) if index not in given]
-    blocks, takeovers = _select(layout, inside)
-    live = live_bytes(blocks, {new for _, new in takeovers})
-    return (*live, *[0] * (len(graph.nodes) - len(live)))
+    layout = _lay_out(graph, scratch, in_place, leads)
+    return tuple(bound_nodes(layout.blocks, layout.shared))
 
 
 def _lay_out(
-    graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
+    graph: Graph,
+    scratch: Mapping[str, int],
+    in_place: Mapping[str, tuple[int, ...]],
+    leads: Mapping[str, Leads],
 ) -> Layout:
     lifetimes = _find_lifetimes(graph)
     views = find_views(graph)
@@ -175,22 +151,14 @@ def _lay_out(
     reusable = {
         node.name: (*node.op.in_place, *in_place.get(node.name, ())) for node in graph.nodes
     }
-    given = {block_of[name]: label for name, label in label_ports(graph).items()}
-    takeovers = _find_takeovers(graph, block_of, blocks, reusable, given)
+    shared = Sharing(
+        _find_takeovers(graph, block_of, blocks, reusable),
+        MappingProxyType(_find_leads(graph, block_of, blocks, leads)),
+    )
     needs = [(index, node) for index, node in enumerate(graph.nodes) if scratch.get(node.name)]
     rooms = tuple(Block(_aligned(scratch[node.name]), index, index) for index, node in needs)
     scratch_of = {node.name: len(blocks) + place for place, (_, node) in enumerate(needs)}
-    return Layout(
-        lifetimes,
-        views,
-        block_of,
-        blocks + rooms,
-        takeovers,
-        scratch_of,
-        reusable,
-        given,
-        tuple(block_of[name] for name in graph.outputs),
-    )
+    return Layout(lifetimes, views, block_of, blocks + rooms, shared, scratch_of, reusable)
 
 
 def _find_lifetimes(graph: Graph) -> dict[str, tuple[int, int]]:
@@ -208,8 +176,8 @@ def _find_lifetimes(graph: Graph) -> dict[str, tuple[int, int]]:
 def find_views(graph: Graph) -> frozenset[str]:
     """Nodes whose output is the first input's bytes.
 
-    What lies in one of the caller's buffers cannot become what lies in another without a copy, so a
-    reshape from an input, an output or a view of one of them to an output is no view.
+    An output has bytes of its own: a reshape from an input, another output or a view of one of them
+    to an output is no view.
     """
     views = set()
     given = {*graph.inputs}
@@ -264,19 +232,34 @@ def _find_takeovers(
     block_of: Mapping[str, int],
     blocks: Sequence[Block],
     reusable: Mapping[str, tuple[int, ...]],
-    kept: Mapping[int, str],
-) -> Takeovers:
-    """Blocks that may be written over: in the same format and size, and read for the last time.
-
-    The blocks ``kept`` hold an input or an output.
-    """
+) -> frozenset[Pair]:
+    """Blocks that may be written over: in the same format and size, and read for the last time."""
     found = set()
     for index, node in enumerate(graph.nodes):
         for source in _overwritable(graph, node, reusable[node.name]):
             old = block_of.get(source)
-            if old is not None and old not in kept and blocks[old].last == index:
+            if old is not None and blocks[old].last == index:
                 found.add((old, block_of[node.output]))
     return frozenset(found)
+
+
+def _find_leads(
+    graph: Graph,
+    block_of: Mapping[str, int],
+    blocks: Sequence[Block],
+    leads: Mapping[str, Leads],
+) -> dict[Pair, int]:
+    """Leads between blocks, of operands that are read for the last time and once alone."""
+    found = {}
+    for index, node in enumerate(graph.nodes):
+        new = block_of[node.output]
+        for position, lead in leads.get(node.name, {}).items():
+            source = node.inputs[position]
+            old = block_of.get(source, new)
+            once = node.inputs.count(source) == 1
+            if old != new and once and blocks[old].last == index and blocks[new].first == index:
+                found[old, new] = _aligned(lead)
+    return found
 
 
 def _overwritable(graph: Graph, node: Node, positions: tuple[int, ...]) -> Iterator[str]:
@@ -291,95 +274,54 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _find_given(layout: Layout, chains: Mapping[int, int]) -> dict[int, str]:
-    """Labels of the caller's buffers by the blocks that live in them."""
-    inputs = {index: label for index, label in layout.given.items() if index not in layout.written}
-    return {**inputs, **{index: layout.given[output] for index, output in chains.items()}}
-
-
-def _list_chains(outputs: Sequence[int], takeovers: Takeovers) -> Iterator[dict[int, int]]:
-    """Blocks that can live in the outputs' buffers, with the output whose buffer it is.
-
-    No block can live in two of them: the one node that takes it over says in which.
-    """
-    if not outputs:
-        yield {}
-        return
-    for chain in _list_output_chains(outputs[0], takeovers):
-        for others in _list_chains(outputs[1:], takeovers):
-            yield {**dict.fromkeys(chain, outputs[0]), **others}
-
-
-def _list_output_chains(output: int, takeovers: Takeovers) -> Iterator[frozenset[int]]:
-    """Sets of blocks that can live in one output's buffer: each takes over the one before.
-
-    A block outside the arena costs nothing, so only chains that cannot grow are listed.
-    """
-    sources = sorted(old for old, new in takeovers if new == output)
-    if not sources:
-        yield frozenset({output})
-    for source in sources:
-        for chain in _list_output_chains(source, takeovers):
-            yield chain | {output}
-
-
-def _select(layout: Layout, kept: Sequence[int]) -> tuple[list[Block], Takeovers]:
-    """The blocks ``kept`` alone, and their takeovers by their new indexes."""
-    renumbered = {index: position for position, index in enumerate(kept)}
-    pairs = frozenset(
-        (renumbered[old], renumbered[new])
-        for old, new in layout.takeovers
-        if old in renumbered and new in renumbered
-    )
-    return [layout.blocks[index] for index in kept], pairs
-
-
-def _describe(
-    graph: Graph,
-    layout: Layout,
-    places: Mapping[int, tuple[str, int]],
-    arena_bytes: int,
-    lower_bound: int,
-) -> MemoryPlan:
-    place_of = {name: places[index] for name, index in layout.block_of.items()}
-    sharing = _find_sharing(graph, layout, places)
-    taken = {layout.block_of[new] for new in sharing if new not in _view_outputs(graph, layout)}
-    inside = [index for index, (buffer, _) in sorted(places.items()) if buffer == ARENA]
-    blocks = [layout.blocks[index] for index in inside]
-    live = live_bytes(blocks, [inside.index(index) for index in taken if index in inside])
-    live += [0] * (len(graph.nodes) - len(live))
+def _describe(graph: Graph, layout: Layout, placement: Placement) -> MemoryPlan:
+    offsets = {name: placement.offsets[index] for name, index in layout.block_of.items()}
+    live = live_bytes(layout.blocks, placement.offsets)
     return MemoryPlan(
-        arena_bytes=arena_bytes,
-        offsets=MappingProxyType(
-            {name: offset for name, (buffer, offset) in place_of.items() if buffer == ARENA}
-        ),
-        buffers=MappingProxyType({name: buffer for name, (buffer, _) in place_of.items()}),
+        arena_bytes=placement.arena_bytes,
+        offsets=MappingProxyType(offsets),
         lifetimes=MappingProxyType(dict(layout.lifetimes)),
         sizes=MappingProxyType(
             {name: graph.tensors[name].type.packed_bytes for name in layout.block_of}
         ),
         views=layout.views,
-        sharing=MappingProxyType(sharing),
+        sharing=MappingProxyType(_find_sharing(graph, layout, offsets)),
+        overlaps=MappingProxyType(_find_overlaps(graph, layout, placement.offsets)),
         live_bytes=tuple(live),
         peak_node=graph.nodes[live.index(max(live))].name,
-        lower_bound=lower_bound,
-        proven=arena_bytes == lower_bound,
+        lower_bound=placement.lower_bound,
+        proven=placement.arena_bytes == placement.lower_bound,
         scratch=MappingProxyType(
             {
-                name: (places[index][1], layout.blocks[index].size)
+                name: (placement.offsets[index], layout.blocks[index].size)
                 for name, index in layout.scratch_of.items()
             }
         ),
     )
 
 
-def _view_outputs(graph: Graph, layout: Layout) -> set[str]:
-    return {node.output for node in graph.nodes if node.name in layout.views}
+def _find_overlaps(
+    graph: Graph, layout: Layout, offsets: Sequence[int]
+) -> dict[str, tuple[str, ...]]:
+    """Output that lies over read lines of inputs -> these inputs."""
+    found: dict[str, tuple[str, ...]] = {}
+    for node in graph.nodes:
+        new = layout.block_of[node.output]
+        end = offsets[new] + layout.blocks[new].size
+        over = tuple(
+            name
+            for name in node.inputs
+            if (old := layout.block_of.get(name, new)) != new
+            and (old, new) in layout.shared.leads
+            and offsets[old] < end
+            and offsets[new] < offsets[old] + layout.blocks[old].size
+        )
+        if over:
+            found[node.output] = over
+    return found
 
 
-def _find_sharing(
-    graph: Graph, layout: Layout, places: Mapping[int, tuple[str, int]]
-) -> dict[str, str]:
+def _find_sharing(graph: Graph, layout: Layout, offsets: Mapping[str, int]) -> dict[str, str]:
     """Output that took over an input's bytes -> that input."""
     sharing = {}
     for node in graph.nodes:
@@ -389,6 +331,6 @@ def _find_sharing(
         new = layout.block_of[node.output]
         for source in _overwritable(graph, node, layout.reusable[node.name]):
             old = layout.block_of.get(source, new)
-            if (old, new) in layout.takeovers and places[old] == places[new]:
+            if (old, new) in layout.shared.takeovers and offsets[source] == offsets[node.output]:
                 sharing[node.output] = source
     return sharing

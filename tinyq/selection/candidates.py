@@ -175,7 +175,8 @@ def plan_kernels(graph: Graph, bounds: Bounds) -> MemoryPlan:
     """The memory plan for `tinyq.codegen.emit`, with room for what the kernels need."""
     needs = {name: bound.scratch_bytes for name, bound in bounds.items()}
     in_place = {name: bound.in_place for name, bound in bounds.items() if not bound.shared}
-    return plan(graph, scratch=needs, in_place=in_place)
+    leads = {name: bound.leads for name, bound in bounds.items() if bound.leads}
+    return plan(graph, scratch=needs, in_place=in_place, leads=leads)
 
 
 def arrange_constants(graph: Graph, node: Node, bound: Bound) -> Mapping[str, Tensor]:

@@ -199,7 +199,8 @@ def _measure_arenas(graph: Graph, candidates: Candidates) -> list[int]:
             measure_needs(
                 graph,
                 {name: entry.scratch_bytes for name, entry in entries.items()},
-                {name: entry.in_place for name, entry in entries.items()},
+                {name: entry.in_place for name, entry in entries.items() if not entry.shared},
+                {name: entry.leads for name, entry in entries.items()},
             )
         )
     return [

@@ -21,6 +21,7 @@ from tinyq.kernels.common.windows import MOST_CHANNELS
 from tinyq.kernels.epilogues import find_accumulator
 from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window, round_up
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.packing.epilogue import Epilogue
 from tinyq.kernels.packing.order import by_channel
 from tinyq.kernels.packing.record import Table
@@ -232,6 +233,7 @@ def _bound(
         round(_estimate(s, each, sums_to_scratch=sums_to_scratch)),
         tables=(table, pack_wide(layer)) if finish else (table,),
         scratch_bytes=scratch,
+        leads=lead_lines(layer),
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {

@@ -35,6 +35,7 @@ from tinyq.kernels.common.epilogue import estimate_epilogue
 from tinyq.kernels.epilogues import find_accumulator
 from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window, round_up
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.packing.epilogue import Epilogue
 from tinyq.kernels.packing.order import by_channel
 from tinyq.kernels.packing.words import Int64s
@@ -189,6 +190,7 @@ def _bind(layer: LayerSpec, most: int) -> Bound | Refusal:
         round(_estimate(layer, sizes)),
         tables=(table,),
         scratch_bytes=sizes.scratch,
+        leads=lead_lines(layer),
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {

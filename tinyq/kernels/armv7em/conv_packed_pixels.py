@@ -25,6 +25,7 @@ from tinyq.kernels.armv7em.packed_weights import (
 from tinyq.kernels.base import INT8, Bound, Refusal
 from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_pixels
 from tinyq.kernels.registry import kernel
 
 
@@ -96,6 +97,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         scratch_bytes=room + sizes.per * g.in_channels * 8,
         # Pixels of a block are copied before they are written; the last must not overlap others.
         in_place=() if sizes.rest else (0,),
+        leads=lead_pixels(layer, 4 * sizes.per),
         parts=MappingProxyType(list_parts(layer, form, fold)),
         values=MappingProxyType(
             {

@@ -28,6 +28,7 @@ from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.geometry import divide_up, read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
 
@@ -149,6 +150,7 @@ def _bind(layer: LayerSpec, slots: int) -> Bound | Refusal:
         scratch_bytes=room,
         # The last line of a block's inputs is kept for the next block.
         in_place=(0,) if g.in_channels == g.out_channels else (),
+        leads=lead_lines(layer, 2 * sizes.high),
         parts=MappingProxyType(_list_parts(sizes, form, fold)),
         values=MappingProxyType(
             {

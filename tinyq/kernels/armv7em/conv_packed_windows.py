@@ -32,6 +32,7 @@ from tinyq.kernels.common import windows
 from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.geometry import divide_up, read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_freely, lead_lines
 from tinyq.kernels.registry import kernel
 
 _MOST_IMAGE = 8192  # bytes of a padded image where lines would do
@@ -204,6 +205,7 @@ def _bind(layer: LayerSpec, *, whole: bool, slim: bool = False) -> Bound | Refus
         tables=(pack_packed(layer, form, fold),),
         scratch_bytes=reserve_levels(layer) + unpacked + sizes.panels + sizes.padded + last,
         in_place=(0,) if sizes.in_place else (),
+        leads=lead_freely(layer) if whole else lead_lines(layer, sizes.high),
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {

@@ -37,6 +37,7 @@ from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.common.tiled_lines import TiledLines
 from tinyq.kernels.geometry import read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.packing.epilogue import Scaling, fold_scaling, refuse_scaling, sum_reach
 from tinyq.kernels.packing.order import by_channel
 from tinyq.kernels.packing.record import Record, Table
@@ -112,6 +113,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         sizes.cost,
         tables=(_pack(layer.weights, scaling),),
         scratch_bytes=sizes.scratch,
+        leads=lead_lines(layer, 2),
         parts=MappingProxyType(
             {
                 "down": transform_lines(g.in_width, g.in_channels),

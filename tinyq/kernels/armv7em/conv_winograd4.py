@@ -29,6 +29,7 @@ from tinyq.kernels.common.memory import copy_fours, fill_words
 from tinyq.kernels.common.tiled_lines import LINES, TiledLines
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.packing.epilogue import Clip, Epilogue, Scaling, fold_scaling
 from tinyq.kernels.packing.order import by_channel
 from tinyq.kernels.packing.record import Record, Table
@@ -106,6 +107,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         tables=(_pack(layer.weights), _pack_constants(scaling)),
         scratch_bytes=sizes.scratch,
         in_place=in_place,
+        leads=lead_lines(layer, 4),
         parts=MappingProxyType(
             {
                 "fill": fill_words(),

@@ -15,6 +15,7 @@ from tinyq.kernels.common.epilogue import estimate_epilogue
 from tinyq.kernels.epilogues import find_accumulator
 from tinyq.kernels.geometry import divide_up
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.registry import kernel
 
 _SOURCE, _TEXT = "armv7em/pools.j2", "armv7em/pools"
@@ -125,6 +126,7 @@ def _bind(layer: LayerSpec, kind: str, mean: str) -> Bound | Refusal:
         layer,
         _estimate(layer, g, blocks, kind, mean),
         scratch_bytes=4 * kept,
+        leads=lead_lines(layer),
         parts=MappingProxyType({"take": part}),
         values=MappingProxyType(
             {

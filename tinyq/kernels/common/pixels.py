@@ -10,6 +10,7 @@ from tinyq.kernels.common.epilogue import estimate_epilogue, finish_pixels
 from tinyq.kernels.common.windows import MOST_CHANNELS
 from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_pixels
 
 
 def bind_pixels(layer: LayerSpec, block: Block) -> Bound | Refusal:
@@ -34,6 +35,7 @@ def bind_pixels(layer: LayerSpec, block: Block) -> Bound | Refusal:
         scratch_bytes=panel + (block.pixels * pairs * 8 if block.calls_epilogue else 0),
         # The pixels of a block are read before they are written; the last must not overlap others.
         in_place=() if g.out_pixels % block.pixels else (0,),
+        leads=lead_pixels(layer, block.pixels),
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {

@@ -19,6 +19,7 @@ from tinyq.kernels.common.slices import (
 )
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 
 _EXPAND_COST = 2  # instructions of an input
 
@@ -88,6 +89,7 @@ def bind_sliced_windows(layer: LayerSpec, slices: Slices) -> Bound | Refusal:
         int(g.out_pixels * sizes.places * each),
         tables=sizes.counters.tables,
         scratch_bytes=sizes.places * 4,
+        leads=lead_lines(layer),
         parts=MappingProxyType(list_parts(slices, g.in_channels, sizes.levels)),
         values=MappingProxyType({"s": sizes}),
     )

@@ -15,6 +15,7 @@ from tinyq.kernels.common.epilogue import estimate_epilogue, finish_pixels
 from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window, round_up
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_freely, lead_lines
 
 MOST_CHANNELS = 1364  # three pixels are an immediate offset
 _MOST_LINES = 200
@@ -203,6 +204,7 @@ def bind_windows(layer: LayerSpec, block: Block, *, whole: bool) -> Bound | Refu
         tables=(stream.table,),
         scratch_bytes=sizes.scratch,
         in_place=(0,) if sizes.in_place else (),
+        leads=lead_freely(layer) if whole else lead_lines(layer),
         parts=MappingProxyType(_list_parts(layer, sizes, stream)),
         values=MappingProxyType(
             {"s": sizes, "end": pairs * stream.pair_words, "y_format": layer.output.format.name}

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from tinyq.kernels.base import Bound
 from tinyq.kernels.generic.products import ACTIVATIONS, bind_shared, read_code
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.registry import kernel
 
 _MOVED = (*ACTIVATIONS, "u8", "s16")
@@ -24,7 +25,8 @@ _HALVES: Mapping[str, tuple[str, str]] = MappingProxyType(
 @kernel("sumpool2d", _MOVED, text="generic/sumpool2d", shared=True)
 def bind_sumpool2d(layer: LayerSpec) -> Bound:
     """Sums over windows."""
-    return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "k", "x_at"))
+    code = read_code(layer.inputs[0].format, "x", "k", "x_at")
+    return bind_shared(layer, lead_lines(layer), code=code)
 
 
 @kernel("pad2d", _MOVED, text="generic/pad2d", shared=True)

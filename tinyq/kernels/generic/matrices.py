@@ -17,6 +17,7 @@ from tinyq.kernels.generic.products import (
     multiply_rows,
 )
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.registry import kernel
 
 
@@ -33,7 +34,12 @@ def bind_conv2d(layer: LayerSpec) -> Bound:
         product = product.replace(", scales", f",\n{' ' * 44}scales")
         joined += " && in_channels % group == 0"
     return bind_shared(
-        layer, about=describe_rows(layer), locals=groups, joined=joined, product=product
+        layer,
+        lead_lines(layer),
+        about=describe_rows(layer),
+        locals=groups,
+        joined=joined,
+        product=product,
     )
 
 
@@ -53,7 +59,9 @@ def bind_dense(layer: LayerSpec) -> Bound:
 @kernel("depthwise2d", *WIDE, text="generic/depthwise2d", shared=True)
 def bind_depthwise2d(layer: LayerSpec) -> Bound:
     """Depthwise convolution."""
-    return bind_shared(layer, about=describe_codes(layer), product=multiply_codes(layer))
+    return bind_shared(
+        layer, lead_lines(layer), about=describe_codes(layer), product=multiply_codes(layer)
+    )
 
 
 @kernel("transposeconv2d", "s8", ("s4", "s8"), text="generic/transposeconv2d", shared=True)

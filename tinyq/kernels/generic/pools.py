@@ -12,6 +12,7 @@ from types import MappingProxyType
 from tinyq.kernels.base import Bound
 from tinyq.kernels.generic.products import bind_shared, read_code, write_about
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import lead_lines
 from tinyq.kernels.registry import kernel
 
 TEXT = "generic/pool2d"
@@ -92,6 +93,7 @@ def bind_pool(layer: LayerSpec) -> Bound:
     code = read_code(codes, "x", "k", "x_at")
     return bind_shared(
         layer,
+        lead_lines(layer),
         about=write_about(*row.about),
         window=row.window,
         begin=row.begin.format(lo=codes.lo),
@@ -105,6 +107,7 @@ def bind_bits(layer: LayerSpec) -> Bound:
     """Pooling of whole words of signs."""
     return bind_shared(
         layer,
+        lead_lines(layer),
         about=write_about(
             "Largest sign of each channel in each window: 32 channels at once.",
             "",

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from tinyq.kernels.base import Bound
 from tinyq.kernels.estimates import estimate_instructions
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import NONE
 from tinyq.numerics.formats import Format
 
 ACTIVATIONS = ("b1", "s2", "s3", "s4", "s8", "u2", "u4")
@@ -59,11 +60,11 @@ _TABLES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def bind_shared(layer: LayerSpec, **values: object) -> Bound:
+def bind_shared(layer: LayerSpec, leads: Mapping[int, int] = NONE, **values: object) -> Bound:
     """A generic kernel for a layer, with the expressions of its template."""
     name = "_".join((layer.operation, *layer.formats, "generic"))
     instructions = estimate_instructions(name, layer.work)
-    return Bound(layer, instructions, values=MappingProxyType(values))
+    return Bound(layer, instructions, leads=leads, values=MappingProxyType(values))
 
 
 def write_about(*lines: str) -> str:
