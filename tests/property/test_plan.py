@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.random_graphs import draw_all_inputs, graphs, networks
 from tinyq.graph import Graph, Node
-from tinyq.graph.interface import label_ports
 from tinyq.graph.reference import run_named
-from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
+from tinyq.memory.placement import Block, Sharing, bound_arena, overlap, place
 from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
-from tinyq.memory.rooms import find_rooms
 
 
 @st.composite
-def problems(draw: st.DrawFn, most: int = 5) -> tuple[list[Block], Takeovers]:
-    """Blocks as a graph could have them, one written per node, and every legal takeover."""
+def problems(draw: st.DrawFn, most: int = 5) -> tuple[list[Block], Sharing]:
+    """Blocks as a graph could have them, one written per node, with takeovers and leads."""
     count = draw(st.integers(1, most))
     blocks = [
         Block(
@@ -34,12 +32,16 @@ def problems(draw: st.DrawFn, most: int = 5) -> tuple[list[Block], Takeovers]:
     legal = [
         (old, new)
         for old, new in itertools.permutations(range(count), 2)
-        if blocks[old].last == blocks[new].first and blocks[old].size == blocks[new].size
+        if blocks[old].last == blocks[new].first
     ]
-    return blocks, frozenset(pair for pair in legal if draw(st.booleans()))
+    same = [pair for pair in legal if blocks[pair[0]].size == blocks[pair[1]].size]
+    leads = {
+        pair: ALIGNMENT * draw(st.integers(-5, 6)) for pair in legal if draw(st.integers(0, 2)) == 0
+    }
+    return blocks, Sharing(frozenset(pair for pair in same if draw(st.booleans())), leads)
 
 
-def can_place(blocks: list[Block], takeovers: Takeovers, arena: int) -> bool:
+def can_place(blocks: list[Block], sharing: Sharing, arena: int) -> bool:
     """Whether any choice of offsets at all fits, by trying every one."""
 
     def extend(offsets: list[int]) -> bool:
@@ -47,7 +49,7 @@ def can_place(blocks: list[Block], takeovers: Takeovers, arena: int) -> bool:
             return True
         block = blocks[len(offsets)]
         return any(
-            not overlap(blocks[: len(offsets) + 1], takeovers, [*offsets, offset])
+            not overlap(blocks[: len(offsets) + 1], sharing, [*offsets, offset])
             and extend([*offsets, offset])
             for offset in range(0, arena - block.size + 1, ALIGNMENT)
         )
@@ -58,24 +60,24 @@ def can_place(blocks: list[Block], takeovers: Takeovers, arena: int) -> bool:
 @given(problems())
 @settings(max_examples=examples(150))
 def test_no_offsets_at_all_need_less_than_the_placement(problem):
-    blocks, takeovers = problem
-    found = place(blocks, takeovers, 20.0)
-    assert not overlap(blocks, takeovers, found.offsets)
+    blocks, sharing = problem
+    found = place(blocks, sharing, 20.0)
+    assert not overlap(blocks, sharing, found.offsets)
     assert found.arena_bytes == found.lower_bound
-    assert can_place(blocks, takeovers, found.arena_bytes)
-    assert not can_place(blocks, takeovers, found.arena_bytes - ALIGNMENT)
+    assert can_place(blocks, sharing, found.arena_bytes)
+    assert not can_place(blocks, sharing, found.arena_bytes - ALIGNMENT)
 
 
 @given(problems(most=9), st.sampled_from((0.0, 5.0)))
 @settings(max_examples=examples(100))
 def test_the_bounds_hold_with_and_without_time(problem, time_limit):
-    blocks, takeovers = problem
-    found = place(blocks, takeovers, time_limit)
-    assert not overlap(blocks, takeovers, found.offsets)
+    blocks, sharing = problem
+    found = place(blocks, sharing, time_limit)
+    assert not overlap(blocks, sharing, found.offsets)
     ends = [offset + block.size for offset, block in zip(found.offsets, blocks, strict=True)]
     assert found.arena_bytes == max(ends)
-    assert bound_arena(blocks, takeovers) <= found.lower_bound <= found.arena_bytes
-    assert place(blocks, takeovers, 20.0).arena_bytes >= found.lower_bound
+    assert bound_arena(blocks, sharing) <= found.lower_bound <= found.arena_bytes
+    assert place(blocks, sharing, 20.0).arena_bytes >= found.lower_bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Needs:
 
     scratch: dict[str, int]
     in_place: dict[str, tuple[int, ...]]
+    leads: dict[str, dict[int, int]]
 
     def reusable(self, node: Node) -> set[str]:
         """Inputs that a node's kernel may write over."""
@@ -100,15 +103,19 @@ def planned_graphs(draw: st.DrawFn) -> tuple[Graph, Needs]:
         node.name: tuple(position for position in node.op.batched if draw(st.booleans()))
         for node in graph.nodes
     }
-    return graph, Needs({name: size for name, size in wanted.items() if size}, in_place)
+    leads = {
+        node.name: {
+            position: draw(st.sampled_from((-64, -7, 0, 3, 8, 40, 10_000)))
+            for position in node.op.batched
+            if not graph.tensors[node.inputs[position]].is_constant and draw(st.booleans())
+        }
+        for node in graph.nodes
+    }
+    return graph, Needs({name: size for name, size in wanted.items() if size}, in_place, leads)
 
 
 def plan_with(graph: Graph, needs: Needs) -> MemoryPlan:
-    return plan(graph, 5.0, needs.scratch, needs.in_place)
-
-
-def addresses(graph: Graph, planned: MemoryPlan) -> dict[str, tuple[str, int]]:
-    return {name: (where, planned.offsets.get(name, 0)) for name, where in planned.buffers.items()}
+    return plan(graph, 5.0, needs.scratch, needs.in_place, needs.leads)
 
 
 @given(planned_graphs())
@@ -117,21 +124,11 @@ def test_every_activation_has_one_place(drawn):
     graph, needs = drawn
     planned = plan_with(graph, needs)
     activations = {name for name, tensor in graph.tensors.items() if not tensor.is_constant}
-    assert set(planned.buffers) == set(planned.sizes) == set(planned.lifetimes) == activations
-    arena = {name for name, where in planned.buffers.items() if where == "arena"}
-    assert set(planned.offsets) == arena
-    labels = label_ports(graph)
-    assert {name: planned.buffers[name] for name in labels} == labels
-    if len(graph.inputs) == len(graph.outputs) == 1:
-        assert [*labels.values()] == ["input", "output"]
+    assert set(planned.offsets) == set(planned.sizes) == set(planned.lifetimes) == activations
     assert planned.arena_bytes % ALIGNMENT == 0
     for name, offset in planned.offsets.items():
         assert offset % ALIGNMENT == 0
         assert 0 <= offset <= planned.arena_bytes - planned.sizes[name]
-    owners = {label: name for name, label in labels.items()}
-    for name, where in planned.buffers.items():
-        if where != "arena":
-            assert planned.sizes[name] == graph.tensors[owners[where]].type.packed_bytes
     assert set(planned.scratch) == set(needs.scratch)
     for name, (offset, size) in planned.scratch.items():
         assert offset % ALIGNMENT == 0
@@ -156,13 +153,11 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
     rng = np.random.default_rng(seed)
     planned = plan_with(graph, needs)
     inputs = draw_all_inputs(rng, graph, 1)
-    labels = label_ports(graph)
-    places = addresses(graph, planned)
-    memory = fill_memory(rng, graph, planned, inputs)
+    arena = rng.integers(0, 256, planned.arena_bytes, np.uint8)
 
     def view(name: str) -> np.ndarray:
-        where, offset = places[name]
-        return memory[where][offset : offset + planned.sizes[name]]
+        offset = planned.offsets[name]
+        return arena[offset : offset + planned.sizes[name]]
 
     def read(name: str) -> np.ndarray:
         tensor = graph.tensors[name]
@@ -172,10 +167,11 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
         packed = view(name).reshape(*shape[:-1], -1)
         return tensor.type.format.unpack(packed, shape[-1])[None]
 
-    original = {name: memory[labels[name]].copy() for name in graph.inputs}
+    for name in graph.inputs:
+        view(name)[:] = graph.tensors[name].type.format.pack(inputs[name][0]).reshape(-1)
     for index, node in enumerate(graph.nodes):
         output = graph.tensors[node.output].type
-        spoil(rng, memory["arena"], planned, node)
+        spoil(rng, arena, planned, node)
         if node.name not in planned.views:
             operands = [
                 read(name)[None] if is_data(graph, node, position) else read(name)
@@ -183,31 +179,15 @@ def test_a_run_inside_the_planned_bytes_equals_the_reference(drawn, seed):
             ]
             codes = node.op.run(*operands)[0]
             view(node.output)[:] = output.format.pack(codes).reshape(-1)
-        spoil(rng, memory["arena"], planned, node)
+        spoil(rng, arena, planned, node)
         owned = np.zeros(planned.arena_bytes, bool)
         for name, offset in planned.offsets.items():
             first, last = planned.lifetimes[name]
-            if first <= index and (last > index or name in graph.outputs):
+            if (first <= index or name in graph.inputs) and (last > index or name in graph.outputs):
                 owned[offset : offset + planned.sizes[name]] = True
         noise = rng.integers(0, 256, planned.arena_bytes, np.uint8)
-        memory["arena"][~owned] = noise[~owned]
-    assert all((memory[labels[name]] == codes).all() for name, codes in original.items())
+        arena[~owned] = noise[~owned]
     assert all((read(name) == codes).all() for name, codes in run_named(graph, inputs).items())
-
-
-def fill_memory(
-    rng: np.random.Generator, graph: Graph, planned: MemoryPlan, inputs: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Bytes of every buffer: of inputs the first sample, of all others noise."""
-    labels = label_ports(graph)
-    memory = {"arena": rng.integers(0, 256, planned.arena_bytes, np.uint8)}
-    for name in graph.inputs:
-        packed = graph.tensors[name].type.format.pack(inputs[name][0])
-        memory[labels[name]] = packed.reshape(-1).copy()
-    for name in graph.outputs:
-        size = graph.tensors[name].type.packed_bytes
-        memory[labels[name]] = rng.integers(0, 256, size, np.uint8)
-    return memory
 
 
 def is_data(graph: Graph, node: Node, position: int) -> bool:
@@ -226,59 +206,28 @@ def spoil(rng: np.random.Generator, arena: np.ndarray, planned: MemoryPlan, node
 def test_an_output_has_its_inputs_address_only_where_that_is_legal(drawn):
     graph, needs = drawn
     planned = plan_with(graph, needs)
-    places = addresses(graph, planned)
     for node in graph.nodes:
-        activations = [name for name in node.inputs if name in places]
-        written_over = {
+        begin = planned.offsets[node.output]
+        end = begin + planned.sizes[node.output]
+        over = {
             name
-            for name in activations
-            if touches(planned, places, name, node.output) and node.name not in planned.views
+            for name in node.inputs
+            if name in planned.offsets
+            and node.name not in planned.views
+            and planned.offsets[name] < end
+            and begin < planned.offsets[name] + planned.sizes[name]
         }
         output = graph.tensors[node.output].type
-        assert written_over <= needs.reusable(node)
-        for name in written_over:
+        behind = set(planned.overlaps.get(node.output, ()))
+        for name in behind:
+            assert planned.offsets[name] - begin >= needs.leads[node.name][node.inputs.index(name)]
+        for name in over - behind:
             taken = graph.tensors[name].type
+            assert name in needs.reusable(node)
             assert (taken.format, taken.packed_bytes) == (output.format, output.packed_bytes)
-        assert all(places[name] == places[node.output] for name in written_over)
+            assert planned.offsets[name] == begin
         # Two names of the same bytes are both written over; one of them is told.
-        assert not written_over or planned.sharing[node.output] in written_over
+        assert over <= behind or planned.sharing[node.output] in over
         if node.name in planned.views:
-            assert places[node.inputs[0]] == places[node.output]
+            assert planned.offsets[node.inputs[0]] == begin
             assert planned.sharing[node.output] == node.inputs[0]
-
-
-def touches(planned: MemoryPlan, places: dict[str, tuple[str, int]], one: str, two: str) -> bool:
-    (where, begin), (other, start) = places[one], places[two]
-    return (
-        where == other and begin < start + planned.sizes[two] and start < begin + planned.sizes[one]
-    )
-
-
-@given(networks(), st.integers(0, 400))
-@settings(max_examples=examples(100))
-def test_rooms_for_copies_are_free_while_they_are_needed(graph, scratch):
-    needs = {node.name: scratch for node in graph.nodes[::2]}
-    found = plan(graph, scratch=needs)
-    places = {node.name: place for place, node in enumerate(graph.nodes)}
-    used = [
-        (found.offsets[name], found.sizes[name], *found.lifetimes[name]) for name in found.offsets
-    ]
-    used += [(*found.scratch[name], places[name], places[name]) for name in found.scratch]
-    rooms = find_rooms(graph, found)
-    assert set(rooms) == set(found.buffers.values()) - {"arena"}
-    for label, room in rooms.items():
-        inside = [name for name, buffer in found.buffers.items() if buffer == label]
-        size = max(found.sizes[name] for name in inside)
-        first = min(found.lifetimes[name][0] for name in inside)
-        last = max(found.lifetimes[name][1] for name in inside)
-        fits = [
-            offset
-            for offset in range(0, found.arena_bytes - size + 1, ALIGNMENT)
-            if all(
-                offset + size <= begin or begin + length <= offset or end < first or last < start
-                for begin, length, start, end in used
-            )
-        ]
-        assert room == (fits[0] if fits else None)
-        if room is not None:
-            used.append((room, size, first, last))

@@ -234,11 +234,11 @@ def _find_takeovers(
     reusable: Mapping[str, tuple[int, ...]],
 ) -> frozenset[Pair]:
     """Blocks that may be written over: in the same format and size, and read for the last time."""
-    found = set()
+    found, kept = set(), {block_of[name] for name in graph.outputs}
     for index, node in enumerate(graph.nodes):
         for source in _overwritable(graph, node, reusable[node.name]):
             old = block_of.get(source)
-            if old is not None and blocks[old].last == index:
+            if old is not None and old not in kept and blocks[old].last == index:
                 found.add((old, block_of[node.output]))
     return frozenset(found)
 
@@ -250,14 +250,15 @@ def _find_leads(
     leads: Mapping[str, Leads],
 ) -> dict[Pair, int]:
     """Leads between blocks, of operands that are read for the last time and once alone."""
-    found = {}
+    found, kept = {}, {block_of[name] for name in graph.outputs}
     for index, node in enumerate(graph.nodes):
         new = block_of[node.output]
         for position, lead in leads.get(node.name, {}).items():
             source = node.inputs[position]
             old = block_of.get(source, new)
             once = node.inputs.count(source) == 1
-            if old != new and once and blocks[old].last == index and blocks[new].first == index:
+            last = old not in kept and blocks[old].last == blocks[new].first == index
+            if old != new and once and last:
                 found[old, new] = _aligned(lead)
     return found
 
@@ -277,6 +278,7 @@ def _aligned(size: int) -> int:
 def _describe(graph: Graph, layout: Layout, placement: Placement) -> MemoryPlan:
     offsets = {name: placement.offsets[index] for name, index in layout.block_of.items()}
     live = live_bytes(layout.blocks, placement.offsets)
+    sharing = _find_sharing(graph, layout, offsets)
     return MemoryPlan(
         arena_bytes=placement.arena_bytes,
         offsets=MappingProxyType(offsets),
@@ -285,8 +287,8 @@ def _describe(graph: Graph, layout: Layout, placement: Placement) -> MemoryPlan:
             {name: graph.tensors[name].type.packed_bytes for name in layout.block_of}
         ),
         views=layout.views,
-        sharing=MappingProxyType(_find_sharing(graph, layout, offsets)),
-        overlaps=MappingProxyType(_find_overlaps(graph, layout, placement.offsets)),
+        sharing=MappingProxyType(sharing),
+        overlaps=MappingProxyType(_find_overlaps(graph, layout, placement.offsets, sharing)),
         live_bytes=tuple(live),
         peak_node=graph.nodes[live.index(max(live))].name,
         lower_bound=placement.lower_bound,
@@ -301,17 +303,18 @@ def _describe(graph: Graph, layout: Layout, placement: Placement) -> MemoryPlan:
 
 
 def _find_overlaps(
-    graph: Graph, layout: Layout, offsets: Sequence[int]
+    graph: Graph, layout: Layout, offsets: Sequence[int], sharing: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
-    """Output that lies over read lines of inputs -> these inputs."""
+    """Output that lies over read lines of inputs, not in place -> these inputs."""
     found: dict[str, tuple[str, ...]] = {}
     for node in graph.nodes:
         new = layout.block_of[node.output]
         end = offsets[new] + layout.blocks[new].size
         over = tuple(
             name
-            for name in node.inputs
-            if (old := layout.block_of.get(name, new)) != new
+            for name in dict.fromkeys(node.inputs)
+            if name != sharing.get(node.output)
+            and (old := layout.block_of.get(name, new)) != new
             and (old, new) in layout.shared.leads
             and offsets[old] < end
             and offsets[new] < offsets[old] + layout.blocks[old].size

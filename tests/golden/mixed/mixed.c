@@ -20,11 +20,54 @@
 static uint32_t arena[MIXED_ARENA_BYTES / 4];
 #define TQ_ARENA(offset) ((void *)((uint8_t *)arena + (offset)))
 
+int8_t *mixed_input(void)
+{
+    return TQ_ARENA(192);
+}
+
+const int8_t *mixed_output(void)
+{
+    return TQ_ARENA(0);
+}
+
+#if defined(__GNUC__)
+typedef uint32_t tq_copied __attribute__((may_alias));
+#endif
+
+static void tq_copy(void *to, const void *from, int32_t count)
+{
+    int32_t i = 0;
+#if defined(__GNUC__)
+    if ((((uintptr_t)to | (uintptr_t)from) & 3u) == 0u) {
+        tq_copied *copy = to;
+        const tq_copied *words = from;
+        for (; i + 16 <= count; i += 16) {
+            copy[0] = words[0];
+            copy[1] = words[1];
+            copy[2] = words[2];
+            copy[3] = words[3];
+            copy += 4;
+            words += 4;
+        }
+    }
+#endif
+    for (; i < count; i++) {
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    }
+}
+
 void mixed_run(const int8_t input[64], int8_t output[10])
+{
+    tq_copy(TQ_ARENA(192), input, 64);
+    mixed_invoke();
+    tq_copy(output, TQ_ARENA(0), 10);
+}
+
+void mixed_invoke(void)
 {
     /* 0 conv_1: conv2d s8[8,8,1], s8[6,3,3,1] -> u4[8,8,6], 3,456 MACs, to arena 0 .. 191 */
     TQ_MARK(0);
-    tq_conv2d_s8_s8_u4_generic(input, mixed_conv_1_weights, &mixed_conv_1_geometry,
+    tq_conv2d_s8_s8_u4_generic(TQ_ARENA(192), mixed_conv_1_weights, &mixed_conv_1_geometry,
                                &mixed_conv_1_output, TQ_ARENA(0));
 
     /* 1 depthwise: depthwise2d u4[8,8,6], s4[3,3,6] -> u4[8,8,6], 3,456 MACs, to arena 192 ..
@@ -64,14 +107,14 @@ void mixed_run(const int8_t input[64], int8_t output[10])
 
     /* - flatten: reshape b1[2,2,32] -> b1[128], to arena 32 .. 47: the same bytes */
 
-    /* 8 dense: dense b1[128], s8[10,128] -> s8[10], 1,280 MACs, to output */
+    /* 8 dense: dense b1[128], s8[10,128] -> s8[10], 1,280 MACs, to arena 0 .. 9 */
     TQ_MARK(8);
     tq_dense_b1_s8_s8_generic(TQ_ARENA(32), mixed_dense_weights, &mixed_dense_geometry,
-                              &mixed_dense_output, output);
+                              &mixed_dense_output, TQ_ARENA(0));
 
-    /* 9 softmax: softmax s8[10], u16[256] -> s8[10], to output */
+    /* 9 softmax: softmax s8[10], u16[256] -> s8[10], to arena 0 .. 9 */
     TQ_MARK(9);
-    tq_softmax_s8_generic(output, mixed_softmax_table, &mixed_softmax_geometry, output);
+    tq_softmax_s8_generic(TQ_ARENA(0), mixed_softmax_table, &mixed_softmax_geometry, TQ_ARENA(0));
 
     TQ_MARK(10);
 }

@@ -13,12 +13,15 @@ extern "C" {
 #endif
 
 #define MIXED_INPUT_BYTES 64
+#define MIXED_INPUT_SCALE 0.0625f
+#define MIXED_INPUT_ZERO_POINT (-3)
 #define MIXED_OUTPUT_BYTES 10
+#define MIXED_OUTPUT_SCALE 0.00390625f
+#define MIXED_OUTPUT_ZERO_POINT (-128)
 #define MIXED_ARENA_BYTES 384
 #define MIXED_LAYERS 10
 
-/* Compute one inference. The two buffers must not overlap. Not reentrant: the arena is static.
- * They begin where their types may.
+/* Compute one inference. Not reentrant: the arena is static. Buffers begin where their types may.
  *
  * input
  *   codes    s8[8,8,1]: signed 8-bit integer
@@ -30,6 +33,43 @@ extern "C" {
  *   meaning  real = 0.00390625 * (code - (-128))
  */
 void mixed_run(const int8_t input[64], int8_t output[10]);
+
+/* The same without buffers of the caller's: write the input to where they lie in the arena, call invoke, and
+ * read the output from there. Invoke writes over inputs, so they must be written each time. */
+int8_t *mixed_input(void);
+void mixed_invoke(void);
+const int8_t *mixed_output(void);
+
+/* The code of a real number for input: rounded half up, as far as float tells halves apart, and clipped. */
+static inline int8_t mixed_quantize_input(float value)
+{
+    const float steps = value / MIXED_INPUT_SCALE + 0.5f + (float)MIXED_INPUT_ZERO_POINT;
+    int32_t code = -128;
+    if (steps >= 127.0f) {
+        code = 127;
+    } else if (steps > -128.0f) {
+        code = (int32_t)steps;
+        code -= (float)code > steps ? 1 : 0;
+    }
+    return (int8_t)code;
+}
+
+/* The real number that a code of output stands for. */
+static inline float mixed_dequantize_output(int8_t code)
+{
+    return MIXED_OUTPUT_SCALE * (float)((int32_t)code - MIXED_OUTPUT_ZERO_POINT);
+}
+
+/* Where in output the largest code is, the first of equal ones. */
+static inline int32_t mixed_argmax_output(const int8_t *codes)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < 10; i++) {
+        best = codes[i] > codes[best] ? i : best;
+    }
+    return best;
+}
+
 
 #ifdef __cplusplus
 }

@@ -16,12 +16,59 @@
 #define TQ_MARK(layer) ((void)0)
 #endif
 
+/* 12 bytes, most in use at dense. */
+static uint32_t arena[RAW_ARENA_BYTES / 4];
+#define TQ_ARENA(offset) ((void *)((uint8_t *)arena + (offset)))
+
+int8_t *raw_input(void)
+{
+    return TQ_ARENA(8);
+}
+
+const int32_t *raw_output(void)
+{
+    return TQ_ARENA(0);
+}
+
+#if defined(__GNUC__)
+typedef uint32_t tq_copied __attribute__((may_alias));
+#endif
+
+static void tq_copy(void *to, const void *from, int32_t count)
+{
+    int32_t i = 0;
+#if defined(__GNUC__)
+    if ((((uintptr_t)to | (uintptr_t)from) & 3u) == 0u) {
+        tq_copied *copy = to;
+        const tq_copied *words = from;
+        for (; i + 16 <= count; i += 16) {
+            copy[0] = words[0];
+            copy[1] = words[1];
+            copy[2] = words[2];
+            copy[3] = words[3];
+            copy += 4;
+            words += 4;
+        }
+    }
+#endif
+    for (; i < count; i++) {
+        ((uint8_t *)to)[i] = ((const uint8_t *)from)[i];
+    }
+}
+
 void raw_run(const int8_t input[4], int32_t output[2])
 {
-    /* 0 dense: dense s8[4], s8[2,4] -> s32[2], 8 MACs, to output */
+    tq_copy(TQ_ARENA(8), input, 4);
+    raw_invoke();
+    tq_copy(output, TQ_ARENA(0), 8);
+}
+
+void raw_invoke(void)
+{
+    /* 0 dense: dense s8[4], s8[2,4] -> s32[2], 8 MACs, to arena 0 .. 7 */
     TQ_MARK(0);
-    tq_dense_s8_s8_s32_generic(input, raw_dense_weights, &raw_dense_geometry, &raw_dense_output,
-                               output);
+    tq_dense_s8_s8_s32_generic(TQ_ARENA(8), raw_dense_weights, &raw_dense_geometry,
+                               &raw_dense_output, TQ_ARENA(0));
 
     TQ_MARK(1);
 }
