@@ -113,8 +113,9 @@ class MicroCall:
         others: Operands that are no parameters, but that addresses lie in. They are counted behind
             the arguments.
         behind: What the C name of the function ends with, where a part writes several.
+        function: Its whole C name, where that is another one.
         result: What it returns, an int32, where it returns something.
-        before: C text in front of all functions.
+        before: C texts in front of all functions, each once.
     """
 
     part: Part
@@ -122,8 +123,9 @@ class MicroCall:
     needs: tuple[Part, ...] = ()
     others: tuple[Operand, ...] = ()
     behind: str = ""
+    function: str = ""
     result: int | None = None
-    before: str = ""
+    before: tuple[str, ...] = ()
 
     @property
     def operands(self) -> tuple[Argument, ...]:
@@ -176,8 +178,8 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
     data, lines, room, to = [], [], 0, 0
     for index, call in enumerate(calls):
         name = call.part.name_in(f"kernel_{index}")
-        if call.before:
-            functions.setdefault(call.before, call.before)
+        for text in call.before:
+            functions.setdefault(text, text)
         for part, known in (*((it, it.name) for it in call.needs), (call.part, name)):
             functions.setdefault(known, write_part(part, known))
         offsets = _place(call.operands)
@@ -190,7 +192,7 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
             elif isinstance(operand, Fields):
                 lines += _write_fields(operand, offsets, place)
         lines.append(f"    TQ_MARK({2 * index});")
-        data.append(_write_call(call, index, f"{name}{call.behind}", offsets))
+        data.append(_write_call(call, index, call.function or f"{name}{call.behind}", offsets))
         lines.append(f"    call_{index}();")
         lines.append(f"    TQ_MARK({2 * index + 1});")
         behind = to

@@ -15,7 +15,7 @@ from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.window import Window
-from tinyq.kernels.base import Bound
+from tinyq.kernels.base import Bound, Refusal
 from tinyq.kernels.layer import describe_layer
 from tinyq.kernels.registry import list_kernels
 from tinyq.numerics.formats import Format, find_format
@@ -87,11 +87,10 @@ def draw_weights(
     return np.clip(codes, max(entry.lo, -127, -most), min(entry.hi, most))
 
 
-def bind(name: str, graph: Graph) -> Bound | None:
-    """A kernel bound to the only layer of a graph, None where it refuses."""
+def bind(name: str, graph: Graph) -> Bound | Refusal:
+    """A kernel's answer about the only layer of a graph."""
     (kernel,) = (it for it in list_kernels() if it.name == name)
-    answer = kernel.bind(describe_layer(graph, graph.nodes[0], (kernel.isa,)))
-    return answer if isinstance(answer, Bound) else None
+    return kernel.bind(describe_layer(graph, graph.nodes[0], (kernel.isa,)))
 
 
 def bind_drawn(name: str, draw: Callable[[], tuple[Graph, np.ndarray]]) -> tuple[Bound, np.ndarray]:
@@ -102,9 +101,9 @@ def bind_drawn(name: str, draw: Callable[[], tuple[Graph, np.ndarray]]) -> tuple
     """
     for _ in range(_TRIES):
         graph, weights = draw()
-        if bound := bind(name, graph):
-            return bound, weights
-    raise AssertionError(f"{name} takes no layer of {_TRIES}")
+        if isinstance(answer := bind(name, graph), Bound):
+            return answer, weights
+    raise AssertionError(f"{name} takes no layer of {_TRIES}: {answer.reason}")
 
 
 def draw_conv(

@@ -53,7 +53,7 @@ def list_runs(rng: np.random.Generator) -> Calls:
         constant = builder.constant("b", b.astype(np.int32), entry)
         joined = builder.apply("layer", OPERATIONS["Concatenate"](), "input", constant)
         bound = bind(f"concatenate_{kind}_armv7em-runs", builder.build(joined))
-        assert bound is not None
+        assert isinstance(bound, Bound)
         a = draw_codes(rng, entry, rows, 1, one)
         both = np.concatenate([a, b], axis=2).astype(dtype)
         operands = Read(a.astype(dtype)), Read(b.astype(dtype)), Written(both)
@@ -65,7 +65,7 @@ def _bind_padded(name, entry, shape, padding) -> Bound:
     value = int(entry.hi) - 5
     graph = builder.build(builder.apply("layer", OPERATIONS["Pad2D"](padding, value), "input"))
     bound = bind(name, graph)
-    assert bound is not None
+    assert isinstance(bound, Bound)
     return bound
 
 
@@ -91,7 +91,7 @@ def list_pools(rng: np.random.Generator) -> Calls:
             builder = GraphBuilder.start("pool", TensorType(shape, entry))
             graph = builder.build(builder.apply("layer", OPERATIONS[operation](window), "input"))
             bound = bind(f"{kernel}_{kind}_armv7em-blocks", graph)
-            assert bound is not None
+            assert isinstance(bound, Bound)
             blocks = bound.values["blocks"]
             for first in {0, blocks.last}:
                 y = Written(found[first : first + blocks.size].astype(dtype))

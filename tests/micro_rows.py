@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from tinyq.kernels.packing.epilogue import Epilogue
 from tinyq.kernels.packing.record import Table
 
 _HALVED = Window((3, 3), (2, 2), (1, 1), (0, 1, 0, 1))
+_OCTETS = ((8, (3, 3), 1), (5, (1, 1), 2), (13, (2, 5), 2), (24, (3, 1), 3))
 
 
 def list_planes(rng: np.random.Generator, isa: str, some: int) -> Calls:
@@ -39,7 +41,9 @@ def list_planes(rng: np.random.Generator, isa: str, some: int) -> Calls:
         ((2, 3, 300), PADDED),
     ):
         for epilogue in list_epilogues(rng):
-            layer = draw_depthwise(rng, f"depthwise2d_s8_int8_{isa}-planes", image, window, epilogue)
+            layer = draw_depthwise(
+                rng, f"depthwise2d_s8_int8_{isa}-planes", image, window, epilogue
+            )
             s, known = layer.bound.values["s"], layer.bound.values
             plane = layer.pad()[: s.down, : s.across]
             for k in {0, min(some, image[2]) - 1}:
@@ -118,7 +122,9 @@ def _filter(layer: Drawn, *more: object) -> Calls:
     if layer.bound.values["sums_to_scratch"]:
         y = layer.sums[: s.band, :, k].astype(np.int32)
     else:
-        y = place((s.band, g.out_width, g.in_channels), np.uint8, np.s_[..., k], layer.y[: s.band, :, k])
+        y = place(
+            (s.band, g.out_width, g.in_channels), np.uint8, np.s_[..., k], layer.y[: s.band, :, k]
+        )
         y = y.reshape(-1)[k:]
     arguments = (Start(5, 2 * s.first), Written(y), Read(record), s.band, found)
     call = MicroCall(layer.bound.parts["filter"], arguments, (), (Read(lines),))
@@ -175,7 +181,9 @@ def list_row_filters(rng: np.random.Generator) -> Calls:
         for epilogue in list_epilogues(rng):
             name = "depthwise2d_s8_int8_armv7em-rowpairs"
             layer = draw_depthwise(rng, name, (height, width, channels), PADDED, epilogue)
-            lines = np.pad(layer.x[..., :4], ((1, 3 - height), (1, 1), (0, 0)), constant_values=layer.zero)
+            lines = np.pad(
+                layer.x[..., :4], ((1, 3 - height), (1, 1), (0, 0)), constant_values=layer.zero
+            )
             # [channel][column][rows 0 and 1, rows 2 and 3].
             words = lines.reshape(2, 2, width + 2, 4).transpose(3, 2, 0, 1).astype(np.int16)
             y = place(layer.y.shape, np.uint8, np.s_[..., :4], layer.y[..., :4])
@@ -197,9 +205,11 @@ def list_row_filters(rng: np.random.Generator) -> Calls:
 # Vectors.
 
 
-def list_octets(rng: np.random.Generator) -> Calls:
+def list_octets(
+    rng: np.random.Generator, sizes: Sequence[tuple[int, tuple[int, int], int]] = _OCTETS
+) -> Calls:
     """Two neighbouring pixels by all channels, from lines in RAM."""
-    for channels, size, stride in ((8, (3, 3), 1), (5, (1, 1), 2), (13, (2, 5), 2), (24, (3, 1), 3)):
+    for channels, size, stride in sizes:
         for epilogue in (once(rng), once(rng, -100, 90), twice(rng), twice(rng, -77, 127)):
             image = (size[0], size[1] + stride, channels)
             window = Window(size, (1, stride))
