@@ -158,13 +158,7 @@ def list_others(rng: np.random.Generator) -> Iterator[tuple[str, Cost]]:
     yield "wide output", Cost("armv7em", wide_.FINISH_COST, (few, call), 10)
     calls = tuple(_copy(columns.copy_loose(4 * words), words) for words in (16, 256))
     yield "word of a column", Cost("armv7em", columns._WORD_COST, calls, 240)
-    x = draw_bytes(rng, 480)
-    calls = tuple(
-        MicroCall(
-            columns.collect_wide(words), (*[Read(x)] * 4, Written(np.zeros(words * 4, np.uint32)))
-        )
-        for words in (12, 120)
-    )
+    calls = tuple(_collect(words) for words in (12, 120))
     yield "word of wide columns", Cost("armv7em", conv_columns._WIDE_COST, calls, 108)
     yield "run", _cost_run()
 
@@ -172,6 +166,11 @@ def list_others(rng: np.random.Generator) -> Iterator[tuple[str, Cost]]:
 def _copy(part: Part, words: int) -> MicroCall:
     x = np.zeros(words, np.uint32)
     return MicroCall(part, (Read(x), Written(x)))
+
+
+def _collect(words: int) -> MicroCall:
+    column, panel = np.zeros(words, np.uint32), np.zeros(words * 4, np.uint32)
+    return MicroCall(columns.collect_wide(words), (*[Read(column)] * 4, Written(panel)))
 
 
 def _cost_run() -> Cost:
