@@ -217,6 +217,8 @@ def write_table(kernels: Mapping[str, Kernel], epilogues: Mapping[str, EpilogueF
         "machine": BOARD,
         "median_per_element": round(median(median(found) for found in operations.values()), 1),
         "epilogues": fit_epilogues(epilogues),
+        # Written by benchmarks/generic_cores.py, which is to be run behind this.
+        "cores": read_document(TABLE, "estimates", "take it from the repository")["cores"],
         "kernels": entries,
     }
     save(content)

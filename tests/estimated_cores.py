@@ -11,14 +11,14 @@ from types import MappingProxyType
 import numpy as np
 
 from tests.cores import CORES as ARM_CORES
-from tests.estimated_layers import draw_samples
+from tests.estimated_layers import Sample, draw_samples
 from tests.fast_graphs import draw_fitting
 from tinyq.hardware.boards import Board, find_board
 from tinyq.kernels.base import Kernel
 from tinyq.kernels.estimates import GENERIC
 from tinyq.kernels.registry import list_kernels
 from tinyq.measurement.layer_programs import LayerProgram, run_programs
-from tinyq.selection import force_kernels, select_kernels
+from tinyq.selection import force_kernels
 
 CORES: Mapping[str, Board] = MappingProxyType({**ARM_CORES, "rv32": find_board("riscv-virt")})
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
@@ -57,8 +57,7 @@ def draw_estimates(core: str, kernels: Sequence[Kernel], seed: int, each: int) -
 def _draw(core: str, kernel: Kernel, seed: int, each: int) -> Iterator[Estimate]:
     if kernel.isa == GENERIC:
         for sample in draw_samples(kernel, f"{core} {seed}", each):
-            bounds = select_kernels(sample.graph)
-            yield Estimate(core, kernel.name, str(sample), LayerProgram(sample.graph, bounds))
+            yield draw_generic(core, sample)
         return
     position = sorted(KERNELS).index(kernel.name)
     rng = np.random.default_rng((seed, position, 7))
@@ -67,6 +66,14 @@ def _draw(core: str, kernel: Kernel, seed: int, each: int) -> Iterator[Estimate]
         shapes = " ".join(str(graph.tensors[node.output].type) for node in graph.nodes)
         text = f"{kernel.name}: {graph.input.type} -> {shapes}"
         yield Estimate(core, kernel.name, text, LayerProgram(graph, bounds))
+
+
+def draw_generic(core: str, sample: Sample) -> Estimate:
+    """Layers of a generic kernel, as a core estimates them."""
+    isas = (core, GENERIC)
+    names = {node.name: sample.kernel.name for node in sample.graph.nodes}
+    bounds = force_kernels(sample.graph, isas, names)
+    return Estimate(core, sample.kernel.name, str(sample), LayerProgram(sample.graph, bounds))
 
 
 def count_all(estimates: Sequence[Estimate]) -> list[int]:

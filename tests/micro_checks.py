@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -402,54 +401,6 @@ def list_dense_products(
 def dense(name: str, step: int) -> Check:
     """Products of a kernel, in blocks of so many channels."""
     return functools.partial(list_dense_products, name=name, step=step)
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """A constant of an estimate: instructions of a longer call less those of a shorter one.
-
-    Attributes:
-        isa: Whose core counts.
-        constant: What the estimate says for one of ``units``.
-        calls: The shorter and the longer one.
-        units: By how many the longer does more.
-    """
-
-    isa: str
-    constant: float
-    calls: tuple[MicroCall, MicroCall]
-    units: int
-
-
-def list_costs(rng: np.random.Generator) -> Iterator[tuple[str, Cost]]:
-    """The constants that kernels of dense layers, pixels and bits estimate by."""
-    for isa, row in (("armv6m", HalfwordRow()), ("armv7m", PairedRow())):
-        name = f"dense_s8_int8_{isa}-row"
-        # Products first: rows of 128 and of 256; then outputs: one block and three.
-        found = list_dense_products(rng, name, 4, ((128, 1), (256, 1), (128, 3)))
-        calls = {key: call for key, call in found if "Requantize" in key}
-        short, long, wide = calls.values()
-        yield f"{isa} row product", Cost(isa, row.product_cost, (short, long), 128 * 4)
-        block = 128 * 4 * row.product_cost + row.finish_cost
-        yield f"{isa} row block", Cost(isa, block, (short, wide), 2)
-    for isa, block_, pixels in (("armv6m", Triples(), 3), ("armv7m", PairedQuads(), 4)):
-        name = f"conv2d_s8_int8_{isa}-pixels"
-        found = list_pixel_products(rng, name, pixels, ((64, 2), (128, 2), (64, 6)))
-        short, long, wide = (call for _, call in found)
-        yield f"{isa} pixel word", Cost(isa, block_.word_cost, (short, long), 16)
-        pair = 16 * block_.word_cost + block_.finish_cost
-        yield f"{isa} pixel pair", Cost(isa, pair, (short, wide), 2)
-        panels = []
-        for words in (16, 32):
-            x = draw_bytes(rng, pixels, words * 4)
-            call = MicroCall(block_.gather(words), (Read(x), Written(np.zeros(0, np.uint8))))
-            panels.append(call)
-        cost = Cost(isa, block_.collect_cost, (panels[0], panels[1]), 16)
-        yield f"{isa} pixel panel", cost
-    for isa, slices in (("armv6m", StackSlices()), ("armv7em", WordSlices())):
-        found = list_counters(rng, slices, 9, (4, 12))
-        short, long = (call for key, call in found if "word" not in key)
-        yield f"{isa} counter", Cost(isa, slices.product_cost, (short, long), 8 * 64 * 32)
 
 
 CHECKS: Mapping[str, tuple[Check, ...]] = {

@@ -24,7 +24,9 @@ from tinyq.targets.wire import payload_bytes
 
 _ALIGNMENT = 256  # what lies across panels tells by its address where they end
 
-_INSTANCE = """#include "tq_assembly.h"
+_INSTANCE = """#include "tq_arith.h"
+#include "tq_assembly.h"
+#include "tq_formats.h"
 #include "tq_model.h"
 
 #include <stdint.h>
@@ -81,7 +83,23 @@ class End:
     index: int
 
 
-Argument = Read | Written | Updated | End | int
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The address of an operand by its index, and bytes behind it."""
+
+    index: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An operand of words that a call reads: integers and addresses."""
+
+    entries: tuple[int | Start, ...]
+
+
+Operand = Read | Written | Updated | Fields
+Argument = Operand | Start | End | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +110,33 @@ class MicroCall:
         part: The micro-kernel.
         arguments: In the order of its C parameters.
         needs: Functions that it calls, and types that it names.
+        others: Operands that are no parameters, but that addresses lie in. They are counted behind
+            the arguments.
+        behind: What the C name of the function ends with, where a part writes several.
+        function: Its whole C name, where that is another one.
+        result: What it returns, an int32, where it returns something.
+        before: C texts in front of all functions, each once.
     """
 
     part: Part
     arguments: tuple[Argument, ...]
     needs: tuple[Part, ...] = ()
+    others: tuple[Operand, ...] = ()
+    behind: str = ""
+    function: str = ""
+    result: int | None = None
+    before: tuple[str, ...] = ()
+
+    @property
+    def operands(self) -> tuple[Argument, ...]:
+        """All that lies in memory, and what does not between it; a result lies last."""
+        last = () if self.result is None else (Written(np.array(self.result, np.int32)),)
+        return (*self.arguments, *self.others, *last)
 
     @property
     def expected(self) -> bytes:
         """All that it writes."""
-        written = (a for a in self.arguments if isinstance(a, Written | Updated))
+        written = (a for a in self.operands if isinstance(a, Written | Updated))
         return b"".join(argument.values.tobytes() for argument in written)
 
 
@@ -143,32 +178,27 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
     data, lines, room, to = [], [], 0, 0
     for index, call in enumerate(calls):
         name = call.part.name_in(f"kernel_{index}")
+        for text in call.before:
+            functions.setdefault(text, text)
         for part, known in (*((it, it.name) for it in call.needs), (call.part, name)):
             functions.setdefault(known, write_part(part, known))
-        offsets = _place(call.arguments)
-        arguments = [_write(argument, offsets, call) for argument in call.arguments]
+        offsets = _place(call.operands)
         lines.append("    memset(memory, 0xa5, sizeof memory);")
-        for place, argument in enumerate(call.arguments):
-            if isinstance(argument, Read | Updated):
-                found = argument.before if isinstance(argument, Updated) else argument.values
-                words = np.frombuffer(_pad(found.tobytes()), "<u4")
+        for place, operand in enumerate(call.operands):
+            if isinstance(operand, Read | Updated):
                 table = f"data_{index}_{place}"
-                data.append(
-                    f"static const uint32_t {table}[{len(words)}] = {{\n{write_words(words)}\n}};"
-                )
+                data.append(_write_table(table, operand))
                 lines.append(f"    memcpy(at({offsets[place]}), {table}, sizeof {table});")
+            elif isinstance(operand, Fields):
+                lines += _write_fields(operand, offsets, place)
         lines.append(f"    TQ_MARK({2 * index});")
-        # Each in a function of its own, so that all pass their arguments alike.
-        data.append(
-            f"static __attribute__((noinline)) void call_{index}(void)\n{{\n"
-            f"    {name}({', '.join(arguments)});\n}}"
-        )
+        data.append(_write_call(call, index, call.function or f"{name}{call.behind}", offsets))
         lines.append(f"    call_{index}();")
         lines.append(f"    TQ_MARK({2 * index + 1});")
         behind = to
-        for place, argument in enumerate(call.arguments):
-            if isinstance(argument, Written | Updated):
-                size = argument.values.nbytes
+        for place, operand in enumerate(call.operands):
+            if isinstance(operand, Written | Updated):
+                size = operand.values.nbytes
                 lines.append(
                     f"    memcpy((uint8_t *)output + {behind}, at({offsets[place]}), {size});"
                 )
@@ -185,24 +215,57 @@ def _write_program(calls: Sequence[MicroCall], sizes: Sequence[int]) -> str:
     )
 
 
-def _place(arguments: Sequence[Argument]) -> list[int]:
+def _write_call(call: MicroCall, index: int, function: str, offsets: Sequence[int]) -> str:
+    """A function of its own, so that all pass their arguments alike."""
+    arguments = [
+        _write(argument, offsets, call, place) for place, argument in enumerate(call.arguments)
+    ]
+    result = "" if call.result is None else f"*(int32_t *)at({offsets[-2]}) = "
+    return (
+        f"static __attribute__((noinline)) void call_{index}(void)\n{{\n"
+        f"    {result}{function}({', '.join(arguments)});\n}}"
+    )
+
+
+def _write_table(table: str, operand: Read | Updated) -> str:
+    found = operand.before if isinstance(operand, Updated) else operand.values
+    words = np.frombuffer(_pad(found.tobytes()), "<u4")
+    return f"static const uint32_t {table}[{len(words)}] = {{\n{write_words(words)}\n}};"
+
+
+def _write_fields(operand: Fields, offsets: Sequence[int], place: int) -> list[str]:
+    return [
+        f"    *(uint32_t *)at({offsets[place] + 4 * index}) = "
+        + (
+            f"(uint32_t)(uintptr_t)at({offsets[entry.index] + entry.offset});"
+            if isinstance(entry, Start)
+            else f"{entry % 2**32}u;"
+        )
+        for index, entry in enumerate(operand.entries)
+    ]
+
+
+def _place(operands: Sequence[Argument]) -> list[int]:
     """Offset of each operand, then the end; blocks do not touch."""
     offsets, offset = [], 0
-    for argument in arguments:
+    for operand in operands:
         offsets.append(offset)
-        if isinstance(argument, Read | Written | Updated):
-            offset += _round_up(argument.values.nbytes) + _ALIGNMENT
+        if isinstance(operand, Fields):
+            offset += _round_up(4 * len(operand.entries)) + _ALIGNMENT
+        elif isinstance(operand, Read | Written | Updated):
+            offset += _round_up(operand.values.nbytes) + _ALIGNMENT
     return [*offsets, offset]
 
 
-def _write(argument: Argument, offsets: Sequence[int], call: MicroCall) -> str:
+def _write(argument: Argument, offsets: Sequence[int], call: MicroCall, place: int) -> str:
     if isinstance(argument, int):
-        return str(argument)
+        return "(-2147483647 - 1)" if argument == -(2**31) else str(argument)
+    if isinstance(argument, Start):
+        return f"at({offsets[argument.index] + argument.offset})"
     if isinstance(argument, End):
-        operand = call.arguments[argument.index]
+        operand = call.operands[argument.index]
         assert isinstance(operand, Read | Written)
         return f"at({offsets[argument.index] + operand.values.nbytes})"
-    place = next(i for i, other in enumerate(call.arguments) if other is argument)
     return f"at({offsets[place]})"
 
 

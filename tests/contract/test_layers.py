@@ -14,7 +14,7 @@ import tinyq
 from tests.small_models import L, functional, normed, scramble
 from tinyq.graph.reference import dequantize, quantize_input, run_batched
 from tinyq.graph.storage import digest
-from tinyq.training import Argmax, calibrate
+from tinyq.training import calibrate
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import import_keras, load_keras, lower_keras
 
@@ -315,15 +315,6 @@ def test_a_difference_is_counted(rng):
     assert found["stem"].differing == 0
     assert 0 < found["layer"].differing <= found["layer"].elements // 7
     assert found["layer"].largest > 1
-
-
-def test_argmax(rng):
-    model, x = make("dense", rng)
-    deployed = keras.Model(model.inputs, Argmax(name="answer")(model.output))
-    graph = import_keras(deployed)
-    found = run_batched(graph, quantize_input(x, graph.input.type))
-    np.testing.assert_array_equal(found, deployed.predict(x, verbose=0))
-    assert graph.output.type.format.name == "s32"
 
 
 def test_wide_sums_use_float64(rng):

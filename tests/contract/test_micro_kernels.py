@@ -1,4 +1,4 @@
-"""Every micro-kernel is called alone by tests/emulator/test_micro_kernels.py, or stands below."""
+"""Every micro-kernel is called alone by tests/emulator/test_micro_kernels.py."""
 
 from __future__ import annotations
 
@@ -9,56 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.emulator.test_micro_kernels import CHECKS as FIRST
-from tests.micro_checks import CHECKS as MORE
+from tests.emulator.test_micro_kernels import CHECKS
 from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
 
 KERNELS = Path(__file__).resolve().parents[2] / "tinyq" / "kernels"
-# Macros that nothing calls alone yet: whole layers on the emulator are their test. The list only
-# shrinks: a new micro-kernel gets a check in tests/micro_checks.py.
-WITH_WHOLE_LAYERS = frozenset(
-    (
-        "armv6m/conv_winograd4.j2:code",
-        "armv6m/conv_winograd4.j2:product",
-        "armv6m/planes.j2:channel",
-        "armv7em/conv_winograd4.j2:down",
-        "armv7em/conv_winograd4.j2:finish",
-        "armv7em/conv_winograd4.j2:six",
-        "armv7em/packed_blocks.j2:collect",
-        "armv7em/packed_blocks.j2:multiply",
-        "armv7em/packed_tiles.j2:job",
-        "armv7em/packed_tiles.j2:multiply",
-        "armv7em/packed_tiles.j2:transform",
-        "armv7em/rowpairs.j2:rows",
-        "armv7em/rowpairs.j2:spread",
-        "armv7em/rowpairs.j2:strided",
-        "armv7em/rowpairs.j2:unpack",
-        "armv7em/tfliteadd.j2:list_terms",
-        "armv7em/tfliteadd.j2:sums",
-        "armv7em/winograd2.j2:product",
-        "armv7m/conv_winograd4.j2:code",
-        "armv7m/conv_winograd4.j2:product",
-        "armv7m/planes.j2:channel",
-        "common/epilogue.j2:finish",
-        "common/winograd_tiles.j2:down",
-        "common/winograd_tiles.j2:six",
-        "mve/depthwise_octets.j2:multiply",
-        "armv7em/columns.j2:collect",
-        "armv7em/columns.j2:column",
-        "armv7em/columns.j2:copy",
-        "armv7em/dense_sums.j2:finish",
-        "armv7em/dense_sums.j2:product",
-        "armv7em/moves.j2:copy",
-        "armv7em/moves.j2:join",
-        "armv7em/moves.j2:set",
-        "armv7em/pools.j2:add_up",
-        "armv7em/pools.j2:largest",
-        "armv7em/strips.j2:expand",
-        "armv7em/strips.j2:filter",
-        "armv7em/strips.j2:spread",
-        "armv7em/wide.j2:finish",
-    )
-)
 
 
 def list_parts() -> dict[str, str]:
@@ -92,8 +46,7 @@ def list_called() -> set[str]:
     rng = np.random.default_rng(0)
     return {
         f"{part.source}:{part.macro}"
-        for checks in (FIRST, MORE)
-        for entries in checks.values()
+        for entries in CHECKS.values()
         for check in entries
         for _, call in check(rng)
         for part in (call.part, *call.needs)
@@ -110,14 +63,7 @@ def called() -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_a_micro_kernel_is_called_alone(name: str, called: set[str]) -> None:
-    if name in WITH_WHOLE_LAYERS:
-        assert name not in called, f"{name} is checked: take it from WITH_WHOLE_LAYERS"
-        return
     assert name in called, (
         f"the micro-kernel {name} ({PARTS[name]}) is called by no test: write a check with "
-        "random operands and what NumPy says to tests/micro_checks.py"
+        "random operands and what NumPy says to a file tests/micro_*.py"
     )
-
-
-def test_what_is_left_exists() -> None:
-    assert PARTS.keys() >= WITH_WHOLE_LAYERS

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("tinyq", "templates", "firmware", "tests", "boards.yaml", "pyproject.toml", "benchmarks")
 NAMES = {
     "method": "brand_new_method",
-    "layer": "unit_normalization",
+    "layer": "sharpened_edges",
     "op": "brand_new_op",
     "kernel": "armv7em/brand_new_kernel",
     "board": "brand-new-board",
@@ -26,7 +26,7 @@ NAMES = {
 # The contract tests that see the new one, and what they call it by.
 SEEN = {
     "method": ("tests/contract/test_methods.py", "brand_new_method"),
-    "layer": ("tests/unit/test_layer_unit_normalization.py", "unit_normalization"),
+    "layer": ("tests/unit/test_layer_sharpened_edges.py", "sharpened_edges"),
     "op": ("tests/contract/test_ops.py", "BrandNewOp"),
     "kernel": ("tests/contract/test_kernel_texts.py", "armv7em.brand_new_kernel"),
     "board": ("tests/contract/test_boards.py", "brand-new-board"),
@@ -47,6 +47,10 @@ ASKED = {
     "estimate": (
         ("tests/contract/test_estimates.py", "every_generic"),
         "count brandnewop_s8_generic: python benchmarks/generic.py",
+    ),
+    "layer": (
+        ("tests/contract/test_situations.py", "file_of_layers and sharpened_edges"),
+        "no test holds tinyq/training/layers/sharpened_edges.py: add a network with SharpenedEdges",
     ),
     "kernel": (
         ("tests/golden/test_kernels.py", "brand_new_kernel"),

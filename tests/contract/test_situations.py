@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,9 +22,17 @@ from tinyq.training import calibrate, post_training
 from tinyq.training.inputs import check_inputs
 from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import import_keras, lower_keras
-from tinyq.training.registry import find_classes, find_lowerings, find_quantizations, find_rewriters
+from tinyq.training.registry import (
+    find_classes,
+    find_lowerings,
+    find_quantizations,
+    find_rewriters,
+    kind_of,
+)
 from tinyq.training.rewriting import rewrite
 
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = ROOT / "tinyq" / "training" / "layers"
 ALL = "TINYQ_SITUATIONS"
 SAMPLE = (
     *("Conv2D groups", "Conv2DTranspose", "squeeze and excite", "softmax in the middle"),
@@ -98,6 +108,46 @@ def test_every_kind_of_layer_has_a_network():
     assert not missing, (
         f"add a network with {', '.join(sorted(missing))} to tests/keras_situations.py: "
         "one line, situation(name, shape, body)"
+    )
+
+
+def list_files() -> dict[str, set[str]]:
+    """Kinds that each file of tinyq/training/layers registers, by the words of its decorators."""
+    found = {}
+    for path in sorted(LAYERS.glob("*.py")):
+        calls = [it for it in ast.walk(ast.parse(path.read_text("utf-8"))) if is_registration(it)]
+        if calls:
+            words = (word for call in calls for it in call.args for word in ast.walk(it))
+            found[path.stem] = {it.value for it in words if isinstance(it, ast.Constant)}
+    return found
+
+
+def is_registration(node):
+    named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return named and node.func.id in ("rewrites", "quantizes", "lowers")
+
+
+FILES = list_files()
+
+
+@pytest.fixture(scope="module")
+def met():
+    """Kinds in the networks, as they are, rewritten, and one of them quantized."""
+    found = list_kinds()
+    for name in SITUATIONS:
+        found |= {kind_of(layer) for layer in rewrite(make_model(name)).model.layers}
+    quantized = tinyq.quantize(make_model(SAMPLE[0]), {})
+    return found | {kind_of(layer) for layer in quantized.layers}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_of_layers_has_a_test(file, met):
+    """What it registers is in a network, or it has a test of its own."""
+    own = ROOT / "tests" / "unit" / f"test_layer_{file}.py"
+    assert own.exists() or FILES[file] & met, (
+        f"no test holds tinyq/training/layers/{file}.py: add a network with "
+        f"{' or '.join(sorted(FILES[file]))} to tests/keras_situations.py, or write "
+        f"tests/unit/{own.name}"
     )
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from tests import micro_checks, micro_moves, micro_rows, micro_tiles, micro_weights
 from tests.cores import CORES
-from tests.micro_checks import CHECKS as MORE
-from tests.micro_checks import Calls, draw_bytes, list_costs
+from tests.micro_checks import Calls, Check, draw_bytes
+from tests.micro_costs import list_costs
 from tests.micro_kernels import End, MicroCall, Read, Written, run_calls
 from tinyq.kernels.armv6m import assembly as v6m
 from tinyq.kernels.armv7em import assembly as v7em
@@ -205,18 +205,23 @@ def list_finish(
     return f"finish {channels}", MicroCall(part, (sums, Read(table.words), codes))
 
 
-CHECKS: dict[str, tuple[Callable[[np.random.Generator], Calls], ...]] = {
+_OWN: dict[str, tuple[Check, ...]] = {
     "armv6m": (list_small_copies,),
     "armv7m": (list_copies, list_paired_panels),
     "armv7em": (list_copies, list_panels, list_products),
     "mve": (list_vectors,),
+}
+_MORE = (micro_checks, micro_moves, micro_rows, micro_tiles, micro_weights)
+CHECKS: dict[str, tuple[Check, ...]] = {
+    isa: (*own, *(check for module in _MORE for check in module.CHECKS.get(isa, ())))
+    for isa, own in _OWN.items()
 }
 
 
 @pytest.mark.parametrize("isa", CHECKS)
 def test_a_micro_kernel_computes_what_numpy_does(isa, seed, tmp_path):
     rng = np.random.default_rng((seed, 3))
-    named = [found for check in (*CHECKS[isa], *MORE[isa]) for found in check(rng)]
+    named = [found for check in CHECKS[isa] for found in check(rng)]
     outcomes = run_calls([call for _, call in named], CORES[isa], tmp_path / "out")
     wrong = [
         name

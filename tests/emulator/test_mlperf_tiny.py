@@ -1,4 +1,4 @@
-"""The four MLPerf Tiny networks on emulated cores, through the serial link.
+"""The four MLPerf Tiny networks and one of our own on emulated cores, through the serial link.
 
 ``TINYQ_EMULATOR_INPUTS`` sets how many inputs each network answers; 0 means all.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.cores import CORES
-from tests.mlperf_tiny import NETWORKS, needs_data
+from tests.mlperf_tiny import NAMES, NETWORKS
 from tests.selected import emit_for
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.graph import reference
@@ -24,9 +24,8 @@ from tinyq.targets.wire import payload_bytes
 INPUTS = int(os.environ.get("TINYQ_EMULATOR_INPUTS", "6"))
 
 
-@needs_data
 @pytest.mark.parametrize("core", ["armv6m", "armv7m", "armv7em"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_device_answers_as_the_reference(name, core, tmp_path):
     isas = prefer_isas(core)
     network = NETWORKS[name]

@@ -188,3 +188,19 @@ def test_taps_are_those_of_the_patches():
         for i, j in np.ndindex(patches.shape[2:]):
             inside = 0 <= r * 2 - 1 + i * 2 < 6 and 0 <= c - 2 + j * 3 < 5
             assert patches[r, c, i, j] == inside
+
+
+def _read_products(name: str) -> str:
+    """Dot products of a format in bit planes, without what sums its planes."""
+    text = (TEMPLATES / "runtime" / f"tq_dot_{name}.h").read_text("utf-8")
+    return text[text.index("/* Signs:") :]
+
+
+@pytest.mark.parametrize(("name", "planes"), [("u2", 2), ("s3", 3)])
+def test_formats_in_bit_planes_have_one_text(name, planes):
+    """A change of one header is made in all: they differ in names and in the number of planes."""
+    text = _read_products("s2")
+    for function in ("tq_sum_s2(x", "tq_sum_row_s2(x", "tq_get_s2(x", "tq_dot_s2_"):
+        text = text.replace(function, function.replace("s2", name))
+    text = text.replace("x += 2;", f"x += {planes};").replace("x + 2 * i", f"x + {planes} * i")
+    assert text == _read_products(name), "make the change in tq_dot_s2.h, tq_dot_u2.h, tq_dot_s3.h"

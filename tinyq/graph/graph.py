@@ -143,6 +143,11 @@ class Op:
         del types
         return 0
 
+    def taps(self, *types: TensorType) -> int | None:
+        """Codes that the kernel reads for all values; None where its windows say so."""
+        del types
+        return None
+
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs, by the names that its template uses."""
         del types

@@ -40,7 +40,8 @@ class Work:
         elements: Values of the output.
         lines: Lines of windows inside the image, elements times the height of a window.
         constants: Constants of the epilogue that are read beside three for each value.
-        taps: Places of windows inside the image, elements times the area of a window.
+        taps: Places of windows inside the image, elements times the area of a window; or what
+            `Op.taps` says.
         rows: Rows along the innermost axis of the output, pixels of an image.
         inputs: Values of the first operand.
         words: Words of the output, each for all taps of its window.
@@ -75,6 +76,19 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Core:
+    """How a core differs from the one that kernels were fitted on.
+
+    Attributes:
+        factors: Instructions of an operation's loops by those of that core.
+        epilogues: Instructions of epilogues for each value of the output.
+    """
+
+    factors: Mapping[str, float]
+    epilogues: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """All fitted figures.
 
@@ -82,21 +96,27 @@ class Table:
         kernels: By the kernel's name.
         epilogues: Instructions of epilogues for each value of the output.
         median_per_element: Instructions for each value of the output; median of all operations.
+        cores: What differs, by instruction set; the others are like the core of the fit.
     """
 
     kernels: Mapping[str, Entry]
     epilogues: Mapping[str, float]
     median_per_element: float
+    cores: Mapping[str, Core]
 
-    def apply(self, entry: Entry, work: Work) -> float:
+    def apply(self, entry: Entry, work: Work, operation: str = "", isa: str = "") -> float:
         """Instructions of a kernel for a node, its further constants left out."""
         terms = list_terms(work)
-        fitted = sum(value * terms[name] for name, value in entry.terms.items())
-        if work.epilogue in self.epilogues and entry.epilogue in self.epilogues:
-            # Figures of epilogues are those of the smallest kernel, which does nothing else.
-            least = work.elements * self.epilogues[work.epilogue]
-            fitted = max(fitted + least - work.elements * self.epilogues[entry.epilogue], least)
-        return fitted
+        loops = sum(value * terms[name] for name, value in entry.terms.items())
+        core = self.cores.get(isa)
+        factor = core.factors.get(operation, 1.0) if core else 1.0
+        if work.epilogue not in self.epilogues or entry.epilogue not in self.epilogues:
+            return loops * factor
+        # Figures of epilogues are those of the smallest kernel, which does nothing else.
+        loops = max(loops - work.elements * self.epilogues[entry.epilogue], 0.0)
+        each = self.epilogues[work.epilogue]
+        each = core.epilogues.get(work.epilogue, each) if core else each
+        return loops * factor + work.elements * each
 
 
 def list_terms(work: Work) -> Mapping[str, int]:
@@ -118,22 +138,27 @@ def list_terms(work: Work) -> Mapping[str, int]:
     }
 
 
-def estimate_instructions(name: str, work: Work) -> int:
+def estimate_instructions(name: str, work: Work, isa: str = "") -> int:
     """Instructions of a generic kernel.
 
-        instructions = sum over terms of coefficient * work
-                     + elements * (epilogue - the epilogue that the kernel was fitted with)
+        loops = sum over terms of coefficient * work - elements * the epilogue of the fit
+        instructions = loops * factor of the core + elements * epilogue on the core
                      + constants * 6
 
     A kernel that was never counted is as fast as that of the unsigned format of its activations
     (see ``find_counted``), else as the median of its operation; without any, it takes for each
     value of the output what the median of all operations takes.
+
+    Args:
+        name: Of the kernel.
+        work: What it has to do.
+        isa: The core's own instruction set.
     """
     table = load_table(TABLE)
     rivals = [it for key, it in table.kernels.items() if _operation(key) == _operation(name)]
     counted = find_counted(name, table.kernels)
     entries = [table.kernels[counted]] if counted else rivals
-    estimates = [table.apply(entry, work) for entry in entries]
+    estimates = [table.apply(entry, work, _operation(name), isa) for entry in entries]
     found = median(estimates) if estimates else table.median_per_element * work.elements
     return max(round(found) + CONSTANT_COST * work.constants, 1)
 
@@ -187,4 +212,5 @@ def load_table(path: Path) -> Table:
         },
         content["epilogues"],
         content["median_per_element"],
+        {name: Core(it["factors"], it["epilogues"]) for name, it in content["cores"].items()},
     )

@@ -98,7 +98,9 @@ def measure_work(graph: Graph, node: Node) -> Work:
     geometry = node.op.geometry(*types)
     rows, out_rows, height = _count_taps(geometry, "height")
     columns, out_columns, width = _count_taps(geometry, "width")
-    taps = elements * rows * columns // (out_rows * out_columns)
+    inside = elements * rows * columns // (out_rows * out_columns)
+    own = node.op.taps(*types)
+    taps = inside if own is None else own
     shapes = (graph.tensors[name].type.shape for name in split_inputs(node)[1])
     each = sum(math.prod(shape[:-1]) for shape in shapes)
     epilogue = type(node.op.output).__name__.lower() if isinstance(node.op, Accumulating) else ""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
-import pkgutil
 from collections.abc import Callable
 
 from tinyq import kernels
 from tinyq.errors import TinyqError
 from tinyq.kernels.base import SUFFIX, Binder, Kernel
+from tinyq.support.modules import import_modules
 
 _PACKAGE = kernels.__name__
 _found: dict[str, Kernel] = {}
@@ -48,11 +47,9 @@ def kernel(
 @functools.cache
 def list_kernels() -> tuple[Kernel, ...]:
     """All kernels, by name."""
-    for isa in pkgutil.iter_modules(kernels.__path__):
-        if isa.ispkg:
-            folder = importlib.import_module(f"{_PACKAGE}.{isa.name}")
-            for module in pkgutil.iter_modules(folder.__path__):
-                importlib.import_module(f"{folder.__name__}.{module.name}")
+    for module in import_modules(_PACKAGE):
+        if hasattr(module, "__path__"):
+            import_modules(module.__name__)
     return tuple(_found[name] for name in sorted(_found))
 
 

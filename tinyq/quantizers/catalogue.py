@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 from tinyq.errors import TinyqError
 from tinyq.quantizers.method import Entry, Method
+from tinyq.support.modules import import_modules
 
 FAMILIES = "tinyq.quantizers.methods"
 _WAVES = "-ABCDE"
@@ -60,9 +59,7 @@ def catalogued(entry: Entry) -> Callable[[_Class], _Class]:
 @functools.cache
 def load_catalogue() -> Mapping[str, Entry]:
     """All rows by id, from all files of families: by wave, then by year."""
-    package = importlib.import_module(FAMILIES)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{FAMILIES}.{module.name}")
+    import_modules(FAMILIES)
     rows = sorted(_entries.values(), key=lambda row: (_WAVES.index(row.wave), row.year, row.id))
     return MappingProxyType({row.id: row for row in rows})
 

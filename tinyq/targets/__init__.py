@@ -7,10 +7,10 @@ its name is what stands before the colon in `--target`.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING, Protocol
 
 from tinyq.errors import LinkError
+from tinyq.support.modules import list_modules
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -62,8 +62,7 @@ class Link(Protocol):
 
 def target_names() -> tuple[str, ...]:
     """Return the names of all targets, sorted."""
-    names = sorted(info.name for info in pkgutil.iter_modules(__path__))
-    return tuple(name for name in names if hasattr(_load(name), "open"))
+    return tuple(name for name in list_modules(__name__) if hasattr(_load(name), "open"))
 
 
 def open_link(image: Image, target: str, *, counting: bool = False) -> Link:

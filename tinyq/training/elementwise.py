@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
-from tinyq.training.base import FinishedLayer
+from tinyq.training.base import FinishedLayer, wide
 
 
 class ElementwiseLayer(FinishedLayer):
@@ -32,3 +33,13 @@ class ElementwiseLayer(FinishedLayer):
     def get_config(self) -> dict[str, Any]:
         """Options of the constructor."""
         return {**super().get_config(), "activation": self.activation_name}
+
+
+class ProductLayer(ElementwiseLayer):
+    """A finished layer that multiplies its two inputs."""
+
+    def accumulator_map(self) -> tuple[Any, Any]:
+        """Product of the scales of the inputs, no offset; float64."""
+        first, second = (wide(self.input_encoding(index).scale) for index in range(2))
+        gain = first * second
+        return gain, ops.zeros_like(gain)

@@ -7,14 +7,14 @@ quantized one (``quantizes``), and a layer of a quantized model becomes operatio
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import keras
+
+from tinyq.support.modules import import_modules
 
 if TYPE_CHECKING:
     from tinyq.training.lowering.emission import Lowering, Value
@@ -144,9 +144,7 @@ def _register(
 @functools.cache
 def load_layers() -> None:
     """Import every file of the folder ``layers``."""
-    package = importlib.import_module(_PACKAGE)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{_PACKAGE}.{module.name}")
+    import_modules(_PACKAGE)
 
 
 def _loaded(table: dict[str, Any]) -> Mapping[str, Any]:

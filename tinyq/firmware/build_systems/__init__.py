@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from typing import Protocol, cast
 
 from tinyq.errors import TinyqError, ToolError
 from tinyq.hardware.boards import Board
+from tinyq.support.modules import list_modules
 from tinyq.support.resources import TEMPLATES
 
 DIRECT = "gcc"
@@ -112,7 +112,7 @@ class BuildSystem(Protocol):
 
 def build_system_names() -> tuple[str, ...]:
     """Return the names of all build systems, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    return list_modules(__name__)
 
 
 def find_build_system(name: str) -> BuildSystem:

@@ -5,20 +5,14 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
 from tinyq.graph import Op, epilogues, offset_epilogue
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import Epilogue, Scaled
-
-
-def _modules() -> Iterator[ModuleType]:
-    for entry in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        yield importlib.import_module(f"{__name__}.{entry.name}")
+from tinyq.support.modules import import_modules
 
 
 def _classes(base: type, modules: Iterable[ModuleType]) -> Iterator[type]:
@@ -34,7 +28,7 @@ def _classes(base: type, modules: Iterable[ModuleType]) -> Iterator[type]:
 
 
 OPERATIONS: Mapping[str, type[Op]] = MappingProxyType(
-    {member.__name__: member for member in _classes(Op, _modules())}
+    {member.__name__: member for member in _classes(Op, import_modules(__name__))}
 )
 EPILOGUES: Mapping[str, type[Epilogue]] = MappingProxyType(
     {member.__name__: member for member in _classes(Epilogue, (epilogues, offset_epilogue))}

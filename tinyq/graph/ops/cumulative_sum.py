@@ -68,6 +68,11 @@ class CumulativeSum(Accumulating):
         total = np.cumsum(raised, axis=2) - (raised if self.exclusive else 0)
         return narrow(total[:, :, ::-1] if self.backwards else total, self.kernel)
 
+    def taps(self, *types: TensorType) -> int:
+        """Codes up to each place, once more for each place."""
+        rows, depth, channels = types[0].shape
+        return rows * channels * depth * (depth + 1 - 2 * self.exclusive) // 2
+
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
         rows, depth, channels = types[0].shape

@@ -15,6 +15,7 @@ from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.graph.ops.strided_copy import MAX_RANK, StridedCopy
 from tinyq.importers.onnx.arrangement import View
+from tinyq.importers.onnx.file_layer import FileLayer
 from tinyq.importers.onnx.folding import axes_of
 from tinyq.importers.onnx.reader import FileModel, FileNode
 from tinyq.importers.onnx.values import Coded, Fixed, Pending, Real, Stored, Value
@@ -67,11 +68,11 @@ class Conversion:
             raise ModelError("the constants grow far beyond the size of the file")
 
 
-class Layer:
+class Layer(FileLayer):
     """One operator of the file, and what its importer may ask and add."""
 
     def __init__(self, node: FileNode, conversion: Conversion) -> None:
-        self.node = node
+        super().__init__(node, conversion.model)
         self.conversion = conversion
 
     @property
@@ -83,28 +84,6 @@ class Layer:
     def rounding(self) -> str:
         """Rule of the graph."""
         return self.conversion.rounding
-
-    @property
-    def opset(self) -> int:
-        """Version of the operators."""
-        return self.conversion.model.opset
-
-    def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute, or ``default`` where the file has none."""
-        return self.node.attributes.get(name, default)
-
-    def require(self, condition: bool, message: str, remedy: str | None = None) -> None:
-        """Refuse the operator unless ``condition`` holds.
-
-        Raises:
-            ModelError: It does not.
-        """
-        if not condition:
-            raise ModelError(message, remedy=remedy)
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        return position < len(self.node.inputs) and self.node.inputs[position] != ""
 
     def value(self, position: int = 0) -> Value:
         """What an input is."""

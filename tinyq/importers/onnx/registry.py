@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from tinyq.support.modules import import_modules
 
 if TYPE_CHECKING:
     from tinyq.importers.onnx.layer import Layer
@@ -29,7 +29,5 @@ def imports(*names: str) -> Callable[[Importer], Importer]:
 
 def find_importers() -> Mapping[str, Importer]:
     """All importers by operator name."""
-    package = importlib.import_module("tinyq.importers.onnx.operators")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_modules("tinyq.importers.onnx.operators")
     return MappingProxyType(_FOUND)

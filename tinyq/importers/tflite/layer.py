@@ -12,6 +12,7 @@ from tinyq.errors import ModelError
 from tinyq.graph import GraphBuilder, Op, Shape, TensorType
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.graph.ops.strided_copy import StridedCopy
+from tinyq.importers.tflite.file_layer import FileLayer
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
 from tinyq.numerics.formats import FORMATS, Codes, Format
 
@@ -81,11 +82,11 @@ class Conversion:
         return TensorType(graph_shape(tensor.shape), FORMATS[name], meaning.scales[0], zero)
 
 
-class Layer:
+class Layer(FileLayer):
     """One operator of the file, and what its importer may ask and add."""
 
     def __init__(self, operator: FileOperator, conversion: Conversion) -> None:
-        self.operator = operator
+        super().__init__(operator, conversion.model)
         self.conversion = conversion
         self.twice = conversion.rounding == "tflite"
 
@@ -93,40 +94,6 @@ class Layer:
     def builder(self) -> GraphBuilder:
         """The graph under way."""
         return self.conversion.builder
-
-    def name(self, suffix: str = "") -> str:
-        """Name for a node or constant of this operator."""
-        base = f"{self.operator.name.lower()}_{self.operator.index}"
-        return f"{base}_{suffix}" if suffix else base
-
-    def option(self, name: str, default: Any) -> Any:
-        """An option of the operator, or ``default`` where the file has none."""
-        return self.operator.options.get(name, default)
-
-    def require(self, condition: bool, message: str, remedy: str | None = None) -> None:
-        """Refuse the operator unless ``condition`` holds.
-
-        Raises:
-            ModelError: It does not.
-        """
-        if not condition:
-            raise ModelError(message, remedy=remedy)
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        inputs = self.operator.inputs
-        return position < len(inputs) and inputs[position] >= 0
-
-    def source(self, position: int = 0) -> FileTensor:
-        """File tensor of an input."""
-        self.require(self.has(position), f"input {position} is missing")
-        return self.conversion.model.tensors[self.operator.inputs[position]]
-
-    def result(self, position: int = 0) -> FileTensor:
-        """File tensor of an output."""
-        outputs = self.operator.outputs
-        self.require(position < len(outputs), f"output {position} is missing")
-        return self.conversion.model.tensors[outputs[position]]
 
     def type_of(self, tensor: FileTensor, *formats: str) -> TensorType:
         """Graph type of a tensor, which must be quantized and in one of ``formats``.

@@ -6,12 +6,11 @@ other in the folder ``operators``.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from tinyq.graph import foreign
+from tinyq.support.modules import import_modules
 
 _TOOL = "tflite"
 
@@ -24,7 +23,5 @@ def imports(*names: str) -> Callable[[foreign.Importer], foreign.Importer]:
 def find_importers() -> Mapping[str, foreign.Importer]:
     """All importers by operator name."""
     for folder in ("tinyq.graph.ops", "tinyq.importers.tflite.operators"):
-        package = importlib.import_module(folder)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+        import_modules(folder)
     return MappingProxyType(foreign.list_importers(_TOOL))

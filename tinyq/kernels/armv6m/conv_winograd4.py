@@ -8,16 +8,9 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
-from tinyq.kernels.common.winograd_tiles import (
-    Stream,
-    Tiles,
-    bind_tiles,
-    find_reach,
-    pack_blocks,
-    refuse_blocks,
-)
+from tinyq.kernels.common.winograd_tiles import Tiles, bind_tiles
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.epilogue import Epilogue, fold_from_lowest, refuse_from_lowest
+from tinyq.kernels.packing.epilogue import FROM_LOWEST, Epilogue
 from tinyq.kernels.packing.winograd import POSITIONS
 from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
@@ -36,19 +29,11 @@ class TwoChannels(Tiles):
     """Blocks of two channels."""
 
     channels = 2
+    folding = FROM_LOWEST
     product_cost = 3.3
     finish_cost = 1330
     across_cost = 350
     down_cost = 50
-
-    def refuse(self, layer: LayerSpec) -> str:
-        """Why the constants do not fit, empty where they do."""
-        reason = refuse_blocks(layer, self.channels)
-        return reason or refuse_from_lowest(layer, find_reach(layer))
-
-    def pack(self, layer: LayerSpec) -> Stream:
-        """The constants of a layer that is not refused."""
-        return pack_blocks(layer, fold_from_lowest, self.channels)
 
     def product(self, count: int) -> Part:
         """``(w, panel, m)``: m[position][channel][tile] of two channels, from so many inputs."""

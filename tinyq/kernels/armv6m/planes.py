@@ -11,15 +11,9 @@ from types import MappingProxyType
 
 from tinyq.kernels.armv6m.assembly import lay_frame
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
-from tinyq.kernels.common.planes import Plane, Strips, Taps, bind_planes, pack_taps
+from tinyq.kernels.common.planes import Plane, Strips, bind_planes
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.epilogue import (
-    Epilogue,
-    fold_from_lowest,
-    refuse_from_lowest,
-    sum_reach,
-)
-from tinyq.kernels.packing.order import taps_by_channel
+from tinyq.kernels.packing.epilogue import FROM_LOWEST, Epilogue
 from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
 
@@ -68,18 +62,8 @@ class SingleChannels(Plane):
     """Words of one channel."""
 
     channels = 1
+    folding = FROM_LOWEST
     output_cost = 62
-
-    def refuse(self, layer: LayerSpec) -> str:
-        """Why the constants do not fit, empty where they do."""
-        weights = layer.weights
-        if weights is None or "bias" not in layer.constants:
-            return "the constants are no constants"
-        return refuse_from_lowest(layer, sum_reach(layer, taps_by_channel(weights)))
-
-    def pack(self, layer: LayerSpec) -> Taps:
-        """The constants of a layer that is not refused."""
-        return pack_taps(layer, fold_from_lowest)
 
     def pick(self, columns: int, channels: int) -> Part:
         """``(x, plane)``: the codes at every pixel of a line, of so many channels, as words."""

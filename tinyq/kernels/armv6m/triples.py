@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from tinyq.kernels.armv6m import assembly
 from tinyq.kernels.base import Part
-from tinyq.kernels.common.blocks import Block, Outputs, Stream
+from tinyq.kernels.common.blocks import Block, Outputs, Stream, refuse_pairs
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import (
     fold_from_lowest,
@@ -61,11 +62,9 @@ class Triples(Block):
 
     def refuse(self, layer: LayerSpec) -> str:
         """Why the constants do not fit, empty where they do."""
-        weights = layer.weights
-        if weights is None or "bias" not in layer.constants:
-            return "the constants are no constants"
-        if len(weights) % 2 and layer.output.format.bits < 8:
-            return "the number of output channels is odd"
+        if reason := refuse_pairs(layer):
+            return reason
+        weights: Any = layer.weights
         return refuse_from_lowest(layer, sum_reach(layer, by_channel(weights)))
 
     def pack(self, layer: LayerSpec) -> Stream:

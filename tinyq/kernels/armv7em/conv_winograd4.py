@@ -26,7 +26,7 @@ import numpy as np
 
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
 from tinyq.kernels.common.memory import copy_fours, fill_words
-from tinyq.kernels.common.tiled_lines import LINES, TiledLines
+from tinyq.kernels.common.tiled_lines import LINES, TiledLines, refuse_window
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.leads import lead_lines
@@ -95,7 +95,7 @@ class Sizes(TiledLines):
 def bind(layer: LayerSpec) -> Bound | Refusal:
     """Stride 1, padding 1; four tiles of 4 x 4 outputs at a time."""
     g = read_window(layer)
-    if reason := _refuse_window(g) or _refuse_sizes(layer, g) or refuse_tiles(layer):
+    if reason := refuse_window(g) or _refuse_sizes(layer, g) or refuse_tiles(layer):
         return Refusal(reason)
     assert layer.weights is not None
     sizes, scaling = Sizes(g), fold_scaling(layer, by_channel(layer.weights).sum(1))
@@ -198,15 +198,6 @@ def _pack(weights: np.ndarray) -> Table:
 def _pack_constants(scaling: Scaling) -> Table:
     words = CHANNEL.pack({}, bias=to_words(scaling.bias), multiplier=to_words(scaling.multiplier))
     return Table("constants", words, "a channel: bias, multiplier")
-
-
-def _refuse_window(g: WindowGeometry) -> str:
-    if (g.kernel_height, g.kernel_width, g.dilation_height, g.dilation_width) != (3, 3, 1, 1):
-        return "the window is not 3 x 3"
-    steps = (g.stride_height, g.stride_width, g.pad_top, g.pad_left)
-    if steps != (1, 1, 1, 1) or (g.out_height, g.out_width) != (g.in_height, g.in_width):
-        return "the output is not as large as the input"
-    return ""
 
 
 def _refuse_sizes(layer: LayerSpec, g: WindowGeometry) -> str:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyq.kernels.base import Part
+from tinyq.kernels.common.tiled_lines import refuse_window
 from tinyq.kernels.geometry import WindowGeometry
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import Epilogue
@@ -37,11 +38,8 @@ _STEPS = (("ssub16", 0, 2), ("sadd16", 1, 2), ("ssub16", 2, 1), ("ssub16", 1, 3)
 
 def refuse_tiles(layer: LayerSpec, g: WindowGeometry) -> str:
     """Why an image has no whole number of tiles of 2 x 2, empty where it has."""
-    if (g.kernel_height, g.kernel_width, g.dilation_height, g.dilation_width) != (3, 3, 1, 1):
-        return "the window is not 3 x 3"
-    steps = (g.stride_height, g.stride_width, g.pad_top, g.pad_left)
-    if steps != (1, 1, 1, 1) or (g.out_height, g.out_width) != (g.in_height, g.in_width):
-        return "the output is not as large as the input"
+    if reason := refuse_window(g):
+        return reason
     if g.in_height % 2 or g.in_width % 8:
         return "the image has no whole number of tiles"
     if g.in_channels % 8 or g.in_channels > _MOST_INPUTS:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
-from tinyq.kernels.common.winograd_tiles import (
-    Stream,
-    Tiles,
-    bind_tiles,
-    find_reach,
-    pack_blocks,
-    refuse_blocks,
-)
+from tinyq.kernels.common.winograd_tiles import Tiles, bind_tiles
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.epilogue import Epilogue, fold_epilogue, refuse_any_scaling
+from tinyq.kernels.packing.epilogue import SHIFTING, Epilogue
 from tinyq.kernels.packing.winograd import POSITIONS
 from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
@@ -33,19 +26,11 @@ class FourChannels(Tiles):
     """Blocks of four channels."""
 
     channels = 4
+    folding = SHIFTING
     product_cost = 1.7
     finish_cost = 450
     across_cost = 210
     down_cost = 30
-
-    def refuse(self, layer: LayerSpec) -> str:
-        """Why the constants do not fit, empty where they do."""
-        reason = refuse_blocks(layer, self.channels)
-        return reason or refuse_any_scaling(layer, find_reach(layer))
-
-    def pack(self, layer: LayerSpec) -> Stream:
-        """The constants of a layer that is not refused."""
-        return pack_blocks(layer, fold_epilogue, self.channels)
 
     def product(self, count: int) -> Part:
         """``(w, panel, m)``: m[position][channel][tile] of four channels, from so many inputs."""

@@ -8,15 +8,9 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from tinyq.kernels.base import INT8, Bound, Part, Refusal
-from tinyq.kernels.common.planes import Plane, Strips, Taps, bind_planes, pack_taps
+from tinyq.kernels.common.planes import Plane, Strips, bind_planes
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.epilogue import (
-    Epilogue,
-    fold_epilogue,
-    refuse_any_scaling,
-    sum_reach,
-)
-from tinyq.kernels.packing.order import taps_by_channel
+from tinyq.kernels.packing.epilogue import SHIFTING, Epilogue
 from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
 
@@ -37,18 +31,8 @@ class FourChannels(Plane):
     """Words of four channels."""
 
     channels = 4
+    folding = SHIFTING
     output_cost = 22
-
-    def refuse(self, layer: LayerSpec) -> str:
-        """Why the constants do not fit, empty where they do."""
-        weights = layer.weights
-        if weights is None or "bias" not in layer.constants:
-            return "the constants are no constants"
-        return refuse_any_scaling(layer, sum_reach(layer, taps_by_channel(weights)))
-
-    def pack(self, layer: LayerSpec) -> Taps:
-        """The constants of a layer that is not refused."""
-        return pack_taps(layer, fold_epilogue)
 
     def pick(self, columns: int, channels: int) -> Part:
         """``(x, plane)``: the words at every pixel of a line, of so many channels each."""

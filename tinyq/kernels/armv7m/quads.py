@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from tinyq.kernels.armv7em import assembly
 from tinyq.kernels.base import Part
-from tinyq.kernels.common.blocks import Block, Outputs, Stream
+from tinyq.kernels.common.blocks import Block, Outputs, Stream, refuse_pairs
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.packing.epilogue import (
     fold_epilogue,
@@ -62,11 +63,9 @@ class PairedQuads(Block):
 
     def refuse(self, layer: LayerSpec) -> str:
         """Why the constants do not fit, empty where they do."""
-        weights = layer.weights
-        if weights is None or "bias" not in layer.constants:
-            return "the constants are no constants"
-        if len(weights) % 2 and layer.output.format.bits < 8:
-            return "the number of output channels is odd"
+        if reason := refuse_pairs(layer):
+            return reason
+        weights: Any = layer.weights
         reach = sum_reach(layer, by_channel(weights))
         if reach.max() >= 1 << (FIELD_BITS - 1):
             return "accumulators leave 24 bits"

@@ -46,6 +46,15 @@ class Outputs:
     odd: bool
 
 
+def refuse_pairs(layer: LayerSpec) -> str:
+    """Why the channels cannot be taken in pairs by their constants, empty where they can."""
+    if layer.weights is None or "bias" not in layer.constants:
+        return "the constants are no constants"
+    if len(layer.weights) % 2 and layer.output.format.bits < 8:
+        return "the number of output channels is odd"
+    return ""
+
+
 class Block(ABC):
     """Micro-kernels of a core.
 

@@ -22,7 +22,7 @@ from tinyq.kernels.base import Bound, Part, Refusal
 from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.epilogue import Epilogue, Fold, grow_weights
+from tinyq.kernels.packing.epilogue import Epilogue, Fold, Folding, grow_weights, sum_reach
 from tinyq.kernels.packing.order import taps_by_channel
 from tinyq.kernels.packing.record import Record, Table
 from tinyq.kernels.packing.words import to_words
@@ -75,19 +75,24 @@ class Plane(ABC):
 
     Attributes:
         channels: Whose codes are in a word.
+        folding: How the epilogue is folded.
         output_cost: Instructions of an output.
     """
 
     channels: ClassVar[int]
+    folding: ClassVar[Folding]
     output_cost: ClassVar[int]
 
-    @abstractmethod
     def refuse(self, layer: LayerSpec) -> str:
         """Why the constants do not fit, empty where they do."""
+        weights = layer.weights
+        if weights is None or "bias" not in layer.constants:
+            return "the constants are no constants"
+        return self.folding.refuse(layer, sum_reach(layer, taps_by_channel(weights)))
 
-    @abstractmethod
     def pack(self, layer: LayerSpec) -> Taps:
         """The constants of a layer that is not refused."""
+        return _pack_taps(layer, self.folding.fold)
 
     @abstractmethod
     def pick(self, columns: int, channels: int) -> Part:
@@ -187,7 +192,7 @@ def bind_planes(layer: LayerSpec, plane: Plane) -> Bound | Refusal:
     )
 
 
-def pack_taps(layer: LayerSpec, fold: Fold) -> Taps:
+def _pack_taps(layer: LayerSpec, fold: Fold) -> Taps:
     """Constants of a layer with those of the epilogue as ``fold`` makes them."""
     weights = layer.weights
     assert weights is not None

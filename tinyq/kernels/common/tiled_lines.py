@@ -10,6 +10,16 @@ LINES = 6  # of a line of tiles of 4 x 4 outputs
 _ALL_BYTES = 0x01010101
 
 
+def refuse_window(g: WindowGeometry) -> str:
+    """Why it is no window of 3 x 3 over an image as large as the output, empty where it is."""
+    if (g.kernel_height, g.kernel_width, g.dilation_height, g.dilation_width) != (3, 3, 1, 1):
+        return "the window is not 3 x 3"
+    steps = (g.stride_height, g.stride_width, g.pad_top, g.pad_left)
+    if steps != (1, 1, 1, 1) or (g.out_height, g.out_width) != (g.in_height, g.in_width):
+        return "the output is not as large as the input"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class TiledLines:
     """What lines come to, in words where nothing else is said.

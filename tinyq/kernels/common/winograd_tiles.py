@@ -32,10 +32,10 @@ import numpy as np
 
 from tinyq.kernels.base import Bound, Part, Refusal
 from tinyq.kernels.common.memory import copy_fours, fill_words
-from tinyq.kernels.common.tiled_lines import LINES, TiledLines
+from tinyq.kernels.common.tiled_lines import LINES, TiledLines, refuse_window
 from tinyq.kernels.geometry import WindowGeometry, read_window
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.epilogue import Epilogue, Fold, sum_reach
+from tinyq.kernels.packing.epilogue import Epilogue, Fold, Folding, sum_reach
 from tinyq.kernels.packing.order import by_channel
 from tinyq.kernels.packing.record import Record, Table
 from tinyq.kernels.packing.winograd import POSITIONS, find_gain, transform_weights
@@ -72,6 +72,7 @@ class Tiles(ABC):
 
     Attributes:
         channels: Of a block.
+        folding: How the epilogue is folded.
         product_cost: Instructions of a product.
         finish_cost: Instructions of a tile of outputs.
         across_cost: Instructions of a channel of a tile, across.
@@ -79,18 +80,20 @@ class Tiles(ABC):
     """
 
     channels: ClassVar[int]
+    folding: ClassVar[Folding]
     product_cost: ClassVar[float]
     finish_cost: ClassVar[int]
     across_cost: ClassVar[int]
     down_cost: ClassVar[int]
 
-    @abstractmethod
     def refuse(self, layer: LayerSpec) -> str:
         """Why the constants do not fit, empty where they do."""
+        reason = _refuse_blocks(layer, self.channels)
+        return reason or self.folding.refuse(layer, find_reach(layer))
 
-    @abstractmethod
     def pack(self, layer: LayerSpec) -> Stream:
         """The constants of a layer that is not refused."""
+        return _pack_blocks(layer, self.folding.fold, self.channels)
 
     @abstractmethod
     def product(self, count: int) -> Part:
@@ -165,7 +168,7 @@ class Sizes(TiledLines):
 def bind_tiles(layer: LayerSpec, tiles: Tiles) -> Bound | Refusal:
     """A convolution by the micro-kernels of a core."""
     g = read_window(layer)
-    if reason := _refuse_window(g) or _refuse_sizes(layer, g) or tiles.refuse(layer):
+    if reason := refuse_window(g) or _refuse_sizes(layer, g) or tiles.refuse(layer):
         return Refusal(reason)
     sizes, stream = Sizes(g, tiles), tiles.pack(layer)
     return Bound(
@@ -211,7 +214,7 @@ def transform_lines(sizes: Sizes) -> Part:
     return Part(_SOURCE, "down", name, MappingProxyType(values), shared=True)
 
 
-def refuse_blocks(layer: LayerSpec, block: int) -> str:
+def _refuse_blocks(layer: LayerSpec, block: int) -> str:
     """Why the weights do not fit into blocks of output channels, empty where they do."""
     weights = layer.weights
     if weights is None or "bias" not in layer.constants:
@@ -224,7 +227,7 @@ def refuse_blocks(layer: LayerSpec, block: int) -> str:
     return "accumulators are too large" if large else ""
 
 
-def pack_blocks(layer: LayerSpec, fold: Fold, block: int) -> Stream:
+def _pack_blocks(layer: LayerSpec, fold: Fold, block: int) -> Stream:
     """Constants of a layer with those of the epilogue as ``fold`` makes them."""
     weights = layer.weights
     assert weights is not None
@@ -259,15 +262,6 @@ def _list_outputs(g: WindowGeometry) -> list[list[tuple[int, int]]]:
         [((r * g.in_width + c) * g.out_channels, find_gain(r, c)) for c in range(_TILE)]
         for r in range(_TILE)
     ]
-
-
-def _refuse_window(g: WindowGeometry) -> str:
-    if (g.kernel_height, g.kernel_width, g.dilation_height, g.dilation_width) != (3, 3, 1, 1):
-        return "the window is not 3 x 3"
-    steps = (g.stride_height, g.stride_width, g.pad_top, g.pad_left)
-    if steps != (1, 1, 1, 1) or (g.out_height, g.out_width) != (g.in_height, g.in_width):
-        return "the output is not as large as the input"
-    return ""
 
 
 def _refuse_sizes(layer: LayerSpec, g: WindowGeometry) -> str:

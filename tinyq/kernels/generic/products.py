@@ -63,7 +63,7 @@ _TABLES: Mapping[str, str] = MappingProxyType(
 def bind_shared(layer: LayerSpec, leads: Mapping[int, int] = NONE, **values: object) -> Bound:
     """A generic kernel for a layer, with the expressions of its template."""
     name = "_".join((layer.operation, *layer.formats, "generic"))
-    instructions = estimate_instructions(name, layer.work)
+    instructions = estimate_instructions(name, layer.work, layer.isas[0] if layer.isas else "")
     return Bound(layer, instructions, leads=leads, values=MappingProxyType(values))
 
 

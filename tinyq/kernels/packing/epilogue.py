@@ -317,6 +317,23 @@ def fold_rows(layer: LayerSpec, sums: Int64s) -> Folded:
     return Folded(remove_zero(layer, sums), np.zeros((len(sums), 0), np.int64), Epilogue())
 
 
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """How a core's kernels fold an epilogue.
+
+    Attributes:
+        refuse: Why an epilogue does not fit, for the largest |acc + bias| of each channel.
+        fold: Its constants, for the sum of the weights of each channel.
+    """
+
+    refuse: Callable[[LayerSpec, Int64s], str]
+    fold: Fold
+
+
+SHIFTING = Folding(refuse_any_scaling, fold_epilogue)
+FROM_LOWEST = Folding(refuse_from_lowest, fold_from_lowest)
+
+
 def grow_weights(weights: Int64s, folded: Folded, most: int) -> tuple[Int64s, Folded]:
     """Multiply weights and bias by 2^power, where no weight's magnitude passes ``most`` then.
 

@@ -8,10 +8,9 @@ import keras
 from keras import ops
 
 from tinyq.graph.ops.matrix_multiply import MatrixMultiply
-from tinyq.training.base import wide
-from tinyq.training.elementwise import ElementwiseLayer
-from tinyq.training.lowering.emission import Lowering, Value, zero_of
-from tinyq.training.lowering.windows import plain
+from tinyq.training.elementwise import ProductLayer
+from tinyq.training.lowering.emission import Lowering, Value
+from tinyq.training.lowering.products import lower_product_of
 from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
@@ -35,7 +34,7 @@ class MatrixProduct(keras.layers.Layer):
 
 
 @serializable
-class QuantizedMatrixProduct(ElementwiseLayer):
+class QuantizedMatrixProduct(ProductLayer):
     """Products of computed matrices, rounded once.
 
     acc[g, m, n] = sum_k (x[g, m, k] - x_zero) * (y[g, n, k] - y_zero)
@@ -45,12 +44,6 @@ class QuantizedMatrixProduct(ElementwiseLayer):
         """(groups, rows, columns)."""
         first, second = input_shape
         return (*first[:-1], second[-2])
-
-    def accumulator_map(self) -> tuple[Any, Any]:
-        """Product of the scales of the inputs, no offset; float64."""
-        first, second = (wide(self.input_encoding(index).scale) for index in range(2))
-        gain = first * second
-        return gain, ops.zeros_like(gain)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Output values: simulated in training, exact integers in inference."""
@@ -74,11 +67,7 @@ def build_product(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Qua
 @lowers("QuantizedMatrixProduct")
 def lower_product(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
     """Product of matrices."""
-    layer = step.layer
-    zeros = [zero_of(layer.input_encoding(index)) for index in range(2)]
-    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
-    names = [plain(value, step) for value in inputs]
-    return lowering.apply(step, MatrixMultiply(epilogue, *zeros), *names, *constants)
+    return lower_product_of(MatrixMultiply, lowering, step, inputs)
 
 
 @rewrites("Dot")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -17,6 +16,7 @@ from tinyq.training.lowering.windows import plain
 from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import INPUT, lowers, quantizes, serializable
+from tinyq.training.resized import Resized
 from tinyq.training.tracing import Step
 
 METHOD = "int8"
@@ -24,21 +24,8 @@ ONE = 1024
 _SHIFT = ONE * ONE
 
 
-class Interpolation(keras.layers.Layer):
-    """An image of another size, between the centres of pixels; in a plain float model.
-
-    Args:
-        height: Height of the output.
-        width: Width of the output.
-    """
-
-    def __init__(self, height: int, width: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.size = (int(height), int(width))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The size, with batch and channels."""
-        return (input_shape[0], *self.size, input_shape[-1])
+class Interpolation(Resized):
+    """An image of another size, between the centres of pixels; in a plain float model."""
 
     def call(self, inputs: Any) -> Any:
         """Interpolated pixels."""
@@ -46,33 +33,13 @@ class Interpolation(keras.layers.Layer):
             inputs, self.size, interpolation="bilinear", data_format="channels_last"
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """Options of the constructor."""
-        return {**super().get_config(), "height": self.size[0], "width": self.size[1]}
-
 
 @serializable
-class QuantizedInterpolation(QuantizedLayer):
+class QuantizedInterpolation(Resized, QuantizedLayer):
     """Weighted mean of four pixels in the encoding of the input, with weights of 10 bits.
-
-    Args:
-        height: Height of the output.
-        width: Width of the output.
 
     Twin: tinyq.graph.ops.interpolate.Interpolate
     """
-
-    def __init__(self, height: int, width: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.size = (int(height), int(width))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The size, with batch and channels."""
-        return (input_shape[0], *self.size, input_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        """Options of the constructor."""
-        return {**super().get_config(), "height": self.size[0], "width": self.size[1]}
 
     def encoding(self) -> Encoding:
         """That of the input."""

@@ -8,13 +8,12 @@ import keras
 from keras import ops
 
 from tinyq.graph.ops.multiply import Multiply
-from tinyq.training.base import wide
-from tinyq.training.elementwise import ElementwiseLayer
+from tinyq.training.elementwise import ProductLayer
 from tinyq.training.layers.affine import shift_by
 from tinyq.training.layers.broadcast import broadcast
 from tinyq.training.layers.table import Table
-from tinyq.training.lowering.emission import Lowering, Value, zero_of
-from tinyq.training.lowering.windows import plain
+from tinyq.training.lowering.emission import Lowering, Value
+from tinyq.training.lowering.products import lower_product_of
 from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
 from tinyq.training.registry import lowers, quantizes, rewrites, serializable
@@ -25,17 +24,11 @@ METHOD = "int8"
 
 
 @serializable
-class QuantizedMultiply(ElementwiseLayer):
+class QuantizedMultiply(ProductLayer):
     """Product of two tensors of one shape, rounded once.
 
     acc = (a - a_zero) * (b - b_zero)
     """
-
-    def accumulator_map(self) -> tuple[Any, Any]:
-        """Product of the scales of the inputs, no offset; float64."""
-        first, second = (wide(self.input_encoding(index).scale) for index in range(2))
-        gain = first * second
-        return gain, ops.zeros_like(gain)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Output values: simulated in training, exact integers in inference."""
@@ -58,11 +51,7 @@ def build_multiply(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Qu
 @lowers("QuantizedMultiply")
 def lower_multiply(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Value:
     """Product of two tensors."""
-    layer = step.layer
-    zeros = [zero_of(layer.input_encoding(index)) for index in range(2)]
-    epilogue, constants = lowering.epilogue(step, layer.code_map(), step.shape[-1])
-    names = [plain(value, step) for value in inputs]
-    return lowering.apply(step, Multiply(epilogue, *zeros), *names, *constants)
+    return lower_product_of(Multiply, lowering, step, inputs)
 
 
 @rewrites("Multiply", "ops.Multiply")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -14,6 +13,7 @@ from tinyq.training.lowering.emission import Lowering, Value
 from tinyq.training.lowering.moves import move
 from tinyq.training.lowering.windows import plain
 from tinyq.training.registry import lowers, rewrites, serializable
+from tinyq.training.resized import Resized
 from tinyq.training.rewriting import Application, Rewriting
 from tinyq.training.tracing import Step
 
@@ -43,31 +43,14 @@ def _picked(length: int, wanted: int) -> np.ndarray:
 
 
 @serializable
-class PickedResizing(keras.layers.Layer):
-    """An image of another size, of the nearest pixels.
-
-    Args:
-        height: Height of the output.
-        width: Width of the output.
-    """
-
-    def __init__(self, height: int, width: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.size = (int(height), int(width))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The size, with batch and channels."""
-        return (input_shape[0], *self.size, input_shape[-1])
+class PickedResizing(Resized):
+    """An image of another size, of the nearest pixels."""
 
     def call(self, inputs: Any) -> Any:
         """Pixels by row and column."""
         rows = _picked(inputs.shape[1], self.size[0])
         columns = _picked(inputs.shape[2], self.size[1])
         return ops.take(ops.take(inputs, rows, axis=1), columns, axis=2)
-
-    def get_config(self) -> dict[str, Any]:
-        """Options of the constructor."""
-        return {**super().get_config(), "height": self.size[0], "width": self.size[1]}
 
 
 @rewrites("UpSampling2D")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +15,7 @@ from tinyq.importers.onnx.floats.node import Building, Flow, Node
 from tinyq.importers.onnx.folding import fold
 from tinyq.importers.onnx.reader import FileInput, FileModel, read_model
 from tinyq.support.limits import describe
+from tinyq.support.modules import import_modules
 
 Converter = Callable[[Node], None]
 _FOUND: dict[str, Converter] = {}
@@ -36,9 +35,7 @@ def converts(*names: str) -> Callable[[Converter], Converter]:
 
 def find_converters() -> Mapping[str, Converter]:
     """All converters by operator name."""
-    package = importlib.import_module("tinyq.importers.onnx.floats.layers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_modules("tinyq.importers.onnx.floats.layers")
     return MappingProxyType(_FOUND)
 
 

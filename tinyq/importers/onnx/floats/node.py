@@ -11,13 +11,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from tinyq.errors import ModelError
 from tinyq.importers.onnx.arrangement import View, channel_last
+from tinyq.importers.onnx.file_layer import FileLayer
 from tinyq.importers.onnx.folding import axes_of
 from tinyq.importers.onnx.reader import FileModel, FileNode
 
 Array = npt.NDArray[Any]
-_REMEDY = "build the model of other layers, or write it in Keras"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,33 +63,14 @@ class Building:
         return name
 
 
-class Node:
+class Node(FileLayer):
     """One operator of the file."""
 
+    remedy = "build the model of other layers, or write it in Keras"
+
     def __init__(self, node: FileNode, building: Building) -> None:
-        self.node, self.building = node, building
-
-    @property
-    def opset(self) -> int:
-        """Version of the operators."""
-        return self.building.model.opset
-
-    def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute, or ``default``."""
-        return self.node.attributes.get(name, default)
-
-    def require(self, condition: bool, message: str, remedy: str = _REMEDY) -> None:
-        """Refuse the operator unless ``condition`` holds.
-
-        Raises:
-            ModelError: It does not.
-        """
-        if not condition:
-            raise ModelError(message, remedy=remedy)
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        return position < len(self.node.inputs) and self.node.inputs[position] != ""
+        super().__init__(node, building.model)
+        self.building = building
 
     def value(self, position: int) -> Array | Flow:
         """What an input is."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import pkgutil
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -13,57 +11,25 @@ import keras
 import numpy as np
 from keras import ops
 
-from tinyq.errors import ModelError
 from tinyq.graph import Shape
+from tinyq.importers.tflite.file_layer import FileLayer
 from tinyq.importers.tflite.layer import graph_shape
-from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
+from tinyq.importers.tflite.reader import FileModel, FileOperator
 from tinyq.importers.tflite.rebuilding.weights import Reals, real_values
+from tinyq.support.modules import import_modules
 
 _FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH")
 
 
-class Layer:
+class Layer(FileLayer):
     """One operator of a float file: Keras tensors in, Keras tensors out.
 
     A tensor of the file is a Keras tensor of `graph_shape` behind a batch axis.
     """
 
     def __init__(self, operator: FileOperator, model: FileModel, known: dict[int, Any]) -> None:
-        self.operator = operator
-        self.model = model
+        super().__init__(operator, model)
         self.known = known
-
-    def name(self, suffix: str = "") -> str:
-        """Name for a layer of this operator."""
-        base = f"{self.operator.name.lower()}_{self.operator.index}"
-        return f"{base}_{suffix}" if suffix else base
-
-    def option(self, name: str, default: Any) -> Any:
-        """An option of the operator, or ``default`` where the file has none."""
-        return self.operator.options.get(name, default)
-
-    def require(self, condition: bool, message: str, remedy: str | None = None) -> None:
-        """Refuse the operator unless ``condition`` holds.
-
-        Raises:
-            ModelError: It does not.
-        """
-        if not condition:
-            raise ModelError(message, remedy=remedy)
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        return position < len(self.operator.inputs) and self.operator.inputs[position] >= 0
-
-    def source(self, position: int = 0) -> FileTensor:
-        """File tensor of an input."""
-        self.require(self.has(position), f"input {position} is missing")
-        return self.model.tensors[self.operator.inputs[position]]
-
-    def result(self, position: int = 0) -> FileTensor:
-        """File tensor of an output."""
-        self.require(position < len(self.operator.outputs), f"output {position} is missing")
-        return self.model.tensors[self.operator.outputs[position]]
 
     def is_constant(self, position: int) -> bool:
         """Whether an input is a constant of the file."""
@@ -162,7 +128,5 @@ def rebuilds(*names: str) -> Callable[[Rebuilder], Rebuilder]:
 
 def find_rebuilders() -> Mapping[str, Rebuilder]:
     """All such functions by operator name; the folder ``operators`` is walked."""
-    package = importlib.import_module("tinyq.importers.tflite.rebuilding.operators")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_modules("tinyq.importers.tflite.rebuilding.operators")
     return MappingProxyType(_FOUND)
