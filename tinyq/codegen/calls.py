@@ -16,7 +16,8 @@ from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.kernels.layer import split_inputs
 from tinyq.kernels.packing.record import Table
 from tinyq.kernels.text import write_kernel
-from tinyq.memory.planner import MemoryPlan, find_views
+from tinyq.memory.layout import find_views
+from tinyq.memory.planner import MemoryPlan
 from tinyq.selection.candidates import Bounds, arrange_constants
 
 
