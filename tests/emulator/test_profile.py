@@ -75,7 +75,7 @@ __asm__(
     " .balign 4\\n9: .word table\\n"
     ".size run, . - run\\n"
     ".section .rodata.table\\n .balign 4\\ntable: .word 1, 2, 3, 4, 5\\n");
-const tq_model tq_model_instance = {"hand", {0}, 1, 1, 0, 3, run, 0, 0, 0};
+const tq_model tq_model_instance = {"hand", {0}, 1, 1, 0, 3, run, 0, 0, 0, 0, 0};
 """
 # movs r0 and the call of the next mark, which the layer before it pays.
 CALL_COUNT, CALL_CYCLES = 2, 4

@@ -14,7 +14,8 @@ from tests.random_graphs import draw_all_inputs, graphs, networks
 from tinyq.graph import Graph, Node
 from tinyq.graph.reference import run_named
 from tinyq.memory.placement import Block, Sharing, bound_arena, overlap, place
-from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
+from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.memory.states import ALIGNMENT
 
 
 @st.composite

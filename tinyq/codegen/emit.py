@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyq import __version__
 from tinyq.codegen.calls import Call, Record, list_calls
+from tinyq.codegen.states import list_copies, list_fillings, list_first_values
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
 from tinyq.graph.interface import WORD_BYTES, label_ports
@@ -139,6 +140,9 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
         **_describe_ports(graph, plan),
+        "fillings": list_fillings(graph, plan),
+        "first_values": list_first_values(graph, plan),
+        "copies": list_copies(graph, plan),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
         "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
@@ -178,6 +182,7 @@ def _describe_ports(graph: Graph, plan: MemoryPlan) -> dict[str, Any]:
     return {
         **sides,
         "parameters": [*inputs, *outputs],
+        "labels": [it["label"] for it in (*sides["inputs"], *sides["outputs"])],
         "handed": [*given, *taken],
         "single": len(graph.inputs) == len(graph.outputs) == 1,
     }

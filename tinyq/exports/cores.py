@@ -97,9 +97,9 @@ class Library:
     plans: tuple[MemoryPlan, ...]
 
     @property
-    def arena_bytes(self) -> int:
+    def ram_bytes(self) -> int:
         """The arena of the core that needs most."""
-        return max(plan.arena_bytes for plan in self.plans)
+        return max(plan.ram_bytes for plan in self.plans)
 
 
 def find_cores(request: Request) -> tuple[Core, ...]:

@@ -271,9 +271,10 @@ def _describe(graph: Graph, library: Library, extras: Extras) -> dict[str, Any]:
         "description": f"Quantized neural network {graph.name}, {_list_types(inputs)} -> "
         f"{_list_types(outputs)}, in plain C99.",
         "facts": f"{macs:,} multiply-accumulates, {constant_bytes:,} bytes of constants, "
-        f"{library.arena_bytes:,} bytes of static RAM.",
+        f"{library.ram_bytes:,} bytes of static RAM.",
         "kernels": describe_kernels(library.cores),
         "sources": sorted(name for name in _list_sources(graph, library) if name.endswith(".c")),
+        "keeps_state": bool(graph.states),
         "inputs": inputs,
         "outputs": outputs,
         "arguments": ", ".join(it["variable"] for it in (*inputs, *outputs)),

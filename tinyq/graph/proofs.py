@@ -11,13 +11,14 @@ the bounds as well.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import ModelError
-from tinyq.graph.graph import Operand
+from tinyq.graph.tensors import Operand
 from tinyq.numerics.packing import MOST
 from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 
@@ -74,7 +75,7 @@ def products(operand: Operand, zero_point: int, weights: Operand, channel_axis: 
     low, high = centered(operand, zero_point)
     positive, negative = _parts(weights, channel_axis)
     if weights.type.format.table == "basis":  # its numbers are added one by one, some in vain
-        taps = int(np.prod(weights.type.shape, dtype=np.int64)) // len(positive)
+        taps = math.prod(weights.type.shape) // len(positive)
         reach = np.asarray([taps * MOST * max(-low, high)], np.int64)
         require_sums(Bounds(-reach, reach), "the sum over the basis")
     return Bounds(positive * low + negative * high, positive * high + negative * low)
@@ -84,7 +85,7 @@ def _parts(weights: Operand, channel_axis: int) -> tuple[Int64s, Int64s]:
     """Sum of the positive and of the negative weights of each output channel."""
     shape = weights.type.shape
     channels = shape[channel_axis]
-    taps = int(np.prod(shape, dtype=np.int64)) // channels
+    taps = math.prod(shape) // channels
     if weights.codes is None:
         ends = (max(weights.hi, 0) * taps, min(weights.lo, 0) * taps)
         return np.full(channels, ends[0], np.int64), np.full(channels, ends[1], np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -59,7 +60,7 @@ class Dense(Accumulating):
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""
-        return int(np.prod(types[0].shape[:-1], dtype=np.int64)) * int(np.prod(types[1].shape))
+        return math.prod(types[0].shape[:-1]) * math.prod(types[1].shape)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

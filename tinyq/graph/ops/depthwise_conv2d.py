@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -70,7 +71,7 @@ class DepthwiseConv2D(Accumulating):
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, padding counted."""
         height, width, _ = self.accumulator_shape(*types[:2])
-        return height * width * int(np.prod(types[1].shape))
+        return height * width * math.prod(types[1].shape)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -59,5 +60,5 @@ class Extremum(Op):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        elements = int(np.prod(types[0].shape, dtype=np.int64))
+        elements = math.prod(types[0].shape)
         return {"elements": elements, "largest": self.largest}

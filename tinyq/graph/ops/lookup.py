@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, Operand, Span, TensorType
@@ -55,4 +54,4 @@ class Lookup(Op):
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
-        return {"elements": int(np.prod(types[0].shape, dtype=np.int64))}
+        return {"elements": math.prod(types[0].shape)}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Operand, Shape, TensorType
@@ -64,7 +63,7 @@ class MatrixMultiply(Accumulating):
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""
-        return int(np.prod(types[0].shape, dtype=np.int64)) * types[1].shape[1]
+        return math.prod(types[0].shape) * types[1].shape[1]
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

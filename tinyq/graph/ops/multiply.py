@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -60,7 +61,7 @@ class Multiply(Accumulating):
 
     def macs(self, *types: TensorType) -> int:
         """Multiplications."""
-        return int(np.prod(types[0].shape, dtype=np.int64))
+        return math.prod(types[0].shape)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph import Op, Operand, Shape, Span, TensorType
@@ -32,7 +31,7 @@ class Reshape(Op):
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
         (x,) = types
-        if np.prod(x.shape, dtype=np.int64) != np.prod(self.shape, dtype=np.int64):
+        if math.prod(x.shape) != math.prod(self.shape):
             raise ModelError(f"cannot reshape {x.shape} to {self.shape}: the sizes differ")
         return TensorType(self.shape, x.format, x.scale, x.zero_point)
 
@@ -53,7 +52,7 @@ class Reshape(Op):
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
         return {
-            "elements": int(np.prod(self.shape, dtype=np.int64)),
+            "elements": math.prod(self.shape),
             "in_channels": types[0].shape[-1],
             "out_channels": self.shape[-1],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -110,5 +111,5 @@ class SingleAdd(Op):
             *("lo", "hi", "moved", "x_multiplier", "x_shift", "y_multiplier", "y_shift"),
             *("offset", "offset_shift", "shift"),
         )
-        elements = int(np.prod(types[0].shape, dtype=np.int64))
+        elements = math.prod(types[0].shape)
         return {"elements": elements, **{name: getattr(self, name) for name in fields}}

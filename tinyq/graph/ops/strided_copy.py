@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -46,7 +47,7 @@ class StridedCopy(Op):
         reach = [stride * (size - 1) for stride, size in zip(self.strides, self.shape, strict=True)]
         first = self.start + sum(step for step in reach if step < 0)
         last = self.start + sum(step for step in reach if step > 0)
-        if min(self.shape) < 1 or first < 0 or last >= int(np.prod(x.shape, dtype=np.int64)):
+        if min(self.shape) < 1 or first < 0 or last >= math.prod(x.shape):
             raise ModelError(f"a copy to {self.shape} reads outside of {x}")
         if x.format.bits % 8:
             raise ModelError(f"codes of {x.format.name} have no address of their own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -91,7 +92,7 @@ class Svdf(Accumulating):
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""
         filters, inputs = types[1].shape
-        return int(np.prod(types[0].shape[:-1], dtype=np.int64)) * filters * (inputs + 1)
+        return math.prod(types[0].shape[:-1]) * filters * (inputs + 1)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -60,7 +61,7 @@ class TfliteL2Norm(Op):
 
     def macs(self, *types: TensorType) -> int:
         """Squares."""
-        return int(np.prod(types[0].shape, dtype=np.int64))
+        return math.prod(types[0].shape)
 
     def prove(self, *operands: Operand) -> Span | None:
         """Check that squares stay in their integers."""

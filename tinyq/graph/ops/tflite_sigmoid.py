@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -66,7 +67,7 @@ class TfliteSigmoid(Op):
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""
         return {
-            "elements": int(np.prod(types[0].shape, dtype=np.int64)),
+            "elements": math.prod(types[0].shape),
             "multiplier": self.multiplier,
             "shift": self.shift,
             "hyperbolic": self.hyperbolic,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -93,7 +94,7 @@ class TfliteSquaredDifference(Accumulating):
 
     def macs(self, *types: TensorType) -> int:
         """Squares."""
-        return int(np.prod(types[0].shape, dtype=np.int64))
+        return math.prod(types[0].shape)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

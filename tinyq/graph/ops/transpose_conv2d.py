@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -81,7 +82,7 @@ class TransposeConv2D(Accumulating):
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates, what falls outside counted."""
         x, w = types[:2]
-        return x.shape[0] * x.shape[1] * int(np.prod(w.shape, dtype=np.int64))
+        return x.shape[0] * x.shape[1] * math.prod(w.shape)
 
     def geometry(self, *types: TensorType) -> Mapping[str, int]:
         """Integers that the kernel's call needs."""

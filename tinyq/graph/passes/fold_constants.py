@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ def fold_constants(graph: Graph) -> Graph:
     tensors = dict(graph.tensors)
     kept: list[Node] = []
     for node in graph.nodes:
-        if node.output in graph.outputs or not _is_foldable(node, tensors):
+        if node.output in graph.results or not _is_foldable(node, tensors):
             kept.append(node)
             continue
         operands = []
@@ -27,7 +28,7 @@ def fold_constants(graph: Graph) -> Graph:
             operands.append(codes[None] if position in node.op.batched else codes)
         result = np.ascontiguousarray(node.op.run(*operands)[0])
         tensors[node.output] = replace(tensors[node.output], codes=result)
-    used = {*graph.inputs, *graph.outputs}
+    used = {*graph.sources, *graph.results}
     for node in kept:
         used.update((*node.inputs, node.output))
     remaining = {name: tensor for name, tensor in tensors.items() if name in used}
@@ -36,7 +37,7 @@ def fold_constants(graph: Graph) -> Graph:
 
 def _is_foldable(node: Node, tensors: dict[str, Tensor]) -> bool:
     types = [tensors[name].type for name in node.inputs]
-    elements = int(np.prod(tensors[node.output].type.shape, dtype=np.int64))
+    elements = math.prod(tensors[node.output].type.shape)
     return (
         all(tensors[name].is_constant for name in node.inputs)
         and elements <= MAX_ELEMENTS

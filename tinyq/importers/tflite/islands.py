@@ -76,6 +76,9 @@ class _Settling:
         self.found: list[FileOperator] = []
 
     def take(self, operator: FileOperator) -> None:
+        if not operator.outputs:  # as assignments have none; of others a reader says so
+            self.found.append(operator)
+            return
         if self._begins(operator) or self._moves(operator):
             return
         if self._ends(operator) or self._computes(operator):
