@@ -209,6 +209,8 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
 
 def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, Window]:
     shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    if kernel.variant == "bands":  # more lines than one has
+        return _draw_strips(rng, (int(rng.integers(40, 80)), int(rng.integers(1, 6)), shape[2]))
     if kernel.variant.endswith("strips"):
         return _draw_strips(rng, shape)
     if kernel.variant.endswith("rowpairs2"):

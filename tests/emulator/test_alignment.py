@@ -1,14 +1,12 @@
-"""Buffers at odd addresses, on every core: the same answers, or what the header says.
+"""Buffers at odd addresses, on every core: the same answers.
 
 Kernels read and write words, which faults on a Cortex-M0 wherever a word is not aligned, and on the
-others for several at once. The function copies such a buffer where the arena has room for it.
+others for several at once. Inputs and outputs lie in the arena, where the function copies them.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -34,7 +32,7 @@ SHIFTS = (1,) if GRAPHS <= 3 else (1, 2, 3)
 
 
 def draw_network(rng: np.random.Generator, name: str) -> Graph:
-    """Two convolutions and a dense layer: the arena has room beside the first and the last."""
+    """Two convolutions and a dense layer."""
     height, width, channels = (int(rng.integers(low, 8)) for low in (4, 4, 1))
     builder = GraphBuilder.start(name, TensorType((height, width, channels), S8, 1.0))
     value = builder.input
@@ -84,21 +82,12 @@ def make_case(rng: np.random.Generator, name: str, isa: str) -> Case:
     )
 
 
-def must_be_aligned(case: Case) -> bool:
-    header = case.tree.files[PurePath(f"{case.graph.name}.h")]
-    must = "must: there is no room" in header
-    assert must == ("TQ_MISALIGNED();" in case.tree.files[PurePath(f"{case.graph.name}.c")])
-    return must
-
-
 @pytest.mark.spread
 @pytest.mark.parametrize("core", BOARDS)
 def test_buffers_begin_anywhere(core, seed, tmp_path):
     board = BOARDS[core]
     rng = np.random.default_rng((seed, 61))
-    drawn = (make_case(rng, f"model_{index}", board.isa) for index in range(20 * GRAPHS))
-    cases = list(itertools.islice((it for it in drawn if not must_be_aligned(it)), GRAPHS))
-    assert len(cases) == GRAPHS
+    cases = [make_case(rng, f"model_{index}", board.isa) for index in range(GRAPHS)]
     for shift in SHIFTS:
         replies = ask_device(cases, board, tmp_path / str(shift), shift=shift)
         for case, got in zip(cases, replies, strict=True):

@@ -98,6 +98,9 @@ def test_each_kernel_is_there_once_and_only_if_used(tree):
 def test_no_float_and_no_malloc(tree):
     for path, text in tree.files.items():
         code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+        if path.name == "mixed.h":  # what it offers beside: real numbers to codes and back
+            code = re.sub(r"static inline.*?^}", "", code, flags=re.DOTALL | re.MULTILINE)
+            code = re.sub(r"^#define \w+_SCALE .*$", "", code, flags=re.MULTILINE)
         assert not re.search(r"\b(float|double|malloc|free)\b", code), path
         assert not re.search(r"\d\.\d", code), path
         assert set(re.findall(r"#include <(.*?)>", code)) <= {"stdint.h"}
@@ -191,7 +194,7 @@ def test_odd_names_become_c_names():
 
 
 @pytest.mark.requires("gcc")
-def test_reshape_from_the_callers_input_to_the_callers_output_copies():
+def test_reshape_from_an_input_to_an_output_copies():
     builder = GraphBuilder.start("copy", TensorType((2, 32), find_format("b1")))
     builder.apply("view", OPERATIONS["Reshape"]((64,)), "input")
     graph = builder.build(builder.apply("copy", OPERATIONS["Reshape"]((2, 32)), "view"))
@@ -250,18 +253,13 @@ def test_table_holds_the_packed_units(name, rng):
 
 @pytest.mark.requires("gcc")
 def test_a_model_that_reads_none_of_its_input_compiles():
-    """Its input is a parameter that nothing uses; the compiler would warn of that."""
+    """Its input is copied, and nobody reads it."""
     s32, codes = find_format("s32"), np.array([[3, -1, 7], [2**31 - 1, -(2**31), 0]])
     builder = GraphBuilder.start("constant", TensorType((5,), find_format("s8"), 1.0))
     table = builder.constant("table", codes, s32)
     graph = builder.build(builder.apply("last", OPERATIONS["Argmax"](), table))
     tree = emit(graph, plan(graph))
-    assert "(void)input;" in text_of(tree, "constant.c")
     assert harness.differences(graph, harness.compile_model(tree), inputs_of(graph)) == 0
-
-
-def test_an_input_that_is_read_is_not_called_unused(tree):
-    assert "(void)input;" not in text_of(tree, "mixed.c")
 
 
 @pytest.mark.requires("gcc")

@@ -269,7 +269,9 @@ def test_arena_shows_views_as_life_of_their_tensor_and_scratch_memory() -> None:
     last = builder.apply("last", Dense(stage), view, weights, *constants("last", 3))
     graph = builder.build(last)
     blocks = draw_arena(graph, plan(graph, scratch={"last": 64}))
-    (tensor,) = (block for block in blocks if block.kind == "tensor")
+    tensors = {block.name: block for block in blocks if block.kind == "tensor"}
+    assert tensors.keys() == {"input", "first", "last"}
+    tensor = tensors["first"]
     (scratch,) = (block for block in blocks if block.kind == "scratch")
     assert tensor.name == "first"
     assert (tensor.left, tensor.width, tensor.size_bytes) == (0.0, 1.0, 16)

@@ -102,6 +102,18 @@ def test_padding_with_another_value_stays(sketch, rng):
     assert same(graph, fold_padding(graph), rng) == ["pad", "conv"]
 
 
+@pytest.mark.parametrize(("value", "border", "folds"), [(-128, 1, 1), (-127, 1, 0), (-128, 4, 0)])
+def test_padding_of_a_maximum_with_the_least_code_goes_into_the_window(rng, value, border, folds):
+    builder = GraphBuilder.start("pool", TensorType((6, 5, 4), find_format("s8"), 1.0))
+    builder.apply("pad", Pad2D((1, border, 1, border), value), "input")
+    window = Window((3, 3), (2, 2), padding=(0, 0, 1, 0))
+    graph = builder.build(builder.apply("pool", MaxPool2D(window), "pad"))
+    changed = fold_padding(graph)
+    assert same(graph, changed, rng) == (["pool"] if folds else ["pad", "pool"])
+    if folds:
+        assert changed.nodes[0].op.window.padding == (1, 1, 2, 1)
+
+
 def test_padding_that_others_read_stays(sketch, rng):
     sketch.add("pad", Pad2D((1, 1, 1, 1), -7), "x")
     sketch.conv("unread", "pad")

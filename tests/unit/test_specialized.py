@@ -84,7 +84,7 @@ def test_a_name_chooses():
     names = {"layer": "conv2d_s8_int8_armv7em-rows"}
     assert force_kernels(graph, FAST, names)["layer"].kernel.name == names["layer"]
     text = "".join(emit_for(graph, FAST, names).files.values())
-    assert "tq_conv2d_s8_s8_s8_armv7em_rows_1(input" in text
+    assert "tq_conv2d_s8_s8_s8_armv7em_rows_1(TQ_ARENA(" in text
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def plan_for(graph, isas):
 
 def test_layers_write_over_their_input_where_they_can():
     shared = plan_for(chain(8), FAST).sharing
-    assert shared == {"layer_1": "layer_0", "layer_2": "layer_1"}
+    assert shared == {"layer_0": "input", "layer_1": "layer_0", "layer_2": "layer_1"}
     assert plan_for(chain(6), FAST).sharing == {}, "the last four channels overlap others"
     assert plan_for(chain(8), ("generic",)).sharing == {}
 

@@ -10,6 +10,7 @@ from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.graph.accumulating import Accumulating
 from tinyq.graph.epilogues import Epilogue
+from tinyq.graph.interface import label_ports
 from tinyq.kernels.base import Bound
 from tinyq.kernels.ctext import identify
 from tinyq.kernels.epilogues import EpilogueFunction
@@ -147,6 +148,14 @@ def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> tuple[Call, ..
     return tuple(calls)
 
 
+def list_functions(graph: Graph) -> frozenset[str]:
+    """Names of the functions that a program's header declares, some for each input and output."""
+    ports = label_ports(graph).values()
+    each = ("{}", "{}_input", "{}_output", "quantize_{}", "dequantize_{}", "argmax_{}")
+    words = ["run", "invoke", "class", *(form.format(port) for form in each for port in ports)]
+    return frozenset(f"{graph.name}_{word}" for word in words)
+
+
 def number_functions(bounds: Bounds) -> dict[str, str]:
     """C names of kernels; those of one layer are numbered, and the same text has one name."""
     names: dict[str, str] = {}
@@ -268,7 +277,8 @@ def _name_all(
     constants += [tensor.name for found in arranged.values() for tensor in found.values()]
     records = [f"{node.name} {part}" for node in graph.nodes for part in ("geometry", "output")]
     tables = [_name_table(graph.tensors[name]) for name in constants if name in kept]
-    return identify(graph.name, [*constants, *records, *filter(None, tables)])
+    names = [*constants, *records, *filter(None, tables)]
+    return identify(graph.name, names, list_functions(graph))
 
 
 def _find_table(names: Mapping[str, str], tensor: Tensor) -> str:

@@ -72,13 +72,20 @@ def comment(text: str, margin: int = 0) -> str:
     return "/* " + f"\n{' ' * margin} * ".join(lines) + " */"
 
 
-def identify(prefix: str, names: Iterable[str]) -> dict[str, str]:
-    """A C identifier for each name, all different: ``prefix_name`` with odd characters as ``_``."""
+def identify(prefix: str, names: Iterable[str], kept: Iterable[str] = ()) -> dict[str, str]:
+    """A C identifier for each name, all different: ``prefix_name`` with odd characters as ``_``.
+
+    Args:
+        prefix: Before each name.
+        names: What is to be named.
+        kept: Identifiers that are taken.
+    """
     taken: dict[str, str] = {}
+    reserved = frozenset(kept)
     for name in names:
         stem = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_")
         candidate, count = f"{prefix}_{stem}", 1
-        while candidate in taken.values():
+        while candidate in taken.values() or candidate in reserved:
             count += 1
             candidate = f"{prefix}_{stem}_{count}"
         taken[name] = candidate

@@ -7,12 +7,16 @@ of the input that it does not read again. When block k of outputs has been writt
     lead = max_k (end_k - first_k),    safe where  address of x - address of y >= lead
 
 ``first_k`` is the first byte that block k or a later one reads, so a kernel may read and write
-within a block in any order, and earlier than in the block that needs it.
+within a block in any order, and read earlier than in the block that needs it. Where it has read all
+that a block needs before it writes the first of its outputs, the next block's byte counts:
+
+    lead = max_k (end_k - first_(k + 1))
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -32,34 +36,37 @@ class _Lines:
     pad_top: int
 
 
-def lead_lines(layer: LayerSpec, high: int = 1) -> Mapping[int, int]:
+def lead_lines(layer: LayerSpec, high: int = 1, *, ahead: bool = False) -> Mapping[int, int]:
     """Of a kernel that computes ``high`` lines of outputs at a time, from windows over operand 0.
 
-    A block of lines reads no line above the first of its windows.
+    A block of lines reads no line above the first of its windows; all of them before it writes
+    where ``ahead`` is set.
     """
     g = _Lines(*(layer.geometry[key] for key in _WINDOW))
     line = layer.inputs[0].packed_bytes // g.in_height
     out_line = layer.output.packed_bytes // g.out_height
-    return _largest(
+    blocks = [
         (
             min(r + high, g.out_height) * out_line,
             min(max(r * g.stride_height - g.pad_top, 0), g.in_height) * line,
         )
         for r in range(0, g.out_height, high)
-    )
+    ]
+    return _find_largest(layer, blocks, ahead)
 
 
 def lead_pixels(layer: LayerSpec, block: int) -> Mapping[int, int]:
     """Of a kernel that computes ``block`` pixels of outputs at a time, each from one of operand 0.
 
-    The last block may begin earlier, to be a whole one.
+    It reads a block before it writes it. The last may begin earlier, to be a whole one.
     """
     pixels = layer.output.rows
     each, out_each = (it.packed_bytes // pixels for it in (layer.inputs[0], layer.output))
     last = max(pixels - block, 0)
-    return _largest(
+    blocks = [
         (min(p + block, pixels) * out_each, min(p, last) * each) for p in range(0, pixels, block)
-    )
+    ]
+    return _find_largest(layer, blocks, True)
 
 
 def lead_freely(layer: LayerSpec, operands: Iterable[int] = (0,)) -> Mapping[int, int]:
@@ -67,5 +74,13 @@ def lead_freely(layer: LayerSpec, operands: Iterable[int] = (0,)) -> Mapping[int
     return MappingProxyType({index: -layer.inputs[index].packed_bytes for index in operands})
 
 
-def _largest(blocks: Iterable[tuple[int, int]]) -> Mapping[int, int]:
-    return MappingProxyType({0: max(end - first for end, first in blocks)})
+def _find_largest(
+    layer: LayerSpec, blocks: Sequence[tuple[int, int]], ahead: bool
+) -> Mapping[int, int]:
+    """The lead of blocks, each with the end of its outputs and the first byte that it reads."""
+    ends, firsts = zip(*blocks, strict=True)
+    if not ahead:
+        return MappingProxyType({0: max(map(operator.sub, ends, firsts))})
+    if len(blocks) == 1:
+        return lead_freely(layer)
+    return MappingProxyType({0: max(map(operator.sub, ends[:-1], firsts[1:]))})

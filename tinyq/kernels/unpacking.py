@@ -155,7 +155,7 @@ def _bind_unpacked(kernel: Kernel, operands: tuple[int, ...], layer: LayerSpec) 
         return found
     inner = found
     unpackings = {index: find_unpacking(layer.inputs[index]) for index in operands}
-    rooms = _place(layer, operands, packed=packing is not None)
+    rooms = _place(layer, operands, inner if packing else None)
     steps = [*unpackings.values(), *([packing] if packing else [])]
     cost = int(sum(it.instructions for it in steps))
     parts = {it.function: it.part for it in unpackings.values()}
@@ -187,16 +187,21 @@ def _bind_packed(kernel: Kernel, layer: LayerSpec) -> Bound | None:
     return None if isinstance(found, Refusal) or found.calls_epilogue else found
 
 
-def _place(layer: LayerSpec, operands: tuple[int, ...], *, packed: bool) -> _Rooms:
-    """Where everything lies in the scratch memory."""
-    offsets, at = {}, 0
+def _place(layer: LayerSpec, operands: tuple[int, ...], packed: Bound | None) -> _Rooms:
+    """Where everything lies in the scratch memory.
+
+    Outputs that are to be packed lie over the last operand as far as their kernel lets them.
+    """
+    offsets, at, last = {}, 0, 0
     for index in operands:
-        offsets[index] = at
+        offsets[index] = last = at
         at += round_up(math.prod(layer.inputs[index].shape), _ALIGNMENT)
-    output = at
-    if packed:
-        at += round_up(math.prod(layer.output.shape), _ALIGNMENT)
-    return _Rooms(offsets, output, at)
+    if not packed:
+        return _Rooms(offsets, at, at)
+    size = round_up(math.prod(layer.output.shape), _ALIGNMENT)
+    lead = round_up(max(packed.leads.get(operands[-1], size), 0), _ALIGNMENT)
+    offsets[operands[-1]] = last + min(lead, size)
+    return _Rooms(offsets, last, max(last + size, at + min(lead, size)))
 
 
 def _list_values(

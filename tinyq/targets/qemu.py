@@ -92,6 +92,8 @@ def _machine_command(image: Image) -> list[str]:
     command = [_find_emulator(emulator), *emulator.options]
     command += ["-machine", board.qemu_machine, "-kernel", str(image.elf)]
     command += ["-display", "none", "-monitor", "none", "-nodefaults"]
+    if "TQ_SEMIHOSTING" in board.defines:
+        return [*command, "-semihosting-config", "enable=on,target=native", "-serial", "null"]
     # mux puts 32 bytes of buffer before a UART without one, which makes the line five times faster.
     # Its escape character must not occur in the data, so it is none of the 256 bytes.
     command += ["-chardev", "stdio,id=line,signal=off,mux=on", "-echr", "0x1ff"]

@@ -96,6 +96,9 @@ class _Child:
 
     def end(self) -> tuple[int, str]:
         """Let the program end, by force if need be; return its exit status and log."""
+        # A program that waits for the line, and hears of nothing else meanwhile, goes on.
+        with contextlib.suppress(OSError):
+            self.line.shutdown(socket.SHUT_RDWR)
         self.guard.close()
         try:
             status = self.process.wait(_EXIT_SECONDS)

@@ -34,16 +34,17 @@ extern "C" {
  */
 void mixed_run(const int8_t input[64], int8_t output[10]);
 
-/* The same without buffers of the caller's: write the input to where they lie in the arena, call invoke, and
- * read the output from there. Invoke writes over inputs, so they must be written each time. */
+/* The same without buffers of the caller's: write each input to its place, call invoke, and read
+ * the outputs from theirs. Invoke writes over the inputs, so they must be written each time. */
 int8_t *mixed_input(void);
 void mixed_invoke(void);
 const int8_t *mixed_output(void);
 
-/* The code of a real number for input: rounded half up, as far as float tells halves apart, and clipped. */
+/* The code of a real number for input: rounded half up as float has it, and clipped. */
 static inline int8_t mixed_quantize_input(float value)
 {
-    const float steps = value / MIXED_INPUT_SCALE + 0.5f + (float)MIXED_INPUT_ZERO_POINT;
+    const float scale = MIXED_INPUT_SCALE;
+    const float steps = value / scale + 0.5f + -3.0f;
     int32_t code = -128;
     if (steps >= 127.0f) {
         code = 127;
@@ -57,7 +58,8 @@ static inline int8_t mixed_quantize_input(float value)
 /* The real number that a code of output stands for. */
 static inline float mixed_dequantize_output(int8_t code)
 {
-    return MIXED_OUTPUT_SCALE * (float)((int32_t)code - MIXED_OUTPUT_ZERO_POINT);
+    const float scale = MIXED_OUTPUT_SCALE;
+    return scale * ((float)code - -128.0f);
 }
 
 /* Where in output the largest code is, the first of equal ones. */
@@ -69,7 +71,6 @@ static inline int32_t mixed_argmax_output(const int8_t *codes)
     }
     return best;
 }
-
 
 #ifdef __cplusplus
 }

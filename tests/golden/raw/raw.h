@@ -34,16 +34,17 @@ extern "C" {
  */
 void raw_run(const int8_t input[4], int32_t output[2]);
 
-/* The same without buffers of the caller's: write the input to where they lie in the arena, call invoke, and
- * read the output from there. Invoke writes over inputs, so they must be written each time. */
+/* The same without buffers of the caller's: write each input to its place, call invoke, and read
+ * the outputs from theirs. Invoke writes over the inputs, so they must be written each time. */
 int8_t *raw_input(void);
 void raw_invoke(void);
 const int32_t *raw_output(void);
 
-/* The code of a real number for input: rounded half up, as far as float tells halves apart, and clipped. */
+/* The code of a real number for input: rounded half up as float has it, and clipped. */
 static inline int8_t raw_quantize_input(float value)
 {
-    const float steps = value / RAW_INPUT_SCALE + 0.5f + (float)RAW_INPUT_ZERO_POINT;
+    const float scale = RAW_INPUT_SCALE;
+    const float steps = value / scale + 0.5f + 0.0f;
     int32_t code = -128;
     if (steps >= 127.0f) {
         code = 127;
@@ -57,7 +58,8 @@ static inline int8_t raw_quantize_input(float value)
 /* The real number that a code of output stands for. */
 static inline float raw_dequantize_output(int32_t code)
 {
-    return RAW_OUTPUT_SCALE * (float)((int32_t)code - RAW_OUTPUT_ZERO_POINT);
+    const float scale = RAW_OUTPUT_SCALE;
+    return scale * ((float)code - 0.0f);
 }
 
 /* Where in output the largest code is, the first of equal ones. */
@@ -69,7 +71,6 @@ static inline int32_t raw_argmax_output(const int32_t *codes)
     }
     return best;
 }
-
 
 #ifdef __cplusplus
 }

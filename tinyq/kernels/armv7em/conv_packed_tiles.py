@@ -150,7 +150,7 @@ def _bind(layer: LayerSpec, slots: int) -> Bound | Refusal:
         scratch_bytes=room,
         # The last line of a block's inputs is kept for the next block.
         in_place=(0,) if g.in_channels == g.out_channels else (),
-        leads=lead_lines(layer, 2 * sizes.high),
+        leads=lead_lines(layer, 2 * sizes.high, ahead=True),
         parts=MappingProxyType(_list_parts(sizes, form, fold)),
         values=MappingProxyType(
             {

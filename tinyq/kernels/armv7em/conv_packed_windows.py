@@ -205,7 +205,7 @@ def _bind(layer: LayerSpec, *, whole: bool, slim: bool = False) -> Bound | Refus
         tables=(pack_packed(layer, form, fold),),
         scratch_bytes=reserve_levels(layer) + unpacked + sizes.panels + sizes.padded + last,
         in_place=(0,) if sizes.in_place else (),
-        leads=lead_freely(layer) if whole else lead_lines(layer, sizes.high),
+        leads=lead_freely(layer) if whole else lead_lines(layer, sizes.high, ahead=True),
         parts=MappingProxyType(parts),
         values=MappingProxyType(
             {

@@ -113,7 +113,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         sizes.cost,
         tables=(_pack(layer.weights, scaling),),
         scratch_bytes=sizes.scratch,
-        leads=lead_lines(layer, 2),
+        leads=lead_lines(layer, 2, ahead=True),
         parts=MappingProxyType(
             {
                 "down": transform_lines(g.in_width, g.in_channels),

@@ -107,7 +107,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         tables=(_pack(layer.weights), _pack_constants(scaling)),
         scratch_bytes=sizes.scratch,
         in_place=in_place,
-        leads=lead_lines(layer, 4),
+        leads=lead_lines(layer, 4, ahead=True),
         parts=MappingProxyType(
             {
                 "fill": fill_words(),

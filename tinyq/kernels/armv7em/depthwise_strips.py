@@ -29,6 +29,7 @@ from tinyq.kernels.common.memory import fill_words
 from tinyq.kernels.epilogues import find_accumulator
 from tinyq.kernels.geometry import WindowGeometry, divide_up, read_window, round_up
 from tinyq.kernels.layer import LayerSpec
+from tinyq.kernels.leads import NONE, lead_lines
 from tinyq.kernels.packing.epilogue import (
     TWICE,
     refuse_scaling,
@@ -54,11 +55,14 @@ class Sizes:
         g: The layer, with an image of one column as a line.
         bits: Of an input.
         multiplicity: Outputs of a channel.
+        by_bands: Whether all channels of a band are done before the next band, so that outputs may
+            lie over lines of the input; lines that two bands need are copied twice.
     """
 
     g: WindowGeometry
     bits: int
     multiplicity: int
+    by_bands: bool
 
     @property
     def group(self) -> int:
@@ -112,7 +116,8 @@ class Sizes:
     @property
     def moved(self) -> int:
         """What moves up, of each strip."""
-        return self.kept * self.row if self.band < self.g.out_height else 0
+        keeps = self.band < self.g.out_height and not self.by_bands
+        return self.kept * self.row if keeps else 0
 
     @property
     def rows_between(self) -> int:
@@ -189,6 +194,12 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     return _bind(layer, sums_to_scratch=False)
 
 
+@kernel("depthwise2d", "s8", (INT8, "b1"), variant="bands", text=_TEXT)
+def bind_bands(layer: LayerSpec) -> Bound | Refusal:
+    """The same, some lines of outputs at a time with all their channels."""
+    return _bind(layer, sums_to_scratch=False, by_bands=True)
+
+
 @kernel("depthwise2d", "s8", (INT8, "b1"), variant="sumsstrips", text=_TEXT)
 @kernel("depthwise2d", "s16", "s8", variant="sumsstrips", text=_TEXT)
 def bind_sums(layer: LayerSpec) -> Bound | Refusal:
@@ -210,12 +221,18 @@ def bind_wide(layer: LayerSpec) -> Bound | Refusal:
 
 
 def _bind(
-    layer: LayerSpec, *, sums_to_scratch: bool, finish: Part | None = None
+    layer: LayerSpec,
+    *,
+    sums_to_scratch: bool,
+    by_bands: bool = False,
+    finish: Part | None = None,
 ) -> Bound | Refusal:
     if reason := _refuse_constants(layer, sums_to_scratch=sums_to_scratch):
         return Refusal(reason)
     g = _turn(read_window(layer))
-    sizes = Sizes(g, layer.inputs[0].format.bits, layer.geometry["multiplicity"])
+    sizes = Sizes(g, layer.inputs[0].format.bits, layer.geometry["multiplicity"], by_bands)
+    if by_bands and sizes.band >= g.out_height:
+        return Refusal("there is one band")
     weights = pack_strips(layer, g, sums_to_scratch=sums_to_scratch)
     lines = lay_lines(g, sizes.row, _finish_cost(layer, sums_to_scratch=sums_to_scratch))
     expanded = count_expanded(weights) * 4
@@ -230,6 +247,7 @@ def _bind(
         ),
         tables=(weights.table, pack_wide(layer)) if finish else (weights.table,),
         scratch_bytes=sums_at + (sizes.sums if sums_to_scratch else 0),
+        leads=lead_lines(layer, sizes.band) if by_bands else NONE,
         in_place=(0,) if sizes.in_place and sizes.bits == layer.output.format.bits else (),
         parts=MappingProxyType({**parts, "finish": finish} if finish else parts),
         values=MappingProxyType(

@@ -204,7 +204,7 @@ def bind_windows(layer: LayerSpec, block: Block, *, whole: bool) -> Bound | Refu
         tables=(stream.table,),
         scratch_bytes=sizes.scratch,
         in_place=(0,) if sizes.in_place else (),
-        leads=lead_freely(layer) if whole else lead_lines(layer),
+        leads=lead_freely(layer) if whole else lead_lines(layer, ahead=True),
         parts=MappingProxyType(_list_parts(layer, sizes, stream)),
         values=MappingProxyType(
             {"s": sizes, "end": pairs * stream.pair_words, "y_format": layer.output.format.name}
