@@ -71,6 +71,7 @@ test-kernels: setup
 estimates: setup
 	TINYQ_ESTIMATES=all $(BIN)/python -m pytest tests/emulator/test_core_estimates.py tests/emulator/test_estimates.py
 	$(BIN)/python benchmarks/generic.py --check
+	$(BIN)/python benchmarks/generic_cores.py --check
 
 converter: setup
 	$(BIN)/python -m tests.bitexact.converter_operators --page benchmarks/results/converter.md

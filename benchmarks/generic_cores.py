@@ -46,6 +46,8 @@ CORES = ("armv6m", "rv32")
 EPILOGUE_SAMPLES = 2
 # Kernels of operations whose formats differ in their products, and of the others.
 MANY, FEW = 6, 3
+_MOST_RATIO = 1.5  # of one factor for all formats
+_ROOM = 1.02  # how far the largest ratio may grow for a factor nearer to 1
 _FACTORS = np.geomspace(0.25, 8, 161)
 
 
@@ -81,36 +83,48 @@ def _cost_value(works: Sequence[Work], counted: int) -> float:
 
 
 def fit_factors(core: str, word: str, epilogues: dict[str, float]) -> dict[str, float]:
-    """The factor of each operation that keeps the largest ratio to the counts smallest."""
+    """The factor of each operation that keeps the largest ratio to the counts smallest.
+
+    Where that is large, one for each format of the first operand.
+    """
     samples = draw_operations(word)
-    counts = count(core, samples)
-    table = load_table(TABLE)
+    pairs = list(zip(samples, count(core, samples), strict=True))
     factors = {}
     for operation in sorted({sample.kernel.operation for sample in samples}):
-        pairs = [p for p in zip(samples, counts, strict=True) if p[0].kernel.operation == operation]
-        worst = [_find_worst(table, core, float(f), epilogues, pairs) for f in _FACTORS]
-        best = int(np.argmin(worst))
-        factors[operation] = float(f"{_FACTORS[best]:.3g}")
-        print(f"{core} {operation}: {factors[operation]}, within {worst[best]:.2f}", flush=True)
+        found = [pair for pair in pairs if pair[0].kernel.operation == operation]
+        groups = {operation: found}
+        factors[operation], worst = _fit_factor(core, epilogues, found)
+        if worst > _MOST_RATIO:
+            for pair in found:
+                groups.setdefault(f"{operation}_{pair[0].kernel.formats[0]}", []).append(pair)
+        for name, some in groups.items():
+            factors[name], worst = _fit_factor(core, epilogues, some)
+            print(f"{core} {name}: {factors[name]}, within {worst:.2f}", flush=True)
     return factors
 
 
+def _fit_factor(
+    core: str, epilogues: dict[str, float], pairs: Sequence[tuple[Sample, int]]
+) -> tuple[float, float]:
+    """The factor of some kernels, and the largest ratio."""
+    worst = np.array([_find_worst(core, float(f), epilogues, pairs) for f in _FACTORS])
+    # Where the loops hardly count, any factor fits: the nearest to 1 of those that do.
+    fitting = np.flatnonzero(worst <= worst.min() * _ROOM)
+    best = min(fitting, key=lambda place: abs(np.log(_FACTORS[place])))
+    return float(f"{_FACTORS[best]:.3g}"), float(worst[best])
+
+
 def _find_worst(
-    table: Table,
-    core: str,
-    factor: float,
-    epilogues: dict[str, float],
-    pairs: Sequence[tuple[Sample, int]],
+    core: str, factor: float, epilogues: dict[str, float], pairs: Sequence[tuple[Sample, int]]
 ) -> float:
-    ratios = []
+    table, ratios = load_table(TABLE), []
     for sample, counted in pairs:
-        operation, name = sample.kernel.operation, sample.kernel.name
-        fitted = Table(
-            table.kernels, table.epilogues, 0, {core: Core({operation: factor}, epilogues)}
-        )
+        name = sample.kernel.name
+        there = {core: Core({sample.kernel.operation: factor}, epilogues)}
+        fitted = Table(table.kernels, table.epilogues, 0, there)
         entry = table.kernels[find_counted(name, table.kernels)]
         found = sum(
-            fitted.apply(entry, work, operation, core) + CONSTANT_COST * work.constants
+            fitted.apply(entry, work, name, core) + CONSTANT_COST * work.constants
             for work in sample.works
         )
         ratios.append(found / counted)

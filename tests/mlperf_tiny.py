@@ -31,16 +31,12 @@ _SHAPE, _SAMPLES = (1, 12, 10, 3), 160
 
 @dataclass(frozen=True)
 class Network:
-    """A model, its inputs, what it costs as it is, and how many inputs each rule gets right.
-
-    Without labels, ``apart`` is how far the codes of the rules may lie apart.
-    """
+    """A model, its inputs, what it costs as it is, and how many inputs each rule gets right."""
 
     model: str
     inputs: str
     macs: int
     correct: dict[str, int]
-    apart: int = 1
 
     @property
     def path(self) -> Path:
@@ -101,7 +97,7 @@ def _build_own(tf: Any, rng: np.random.Generator) -> Callable[[Any], Any]:
 
 
 NETWORKS = {
-    OWN: Network(OWN, "", 0, {}, apart=8),
+    OWN: Network(OWN, "", 81_696, {}),
     "ad": Network("ad01_int8", "ad_normal_windows.f32", 264_192, {}),
     "ic": Network(
         "pretrainedResnet_quant", "ic_inputs.npz", 12_501_632, {"tflite": 221, "half_up": 220}

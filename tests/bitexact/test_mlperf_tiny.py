@@ -42,7 +42,7 @@ def test_single_rounding_keeps_the_accuracy(name):
     found = reference.run_batched(graph, codes, 16)
     if labels is None:
         twice = reference.run_batched(import_tflite(network.path, "tflite"), codes, 16)
-        assert np.abs(found - twice).max() <= network.apart
+        assert np.abs(found - twice).max() <= 1
     else:
         assert correct(found, labels) == network.correct["half_up"]
 

@@ -80,12 +80,18 @@ class Core:
     """How a core differs from the one that kernels were fitted on.
 
     Attributes:
-        factors: Instructions of an operation's loops by those of that core.
+        factors: Instructions of an operation's loops by those of that core; the operation alone, or
+            with the format of its first operand where formats differ.
         epilogues: Instructions of epilogues for each value of the output.
     """
 
     factors: Mapping[str, float]
     epilogues: Mapping[str, float]
+
+    def find_factor(self, kernel: str) -> float:
+        """The factor of a kernel's loops; 1 where none is known."""
+        operation, entry, *_ = f"{kernel}_".split("_")
+        return self.factors.get(f"{operation}_{entry}", self.factors.get(operation, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +110,18 @@ class Table:
     median_per_element: float
     cores: Mapping[str, Core]
 
-    def apply(self, entry: Entry, work: Work, operation: str = "", isa: str = "") -> float:
+    def apply(self, entry: Entry, work: Work, kernel: str = "", isa: str = "") -> float:
         """Instructions of a kernel for a node, its further constants left out."""
         terms = list_terms(work)
         loops = sum(value * terms[name] for name, value in entry.terms.items())
         core = self.cores.get(isa)
-        factor = core.factors.get(operation, 1.0) if core else 1.0
-        if work.epilogue not in self.epilogues or entry.epilogue not in self.epilogues:
+        factor = core.find_factor(kernel) if core else 1.0
+        known = find_counted(work.epilogue, self.epilogues)
+        if not known or entry.epilogue not in self.epilogues:
             return loops * factor
         # Figures of epilogues are those of the smallest kernel, which does nothing else.
         loops = max(loops - work.elements * self.epilogues[entry.epilogue], 0.0)
-        each = self.epilogues[work.epilogue]
+        each = self.epilogues[known]
         each = core.epilogues.get(work.epilogue, each) if core else each
         return loops * factor + work.elements * each
 
@@ -158,7 +165,7 @@ def estimate_instructions(name: str, work: Work, isa: str = "") -> int:
     rivals = [it for key, it in table.kernels.items() if _operation(key) == _operation(name)]
     counted = find_counted(name, table.kernels)
     entries = [table.kernels[counted]] if counted else rivals
-    estimates = [table.apply(entry, work, _operation(name), isa) for entry in entries]
+    estimates = [table.apply(entry, work, name, isa) for entry in entries]
     found = median(estimates) if estimates else table.median_per_element * work.elements
     return max(round(found) + CONSTANT_COST * work.constants, 1)
 
