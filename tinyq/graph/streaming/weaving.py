@@ -93,7 +93,14 @@ class Weaving:
         if (need, columns) not in self._rings:
             source, fill = need
             kind = self.type_of(source)
-            shape = self.lines[source].resize(kind.shape, columns)
+            line = self.lines[source]
+            if line.axis == len(kind.shape) - 1 and kind.format.bits % 8:
+                raise ModelError(
+                    f"time is the last axis of {kind}, whose codes have no address of their own",
+                    where=source,
+                    remedy="use codes of 8 bits here, or another axis for time",
+                )
+            shape = line.resize(kind.shape, columns)
             kept = TensorType(shape, kind.format, kind.scale, kind.zero_point)
             name = self.builder.add_state(self.name(f"{source}_ring"), kept, fill)
             self._rings[need, columns] = name
