@@ -18,9 +18,9 @@ from tinyq.numerics.formats import Codes
 class SlidingSum(Op):
     """A sum that is kept from step to step.
 
-        y = clip(x + new - old, lo, hi)
+        y = clip(x + coming - leaving, lo, hi)
 
-    Operands: x, new, old s32 (..., channels), of one shape. Where x is the sum over a window, and
+    Operands: x, coming, leaving s32 (..., channels), of one shape. Where x is the sum over a window, and
     lo and hi are what such a sum can be, nothing is ever clipped; the limits are what proves that
     the sum stays in its integers for good.
 
@@ -41,23 +41,23 @@ class SlidingSum(Op):
 
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
-        x, new, old = types
-        if {it.format.name for it in types} != {"s32"} or not x.shape == new.shape == old.shape:
-            raise ModelError(f"a sum s32 takes sums s32 of its shape, not {x}, {new} and {old}")
+        x, coming, leaving = types
+        if {it.format.name for it in types} != {"s32"} or not x.shape == coming.shape == leaving.shape:
+            raise ModelError(f"a sum s32 takes sums s32 of its shape, not {x}, {coming} and {leaving}")
         if not INT32[0] <= self.lo <= self.hi <= INT32[1]:
             raise ModelError(f"sums of {self.lo:,} .. {self.hi:,} are no int32")
         return x
 
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
-        x, new, old = (each.astype(np.int64) for each in codes)
-        return np.asarray(np.clip(x + new - old, self.lo, self.hi), np.int32)
+        x, coming, leaving = (each.astype(np.int64) for each in codes)
+        return np.asarray(np.clip(x + coming - leaving, self.lo, self.hi), np.int32)
 
     def prove(self, *operands: Operand) -> Span:
         """Check that the sums stay in int32 before they are clipped."""
-        x, new, old = operands
-        require_values((x.lo + new.lo, x.hi + new.hi), "the sum with what comes in", INT32)
-        ends = (x.lo + new.lo - old.hi, x.hi + new.hi - old.lo)
+        x, coming, leaving = operands
+        require_values((x.lo + coming.lo, x.hi + coming.hi), "the sum with what comes in", INT32)
+        ends = (x.lo + coming.lo - leaving.hi, x.hi + coming.hi - leaving.lo)
         require_values(ends, "the sum without what goes out", INT32)
         return self.lo, self.hi
 
