@@ -95,7 +95,10 @@ def add_window(drawing: Drawing, axis: int, padded: bool) -> None:
     window = _draw_window(drawing, x.shape, axis, padded)
     weighted = is_weighted(x) and not (padded and x.format.step == 2)  # signs have no zero
     kinds = [_pool_sum, _pool_most] + [_pool_mean] * (x.format.step == 1)
-    kinds = (kinds if not padded else [_pool_most]) + [_convolve, _convolve_depthwise] * 3 * weighted
+    kinds = (kinds if not padded else [_pool_most]) + [
+        _convolve,
+        _convolve_depthwise,
+    ] * 3 * weighted
     drawing.choose(kinds)(drawing, x, window)  # type: ignore[operator]
 
 

@@ -42,8 +42,12 @@ class SlidingSum(Op):
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
         x, coming, leaving = types
-        if {it.format.name for it in types} != {"s32"} or not x.shape == coming.shape == leaving.shape:
-            raise ModelError(f"a sum s32 takes sums s32 of its shape, not {x}, {coming} and {leaving}")
+        if {it.format.name for it in types} != {
+            "s32"
+        } or not x.shape == coming.shape == leaving.shape:
+            raise ModelError(
+                f"a sum s32 takes sums s32 of its shape, not {x}, {coming} and {leaving}"
+            )
         if not INT32[0] <= self.lo <= self.hi <= INT32[1]:
             raise ModelError(f"sums of {self.lo:,} .. {self.hi:,} are no int32")
         return x

@@ -6,6 +6,7 @@ layer computes its new columns alone, sums over the window are kept.
 
 from __future__ import annotations
 
+from tinyq.graph.streaming.savings import list_savings
 from tinyq.graph.streaming.transform import Streamed, stream
 
-__all__ = ["Streamed", "stream"]
+__all__ = ["Streamed", "list_savings", "stream"]

@@ -10,6 +10,7 @@ from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, Node, TensorType
 from tinyq.graph.passes import simplify
 from tinyq.graph.streaming import elements, moves, windows
+from tinyq.graph.streaming.padding import check_padding
 from tinyq.graph.streaming.sums import can_keep_sum, keep_sum
 from tinyq.graph.streaming.timeline import Timeline, Trace
 from tinyq.graph.streaming.tracing import Cut, shorten, trace
@@ -33,7 +34,6 @@ class Streamed:
         padded: Layers whose padding before the first frame the answer depends on. Where there are
             some, a step equals the network over all frames since the reset; without, it equals the
             window version as soon as the window has passed, whatever was before.
-        whole: Layers that each step computes over all columns of the window.
     """
 
     graph: Graph
@@ -42,7 +42,6 @@ class Streamed:
     step: int
     frames: int
     padded: tuple[str, ...]
-    whole: tuple[str, ...]
 
     @property
     def state_bytes(self) -> int:
@@ -55,6 +54,13 @@ class Streamed:
         """Multiply-accumulates of the window version and of a step."""
         window, step = (sum(map(it.macs, it.nodes)) for it in (self.window, self.graph))
         return window, step
+
+    def list_layers(self) -> list[tuple[str, int, int]]:
+        """Layers with their multiply-accumulates in the window version and in a step."""
+        steps = {node.name: self.graph.macs(node) for node in self.graph.nodes}
+        window = {node.name: self.window.macs(node) for node in self.window.nodes}
+        names = [name for name in window if window[name] or steps.get(name)]
+        return [(name, window[name], steps.get(name, 0)) for name in names]
 
 
 def stream(graph: Graph, axis: int = 0, step: int | None = None) -> Streamed:
@@ -74,14 +80,9 @@ def stream(graph: Graph, axis: int = 0, step: int | None = None) -> Streamed:
     lines, traces = _trace_nodes(window, axis, frames)
     fewest = math.lcm(*(line.stride for line in lines.values()))
     chosen = _check_step(window, lines, frames, fewest, step)
-    padded = _check_padding(window, lines, traces, frames, chosen)
+    padded = check_padding(window, lines, traces, frames, chosen)
     made = _weave(window, lines, traces, chosen)
-    whole = tuple(
-        node.name
-        for node in window.nodes
-        if node.name in traces and traces[node.name].line is None and window.macs(node)
-    )
-    return Streamed(simplify(made), window, axis, chosen, frames, padded, whole)
+    return Streamed(simplify(made), window, axis, chosen, frames, padded)
 
 
 def _count_frames(graph: Graph, axis: int) -> int:
@@ -171,70 +172,6 @@ def _check_step(
     return step
 
 
-def _check_padding(
-    graph: Graph,
-    lines: Mapping[str, Timeline],
-    traces: Mapping[str, Trace],
-    frames: int,
-    step: int,
-) -> tuple[str, ...]:
-    """Layers on whose padding an output depends, none where no output depends on any.
-
-    Raises:
-        ModelError: An output does, and the padding does not stand at the first frame, so that no
-            step could have it.
-    """
-    pads = [node for node in graph.nodes if node.name in traces and traces[node.name].pads]
-    if not pads or not _depends_on_padding(graph, lines, traces, step):
-        return ()
-    for node in pads:
-        line = lines[node.inputs[0]]
-        if line.length * line.stride != frames:
-            raise ModelError(
-                f"it pads before the first of {line.length} columns of {line.stride} frames, which "
-                f"are not the {frames} frames of the window, since layers before it do not pad",
-                where=node.name,
-                remedy="pad each layer with a kernel along time before its first frame "
-                "('causal'), or none ('valid')",
-            )
-    for node in graph.nodes:
-        line = lines.get(node.output)
-        if line is None or not line.padded or node in pads and traces[node.name].line is line:
-            continue
-        if line.length * line.stride > frames and node not in pads:
-            raise ModelError(
-                f"it has {line.length} columns of {line.stride} frames, more than the {frames} "
-                "frames of the window",
-                where=node.name,
-                remedy="pad by the kernel's extent less 1, not more",
-            )
-    return tuple(node.name for node in pads)
-
-
-def _depends_on_padding(
-    graph: Graph, lines: Mapping[str, Timeline], traces: Mapping[str, Trace], step: int
-) -> bool:
-    """Whether the newest columns of an output depend on padding in time."""
-    reached: set[str] = set()
-    for node in graph.nodes:
-        found = traces.get(node.name)
-        if found is None or found.line is not None:
-            if found is None and any(name in reached for name in node.inputs):
-                reached.add(node.output)
-            continue
-        for name, reach in zip(node.inputs, found.reaches, strict=True):
-            padded = reach is not None and lines[name].padded > reach.first
-            if padded or name in reached:
-                reached.add(node.output)
-    for name in graph.outputs:
-        line = lines.get(name)
-        if name in reached:
-            return True
-        if line is not None and line.padded > line.length - line.count_new(step):
-            return True
-    return False
-
-
 def _weave(
     graph: Graph, lines: Mapping[str, Timeline], traces: Mapping[str, Trace], step: int
 ) -> Graph:
@@ -297,7 +234,12 @@ def _weave_node(weaving: Weaving, traces: Mapping[str, Trace], node: Node) -> No
         else:
             inputs.append(weaving.take(name))
     cut = Cut(
-        weaving.window.types(node), weaving.type_of(node.output), found, read, *_given(needs, read), new
+        weaving.window.types(node),
+        weaving.type_of(node.output),
+        found,
+        read,
+        *_given(needs, read),
+        new,
     )
     builder.apply(node.output, shorten(node.op, cut), *inputs)
 
