@@ -35,14 +35,13 @@ from tinyq.kernels.packing.order import taps_by_channel
 from tinyq.kernels.packing.record import Record, Table
 from tinyq.kernels.packing.words import Int64s, Words, pair_words, to_words
 from tinyq.kernels.registry import kernel
-from tinyq.kernels.thumb import largest_divisor
 
 FOUR = Record("bias:4", "weights:taps*2", "tail:4*tail")
 
 _SOURCE = "armv7em/strips.j2"
 _LANES = 4
 _MOST_WEIGHT = 2**15 - 1
-_MOST_TURNS, _MOST_OFFSET = 8, 4095
+_MOST_TURNS, _MOST_OFFSET = 12, 4095
 # Instructions: of a tap of four channels, of their outputs, of the rounds of a loop, of a pixel.
 _TAP_COST, _FOUR_COST, _LOOP_COST, _PIXEL_COST = 8, 20, 4, 32
 _TWICE_COST = 12  # more for four outputs
@@ -93,13 +92,15 @@ def multiply_taps(taps: int, distance: int, folded: Folded) -> Part:
         distance: Bytes from tap to tap.
         folded: The epilogue, whose sums need no shift.
     """
-    fitting = [turns for turns in range(1, _MOST_TURNS + 1) if (turns - 1) * distance <= _MOST_OFFSET]
-    turns = largest_divisor(taps, max(fitting))
+    turns = min(taps, _MOST_TURNS, _MOST_OFFSET // distance + 1)
+    rounds, rest = divmod(taps, turns)
     values = {
         "offsets": [turn * distance for turn in range(turns)],
-        "looped": turns < taps,
+        "rest": [turn * distance for turn in range(rest)],
+        "looped": rounds > 1,
+        "advanced": rounds > 1 or rest > 0,
         "round": turns * distance,
-        "all": taps * distance,
+        "all": rounds * turns * distance,
         "epilogue": folded.epilogue,
     }
     return Part(_SOURCE, "taps", "_taps", MappingProxyType(values))
@@ -166,7 +167,6 @@ def _find_distance(g: WindowGeometry) -> int:
 
 
 def _estimate(g: WindowGeometry, taps: int, part: Part, *, twice: bool) -> int:
-    offsets = part.values["offsets"]
-    rounds = taps // len(offsets)
+    rounds = taps // len(part.values["offsets"])
     four = taps * _TAP_COST + rounds * _LOOP_COST + _FOUR_COST + twice * _TWICE_COST
     return g.out_pixels * (divide_up(g.in_channels, _LANES) * four + _PIXEL_COST)
