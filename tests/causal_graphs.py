@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.drawing.graphs import (
     Drawing,
@@ -22,8 +24,10 @@ from tests.drawing.graphs import (
     out_channels,
     widest,
 )
+from tests.harness import pack_rows
 from tests.operations import REGISTRY
 from tests.operations.rescale import add_rescale
+from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, TensorType
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.average_pool2d import AveragePool2D
@@ -37,12 +41,13 @@ from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.window import Window
 from tinyq.graph.reference import run_named, run_sequences
-from tinyq.graph.streaming import Streamed
+from tinyq.graph.streaming import Streamed, stream
 from tinyq.numerics.formats import Codes, find_format
 
 FORMATS = ("s8", "s8", "s8", "u4", "u2", "s4", "b1")
 ADDRESSED = ("s8", "u8", "s32")  # what StridedCopy takes
 MOST_LAYERS = 7
+Packed = npt.NDArray[np.uint8]
 # Files of tests/operations whose windows may pad behind the newest frame.
 PADDING = ("conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "tflite_average_pool2d")
 OTHERS = [
@@ -284,3 +289,45 @@ def expect_steps(streamed: Streamed, windows: Mapping[str, Codes]) -> list[Codes
 def run_steps(streamed: Streamed, steps: Mapping[str, Codes]) -> list[Codes]:
     """What steps answer, output by output, shapes (steps, *shape)."""
     return [codes[0] for codes in run_sequences(streamed.graph, dict(steps)).values()]
+
+
+def draw_streamed(
+    seed: int, index: int, steps: int
+) -> tuple[Streamed, list[Packed], list[Packed]]:
+    """A random step, a signal packed for each input, and what each output has to answer, packed.
+
+    The answers are those of windows, so the first of them belong to later steps than the first.
+    """
+    for attempt in range(100):
+        rng = np.random.default_rng((seed, index, attempt, 9))
+        graph, axis = draw_causal(rng)
+        try:
+            streamed = stream(replace(graph, name=f"model_{index}"), axis)
+        except ModelError:  # a ring would lie along packed codes
+            continue
+        in_steps, in_windows = draw_signal(rng, streamed, steps)
+        tensors, names = streamed.graph.tensors, streamed.graph.outputs
+        inputs = [
+            pack_rows(tensors[name].type.format.pack(in_steps[name][0]), steps)
+            for name in streamed.graph.inputs
+        ]
+        answers = expect_steps(streamed, in_windows)
+        expected = [
+            pack_rows(tensors[name].type.format.pack(codes), len(codes))
+            for name, codes in zip(names, answers, strict=True)
+        ]
+        return streamed, inputs, expected
+    raise AssertionError("no network could be streamed")
+
+
+def join_rows(parts: list[Packed], align: int = 1) -> Packed:
+    """Packed tensors one behind the other, each from a multiple of ``align`` bytes on."""
+    return np.concatenate(
+        [np.pad(part, ((0, 0), (0, -part.shape[1] % align))) for part in parts], axis=1
+    )
+
+
+def count_wrong(got: Packed, expected: list[Packed], align: int = 1) -> int:
+    """Steps from the first whole window on whose packed answers are others."""
+    wanted = join_rows(expected, align)
+    return int((got[len(got) - len(wanted) :, : wanted.shape[1]] != wanted).any(axis=1).sum())

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.causal_graphs import draw_causal, draw_signal, expect_steps, run_steps
+from tests.causal_graphs import (
+    count_wrong,
+    draw_causal,
+    draw_signal,
+    draw_streamed,
+    expect_steps,
+    join_rows,
+    run_steps,
+)
 from tests.examples import examples
+from tests.harness import compile_models
 from tests.random_graphs import draw_network
+from tinyq.codegen import emit
 from tinyq.errors import ModelError
 from tinyq.graph.streaming import stream
+from tinyq.memory.planner import plan
 
+GRAPHS = int(os.environ.get("TINYQ_FUZZ_GRAPHS", "20"))
+STEPS = 40  # of a signal; windows have at most 24 frames
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -72,3 +87,17 @@ def test_any_network_is_streamed_exactly_or_refused(seed):
         assert error.remedy
         assume(False)
     require_equal(streamed, rng)
+
+
+
+@pytest.mark.requires("gcc")
+def test_steps_in_c_equal_the_window(seed):
+    """Random causal networks on this machine, under AddressSanitizer and UBSan."""
+    drawn = [draw_streamed(seed, index, STEPS) for index in range(GRAPHS)]
+    programs = compile_models([emit(it.graph, plan(it.graph)) for it, _, _ in drawn])
+    wrong = [
+        f"{streamed.window}"
+        for (streamed, inputs, expected), program in zip(drawn, programs, strict=True)
+        if count_wrong(program(join_rows(inputs), STEPS), expected)
+    ]
+    assert not wrong, "\n".join(wrong)
