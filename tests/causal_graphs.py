@@ -328,6 +328,10 @@ def join_rows(parts: list[Packed], align: int = 1) -> Packed:
 
 
 def count_wrong(got: Packed, expected: list[Packed], align: int = 1) -> int:
-    """Steps from the first whole window on whose packed answers are others."""
-    wanted = join_rows(expected, align)
-    return int((got[len(got) - len(wanted) :, : wanted.shape[1]] != wanted).any(axis=1).sum())
+    """Steps from the first whole window on whose packed answers are others, output by output."""
+    wrong, start = 0, 0
+    for part in expected:
+        rows = got[len(got) - len(part) :, start : start + part.shape[1]]
+        wrong += int((rows != part).any(axis=1).sum())
+        start += -(-part.shape[1] // align) * align
+    return wrong
