@@ -291,9 +291,7 @@ def run_steps(streamed: Streamed, steps: Mapping[str, Codes]) -> list[Codes]:
     return [codes[0] for codes in run_sequences(streamed.graph, dict(steps)).values()]
 
 
-def draw_streamed(
-    seed: int, index: int, steps: int
-) -> tuple[Streamed, list[Packed], list[Packed]]:
+def draw_streamed(seed: int, index: int, steps: int) -> tuple[Streamed, list[Packed], list[Packed]]:
     """A random step, a signal packed for each input, and what each output has to answer, packed.
 
     The answers are those of windows, so the first of them belong to later steps than the first.

@@ -89,7 +89,6 @@ def test_any_network_is_streamed_exactly_or_refused(seed):
     require_equal(streamed, rng)
 
 
-
 @pytest.mark.requires("gcc")
 def test_steps_in_c_equal_the_window(seed):
     """Random causal networks on this machine, under AddressSanitizer and UBSan."""

@@ -328,6 +328,6 @@ def _describe_saving(saving: Streamed) -> str:
     window, step = saving.macs
     return (
         f"if axis {saving.axis} of the input is time, a step of {saving.step} of {saving.frames} "
-        f"frames takes {step:,} MACs in place of {window:,} and keeps {saving.state_bytes:,} bytes: "
+        f"frames takes {step:,} MACs in place of {window:,}, keeps {saving.state_bytes:,} bytes: "
         f"`tinyq build --stream time={saving.axis}`"
     )

@@ -20,9 +20,9 @@ class SlidingSum(Op):
 
         y = clip(x + coming - leaving, lo, hi)
 
-    Operands: x, coming, leaving s32 (..., channels), of one shape. Where x is the sum over a window, and
-    lo and hi are what such a sum can be, nothing is ever clipped; the limits are what proves that
-    the sum stays in its integers for good.
+    Operands: x, coming, leaving s32 (..., channels), of one shape. Where x is the sum over a
+    window, and lo and hi are what such a sum can be, nothing is ever clipped; the limits are what
+    proves that the sum stays in its integers for good.
 
     Attributes:
         lo: Smallest sum, an int32.

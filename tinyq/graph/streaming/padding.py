@@ -1,4 +1,4 @@
-"""Padding before the first frame: where a step can stand for it, and what its answers then equal."""
+"""Padding before the first frame: where a step can have it, and what its answers then equal."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def check_padding(
                 "('causal'), or none ('valid')",
             )
     for node in graph.nodes:
-        line = lines.get(node.output)
-        if line is None or not line.padded or isinstance(node.op, Pad2D):
+        after = lines.get(node.output)
+        if after is None or not after.padded or isinstance(node.op, Pad2D):
             continue
-        if line.length * line.stride > frames:
+        if after.length * after.stride > frames:
             raise ModelError(
-                f"it has {line.length} columns of {line.stride} frames, more than the {frames} "
+                f"it has {after.length} columns of {after.stride} frames, more than the {frames} "
                 "frames of the window",
                 where=node.name,
                 remedy="pad by the kernel's extent less 1, not more",
