@@ -20,7 +20,7 @@ from tinyq.graph.reference import run_sequences
 from tinyq.graph.storage import digest, load_graph, save_graph
 from tinyq.memory.planner import STATE, plan
 
-GRAPHS = int(os.environ.get("TINYQ_FUZZ_GRAPHS", "60"))
+GRAPHS = int(os.environ.get("TINYQ_FUZZ_GRAPHS", "24"))
 
 
 @given(stateful_networks(), st.integers(0, 2**32 - 1))
