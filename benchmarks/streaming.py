@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 import tinyq  # noqa: E402
 from tests.mlperf_tiny import DATA  # noqa: E402
 from tinyq.firmware.build import Image  # noqa: E402
+from tinyq.graph import Graph  # noqa: E402
 from tinyq.graph.interface import pack_codes, unpack_codes  # noqa: E402
 from tinyq.graph.passes import simplify  # noqa: E402
 from tinyq.graph.reference import run_batched  # noqa: E402
@@ -36,7 +37,7 @@ from tinyq.targets import open_link  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
 MODEL = DATA / "models/str_ww_ref_model.tflite"
-EMULATED = "mps2-an386"
+BOARD, EMULATED = "nucleo-l4r5zi", "mps2-an386"
 ROUNDINGS = ("half_up", "tflite")
 ANSWERS = 1000  # compared, from the first whole window on
 # M cycles a frame of 32 ms on the NUCLEO-L4R5ZI-P in the published results, features included.
@@ -58,6 +59,7 @@ class Row:
         macs: Multiply-accumulates of a frame.
         instructions: Of a frame, the most of all frames, in the network's layers.
         cycles: Of a frame, estimated from counted instructions, loads and branches.
+        board_cycles: On the board of the record, estimated: with what its flash makes wait.
         state_bytes: Kept from frame to frame.
         arena_bytes: Activations.
         flash_bytes: Code and constants of the whole firmware.
@@ -74,6 +76,7 @@ class Row:
     macs: int
     instructions: int
     cycles: int
+    board_cycles: int
     state_bytes: int
     arena_bytes: int
     flash_bytes: int
@@ -116,6 +119,7 @@ def measure_version(
     some = codes if step else codes[:8]  # a window takes as long as forty steps
     device, instructions = ask(project, project.image, "qemu", some)
     first = streamed.frames - 1 if step else 0
+    cycles, board_cycles = estimate_cycles(graph, folder.with_name("board"))
     return Row(
         version=version,
         rounding=rounding,
@@ -125,7 +129,8 @@ def measure_version(
         device_mismatches=int((device[first:] != wanted[: len(device) - first]).sum()),
         macs=streamed.macs[int(step)],
         instructions=instructions,
-        cycles=count_cycles(folder),
+        cycles=cycles,
+        board_cycles=board_cycles,
         state_bytes=streamed.state_bytes if step else 0,
         arena_bytes=project.plan.arena_bytes,
         flash_bytes=project.image.flash_bytes,
@@ -134,21 +139,24 @@ def measure_version(
     )
 
 
-def count_cycles(folder: Path) -> int:
-    """Estimated cycles of an inference on the core, without waiting for flash."""
-    return int(tinyq.profile(folder).cycles or 0)
+def estimate_cycles(graph: Graph, folder: Path) -> tuple[int, int]:
+    """Cycles of an inference on the core alone, and on the board, where flash makes it wait."""
+    create_project(graph, find_board(BOARD), folder, kernels=Selection(optimize="speed"))
+    found = tinyq.profile(folder)
+    board = found.profile.prediction
+    return int(found.cycles or 0), int(board.cycles if board else 0)
 
 
 def render_report(rows: Sequence[Row], command: str) -> str:
     """The page with the table."""
     columns = (
-        *("version", "rounding", "MACs", "instructions", "cycles, estimated", "state B"),
+        *("version", "rounding", "MACs", "instructions", "cycles", "on the board", "state B"),
         *("arena B", "flash B", "answers", "codes that differ, host", "emulated M4"),
     )
-    lines = [" | ".join(columns), " | ".join(["---", "---", *["--:"] * 9])]
+    lines = [" | ".join(columns), " | ".join(["---", "---", *["--:"] * 10])]
     lines += [
         f"{it.version} | {it.rounding} | {it.macs:,} | {it.instructions:,} | {it.cycles:,} | "
-        f"{it.state_bytes:,} | {it.arena_bytes:,} | {it.flash_bytes:,} | {it.answers:,} | "
+        f"{it.board_cycles:,} | {it.state_bytes:,} | {it.arena_bytes:,} | {it.flash_bytes:,} | {it.answers:,} | "
         f"{it.host_mismatches} | {it.device_mismatches}"
         for it in rows
     ]
@@ -156,8 +164,9 @@ def render_report(rows: Sequence[Row], command: str) -> str:
     return (
         "# MLPerf Tiny's streaming wake word, a frame at a time\n\n"
         f"Written by `{command}`. Instructions are counted on the emulated Cortex-M4, the most of "
-        "all frames; cycles are\nestimated from them, loads and branches, without waiting for "
-        "flash. Answers are compared code by code with the window's.\n\n"
+        f"all frames. Cycles are\nestimates, from instructions, loads and branches of one frame; "
+        f"those on the board are of the {BOARD}, whose flash makes the\ncore wait. Answers are "
+        "compared code by code with the window's.\n\n"
         f"{table}\n\nThe published results recompute the window: {RECORD_MCYCLES} M cycles a "
         "frame on the NUCLEO-L4R5ZI-P,\nfeatures included, which are not part of this table.\n"
     )
