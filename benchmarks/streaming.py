@@ -96,7 +96,7 @@ def ask(project: Project, image: Image, target: str, codes: np.ndarray) -> tuple
     """Output codes of samples in their order, and the most instructions of one in the layers."""
     graph = project.graph
     with closing(open_link(image, target, counting=target == "qemu")) as link:
-        packed = np.asarray(link.infer(pack_codes(graph, {graph.input.name: codes})))
+        packed = np.asarray(link.infer_sequence(pack_codes(graph, {graph.input.name: codes})))
         counts = link.instruction_counts()
     answers = unpack_codes(graph, graph.outputs, packed.reshape(len(codes), -1))
     return answers[graph.output.name], sum(it.max for it in counts.layers) if counts else 0
@@ -156,8 +156,8 @@ def render_report(rows: Sequence[Row], command: str) -> str:
     lines = [" | ".join(columns), " | ".join(["---", "---", *["--:"] * 10])]
     lines += [
         f"{it.version} | {it.rounding} | {it.macs:,} | {it.instructions:,} | {it.cycles:,} | "
-        f"{it.board_cycles:,} | {it.state_bytes:,} | {it.arena_bytes:,} | {it.flash_bytes:,} | {it.answers:,} | "
-        f"{it.host_mismatches} | {it.device_mismatches}"
+        f"{it.board_cycles:,} | {it.state_bytes:,} | {it.arena_bytes:,} | {it.flash_bytes:,} | "
+        f"{it.answers:,} | {it.host_mismatches} | {it.device_mismatches}"
         for it in rows
     ]
     table = "\n".join(f"| {line} |" for line in lines)

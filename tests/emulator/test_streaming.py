@@ -99,7 +99,7 @@ def test_a_wake_word_is_a_few_instructions_a_frame(seed, tmp_path):
     assert project.plan.arena_bytes + streamed.state_bytes <= MOST_BYTES
     frames = rng.integers(-128, 128, (100, 1, FEATURES)).astype(np.int32)
     with closing(open_link(project.image, "qemu", counting=True)) as link:
-        got = link.infer(frames.astype(np.int8).view(np.uint8).reshape(len(frames), -1))
+        got = link.infer_sequence(frames.astype(np.int8).view(np.uint8).reshape(len(frames), -1))
         counts = link.instruction_counts()
     windows = np.stack([frames[end - FRAMES : end] for end in range(FRAMES, len(frames) + 1)])
     wanted = run_batched(streamed.window, windows).reshape(len(windows), -1)
