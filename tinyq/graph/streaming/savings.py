@@ -28,5 +28,5 @@ def _try_axes(graph: Graph) -> Iterator[Streamed]:
         except ModelError:  # a layer looks into the future, or there are no frames
             continue
         window, step = found.macs
-        if step * _WORTH <= window:
+        if 0 < step * _WORTH <= window:
             yield found
