@@ -5,6 +5,7 @@ Which operations there are, and how each is drawn, is in tests/operations.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,8 @@ from tests.drawing.graphs import (
     is_activation,
 )
 from tests.operations import REGISTRY
-from tinyq.graph import Graph, GraphBuilder, TensorType
+from tinyq.errors import ModelError
+from tinyq.graph import Graph, GraphBuilder, Node, State, Tensor, TensorType
 from tinyq.graph.interface import own_outputs
 from tinyq.numerics.formats import Codes, find_format
 
@@ -31,9 +33,12 @@ __all__ = [
     "draw_graph",
     "draw_inputs",
     "draw_network",
+    "draw_sequences",
+    "draw_stateful",
     "draw_table",
     "graphs",
     "networks",
+    "stateful_networks",
 ]
 
 MOST_NODES = 6
@@ -101,6 +106,65 @@ def draw_network(rng: np.random.Generator, name: str = "model") -> Graph:
             outputs.append(str(drawing.choose(drawing.tensors)))
     chosen_order = [outputs[index] for index in rng.permutation(len(outputs))]
     return builder.build(*own_outputs(builder, chosen_order))
+
+
+def draw_stateful(rng: np.random.Generator, name: str = "model") -> Graph:
+    """A network some of whose nodes read what another tensor was in the step before.
+
+    The other tensor has the same type: an input, one before the node, one behind it, the node's
+    own output, an output of the graph. Sums that could grow without end are not drawn.
+    """
+    graph = draw_network(rng, name)
+    for index in range(int(rng.integers(1, 5))):
+        edges = [
+            (node, position)
+            for node in graph.nodes
+            for position, read in enumerate(node.inputs)
+            if not graph.tensors[read].is_constant
+        ]
+        node, position = edges[int(rng.integers(len(edges)))]
+        kind = graph.tensors[node.inputs[position]].type
+        computed = [*graph.inputs, *(node.output for node in graph.nodes)]
+        equal = [other for other in computed if graph.tensors[other].type == kind]
+        with contextlib.suppress(ModelError):
+            graph = _delay(rng, graph, node, position, str(rng.choice(equal)), f"kept:{index}")
+    return graph
+
+
+def _delay(
+    rng: np.random.Generator, graph: Graph, node: Node, position: int, source: str, name: str
+) -> Graph:
+    """The graph whose node reads a new state, the value of ``source`` in the step before."""
+    kind = graph.tensors[source].type
+    shape = kind.shape if rng.random() < 0.5 else ()
+    first = draw_codes(rng, kind.format, shape)
+    inputs = (*node.inputs[:position], name, *node.inputs[position + 1 :])
+    changed = replace(
+        graph,
+        tensors={**graph.tensors, name: Tensor(name, kind)},
+        nodes=tuple(replace(it, inputs=inputs) if it is node else it for it in graph.nodes),
+        states=(*graph.states, State(name, source, np.asarray(first, np.int32))),
+    )
+    changed.verify()
+    return changed
+
+
+def draw_sequences(
+    rng: np.random.Generator, graph: Graph, count: int = 2, steps: int = 4
+) -> dict[str, Codes]:
+    """Codes of every input by its name, shapes (count, steps, *input shape)."""
+    return {
+        name: _draw_input(rng, graph.tensors[name].type, count * steps).reshape(
+            count, steps, *graph.tensors[name].type.shape
+        )
+        for name in graph.inputs
+    }
+
+
+def stateful_networks() -> strategies.SearchStrategy[Graph]:
+    """Hypothesis strategy over ``draw_stateful``; a failing example is its seed."""
+    seeds = strategies.integers(0, 2**32 - 1)
+    return seeds.map(lambda seed: draw_stateful(np.random.default_rng(seed)))
 
 
 def networks() -> strategies.SearchStrategy[Graph]:

@@ -6,16 +6,8 @@ Takes nothing but integers; gives a verified `Graph`.
 from __future__ import annotations
 
 from tinyq.graph.builder import GraphBuilder
-from tinyq.graph.graph import (
-    Graph,
-    Node,
-    Op,
-    Operand,
-    Shape,
-    Span,
-    Tensor,
-    TensorType,
-)
+from tinyq.graph.graph import Graph, Node, Op
+from tinyq.graph.tensors import Operand, Shape, Span, State, Tensor, TensorType
 
 __all__ = [
     "Graph",
@@ -25,6 +17,7 @@ __all__ = [
     "Operand",
     "Shape",
     "Span",
+    "State",
     "Tensor",
     "TensorType",
 ]

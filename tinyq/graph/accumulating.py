@@ -9,8 +9,9 @@ import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph.epilogues import Epilogue
-from tinyq.graph.graph import Op, Operand, Shape, Span, TensorType
+from tinyq.graph.graph import Op
 from tinyq.graph.proofs import Bounds, require_constant
+from tinyq.graph.tensors import Operand, Shape, Span, TensorType
 from tinyq.numerics.formats import Codes, find_format
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import ModelError
-from tinyq.graph.graph import Graph, Node, Op, Tensor, TensorType
-from tinyq.numerics.formats import Format
+from tinyq.graph.graph import Graph, Node, Op
+from tinyq.graph.tensors import State, Tensor, TensorType
+from tinyq.numerics.formats import Codes, Format
 
 
 @dataclass(slots=True)
@@ -20,6 +21,8 @@ class GraphBuilder:
     _tensors: dict[str, Tensor]
     _nodes: list[Node]
     _inputs: list[str]
+    _first: dict[str, Codes] = field(default_factory=dict)
+    _next: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def start(cls, name: str, input_type: TensorType, input_name: str = "input") -> GraphBuilder:
@@ -42,6 +45,27 @@ class GraphBuilder:
         self._inputs.append(name)
         return name
 
+    def add_state(self, name: str, state_type: TensorType, first: npt.ArrayLike = 0) -> str:
+        """Add a tensor that is kept from one step to the next; returns its name.
+
+        Args:
+            name: Of the tensor, which nodes read with its value of the step before.
+            state_type: Its type.
+            first: Its codes after a reset: one for all, or an array of its shape.
+        """
+        self._add(Tensor(name, state_type))
+        self._first[name] = np.asarray(first, np.int32)
+        return name
+
+    def keep(self, state: str, value: str) -> None:
+        """Say which tensor, an input or a computed one, a state takes when a step ends.
+
+        `tinyq.graph.interface.keep_value` takes any tensor.
+        """
+        if state not in self._first:
+            raise ModelError(f"{state!r} is no state", where=self.name)
+        self._next[state] = value
+
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes added so far."""
@@ -49,7 +73,7 @@ class GraphBuilder:
 
     def draft(self) -> Graph:
         """What was added so far, without an output and not verified."""
-        return Graph(self.name, self.inputs, (), self._tensors, self.nodes)
+        return Graph(self.name, self.inputs, (), self._tensors, self.nodes, self._list_states())
 
     def type(self, name: str) -> TensorType:
         """Type of a tensor added so far."""
@@ -97,9 +121,22 @@ class GraphBuilder:
         Raises:
             ModelError: The graph is not well formed.
         """
-        graph = Graph(self.name, self.inputs, outputs, dict(self._tensors), tuple(self._nodes))
+        without = [name for name in self._first if name not in self._next]
+        if without:
+            raise ModelError(f"state {without[0]!r} has no next value", where=self.name)
+        graph = Graph(
+            self.name,
+            self.inputs,
+            outputs,
+            dict(self._tensors),
+            tuple(self._nodes),
+            self._list_states(),
+        )
         graph.verify()
         return graph
+
+    def _list_states(self) -> tuple[State, ...]:
+        return tuple(State(name, self._next[name], self._first[name]) for name in self._next)
 
     def _add(self, tensor: Tensor) -> None:
         if tensor.name in self._tensors:

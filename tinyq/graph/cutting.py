@@ -102,7 +102,7 @@ def cut_graph(graph: Graph, cut: Cut) -> Graph:
             raise explain_unknown(name, activations, graph.name)
     outputs = cut.outputs or graph.outputs
     producers = {node.output: node for node in graph.nodes}
-    needed, reached = _follow(graph, outputs, {*cut.inputs}, producers)
+    needed, reached, kept = _follow(graph, outputs, {*cut.inputs}, producers)
     for name in (*outputs, *reached):
         if name in outputs and name not in needed:
             raise ModelError(
@@ -116,36 +116,45 @@ def cut_graph(graph: Graph, cut: Cut) -> Graph:
         if name not in reached:
             raise explain_unused(name, graph.name)
     nodes = tuple(node for node in graph.nodes if node.output in needed)
+    states = tuple(state for state in graph.states if state.name in kept)
     inputs = cut.inputs or tuple(name for name in graph.inputs if name in reached)
     if not inputs:
         raise ModelError("the part reads no input", where=graph.name, remedy="cut further on")
-    part = replace(
-        graph, inputs=inputs, outputs=outputs, nodes=nodes, tensors=_keep(graph, inputs, nodes)
-    )
+    part = replace(graph, inputs=inputs, outputs=outputs, nodes=nodes, states=states)
+    part = replace(part, tensors=_keep(part))
     part.verify()
     return part
 
 
 def _follow(
     graph: Graph, outputs: Iterable[str], stops: set[str], producers: Mapping[str, Node]
-) -> tuple[set[str], set[str]]:
-    """Tensors that are computed for some outputs, and inputs that are reached on the way."""
+) -> tuple[set[str], set[str], set[str]]:
+    """Tensors that are computed for some outputs, inputs that are reached on the way, and states.
+
+    What is computed for a state is computed for the outputs of later steps.
+    """
     needed: set[str] = set()
     reached: set[str] = set()
+    kept: set[str] = set()
+    following = {state.name: state.next for state in graph.states}
     left = list(outputs)
     while left:
         name = left.pop()
-        if name in stops or name not in producers:
+        if name in following and name not in stops:
+            if name not in kept:
+                kept.add(name)
+                left.append(following[name])
+        elif name in stops or name not in producers:
             if not graph.tensors[name].is_constant:
                 reached.add(name)
         elif name not in needed:
             needed.add(name)
             left += producers[name].inputs
-    return needed, reached
+    return needed, reached, kept
 
 
-def _keep(graph: Graph, inputs: Iterable[str], nodes: Iterable[Node]) -> dict[str, Tensor]:
-    used = {*inputs}
-    for node in nodes:
+def _keep(graph: Graph) -> dict[str, Tensor]:
+    used = {*graph.sources, *graph.results}
+    for node in graph.nodes:
         used.update((*node.inputs, node.output))
     return {name: tensor for name, tensor in graph.tensors.items() if name in used}

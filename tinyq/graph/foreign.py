@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from tinyq.errors import TinyqError
-from tinyq.graph.graph import Op, TensorType
+from tinyq.graph.graph import Op
+from tinyq.graph.tensors import TensorType
 
 Importer = Callable[[Any], None]
 

@@ -6,86 +6,19 @@ the codes mean (``real = scale * (code - zero_point)``) and are never used to co
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tinyq.errors import ModelError
-from tinyq.numerics.formats import Codes, Format
+from tinyq.graph.tensors import MAX_ELEMENTS, Operand, Span, State, Tensor, TensorType
+from tinyq.numerics.formats import Codes
 from tinyq.support.tables import Part, Shown, Table
 
-Shape = tuple[int, ...]
-Span = tuple[int, int]
-MAX_ELEMENTS = 2**28
-"""Of a tensor, so that its bytes and its addresses are 32-bit integers."""
 _INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class TensorType:
-    """Shape without the batch axis, number format, and what the codes mean.
-
-    Attributes:
-        shape: Without batch; images are (height, width, channels).
-        format: Number format of the codes.
-        scale: Real value of one code step, or None where codes are plain integers.
-        zero_point: Code that stands for the real number 0.
-    """
-
-    shape: Shape
-    format: Format
-    scale: float | None = None
-    zero_point: int = 0
-
-    @property
-    def packed_bytes(self) -> int:
-        """Bytes of one packed tensor, with the table of its format."""
-        return self.format.tensor_bytes(self.shape) + self.format.table_bytes
-
-    @property
-    def words(self) -> int:
-        """Elements of the C array that holds one packed tensor."""
-        return self.format.tensor_bytes(self.shape) // self.format.word_bytes
-
-    @property
-    def rows(self) -> int:
-        """Rows along the innermost axis."""
-        return math.prod(self.shape[:-1])
-
-    def __str__(self) -> str:
-        return f"{self.format.name}[{','.join(map(str, self.shape))}]"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
-    """A named tensor; ``codes`` holds the value of a constant and is None for an activation."""
-
-    name: str
-    type: TensorType
-    codes: Codes | None = None
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether the value is part of the model."""
-        return self.codes is not None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Operand:
-    """What is known of a node's input before it runs.
-
-    Attributes:
-        type: Its type.
-        lo: Smallest code that it can have.
-        hi: Largest code that it can have.
-        codes: Its value where it is a constant, else None.
-    """
-
-    type: TensorType
-    lo: int
-    hi: int
-    codes: Codes | None = None
+_PATIENCE = 4  # steps through which ranges of states may grow before they are taken for all codes
 
 
 class Op:
@@ -175,6 +108,8 @@ class Graph(Shown):
             different, each computed by a node: `tinyq.graph.interface.own_outputs`.
         tensors: All tensors by name, constants included.
         nodes: In execution order.
+        states: What is kept from one step to the next. All are read with their values of the step
+            before, and all take their next ones when the step has ended.
     """
 
     name: str
@@ -182,6 +117,7 @@ class Graph(Shown):
     outputs: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     nodes: tuple[Node, ...]
+    states: tuple[State, ...] = ()
 
     @property
     def input(self) -> Tensor:
@@ -200,6 +136,16 @@ class Graph(Shown):
             ModelError: It has several.
         """
         return self._only(self.outputs, "output")
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Tensors that are read when the last node has run: outputs, and next values of states."""
+        return (*self.outputs, *(state.next for state in self.states))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Tensors that are there before the first node runs: inputs, and states."""
+        return (*self.inputs, *(state.name for state in self.states))
 
     def _only(self, names: tuple[str, ...], side: str) -> Tensor:
         if len(names) != 1:
@@ -237,7 +183,19 @@ class Graph(Shown):
             for node in self.nodes
         ]
         title = f"{self.name}: {' -> '.join(ends)}"
-        return [Table(title, ("node", "operation", "inputs", "output"), rows)]
+        tables: list[Part] = [Table(title, ("node", "operation", "inputs", "output"), rows)]
+        if self.states:
+            kept = [
+                (
+                    it.name,
+                    types.get(it.name, "?"),
+                    it.next,
+                    "several" if it.fill is None else str(it.fill),
+                )
+                for it in self.states
+            ]
+            tables.append(Table("kept", ("state", "type", "next", "after a reset"), kept))
+        return tables
 
     def verify(self) -> None:
         """Check that the graph is well formed.
@@ -245,21 +203,43 @@ class Graph(Shown):
         Raises:
             ModelError: A name is unknown or defined twice, a node reads a tensor before it is
                 computed, a constant lies outside its format, an inferred type differs, a size or
-                an attribute is no int32, or ``Op.prove`` of a node finds a way out of its integers.
+                an attribute is no int32, a state is no tensor of its own or its next value has
+                another type, or ``Op.prove`` of a node finds a way out of its integers.
         """
         _verify_interface(self)
         _verify_tensors(self)
         ready = {name for name, tensor in self.tensors.items() if tensor.is_constant}
-        ready.update(self.inputs)
-        spans: dict[str, Span] = {}
+        ready.update(self.sources)
         for node in self.nodes:
             _verify_node(self, node, ready)
-            _prove_node(self, node, spans)
             ready.add(node.output)
         computed = {node.output for node in self.nodes}
         missing = [name for name in self.outputs if name not in computed]
         if missing:
             raise ModelError(f"output {missing[0]!r} is never computed", where=self.name)
+        for state in self.states:
+            _verify_state(self, state, {*self.inputs, *computed})
+        self.find_spans()
+
+    def find_spans(self) -> Mapping[str, Span]:
+        """Smallest and largest code that tensors can have in any step; no entry: all of the format.
+
+        A state has the codes of its first value and of every next one: ranges are widened until
+        they hold from one step to the next, in the end to all codes of the format.
+
+        Raises:
+            ModelError: ``Op.prove`` of a node finds a way out of its integers.
+        """
+        held = {it.name: (int(it.first.min()), int(it.first.max())) for it in self.states}
+        for attempt in itertools.count():
+            spans = dict(held)
+            for node in self.nodes:
+                _prove_node(self, node, spans)
+            wider = {it.name: _widen(self, it, spans, attempt) for it in self.states}
+            if wider == held:
+                break
+            held = wider
+        return spans
 
 
 def _verify_interface(graph: Graph) -> None:
@@ -280,6 +260,54 @@ def _verify_interface(graph: Graph) -> None:
     for name in graph.inputs:
         if graph.tensors[name].is_constant:
             raise ModelError(f"input {name!r} is a constant", where=graph.name)
+    _verify_state_names(graph)
+
+
+def _verify_state(graph: Graph, state: State, values: set[str]) -> None:
+    """Check a state; ``values`` are the tensors that can be the next one."""
+    kept = graph.tensors[state.name].type
+    if state.next not in values:
+        raise ModelError(
+            f"its next value {state.next!r} is neither an input nor computed by a node",
+            where=state.name,
+            remedy="copy it with a reshape to the same shape",
+        )
+    if graph.tensors[state.next].type != kept:
+        raise ModelError(
+            f"is {kept}, and its next value {graph.tensors[state.next].type}", where=state.name
+        )
+    if state.first.shape not in ((), kept.shape):
+        raise ModelError(
+            f"first value has shape {state.first.shape}, its type says {kept.shape}",
+            where=state.name,
+        )
+    if not kept.format.contains(state.first):
+        raise ModelError(f"first value leaves format {kept.format.name}", where=state.name)
+
+
+def _verify_state_names(graph: Graph) -> None:
+    taken = {*graph.inputs}
+    for state in graph.states:
+        if state.name not in graph.tensors:
+            raise ModelError(f"tensor {state.name!r} does not exist", where=graph.name)
+        if state.name in taken:
+            raise ModelError(f"state {state.name!r} is an input or a state twice", where=graph.name)
+        if graph.tensors[state.name].is_constant:
+            raise ModelError(f"state {state.name!r} is a constant", where=graph.name)
+        if graph.tensors[state.name].type.format.table:
+            raise ModelError("a state has no format with a table", where=state.name)
+        taken.add(state.name)
+
+
+def _widen(graph: Graph, state: State, spans: Mapping[str, Span], attempt: int) -> Span:
+    """Codes of a state after one more step; all of its format where that goes on too long."""
+    low, high = spans[state.name]
+    coming = graph.tensors[state.next]
+    after_low, after_high = spans.get(state.next, _span(coming))
+    wider = min(low, after_low), max(high, after_high)
+    if wider == (low, high) or attempt < _PATIENCE:
+        return wider
+    return coming.type.format.lo, coming.type.format.hi
 
 
 def _verify_tensors(graph: Graph) -> None:

@@ -95,6 +95,22 @@ def own_outputs(builder: GraphBuilder, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def keep_value(builder: GraphBuilder, state: str, value: str) -> None:
+    """Let a state take the value of any tensor when a step ends; what no node computes is copied.
+
+    Args:
+        builder: The graph so far.
+        state: Added with `GraphBuilder.add_state`.
+        value: A tensor of its type.
+    """
+    if not builder.is_computed(value):
+        copy = f"{state}_next"
+        while builder.has(copy):
+            copy += "_"
+        value = builder.apply(copy, Reshape(builder.type(value).shape), value)
+    builder.keep(state, value)
+
+
 def packed_bytes(graph: Graph, names: Iterable[str]) -> int:
     """Bytes of a sample of some inputs or outputs, as `pack_codes` lays them out."""
     sizes = [graph.tensors[name].type.packed_bytes for name in names]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import ModelError
-from tinyq.graph.graph import Operand
+from tinyq.graph.tensors import Operand
 from tinyq.numerics.packing import MOST
 from tinyq.numerics.rounding import INT32_MAX, INT32_MIN, MAX_SHIFT
 

@@ -78,6 +78,8 @@ def run_named(
 ) -> dict[str, Codes]:
     """Run a batch through a graph of any number of inputs and outputs.
 
+    Each sample of a graph with state is the first step after a reset; `run_sequences` runs on.
+
     Args:
         graph: A verified graph.
         inputs: Codes of each input by its name, shapes (batch, *input shape), one batch for all.
@@ -91,8 +93,42 @@ def run_named(
         DataError: An input is missing, is not the graph's, or does not fit.
         ModelError: An operation leaves its output's format or int32, which is a fault of tinyq.
     """
+    return step(graph, inputs, reset(graph, check_inputs(graph, inputs)), observe)[0]
+
+
+def reset(graph: Graph, batch: int) -> dict[str, Codes]:
+    """First values of a graph's states by their names, shapes (batch, *state shape)."""
+    return {
+        it.name: np.broadcast_to(it.first, (batch, *graph.tensors[it.name].type.shape))
+        for it in graph.states
+    }
+
+
+def step(
+    graph: Graph,
+    inputs: Mapping[str, Codes],
+    states: Mapping[str, Codes],
+    observe: Observer | None = None,
+) -> tuple[dict[str, Codes], dict[str, Codes]]:
+    """Run one step of a batch of sequences.
+
+    Args:
+        graph: A verified graph.
+        inputs: Codes of each input by its name, shapes (batch, *input shape), one batch for all.
+        states: Codes of each state by its name, shapes (batch, *state shape).
+        observe: Called with the name and codes of every activation, in order.
+
+    Returns:
+        Codes of each output by its name, in the graph's order, and codes of each state for the next
+        step, int32.
+
+    Raises:
+        DataError: An input is missing, is not the graph's, or does not fit.
+        ModelError: An operation leaves its output's format or int32, which is a fault of tinyq.
+    """
     batch = check_inputs(graph, inputs)
     values = {name: np.asarray(inputs[name], np.int32) for name in graph.inputs}
+    values.update({it.name: states[it.name] for it in graph.states})
     for name, tensor in graph.tensors.items():
         if tensor.codes is not None:
             values[name] = tensor.codes
@@ -104,7 +140,59 @@ def run_named(
         values[node.output] = codes
         if observe is not None:
             observe(node.output, codes)
-    return {name: values[name] for name in graph.outputs}
+    kept = {it.name: values[it.next] for it in graph.states}
+    return {name: values[name] for name in graph.outputs}, kept
+
+
+def run_sequences(
+    graph: Graph, inputs: Mapping[str, Codes], observe: Observer | None = None
+) -> dict[str, Codes]:
+    """Run sequences of steps, each from a reset on; a graph without state sees steps one by one.
+
+    Args:
+        graph: A verified graph.
+        inputs: Codes of each input by its name, shapes (sequences, steps, *input shape).
+        observe: Called with the name and codes of every activation of a step, shape (sequences, …).
+
+    Returns:
+        Codes of each output by its name, shapes (sequences, steps, *output shape).
+
+    Raises:
+        DataError: An input is missing, is not the graph's, or does not fit.
+    """
+    count, steps = check_sequences(graph, inputs)
+    states = reset(graph, count)
+    parts = []
+    for index in range(steps):
+        now = {name: np.asarray(codes)[:, index] for name, codes in inputs.items()}
+        outputs, states = step(graph, now, states, observe)
+        parts.append(outputs)
+    return {name: np.stack([part[name] for part in parts], axis=1) for name in graph.outputs}
+
+
+def check_sequences(graph: Graph, inputs: Mapping[str, Codes]) -> tuple[int, int]:
+    """Check codes against the inputs of a graph; returns how many sequences and steps there are.
+
+    Raises:
+        DataError: An input is missing, is not the graph's, or does not fit.
+    """
+    shapes = {name: np.shape(codes)[:2] for name, codes in inputs.items()}
+    for name, shape in shapes.items():
+        if len(shape) < 2 or 0 in shape or shape != next(iter(shapes.values())):
+            raise DataError(
+                f"{name!r} has shape {np.shape(inputs[name])}, which is no sequences of steps",
+                where=graph.name,
+                remedy="give arrays of shape (sequences, steps, *input shape), as many of each",
+            )
+    count, steps = next(iter(shapes.values()), (0, 0))
+    check_inputs(
+        graph,
+        {
+            name: np.reshape(codes, (count * steps, *np.shape(codes)[2:]))
+            for name, codes in inputs.items()
+        },
+    )
+    return count, steps
 
 
 def check_inputs(graph: Graph, inputs: Mapping[str, Codes]) -> int:

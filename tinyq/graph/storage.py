@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
 import numpy as np
 
 from tinyq.errors import ModelError
-from tinyq.graph import Graph, Node, Op, Tensor, TensorType
+from tinyq.graph import Graph, Node, Op, State, Tensor, TensorType
 from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.ops import EPILOGUES, OPERATIONS
 from tinyq.graph.ops.window import Window
@@ -29,7 +29,8 @@ from tinyq.support.documents import SCHEMAS
 
 Record = TypeVar("Record")
 VERSION = SCHEMAS["graph"]  # a key of its own, since digests are made of it
-_SINGLE = 1  # what graphs of one input and one output are still written as, so that digests stay
+# Graphs of one input and one output, and of several without state, are still written as these.
+_SINGLE, _SEVERAL = 1, 2
 SUFFIX = ".tqg"
 _NO_TABLE: Mapping[str, Any] = {"levels": [], "rows": [], "axis": 0, "group": 0}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -39,7 +40,7 @@ _REMEDY = "build the graph file again from its model"
 def describe(graph: Graph) -> dict[str, Any]:
     """The graph without its constants' values, as plain JSON data."""
     return {
-        "tinyq_graph": _SINGLE if len(graph.inputs) == len(graph.outputs) == 1 else VERSION,
+        "tinyq_graph": _number_version(graph),
         "name": graph.name,
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
@@ -53,7 +54,21 @@ def describe(graph: Graph) -> dict[str, Any]:
             }
             for node in graph.nodes
         ],
+        **_describe_states(graph),
     }
+
+
+def _number_version(graph: Graph) -> int:
+    """The oldest version that can say what the graph is, so that digests stay."""
+    if graph.states:
+        return VERSION
+    return _SINGLE if len(graph.inputs) == len(graph.outputs) == 1 else _SEVERAL
+
+
+def _describe_states(graph: Graph) -> dict[str, Any]:
+    if not graph.states:
+        return {}
+    return {"states": [{"name": it.name, "next": it.next, "fill": it.fill} for it in graph.states]}
 
 
 def digest(graph: Graph) -> str:
@@ -63,6 +78,10 @@ def digest(graph: Graph) -> str:
         if tensor.codes is not None:
             state.update(name.encode() + b"\0")
             state.update(tensor.type.format.pack(tensor.codes).tobytes())
+    for kept in graph.states:
+        if kept.fill is None:
+            state.update(kept.name.encode() + b"\0")
+            state.update(graph.tensors[kept.name].type.format.pack(kept.first).tobytes())
     return state.hexdigest()
 
 
@@ -73,9 +92,10 @@ def save_graph(graph: Graph, path: Path) -> None:
         _write_member(archive, "graph.json", json.dumps(describe(graph), indent=1).encode())
         for index, tensor in enumerate(graph.tensors.values()):
             if tensor.codes is not None:
-                content = io.BytesIO()
-                np.save(content, tensor.codes.astype("<i4"), allow_pickle=False)
-                _write_member(archive, f"{index}.npy", content.getvalue())
+                _write_codes(archive, f"{index}.npy", tensor.codes)
+        for index, state in enumerate(graph.states):
+            if state.fill is None:
+                _write_codes(archive, f"state{index}.npy", state.first)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(buffer.getvalue())
@@ -105,6 +125,12 @@ def load_graph(path: Path) -> Graph:
 
 def _write_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+
+
+def _write_codes(archive: zipfile.ZipFile, name: str, codes: Codes) -> None:
+    content = io.BytesIO()
+    np.save(content, codes.astype("<i4"), allow_pickle=False)
+    _write_member(archive, name, content.getvalue())
 
 
 def _describe_tensor(tensor: Tensor) -> dict[str, Any]:
@@ -199,7 +225,17 @@ def _restore(data: Mapping[str, Any], archive: zipfile.ZipFile) -> Graph:
         _check(names, tuple(data["outputs"])),
         tensors,
         nodes,
+        tuple(_restore_state(*entry, archive) for entry in enumerate(data.get("states", ()))),
     )
+
+
+def _restore_state(index: int, entry: Mapping[str, Any], archive: zipfile.ZipFile) -> State:
+    if entry["fill"] is None:
+        name = f"state{index}.npy"
+        first = _restore_codes(limits.read_member(archive, name, limits.GRAPH_BYTES))
+    else:
+        first = np.array(_check(int, entry["fill"]), np.int32)
+    return State(_check(str, entry["name"]), _check(str, entry["next"]), first)
 
 
 def _restore_codes(content: bytes) -> Codes:

@@ -32,7 +32,7 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "estimates": 1,  # templates/kernels/generic.json
         "export": 1,  # tinyq export --json
         "flash": 1,  # tinyq flash --json
-        "graph": 2,  # the model of a .tqg file
+        "graph": 3,  # the model of a .tqg file
         "inspection": 1,  # tinyq inspect --json
         "journal": 1,  # answers of an unfinished run, in their file's name
         "kernel counts": 2,  # what `--tune` keeps in the cache

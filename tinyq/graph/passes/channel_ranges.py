@@ -57,6 +57,9 @@ def channel_ranges(graph: Graph) -> dict[str, Range]:
         name: _of_codes(tensor.codes) if tensor.codes is not None else whole(tensor.type)
         for name, tensor in graph.tensors.items()
     }
+    spans = graph.find_spans() if graph.states else {}
+    for state in graph.states:
+        found[state.name] = _between(graph.tensors[state.name].type, *spans[state.name])
     for node in graph.nodes:
         inputs = tuple(found[name] for name in node.inputs)
         ranges = _range_of(node.op, graph, node, inputs)
@@ -69,11 +72,13 @@ def channel_ranges(graph: Graph) -> dict[str, Range]:
 
 def whole(tensor_type: TensorType) -> Range:
     """All codes of the format."""
+    return _between(tensor_type, tensor_type.format.lo, tensor_type.format.hi)
+
+
+def _between(tensor_type: TensorType, lo: int, hi: int) -> Range:
+    """The same codes in all channels."""
     channels = tensor_type.shape[-1] if tensor_type.shape else 1
-    number_format = tensor_type.format
-    return Range(
-        np.full(channels, number_format.lo, np.int64), np.full(channels, number_format.hi, np.int64)
-    )
+    return Range(np.full(channels, lo, np.int64), np.full(channels, hi, np.int64))
 
 
 def _of_codes(codes: Codes) -> Range:

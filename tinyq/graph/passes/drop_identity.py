@@ -31,6 +31,9 @@ def drop_identity(graph: Graph) -> Graph:
             continue
         source = _follow(node.inputs[0], renamed)
         if node.output not in graph.outputs:
+            if node.output in graph.results and not _can_follow(graph, source):
+                kept.append(node)
+                continue
             renamed[node.output] = source
         elif not _can_be_output(graph, source):
             kept.append(node)
@@ -46,7 +49,13 @@ def drop_identity(graph: Graph) -> Graph:
 
 def _can_be_output(graph: Graph, name: str) -> bool:
     """Whether a tensor can be an output in another's place: computed, and none so far."""
-    return not graph.tensors[name].is_constant and name not in (*graph.inputs, *graph.outputs)
+    return not graph.tensors[name].is_constant and name not in (*graph.sources, *graph.outputs)
+
+
+def _can_follow(graph: Graph, name: str) -> bool:
+    """Whether a tensor can be the next value of a state: an input or a computed one."""
+    states = [state.name for state in graph.states]
+    return not graph.tensors[name].is_constant and name not in states
 
 
 def _follow(name: str, renamed: dict[str, str]) -> str:

@@ -17,7 +17,7 @@ def fold_constants(graph: Graph) -> Graph:
     tensors = dict(graph.tensors)
     kept: list[Node] = []
     for node in graph.nodes:
-        if node.output in graph.outputs or not _is_foldable(node, tensors):
+        if node.output in graph.results or not _is_foldable(node, tensors):
             kept.append(node)
             continue
         operands = []
@@ -27,7 +27,7 @@ def fold_constants(graph: Graph) -> Graph:
             operands.append(codes[None] if position in node.op.batched else codes)
         result = np.ascontiguousarray(node.op.run(*operands)[0])
         tensors[node.output] = replace(tensors[node.output], codes=result)
-    used = {*graph.inputs, *graph.outputs}
+    used = {*graph.sources, *graph.results}
     for node in kept:
         used.update((*node.inputs, node.output))
     remaining = {name: tensor for name, tensor in tensors.items() if name in used}

@@ -33,7 +33,7 @@ def _can_fold(graph: Graph, node: Node, pad: Node, readers_of_pad: int) -> bool:
         and isinstance(pad.op, Pad2D)
         and pad.op.value == node.op.x_zero
         and readers_of_pad == 1
-        and pad.output not in graph.outputs
+        and pad.output not in graph.results
     )
 
 

@@ -25,7 +25,7 @@ def fuse_lookups(graph: Graph) -> Graph:
         before = producers.get(node.inputs[0])
         merged = None
         if isinstance(node.op, Lookup) and before is not None:
-            alone = len(reading[before.output]) == 1 and before.output not in graph.outputs
+            alone = len(reading[before.output]) == 1 and before.output not in graph.results
             merged = _merge(tensors, before, node) if alone else None
         if merged is not None and before is not None:
             gone.add(before.output)

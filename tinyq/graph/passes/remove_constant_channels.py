@@ -70,7 +70,7 @@ def _find(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Mask]:
         for name, tensor in graph.tensors.items()
         if not tensor.is_constant
     }
-    for name in (*graph.inputs, *graph.outputs):
+    for name in (*graph.sources, *graph.results):
         drop[name][:] = False
     changed = True
     while changed:
@@ -182,7 +182,7 @@ def _rewrite(graph: Graph, ranges: Mapping[str, Range], drop: Mapping[str, Mask]
         inferred = slim.op.infer(*(tensors[name].type for name in slim.inputs))
         tensors[slim.output] = replace(tensors[slim.output], type=inferred)
         nodes.append(slim)
-    used = {name for node in nodes for name in (*node.inputs, node.output)} | {*graph.inputs}
+    used = {name for node in nodes for name in (*node.inputs, node.output)} | {*graph.sources}
     kept = {name: tensor for name, tensor in tensors.items() if name in used}
     return replace(graph, nodes=tuple(nodes), tensors=kept)
 

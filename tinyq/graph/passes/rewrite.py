@@ -24,13 +24,15 @@ def with_nodes(graph: Graph, nodes: Iterable[Node], renamed: Mapping[str, str]) 
         for node in nodes
     )
     outputs = tuple(_follow(name, renamed) for name in graph.outputs)
-    named = {*graph.inputs, *outputs}
+    states = tuple(replace(it, next=_follow(it.next, renamed)) for it in graph.states)
+    changed = replace(graph, nodes=kept, outputs=outputs, states=states)
+    named = {*changed.sources, *changed.results}
     for node in kept:
         named.update((*node.inputs, node.output))
     tensors: dict[str, Tensor] = {
         name: tensor for name, tensor in graph.tensors.items() if name in named
     }
-    return replace(graph, nodes=kept, outputs=outputs, tensors=tensors)
+    return replace(changed, tensors=tensors)
 
 
 def readers(graph: Graph) -> dict[str, list[Node]]:
@@ -47,12 +49,12 @@ def name_outputs(graph: Graph, labels: Sequence[str]) -> Graph:
 
     Args:
         graph: A verified graph.
-        labels: One for each output; an empty one, or one of an input, leaves a name as it is. A
-            tensor of the middle that has such a name gets another.
+        labels: One for each output; an empty one, or one of an input or a state, leaves a name as
+            it is. A tensor of the middle that has such a name gets another.
     """
     names: dict[str, str] = {}
     for output, label in zip(graph.outputs, labels, strict=True):
-        others = {*graph.inputs, *graph.outputs, *names.values()} - {output}
+        others = {*graph.sources, *graph.outputs, *names.values()} - {output}
         if not label or label == output or label in others:
             continue
         names[output] = label
@@ -79,6 +81,7 @@ def rename_tensors(graph: Graph, names: Mapping[str, str]) -> Graph:
         inputs=tuple(map(new, graph.inputs)),
         outputs=tuple(map(new, graph.outputs)),
         nodes=nodes,
+        states=tuple(replace(it, name=new(it.name), next=new(it.next)) for it in graph.states),
         tensors={new(name): replace(it, name=new(name)) for name, it in graph.tensors.items()},
     )
 

@@ -1,4 +1,4 @@
-"""Padding and joining on Arm v7E-M: codes of whole bytes move by words, eight at a time."""
+"""Padding, joining, appending on Arm v7E-M: codes of whole bytes move by words, eight at a time."""
 
 from __future__ import annotations
 
@@ -67,11 +67,28 @@ def bind_joined(layer: LayerSpec) -> Bound | Refusal:
     sizes = [each * g[key] for key in ("first_channels", "second_channels")]
     aligned = all(size % 4 == 0 for size in sizes)
     runs = [Run(size, aligned) for size in sizes]
-    values = MappingProxyType({"rows": g["rows"], "runs": runs})
+    values = MappingProxyType({"rows": g["rows"], "runs": runs, "skipped": 0})
     part = Part(_SOURCE, "join", "_join", values)
     cost = g["rows"] * (_ROW_COST + sum(run.instructions for run in runs)) + _CALL_COST
     return Bound(
         layer, cost, parts=MappingProxyType({"join": part}), values=values, operands=("a", "b")
+    )
+
+
+@kernel("append", _FORMATS, variant="runs", text="armv7em/append_runs")
+def bind_appended(layer: LayerSpec) -> Bound | Refusal:
+    """Columns move to the front, eight words loaded before eight are stored: also in place."""
+    if reason := _refuse(layer):
+        return Refusal(reason)
+    g, each = layer.geometry, layer.output.format.bits // 8
+    sizes = [each * g[key] for key in ("kept_words", "new_words")]
+    aligned = all(size % 4 == 0 for size in sizes)
+    runs = [Run(size, aligned) for size in sizes]
+    values = MappingProxyType({"rows": g["lines"], "runs": runs, "skipped": sizes[1]})
+    part = Part(_SOURCE, "join", "_append", values)
+    cost = g["lines"] * (_ROW_COST + 1 + sum(run.instructions for run in runs)) + _CALL_COST
+    return Bound(
+        layer, cost, parts=MappingProxyType({"append": part}), values=values, operands=("a", "b")
     )
 
 

@@ -46,6 +46,12 @@ def bind_concatenate(layer: LayerSpec) -> Bound:
     return bind_shared(layer, a_code=a, b_code=b)
 
 
+@kernel("append", (*_MOVED, "s32"), text="generic/append", shared=True)
+def bind_append(layer: LayerSpec) -> Bound:
+    """Columns behind those of a sequence."""
+    return bind_shared(layer)
+
+
 @kernel("interpolate", "s8", text="generic/interpolate", shared=True)
 @kernel("interpolatehalfup", "s8", text="generic/interpolate", shared=True)
 def bind_interpolate(layer: LayerSpec) -> Bound:
