@@ -140,9 +140,7 @@ def _interpolate(x: Int64s, gains: Int64s) -> Int64s:
 def make_logarithms() -> npt.NDArray[np.int32]:
     """What a logarithm to base 2 lies above its chord, at 129 points of an octave, in Q0.16."""
     place = np.arange(LOG_SEGMENTS + 1)
-    return np.asarray(
-        np.round(2**16 * np.log2(1 + place / LOG_SEGMENTS)) - 2**9 * place, np.int32
-    )
+    return np.asarray(np.round(2**16 * np.log2(1 + place / LOG_SEGMENTS)) - 2**9 * place, np.int32)
 
 
 def take_logarithms(values: Unsigned, table: Int64s, scale: int) -> Unsigned:
@@ -170,3 +168,16 @@ def take_logarithms(values: Unsigned, table: Int64s, scale: int) -> Unsigned:
     natural = _LOG2 * log2 + 2**15 >> 16
     scaled = (scale * natural + 2**15 & 2**32 - 1) >> 16
     return np.where(values > 1, scaled, 0).astype(np.uint64)
+
+
+def finish_products(sums: Int64s, shift: int) -> Codes:
+    """Sums of products, rounded and saturated: (sum + 2**(shift - 1)) >> shift as an int16.
+
+    Args:
+        sums: Below 2**47 in magnitude.
+        shift: 0 .. 47.
+
+    Twin: tq_filter_s16 in templates/runtime/tq_signal.h.
+    """
+    half = (1 << shift) >> 1
+    return np.clip(sums + half >> shift, -(2**15), 2**15 - 1).astype(np.int32)

@@ -99,6 +99,18 @@ ELEMENTS: Mapping[str, Element] = MappingProxyType(
             ("a", "b"),
             ("y[e] = (a[e] > b[e]) == (g->largest != 0) ? a[e] : b[e];",),
         ),
+        "choose": Element(
+            (
+                "The first tensor while a code is positive, else the second.",
+                "",
+                "a, b, y     [elements]; y may be the buffer of a or b",
+                "condition   [1]",
+                "",
+                "Twin: tinyq.graph.ops.choose.Choose",
+            ),
+            ("a", "b", "condition"),
+            ("y[e] = condition[0] > 0 ? a[e] : b[e];",),
+        ),
         "singleadd": Element(
             (
                 "Sum of two tensors of s8 with the roundings of float32.",
