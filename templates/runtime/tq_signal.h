@@ -105,8 +105,8 @@ static inline void tq_sum_filters(const int32_t *x, const int16_t *rising, const
         uint64_t next = 0;
         for (int32_t i = 0; i < segments[2]; i++) {
             const uint32_t power = (uint32_t)x[bin + i];
-            sum += (uint64_t)power * (uint32_t)rising[place + i];
-            next += (uint64_t)power * (uint32_t)falling[place + i];
+            sum += (uint64_t)power * (uint16_t)rising[place + i];
+            next += (uint64_t)power * (uint16_t)falling[place + i];
         }
         if (c > 0) {
             y[0] = (int32_t)(uint32_t)sum;

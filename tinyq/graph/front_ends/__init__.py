@@ -1,0 +1,13 @@
+"""Front ends: from raw int16 samples to features, as graphs of integer operations."""
+
+from tinyq.graph.front_ends.assembly import build_front_end, count_frames, count_warm_up
+from tinyq.graph.front_ends.base import FrontEnd
+from tinyq.graph.front_ends.energy import EnergyFrontEnd
+
+__all__ = [
+    "EnergyFrontEnd",
+    "FrontEnd",
+    "build_front_end",
+    "count_frames",
+    "count_warm_up",
+]

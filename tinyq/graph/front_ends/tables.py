@@ -1,0 +1,124 @@
+"""Windows, filters, gains and transforms of front ends as integers.
+
+The tables of the micro presets are those of TensorFlow Lite Micro's generators, which compute in
+float32; what these round to float32, is rounded here too.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyq.errors import ModelError
+
+Int32s = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+_MEL, _KNEE = np.float32(1127.0), np.float32(700.0)
+_GAIN_BITS = 32
+_MOST = 2**15 - 1
+
+
+def make_window(size: int, bits: int) -> Int32s:
+    """A Hann window, taken in the middle between samples.
+
+    Args:
+        size: Samples.
+        bits: Fraction bits.
+    """
+    step = np.float32(np.float32(math.pi) * np.float32(2.0)) / np.float32(size)
+    angle = np.float32(step * (np.arange(size, dtype=np.float32) + np.float32(0.5)))
+    height = np.float32(0.5) - np.float32(0.5) * np.cos(angle.astype(np.float64)).astype(np.float32)
+    return np.asarray(np.floor(height * np.float32(1 << bits) + np.float32(0.5)), np.int32)
+
+
+def measure_mel(hertz: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Frequencies on the mel scale, 1127 ln(1 + f / 700), in float32."""
+    ratio = np.asarray(hertz, np.float32) / _KNEE
+    return _MEL * np.log1p(ratio.astype(np.float64)).astype(np.float32)
+
+
+def make_mel_filters(
+    rate: int, points: int, channels: int, lowest: float, highest: float, bits: int
+) -> tuple[Int32s, Int32s, Int32s, tuple[int, int]]:
+    """Triangles whose corners are equally far from each other on the mel scale.
+
+    Args:
+        rate: Samples a second.
+        points: Of the Fourier transform.
+        channels: Triangles.
+        lowest: Hertz where the first one begins.
+        highest: Hertz where the last one ends.
+        bits: Fraction bits of the weights.
+
+    Returns:
+        Rising and falling weights, segments (channels + 1, 3) as `tinyq.graph.ops.filter_bank`
+        takes them, and the bins that count: first and end.
+
+    Raises:
+        ModelError: The highest frequency leaves the spectrum.
+    """
+    half = points // 2
+    spacing = np.float32(np.float32(0.5) * np.float32(rate)) / np.float32(half)
+    low, high = measure_mel([lowest, highest])
+    step = np.float32(high - low) / np.float32(channels + 1)
+    centers = low + step * np.arange(1, channels + 2, dtype=np.float32)
+    first = int(np.float32(1.5) + np.float32(lowest) / spacing)
+    mels = measure_mel(np.arange(half + 1, dtype=np.float32) * spacing)
+    ends = first + np.searchsorted(mels[first:], centers, side="right")
+    if int(ends[-1]) > half or not 0 <= lowest < highest:
+        raise ModelError(
+            f"filters from {lowest:,} to {highest:,} Hz leave a spectrum up to {rate / 2:,} Hz",
+            remedy="give a highest frequency below half of the sampling rate",
+        )
+    starts = np.concatenate([[first], ends[:-1]])
+    corners = np.concatenate([[low], centers[:-1]]).astype(np.float32)
+    place = np.repeat(np.arange(channels + 1), ends - starts)
+    weights = (centers[place] - mels[first : ends[-1]]) / (centers[place] - corners[place])
+    rising, falling = (
+        np.floor(part * np.float32(1 << bits) + np.float32(0.5)).astype(np.int32)
+        for part in (weights, np.float32(1.0) - weights)
+    )
+    segments = np.stack([starts, starts - first, ends - starts], axis=1).astype(np.int32)
+    return rising, falling, segments, (first, int(ends[-1]))
+
+
+def make_gains(strength: float, offset: float, gain_bits: int, input_bits: int) -> Int32s:
+    """Gains of `tinyq.numerics.signals.control_gain`: (x + offset)**-strength.
+
+    Args:
+        strength: 0 for none, 1 for a full normalization.
+        offset: What is added to the estimate of noise.
+        gain_bits: Fraction bits of a gain.
+        input_bits: Fraction bits of an estimate.
+    """
+
+    def gain(x: int) -> int:
+        value = np.float32(np.float32(x) / np.float32(1 << input_bits)) + np.float32(offset)
+        power = np.float32(float(value) ** -float(np.float32(strength)))
+        scaled = np.float32(np.float32(1 << gain_bits) * power)
+        return _MOST if scaled > _MOST else int(np.float32(scaled + np.float32(0.5)))
+
+    gains = np.zeros(4 * _GAIN_BITS - 3, np.int32)
+    gains[:2] = gain(0), gain(1)
+    for bits in range(2, _GAIN_BITS + 1):
+        x = 1 << (bits - 1)
+        end = 2 * x - 1 if bits == _GAIN_BITS else 2 * x
+        y = [gain(place) for place in (x, x + x // 2, end)]
+        slope = 4 * (y[1] - y[0]) - (y[2] - y[0])
+        parts = y[0], slope, y[2] - y[0] - slope
+        gains[4 * bits - 6 : 4 * bits - 3] = [(p + 2**15) % 2**16 - 2**15 for p in parts]
+    return gains
+
+
+def quantize_table(values: Floats, bits: int) -> Int32s:
+    """Real numbers as int16 with fraction bits, half rounded up.
+
+    Raises:
+        ModelError: One does not fit.
+    """
+    codes = np.floor(values * 2.0**bits + 0.5)
+    if codes.min() < -(2**15) or codes.max() > _MOST:
+        raise ModelError(f"a table reaches {np.abs(values).max():.4g}, too much for {bits} bits")
+    return codes.astype(np.int32)
