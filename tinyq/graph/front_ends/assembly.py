@@ -32,7 +32,9 @@ def count_warm_up(front_end: FrontEnd) -> int:
     return math.ceil(front_end.size / front_end.hop) - 1
 
 
-def build_front_end(front_end: FrontEnd, samples: int | None = None, name: str = "front_end") -> Graph:
+def build_front_end(
+    front_end: FrontEnd, samples: int | None = None, name: str = "front_end"
+) -> Graph:
     """A front end as a graph.
 
     Args:

@@ -32,7 +32,9 @@ class FrontEnd:
     def __post_init__(self) -> None:
         """Check what all front ends share."""
         if self.bits not in (8, 16):
-            raise ModelError(f"features of {self.bits} bits are not supported", remedy="use 8 or 16")
+            raise ModelError(
+                f"features of {self.bits} bits are not supported", remedy="use 8 or 16"
+            )
         if not 1 <= self.size <= 4096 or not 1 <= self.hop <= 2**20:
             raise ModelError(
                 f"frames of {self.size:,} samples every {self.hop:,} are not supported",

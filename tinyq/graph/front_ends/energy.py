@@ -90,9 +90,7 @@ class EnergyFrontEnd(FrontEnd):
             self.rate, self.points, self.filters, self.lowest_hz, self.highest_hz, _FILTER_BITS
         )
         power = apply("power", PowerSpectrum(first, end), spectrum)
-        tables = zip(
-            ("rising", "falling", "segments"), (rising, falling, segments), strict=True
-        )
+        tables = zip(("rising", "falling", "segments"), (rising, falling, segments), strict=True)
         names = [builder.constant(name, codes, find_format("s16")) for name, codes in tables]
         sums = apply("filters", FilterBank(), power, *names)
         energy = apply("energy", SquareRoot(), sums, bits)
@@ -121,7 +119,10 @@ class EnergyFrontEnd(FrontEnd):
         return SpectralSubtraction(self.smoothing_bits, _weigh(self.least_signal), _WEIGHT_BITS)
 
     def _add_gain(self, builder: GraphBuilder, signal: str, estimate: str, correction: int) -> str:
-        shift, input_bits = self.gain_bits - correction - _SNR_BITS, self.smoothing_bits - correction
+        shift, input_bits = (
+            self.gain_bits - correction - _SNR_BITS,
+            self.smoothing_bits - correction,
+        )
         if not 0 <= shift <= 63 or not 0 <= input_bits <= 31:
             raise ModelError(
                 f"{self.gain_bits} bits of gain and {self.smoothing_bits} of smoothing do not fit "
