@@ -23,7 +23,7 @@ from tinyq.graph.ops.window import Window, same_padding
 from tinyq.hardware.boards import Board, find_board
 from tinyq.kernels.base import Bound
 from tinyq.measurement.layer_programs import INCREMENT, MULTIPLIER, OFFSET, PRIME, expect_hash
-from tinyq.memory.planner import find_views
+from tinyq.memory.layout import find_views
 from tinyq.numerics.formats import find_format
 from tinyq.numerics.rounding import fold_affine
 from tinyq.selection import force_kernels, plan_kernels

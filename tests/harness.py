@@ -29,7 +29,7 @@ SANITIZE = ("-g", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=
 
 # Reads inputs of model argv[1] from stdin until the end, writes outputs; each has a block of memory
 # of its own. The outputs are filled with a pattern, so that a byte that is not written shows; the
-# inputs must stay as they are.
+# inputs must stay as they are. A model with state begins a sequence every argv[2] samples.
 _MAIN = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +43,7 @@ typedef struct {{
     size_t inputs[MOST];
     size_t outputs[MOST];
     void (*run)(void *const *x, void *const *y);
+    void (*reset)(void);
 }} model;
 
 {wrappers}
@@ -61,11 +62,15 @@ static void make(const size_t *sizes, void **blocks)
 int main(int argc, char **argv)
 {{
     const model chosen = models[argc > 1 ? atoi(argv[1]) : 0];
+    const int steps = argc > 2 ? atoi(argv[2]) : 1;
     void *x[MOST], *copies[MOST], *y[MOST];
     make(chosen.inputs, x);
     make(chosen.inputs, copies);
     make(chosen.outputs, y);
-    for (;;) {{
+    for (int step = 0;; step++) {{
+        if (chosen.reset && step && step % steps == 0) {{
+            chosen.reset();
+        }}
         for (int i = 0; i < MOST && chosen.inputs[i]; i++) {{
             if (fread(x[i], 1, chosen.inputs[i], stdin) != chosen.inputs[i]) {{
                 goto end;
@@ -117,11 +122,12 @@ class Program:
     input_bytes: int
     output_bytes: int
 
-    def __call__(self, inputs_packed: Packed) -> Packed:
+    def __call__(self, inputs_packed: Packed, steps: int = 1) -> Packed:
         """Run a batch.
 
         Args:
             inputs_packed: uint8, shape (batch, input_bytes).
+            steps: Of a sequence, where the model keeps state.
 
         Returns:
             uint8, shape (batch, output_bytes).
@@ -132,7 +138,9 @@ class Program:
         inputs = np.ascontiguousarray(inputs_packed, np.uint8)
         assert inputs.shape[1:] == (self.input_bytes,), (inputs.shape, self.input_bytes)
         done = subprocess.run(
-            [str(self.executable), str(self.index)], input=inputs.tobytes(), capture_output=True
+            [str(self.executable), str(self.index), str(steps)],
+            input=inputs.tobytes(),
+            capture_output=True,
         )
         if done.returncode:
             raise SanitizerError(f"exit {done.returncode}\n{done.stderr.decode(errors='replace')}")
@@ -181,9 +189,29 @@ def differences(graph: Graph, program: Program, inputs: Codes) -> int:
 
 def named_differences(graph: Graph, program: Program, inputs: Mapping[str, Codes]) -> int:
     """The same for a graph of any number of inputs and outputs."""
-    expected = reference.run_named(graph, inputs)
+    return _count_differences(graph, program, inputs, reference.run_named(graph, inputs))
+
+
+def sequence_differences(graph: Graph, program: Program, inputs: Mapping[str, Codes]) -> int:
+    """The same for sequences of steps, shapes (sequences, steps, *input shape)."""
+    expected = reference.run_sequences(graph, inputs)
+    steps = next(iter(inputs.values())).shape[1]
+    flat, wanted = (
+        {name: codes.reshape(-1, *codes.shape[2:]) for name, codes in side.items()}
+        for side in (inputs, expected)
+    )
+    return _count_differences(graph, program, flat, wanted, steps)
+
+
+def _count_differences(
+    graph: Graph,
+    program: Program,
+    inputs: Mapping[str, Codes],
+    expected: Mapping[str, Codes],
+    steps: int = 1,
+) -> int:
     wanted = _join(graph, expected)
-    got = program(_join(graph, {name: inputs[name] for name in graph.inputs}))
+    got = program(_join(graph, {name: inputs[name] for name in graph.inputs}), steps)
     if np.array_equal(got, wanted):
         return 0
     count, start = 0, 0
@@ -242,7 +270,9 @@ def _write_entry(index: int, tree: SourceTree) -> str:
         ", ".join(f"{tree.name.upper()}_{label.upper()}_BYTES" for label in side)
         for side in read_ports(tree)
     ]
-    return f"    {{{{{sides[0]}}}, {{{sides[1]}}}, wrap_{index}}},"
+    header = tree.files[PurePath(f"{tree.name}.h")]
+    reset = f"{tree.name}_reset" if f"void {tree.name}_reset(void);" in header else "NULL"
+    return f"    {{{{{sides[0]}}}, {{{sides[1]}}}, wrap_{index}, {reset}}},"
 
 
 def read_ports(tree: SourceTree) -> tuple[dict[str, int], dict[str, int]]:

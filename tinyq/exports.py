@@ -136,7 +136,7 @@ def render_package(
     memory = plan(graph)
     tree = emit(graph, memory)
     environment = make_environment()
-    values = _describe(graph, tree, memory.arena_bytes)
+    values = _describe(graph, tree, memory.ram_bytes)
     values["kernels"] = describe_kernels(slowness or estimate_slowness(graph))
     files: dict[PurePosixPath, bytes] = {}
     root = EXPORTS / kind
@@ -229,7 +229,7 @@ _MARKERS = {
 }
 
 
-def _describe(graph: Graph, tree: SourceTree, arena_bytes: int) -> dict[str, Any]:
+def _describe(graph: Graph, tree: SourceTree, ram_bytes: int) -> dict[str, Any]:
     """Return the values that templates may use."""
     macs = sum(graph.macs(node) for node in graph.nodes)
     constant_bytes = sum(graph.constant_bytes(node) for node in graph.nodes)
@@ -242,8 +242,9 @@ def _describe(graph: Graph, tree: SourceTree, arena_bytes: int) -> dict[str, Any
         "description": f"Quantized neural network {graph.name}, {_list_types(inputs)} -> "
         f"{_list_types(outputs)}, in plain C99.",
         "facts": f"{macs:,} multiply-accumulates, {constant_bytes:,} bytes of constants, "
-        f"{arena_bytes:,} bytes of static RAM.",
+        f"{ram_bytes:,} bytes of static RAM.",
         "sources": sorted(name for name in _list_sources(graph, tree) if name.endswith(".c")),
+        "keeps_state": bool(graph.states),
         "inputs": inputs,
         "outputs": outputs,
         "arguments": ", ".join(it["variable"] for it in (*inputs, *outputs)),

@@ -28,6 +28,7 @@
 #define HELLO_FIXED_BYTES 100
 #define HELLO_BYTES (HELLO_FIXED_BYTES + NAME_BYTES)
 #define FLAG_CYCLE_COUNTER 1u
+#define FLAG_STATE 2u
 
 typedef char reply_buffer_holds_hello[TQ_REPLY_BYTES >= HELLO_BYTES ? 1 : -1];
 typedef char
@@ -72,13 +73,14 @@ static int32_t stride(int32_t bytes)
 /* A counter that is a clock times a factor stands still between two reads. */
 static uint32_t find_flags(void)
 {
+    const uint32_t state = tq_model_instance.reset != 0 ? FLAG_STATE : 0u;
     const uint32_t first = tq_port_cycles();
     for (int32_t i = 0; i < 100; i++) {
         if (tq_port_cycles() != first) {
-            return FLAG_CYCLE_COUNTER;
+            return state | FLAG_CYCLE_COUNTER;
         }
     }
-    return 0u;
+    return state;
 }
 
 static int32_t count_characters(const char *text)
@@ -175,7 +177,9 @@ static void infer_one(const uint8_t *input, uint8_t *output)
     }
 }
 
-/* payload  [n][stride(input_bytes)]  ->  reply  [n][stride(output_bytes)],  n >= 1 */
+/* payload  [n][stride(input_bytes)]  ->  reply  [n][stride(output_bytes)],  n >= 1
+ *
+ * The samples are the next steps of one sequence where the model keeps state. */
 static int32_t answer_infer(const uint8_t *payload, int32_t payload_bytes, uint32_t *reply)
 {
     const int32_t input_stride = stride(tq_model_instance.input_bytes);
@@ -220,6 +224,20 @@ static int32_t answer_profile(const uint8_t *payload, int32_t payload_bytes, uin
     return 4 * (layers + 2) + output_stride;
 }
 
+/* Begin a sequence; nothing to do for a model that keeps no state. */
+static int32_t answer_start(const uint8_t *payload, int32_t payload_bytes, uint32_t *reply)
+{
+    (void)payload;
+    (void)reply;
+    if (payload_bytes != 0) {
+        return -TQ_WIRE_ERROR_LENGTH;
+    }
+    if (tq_model_instance.reset != 0) {
+        tq_model_instance.reset();
+    }
+    return 0;
+}
+
 static int32_t answer_paint(const uint8_t *payload, int32_t payload_bytes, uint32_t *reply)
 {
     (void)payload;
@@ -255,7 +273,7 @@ static request_handler find_handler(uint8_t kind)
         [TQ_WIRE_HELLO] = answer_hello, [TQ_WIRE_ECHO] = answer_echo,
         [TQ_WIRE_INFER] = answer_infer, [TQ_WIRE_PROFILE] = answer_profile,
         [TQ_WIRE_PAINT] = answer_paint, [TQ_WIRE_STACK] = answer_stack,
-        [TQ_WIRE_RESET] = answer_reset,
+        [TQ_WIRE_RESET] = answer_reset, [TQ_WIRE_START] = answer_start,
     };
     return kind < sizeof handlers / sizeof handlers[0] ? handlers[kind] : 0;
 }

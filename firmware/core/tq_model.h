@@ -21,6 +21,8 @@ typedef struct {
     int32_t inputs;                               /* how many, 0 where there is one of each */
     int32_t outputs;
     const tq_model_port *ports; /* [inputs + outputs], each from the next multiple of 4 on */
+    int32_t state_bytes;        /* bytes that run keeps from one step of a sequence to the next */
+    void (*reset)(void);        /* begins a sequence; 0 where nothing is kept */
 } tq_model;
 
 extern const tq_model tq_model_instance;

@@ -29,6 +29,7 @@ enum {
     TQ_WIRE_PAINT = 0x05,
     TQ_WIRE_STACK = 0x06,
     TQ_WIRE_RESET = 0x07,
+    TQ_WIRE_START = 0x08, /* the next inference is the first step of a sequence */
     TQ_WIRE_REPLY = 0x80
 };
 

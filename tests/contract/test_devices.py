@@ -14,7 +14,7 @@ import pytest
 from tinyq.errors import LinkError
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.hardware.boards import find_board
-from tinyq.targets import session, wire
+from tinyq.targets import exchange, session, wire
 from tinyq.targets.session import Session
 from tinyq.targets.streams import ProcessStream, StreamEnded
 from tinyq.targets.symbols import Identity, read_identity
@@ -109,9 +109,9 @@ def answer_as(numbers: tuple[int, ...], **others: bytes) -> Callable[[Frame], by
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    monkeypatch.setattr(session, "_GREETING_SECONDS", 0.03)
-    monkeypatch.setattr(session, "_REPLY_SECONDS", 0.2)
-    monkeypatch.setattr(session, "_BOOT_SECONDS", 0.03)
+    monkeypatch.setattr(exchange, "_GREETING_SECONDS", 0.03)
+    monkeypatch.setattr(exchange, "_REPLY_SECONDS", 0.2)
+    monkeypatch.setattr(exchange, "_BOOT_SECONDS", 0.03)
     monkeypatch.setattr(session, "_FIRST_INFERENCE_SECONDS", 0.5)
 
 
@@ -263,7 +263,7 @@ def image(tmp_path_factory):
 
 @pytest.mark.requires("gcc")
 def test_late_doubled_and_swapped_replies_shift_no_answer(image, rng, monkeypatch):
-    monkeypatch.setattr(session, "_REPLY_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "_REPLY_SECONDS", 0.05)
     monkeypatch.setattr(session, "_FIRST_INFERENCE_SECONDS", 0.05)
     identity = read_identity(image.elf)
     inputs = rng.integers(0, 2**32, (60, 1), dtype=np.uint32).view(np.uint8).reshape(60, 4)
@@ -277,8 +277,8 @@ def test_late_doubled_and_swapped_replies_shift_no_answer(image, rng, monkeypatc
 
 
 def test_a_port_that_comes_back_under_another_name_is_named(monkeypatch):
-    monkeypatch.setattr(session, "_RETURN_SECONDS", 0.05)
-    monkeypatch.setattr(session, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(exchange, "_RETURN_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "_RETRY_SECONDS", 0.01)
     device = Device(answer_as(GREETING, ECHO=b"?"))
     streams = iter([device])
 

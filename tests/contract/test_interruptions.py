@@ -28,7 +28,7 @@ from tinyq.measurement import run as measuring
 from tinyq.measurement.run import Measurement, measure
 from tinyq.project import Project, capacities, create_project
 from tinyq.support.datasets import Dataset, make_dataset
-from tinyq.targets import session, wire
+from tinyq.targets import exchange, session, wire
 from tinyq.targets.streams import PortStream, StreamEnded
 
 pytestmark = pytest.mark.requires("gcc")
@@ -52,12 +52,12 @@ def data(rng: np.random.Generator) -> Dataset:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits, for devices that stay silent on purpose."""
-    monkeypatch.setattr(session, "_GREETING_SECONDS", 0.5)
-    monkeypatch.setattr(session, "_REPLY_SECONDS", 0.5)
+    monkeypatch.setattr(exchange, "_GREETING_SECONDS", 0.5)
+    monkeypatch.setattr(exchange, "_REPLY_SECONDS", 0.5)
     monkeypatch.setattr(session, "_FIRST_INFERENCE_SECONDS", 0.5)
-    monkeypatch.setattr(session, "_NOISE_SECONDS", 0.1)
-    monkeypatch.setattr(session, "_RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(session, "_RETURN_SECONDS", 0.3)
+    monkeypatch.setattr(exchange, "_NOISE_SECONDS", 0.1)
+    monkeypatch.setattr(exchange, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(exchange, "_RETURN_SECONDS", 0.3)
 
 
 class Board:
@@ -214,7 +214,7 @@ class TestReset:
 
 class TestCable:
     def test_pulled_and_plugged_during_the_run(self, project, data, board, monkeypatch) -> None:
-        monkeypatch.setattr(session, "_RETURN_SECONDS", 20.0)
+        monkeypatch.setattr(exchange, "_RETURN_SECONDS", 20.0)
         timer = threading.Timer(0.3, board.plug)
 
         def pull() -> None:
@@ -265,7 +265,7 @@ class TestCable:
         assert SAMPLES <= board.answered <= SAMPLES + CHUNK
 
     def test_another_board_is_plugged(self, project, data, board, tmp_path, monkeypatch) -> None:
-        monkeypatch.setattr(session, "_RETURN_SECONDS", 20.0)
+        monkeypatch.setattr(exchange, "_RETURN_SECONDS", 20.0)
         other = create_project(classifier(seed=8), find_board("host"), tmp_path / "other")
 
         def swap() -> None:

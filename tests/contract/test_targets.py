@@ -17,7 +17,7 @@ import pytest
 from tinyq.errors import DataError, LinkError, ToolMissing
 from tinyq.firmware.build import BuildOptions, build
 from tinyq.hardware.boards import find_board
-from tinyq.targets import open_link, session, target_names, wire
+from tinyq.targets import exchange, open_link, session, target_names, wire
 from tinyq.targets.session import Session
 from tinyq.targets.streams import ProcessStream, StreamEnded
 from tinyq.targets.symbols import Identity, read_identity
@@ -129,9 +129,9 @@ def host_image(images):
 @pytest.fixture
 def hurried(monkeypatch):
     """Shorten the waits, for devices that stay silent on purpose."""
-    monkeypatch.setattr(session, "_GREETING_SECONDS", 0.05)
-    monkeypatch.setattr(session, "_REPLY_SECONDS", 0.2)
-    monkeypatch.setattr(session, "_BOOT_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "_GREETING_SECONDS", 0.05)
+    monkeypatch.setattr(exchange, "_REPLY_SECONDS", 0.2)
+    monkeypatch.setattr(exchange, "_BOOT_SECONDS", 0.05)
     monkeypatch.setattr(session, "_FIRST_INFERENCE_SECONDS", 0.5)
 
 

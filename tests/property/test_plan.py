@@ -15,8 +15,9 @@ from tinyq.graph import Graph, Node
 from tinyq.graph.interface import label_ports
 from tinyq.graph.reference import run_named
 from tinyq.memory.placement import Block, Takeovers, bound_arena, overlap, place
-from tinyq.memory.planner import ALIGNMENT, MemoryPlan, plan
+from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.memory.rooms import find_rooms
+from tinyq.memory.states import ALIGNMENT
 
 
 @st.composite

@@ -191,9 +191,9 @@ def test_silent_device(
     data_file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tinyq.targets import session
+    from tinyq.targets import exchange
 
-    monkeypatch.setattr(session, "_GREETING_SECONDS", 0.1)
+    monkeypatch.setattr(exchange, "_GREETING_SECONDS", 0.1)
     near, far = os.openpty()
     try:
         target = f"serial:{os.ttyname(far)}"

@@ -150,8 +150,8 @@ def test_board_that_runs_another_firmware_is_told(image, program, board_port, tm
 
 def test_silent_board_is_told(image, program, monkeypatch):
     program("openocd")
-    monkeypatch.setattr("tinyq.targets.session._GREETING_SECONDS", 0.1)
-    monkeypatch.setattr("tinyq.targets.session._ATTEMPTS", 1)
+    monkeypatch.setattr("tinyq.targets.exchange._GREETING_SECONDS", 0.1)
+    monkeypatch.setattr("tinyq.targets.exchange._ATTEMPTS", 1)
     with pytest.raises(LinkError, match="does not answer"):
         flash.flash(image, "loop://")
 

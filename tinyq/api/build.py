@@ -67,6 +67,7 @@ class Built(Shown):
                 "ram_limit_bytes": board.ram_bytes,
                 "arena_bytes": project.plan.arena_bytes,
                 "arena_proven": project.plan.proven,
+                "state_bytes": project.plan.state_bytes,
                 "optimize": project.optimize,
                 "meaning": EXPLANATIONS[project.optimize],
                 "layers": [asdict(entry) for entry in project.kernels],
@@ -92,7 +93,8 @@ class Built(Shown):
                 ),
                 right=("needed B", "of B", "share"),
             ),
-            f"activations take {project.plan.arena_bytes:,} bytes of RAM, {proof}",
+            f"activations take {project.plan.arena_bytes:,} bytes of RAM, {proof}"
+            + (f"; state takes {project.plan.state_bytes:,}" if project.plan.state_bytes else ""),
             f"firmware: {image.elf}",
         ]
 

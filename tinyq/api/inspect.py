@@ -14,6 +14,7 @@ from tinyq.graph.storage import digest
 from tinyq.graph.summary import LayerSummary, summarize
 from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.memory.states import measure_states
 from tinyq.project import LayerKernel, capacities, find_budget, list_kernels
 from tinyq.selection import check_objective, choose_kernels, gather_candidates, prefer_isas
 from tinyq.support.documents import stamp
@@ -80,6 +81,8 @@ class Inspection(Shown):
                 "weight_bytes": self.weight_bytes,
                 "arena_bytes": self.memory.arena_bytes,
                 "arena_proven": self.memory.proven,
+                "state_bytes": self.memory.state_bytes,
+                "states": _describe_states(self.graph),
                 "layers": [asdict(layer) for layer in self.layers],
                 "kernels": [asdict(entry) for entry in self.kernels],
                 "advice": [asdict(finding) for finding in self.advice],
@@ -107,11 +110,38 @@ class Inspection(Shown):
             ),
             f"{self.macs:,} MACs, {self.weight_bytes:,} bytes of weights, "
             f"{memory.arena_bytes:,} bytes of activations ({proof}), most at {memory.peak_node}",
+            *_list_states(graph, memory),
         ]
         if self.board is not None:
             title = f"kernels for {self.optimize} on {self.board.name}"
             parts += list_kernel_parts(title, self.kernels, clock_hz=self.board.clock_hz)
         return [*parts, *(f"advice: {finding.render()}" for finding in self.advice)]
+
+
+def _describe_states(graph: Graph) -> list[dict[str, Any]]:
+    types = {it.name: str(graph.tensors[it.name].type) for it in graph.states}
+    return [
+        {"name": it.name, "type": types[it.name], "next": it.next, "fill": it.fill}
+        for it in graph.states
+    ]
+
+
+def _list_states(graph: Graph, memory: MemoryPlan) -> list[Part]:
+    if not graph.states:
+        return []
+    copied = dict(memory.copies)
+    rows = [
+        (
+            it.name,
+            str(graph.tensors[it.name].type),
+            f"{memory.sizes[it.name]:,}",
+            it.next,
+            f"copied, {memory.sizes[it.name]:,} B" if it.name in copied else "in place",
+        )
+        for it in graph.states
+    ]
+    title = f"{memory.state_bytes:,} bytes are kept from one step to the next"
+    return [Table(title, ("state", "type", "B", "next value", "written"), rows, right=("B",))]
 
 
 def inspect(
@@ -153,7 +183,7 @@ def inspect(
 
 def _choose(graph: Graph, board: Board, optimize: str) -> tuple[LayerKernel, ...]:
     """What `tinyq build` would choose, estimated."""
-    budget = find_budget(board, capacities(graph, board))
+    budget = find_budget(board, capacities(graph, board), measure_states(graph))
     candidates = gather_candidates(graph, prefer_isas(board.isa))
     return list_kernels(choose_kernels(graph, candidates, optimize, budget))
 

@@ -72,6 +72,7 @@ def _list_facts(report: Report) -> tuple[tuple[str, str | None], ...]:
         ("flash bytes", f"{result.flash_bytes:,}"),
         ("RAM bytes", f"{result.ram_bytes:,}"),
         ("  activations", f"{result.arena_bytes:,}"),
+        ("  state", f"{result.state_bytes:,}" if result.state_bytes else None),
         ("  deepest stack seen", _count(result.stack_bytes)),
         ("instructions per inference", _count(result.instructions)),
         ("cycles per inference", _count(result.cycles)),

@@ -16,7 +16,8 @@ from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.kernels.layer import split_inputs
 from tinyq.kernels.packing.record import Table
 from tinyq.kernels.text import write_kernel
-from tinyq.memory.planner import MemoryPlan, find_views
+from tinyq.memory.layout import find_views
+from tinyq.memory.planner import MemoryPlan
 from tinyq.selection.candidates import Bounds, arrange_constants
 
 
@@ -216,7 +217,7 @@ def _call_own(scope: _Scope, node: Node, index: int) -> Call:
         *(_find_operand(graph, plan, scope.names, operands[it]) for it in bound.layer.data),
         *(table.name for table in tables),
         *(f"&{record.name}" for record in records),
-        _locate(plan, node.output),
+        locate(plan, node.output),
         *_locate_scratch(plan, node, bound),
     )
     comment, function = _describe(graph, plan, node), scope.functions[node.name]
@@ -225,11 +226,13 @@ def _call_own(scope: _Scope, node: Node, index: int) -> Call:
 
 def _find_operand(graph: Graph, plan: MemoryPlan, names: Mapping[str, str], name: str) -> str:
     """C expression for the address of an operand: a constant's name, or an activation's place."""
-    return names[name] if graph.tensors[name].is_constant else _locate(plan, name)
+    return names[name] if graph.tensors[name].is_constant else locate(plan, name)
 
 
-def _locate(plan: MemoryPlan, name: str) -> str:
+def locate(plan: MemoryPlan, name: str) -> str:
     """C expression for the address of an activation."""
+    if name in plan.held:
+        return f"TQ_STATE({plan.held[name]})"
     return f"TQ_ARENA({plan.offsets[name]})" if name in plan.offsets else plan.buffers[name]
 
 
@@ -329,13 +332,13 @@ def _list_arguments(
     return (
         *(argument for tensor in tensors for argument in _pass(plan, names, tensor)),
         *(f"&{record.name}" for record in records),
-        _locate(plan, node.output),
+        locate(plan, node.output),
     )
 
 
 def _pass(plan: MemoryPlan, names: Mapping[str, str], tensor: Tensor) -> Iterator[str]:
     """Arguments for an operand: see `ctext.list_parameters`."""
-    yield names.get(tensor.name) or _locate(plan, tensor.name)
+    yield names.get(tensor.name) or locate(plan, tensor.name)
     if tensor.type.format.table:
         yield _find_table(names, tensor)
     yield from map(str, tensor.type.format.coding.sizes)
@@ -352,7 +355,9 @@ def _describe(graph: Graph, plan: MemoryPlan, node: Node) -> str:
 
 
 def _describe_place(plan: MemoryPlan, name: str, output: TensorType) -> str:
-    if name not in plan.offsets:
+    if name not in plan.offsets and name not in plan.held:
         return f"to {plan.buffers[name]}"
-    first = plan.offsets[name]
-    return f"to arena {first} .. {first + output.packed_bytes - 1}"
+    where, first = "arena", plan.offsets.get(name, 0)
+    if name in plan.held:
+        where, first = "state", plan.held[name]
+    return f"to {where} {first} .. {first + output.packed_bytes - 1}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyq import __version__
 from tinyq.codegen.calls import Call, Record, list_calls
+from tinyq.codegen.states import list_copies, list_fillings, list_first_values
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
 from tinyq.graph.interface import WORD_BYTES, label_ports
@@ -101,12 +102,15 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "graph": graph,
         "plan": plan,
         "calls": calls,
-        "unread": _find_unread(graph, calls),
+        "unread": _find_unread(graph, plan, calls),
         "marks": sum(call.index is not None for call in calls),
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
         **_describe_ports(graph),
         "guarded": _describe_guards(graph, plan, functions),
+        "fillings": list_fillings(graph, plan),
+        "first_values": list_first_values(graph, plan),
+        "copies": list_copies(graph, plan),
         "structs": [_declare(record) for _, record in sorted(structs.items())],
         "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
@@ -145,10 +149,11 @@ def _describe_guards(
     ]
 
 
-def _find_unread(graph: Graph, calls: tuple[Call, ...]) -> list[str]:
+def _find_unread(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> list[str]:
     """Parameters that no call reads."""
     labels = label_ports(graph)
     read = {argument for call in calls for argument in call.arguments}
+    read.update(copy.source for copy in list_copies(graph, plan))
     return [labels[name] for name in graph.inputs if labels[name] not in read]
 
 
@@ -174,6 +179,7 @@ def _describe_ports(graph: Graph) -> dict[str, Any]:
     return {
         **sides,
         "parameters": [*inputs, *outputs],
+        "labels": [it["label"] for it in (*sides["inputs"], *sides["outputs"])],
         "handed": [*given, *taken],
         "single": len(graph.inputs) == len(graph.outputs) == 1,
     }

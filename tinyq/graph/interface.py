@@ -21,13 +21,14 @@ MOST_CHARACTERS = 40
 # Words of C and C++, of their older dialects, and of the generated text.
 _WORDS = """
 alignas alignof and and_eq arena arm asm auto bitand bitor bool break case catch char class compl
-complex concept const const_cast constexpr continue decltype default delete do double dynamic_cast
-else enum explicit export extern false final float for friend goto i386 if imaginary import inline
-int int8_t int16_t int32_t int64_t layers linux long mips module mutable namespace new noexcept not
-not_eq null nullptr operator or or_eq override private protected public register reinterpret_cast
-requires restrict return short signed size_t sizeof sparc static static_assert static_cast struct
-switch template this thread_local throw true try typedef typeid typename typeof uint8_t uint16_t
-uint32_t uint64_t union unix unsigned using virtual void volatile wchar_t while word xor xor_eq
+complex concept const const_cast constexpr context continue decltype default delete do double
+dynamic_cast else enum explicit export extern false final float for friend goto i386 if imaginary
+import inline int int8_t int16_t int32_t int64_t kept layers linux long mips module mutable
+namespace new noexcept not not_eq null nullptr operator or or_eq override private protected public
+register reinterpret_cast requires restrict return short signed size_t sizeof sparc static
+static_assert static_cast struct switch template this thread_local throw true try typedef typeid
+typename typeof uint8_t uint16_t uint32_t uint64_t union unix unsigned using virtual void volatile
+wchar_t while word xor xor_eq
 """
 _RESERVED = frozenset(_WORDS.split())
 

@@ -31,6 +31,7 @@ from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.difference import Difference, describe_difference
 from tinyq.measurement.inputs import encode_all
 from tinyq.measurement.places import choose_target
+from tinyq.measurement.sequences import split_sequences
 from tinyq.models import HALF_UP, ONNX, TFLITE, load_model
 from tinyq.numerics.formats import Codes
 from tinyq.project import (
@@ -43,14 +44,14 @@ from tinyq.project import (
     repeat_kernels,
 )
 from tinyq.support.datasets import Dataset, make_dataset
-from tinyq.targets import open_link
+from tinyq.targets import Link, open_link
 
 PLACES = ("reference", "c", "litert", "onnxruntime")
 _OWN = {".tflite": "litert", ".onnx": "onnxruntime"}  # places that run a file as it is
 _RULES = {".tflite": TFLITE, ".onnx": ONNX}
 
 Batch = tuple[Codes, ...]
-"""Codes of each input of a graph, in its order."""
+"""Codes of each input of a graph, in its order; of a graph with state (sequences, steps, ...)."""
 Answer = Callable[[Sequence[str], Batch], Mapping[str, Codes]]
 
 
@@ -62,7 +63,8 @@ class Execution:
         name: What the user wrote, with the place.
         graph: The integer graph, whose tensor names are those of the layers.
         layers: Tensors whose codes can be asked for, in execution order, the outputs last.
-        answer: Codes of some of these tensors for a batch of input codes.
+        answer: Codes of some of these tensors for a batch of input codes, of all steps of all
+            sequences one behind the other.
         whole: Whether one answer with all layers costs no more than one with the last.
     """
 
@@ -158,14 +160,18 @@ def compare(first: Execution, second: Execution, data: Dataset | npt.ArrayLike) 
     Args:
         first: One execution.
         second: Another one.
-        data: Real inputs: of a model with one input an array, shape (samples, ...).
+        data: Real inputs: of a model with one input an array, shape (samples, ...), and with
+            state (sequences, steps, ...).
 
     Raises:
         DataError: The data do not fit, or the executions take different inputs.
     """
-    samples = data if isinstance(data, Dataset) else make_dataset(data)
     _check_alike(first, second)
-    codes = tuple(encode_all(samples, first.graph).codes.values())
+    given = data if isinstance(data, Dataset) else make_dataset(data)
+    sequences = split_sequences(first.graph, given)
+    samples = sequences.data
+    encoded = encode_all(samples, first.graph).codes
+    codes = tuple((sequences.split(encoded) if first.graph.states else encoded).values())
     ends = (first.graph.outputs, second.graph.outputs)
     found = [
         execution.answer(names, codes)
@@ -191,6 +197,8 @@ def _check_alike(first: Execution, second: Execution) -> None:
     """Refuse executions of different inputs or outputs."""
     where = f"{first.name}, {second.name}"
     remedy = "compare executions of one model"
+    if bool(first.graph.states) != bool(second.graph.states):
+        raise DataError("one of them keeps state, the other does not", where=where, remedy=remedy)
     types = [
         [
             [it.graph.tensors[name].type for name in names]
@@ -253,8 +261,12 @@ def _reference_answer(graph: Graph) -> Answer:
                 parts[name].append(codes)
 
         named = dict(zip(graph.inputs, inputs, strict=True))
-        reference.run_named_batched(graph, named, observe=observe)
-        return {name: np.concatenate(codes) for name, codes in parts.items()}
+        if not graph.states:
+            reference.run_named_batched(graph, named, observe=observe)
+            return {name: np.concatenate(codes) for name, codes in parts.items()}
+        reference.run_sequences(graph, named, observe)
+        stacked = {name: np.stack(codes, axis=1) for name, codes in parts.items()}
+        return {name: codes.reshape(-1, *codes.shape[2:]) for name, codes in stacked.items()}
 
     return answer
 
@@ -336,14 +348,26 @@ def _project_answer(project: Project, place: str) -> Answer:
         image = build_for_host(project) if place == "host" else project.image
         link = open_link(image, place)
         try:
-            named = dict(zip(graph.inputs, inputs, strict=True))
-            packed = link.infer(pack_codes(graph, named))
+            packed = _infer(link, graph, inputs)
         finally:
             link.close()
         found = unpack_codes(graph, graph.outputs, packed)
         return {layer: found[layer] for layer in layers}
 
     return answer
+
+
+def _infer(link: Link, graph: Graph, inputs: Batch) -> npt.NDArray[np.uint8]:
+    """Packed outputs of all samples, or of all steps of all sequences."""
+    named = dict(zip(graph.inputs, inputs, strict=True))
+    if not graph.states:
+        return link.infer(pack_codes(graph, named))
+    return np.concatenate(
+        [
+            link.infer_sequence(pack_codes(graph, {key: it[index] for key, it in named.items()}))
+            for index in range(len(inputs[0]))
+        ]
+    )
 
 
 def _built_answer(

@@ -97,6 +97,8 @@ class Measurement:
         notes: What a reader should know, such as inputs that saturate.
         outputs: Each output of a model that has several, of which the fields from ``accuracy`` to
             ``errors`` say nothing then; empty for a model with one.
+        state_bytes: What is kept from one step to the next, part of ram_bytes.
+        steps: Of each sequence of a model that keeps state; samples are all of them. None without.
     """
 
     model: str
@@ -130,6 +132,8 @@ class Measurement:
     ram_limit_bytes: int
     notes: tuple[str, ...]
     outputs: tuple[OutputMeasurement, ...] = ()
+    state_bytes: int = 0
+    steps: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a JSON file."""

@@ -31,6 +31,7 @@ from tinyq.measurement.scoring import (
     list_outputs,
     score_answers,
 )
+from tinyq.measurement.sequences import Sequences, split_sequences
 from tinyq.numerics.formats import Codes
 from tinyq.project import MANIFEST, LayerKernel, Project, build_for_host, describe_kernel
 from tinyq.support.datasets import Dataset
@@ -51,7 +52,7 @@ def measure(
     """Stream a data set through the firmware and compare every output with the reference.
 
     Answers are kept on disk until the run is complete: an interrupted run resumes where it stopped,
-    on any port.
+    on any port; with state behind the last whole sequence.
 
     Args:
         project: What was built.
@@ -64,20 +65,21 @@ def measure(
         LinkError: The target cannot be opened, is silent, or runs another firmware.
         TinyqError: Another run measures the same, or the folder is replaced meanwhile.
     """
-    check_answers(project.graph, data)
-    inputs = encode_all(data, project.graph, strict=True)
+    sequences = split_sequences(project.graph, data)
+    check_answers(project.graph, sequences.data)
+    inputs = encode_all(sequences.data, project.graph, strict=True)
     watch = _Watch(project)
     image = build_for_host(project) if target == "host" else project.image
-    run = _describe_run(project, image, target, inputs)
+    run = _describe_run(project, image, target, inputs, sequences)
     packed = pack_codes(project.graph, inputs.codes)
     with open_journal(project.folder, run) as journal:
         with closing(open_link(image, target, counting=target in EMULATORS)) as link:
-            answers = _stream(link, packed, journal, _both(watch.check, progress))
+            answers = _stream(link, packed, sequences, journal, _both(watch.check, progress))
             device = _query_device(link, image, packed, answers)
         watch.check()
-        result = _describe(project, target, data, inputs, device)
+        result = _describe(project, target, sequences, inputs, device)
         journal.remove()
-    return replace(result, data_digest=run.data_digest, notes=inputs.notes)
+    return replace(result, data_digest=run.data_digest, notes=(*sequences.notes, *inputs.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +103,24 @@ def _query_device(link: Link, image: Image, packed: Bytes, answers: Bytes) -> _D
     return _Device(image, answers, stack_bytes, cycles, clock_hz, counts, link.resets)
 
 
-def _describe_run(project: Project, image: Image, target: str, inputs: NamedInputs) -> Run:
+def _describe_run(
+    project: Project, image: Image, target: str, inputs: NamedInputs, sequences: Sequences
+) -> Run:
     graph, digest = project.graph, hashlib.sha256()
     for codes in inputs.codes.values():
         digest.update(np.ascontiguousarray(codes).tobytes())
     shape = next(iter(inputs.codes.values())).shape
     if len(graph.inputs) > 1:
         shape = (inputs.samples, packed_bytes(graph, graph.inputs))
+    if graph.states:
+        shape = (sequences.count, sequences.steps, *shape[1:])
     return Run(
         firmware_digest=image.firmware_digest,
         graph_digest=project.graph_digest,
         kind=target.partition(":")[0],
         shape=shape,
         data_digest=digest.hexdigest(),
-        answer_bytes=packed_bytes(graph, graph.outputs),
+        answer_bytes=sequences.steps * packed_bytes(graph, graph.outputs),
     )
 
 
@@ -154,7 +160,7 @@ def _both(check: Callable[[], None], progress: Progress | None) -> Progress:
 def _describe(
     project: Project,
     target: str,
-    data: Dataset,
+    sequences: Sequences,
     inputs: NamedInputs,
     device: _Device,
 ) -> Measurement:
@@ -163,10 +169,10 @@ def _describe(
     zeros = _Zeros(graph)
     for name, codes in inputs.codes.items():
         zeros.count(name, codes)
-    expected = reference.run_named_batched(graph, inputs.codes, observe=zeros.count)
+    expected = _expect(graph, inputs, sequences, zeros.count)
     outputs = tuple(
-        _score(output, answers[output.name], expected[output.name])
-        for output in list_outputs(graph, data)
+        _score(output, answers[output.name], expected[output.name], sequences)
+        for output in list_outputs(graph, sequences.data)
     )
     found = outputs[0] if len(outputs) == 1 else Score()
     return Measurement(
@@ -197,17 +203,32 @@ def _describe(
         toolchain=image.toolchain,
         tinyq_version=tinyq.__version__,
         machine=f"{platform.system()} {platform.machine()}",
-        data=data.name,
+        data=sequences.data.name,
         data_digest="",
         flash_limit_bytes=image.board.flash_bytes,
         ram_limit_bytes=image.board.ram_bytes,
         notes=(),
         outputs=outputs if len(outputs) > 1 else (),
+        state_bytes=project.plan.state_bytes,
+        steps=sequences.steps if graph.states else None,
     )
 
 
-def _score(output: Output, device: Codes, expected: Codes) -> OutputMeasurement:
-    found = score_answers(output, device=device, reference=expected)
+def _expect(
+    graph: Graph, inputs: NamedInputs, sequences: Sequences, observe: reference.Observer
+) -> dict[str, Codes]:
+    """What the reference says of every step."""
+    if not graph.states:
+        return reference.run_named_batched(graph, inputs.codes, observe=observe)
+    found = reference.run_sequences(graph, sequences.split(inputs.codes), observe)
+    return {name: codes.reshape(-1, *codes.shape[2:]) for name, codes in found.items()}
+
+
+def _score(
+    output: Output, device: Codes, expected: Codes, sequences: Sequences
+) -> OutputMeasurement:
+    scored = map(sequences.take_scored, (device, expected))
+    found = score_answers(output, **dict(zip(("device", "reference"), scored, strict=True)))
     return OutputMeasurement(
         name=output.name,
         accuracy=found.accuracy,
@@ -218,16 +239,27 @@ def _score(output: Output, device: Codes, expected: Codes) -> OutputMeasurement:
     )
 
 
-def _stream(link: Link, packed: Bytes, journal: Journal, progress: Progress) -> Bytes:
+def _stream(
+    link: Link, packed: Bytes, sequences: Sequences, journal: Journal, progress: Progress
+) -> Bytes:
+    """Answers to all steps; the journal has those of a sequence in one record."""
     # At least one answer comes from this run: counts and stack belong to inferences.
-    answers = journal.read()[: len(packed) - 1]
-    while len(answers) < len(packed):
+    answers = journal.read()[: sequences.count - 1]
+    while len(answers) < sequences.count:
         start = len(answers)
-        part = link.infer(packed[start : start + _CHUNK])
+        part = _ask(link, packed, start, sequences.steps)
         journal.write(start, part)
         answers = np.concatenate([answers, part])
-        progress(len(answers), len(packed))
-    return answers
+        progress(len(answers), sequences.count)
+    return answers.reshape(len(packed), -1)
+
+
+def _ask(link: Link, packed: Bytes, start: int, steps: int) -> Bytes:
+    """Answers to the next samples, or to the steps of the next sequence in one row."""
+    if link.hello().keeps_state:
+        answers = link.infer_sequence(packed[start * steps : (start + 1) * steps])
+        return answers.reshape(1, -1)
+    return link.infer(packed[start : start + _CHUNK])
 
 
 class _Zeros:

@@ -4,7 +4,8 @@ The caller gives a buffer for each input and each output; beside them there is t
 are first gathered into *blocks*: a tensor and its reshaped views are one block, since they are the
 same bytes. A block with an input of the graph lives in the caller's buffer for it and is never
 overwritten; one with an output lives in the caller's buffer for that output, from the node that
-writes it to the end; all others share the arena.
+writes it to the end; one with a state has a place of its own in the state's memory, which the
+state's next value takes over where nobody reads the old one afterwards; all others share the arena.
 Blocks that are alive at the same node never overlap, with one exception: an operation that can
 work in place may write over an input that nobody reads afterwards.
 """
@@ -18,12 +19,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tinyq.errors import ModelError
-from tinyq.graph import Graph, Node
-from tinyq.graph.interface import label_ports
+from tinyq.graph import Graph
+from tinyq.memory.layout import Layout, lay_out, list_overwritable
 from tinyq.memory.placement import Block, Takeovers, live_bytes, place
+from tinyq.memory.states import measure_states
 
-ALIGNMENT = 4
 ARENA = "arena"
+STATE = "kept state"  # no label of an input or output: it is no identifier
 # How many ways of working in place inside the output buffers are tried; two per final addition.
 _MOST_CHAINS = 16
 
@@ -37,13 +39,14 @@ class MemoryPlan:
     output is its first input's bytes. Every other node writes its output by its kernel, also a
     reshape that moves no bytes within a row: that happens only from one of the caller's buffers to
     another. The output may have the address of an input for the operations that allow it
-    (``Op.in_place``), and only then: see ``sharing``. The caller's buffers must not overlap.
+    (``Op.in_place``), and only then: see ``sharing``. The caller's buffers must not overlap. Behind
+    the last node the tensors of ``copies`` are copied to the states.
 
     Attributes:
         arena_bytes: Size of the arena, a multiple of 4.
         offsets: Byte offset, a multiple of 4, of each tensor that lives in the arena.
-        buffers: ``"arena"`` or the label of an input or output (`label_ports`), which a graph of
-            one has as ``"input"`` and ``"output"``, for each activation.
+        buffers: ``"arena"``, ``STATE`` or the label of an input or output (`label_ports`), which a
+            graph of one has as ``"input"`` and ``"output"``, for each activation.
         lifetimes: First and last node index, inclusive, at which each activation is needed.
         sizes: Packed bytes of each activation.
         views: Names of the nodes that need no code.
@@ -53,6 +56,9 @@ class MemoryPlan:
         scratch: Byte offset in the arena and bytes of what a node's kernel needs while it runs.
         lower_bound: No plan needs fewer arena bytes than this.
         proven: Whether ``arena_bytes`` equals ``lower_bound``, so that no plan is better.
+        state_bytes: Size of the state's memory, a multiple of 4.
+        held: Byte offset, a multiple of 4, of each tensor that lives in the state's memory.
+        copies: States, and the next values that live elsewhere.
     """
 
     arena_bytes: int
@@ -67,38 +73,19 @@ class MemoryPlan:
     lower_bound: int
     proven: bool
     scratch: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    state_bytes: int = 0
+    held: Mapping[str, int] = field(default_factory=dict)
+    copies: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ram_bytes(self) -> int:
+        """Arena and state together."""
+        return self.arena_bytes + self.state_bytes
 
     @property
     def gap_bytes(self) -> int:
         """How many bytes the arena may be above the optimum; 0 when proven."""
         return self.arena_bytes - self.lower_bound
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What of a graph matters for its memory.
-
-    Attributes:
-        lifetimes: See ``MemoryPlan``.
-        views: See ``MemoryPlan``.
-        block_of: Block index of each activation; the graph's inputs have the first ones.
-        blocks: All blocks.
-        takeovers: Where working in place is legal.
-        scratch_of: Block index of each node's scratch memory.
-        reusable: Operands that a node may write over.
-        given: Labels of the blocks that hold an input or an output.
-        written: Blocks that hold an output, in the order of the outputs.
-    """
-
-    lifetimes: Mapping[str, tuple[int, int]]
-    views: frozenset[str]
-    block_of: Mapping[str, int]
-    blocks: tuple[Block, ...]
-    takeovers: Takeovers
-    scratch_of: Mapping[str, int]
-    reusable: Mapping[str, tuple[int, ...]]
-    given: Mapping[int, str]
-    written: tuple[int, ...]
 
 
 def plan(
@@ -129,12 +116,12 @@ def plan(
     if not {*graph.outputs} <= {node.output for node in graph.nodes}:
         raise ModelError("the graph computes nothing", where=graph.name)
     deadline = time.monotonic() + time_limit_s
-    layout = _lay_out(graph, scratch or {}, in_place or {})
+    layout = lay_out(graph, scratch or {}, in_place or {})
     choices = _list_chains(layout.written, layout.takeovers)
     candidates = []
     for chains in itertools.islice(choices, _MOST_CHAINS):
         given = _find_given(layout, chains)
-        inside = [index for index in range(len(layout.blocks)) if index not in given]
+        inside = [index for index in layout.inside if index not in given]
         blocks, takeovers = _select(layout, inside)
         placement = place(blocks, takeovers, deadline - time.monotonic())
         candidates.append((given, inside, placement))
@@ -143,6 +130,7 @@ def plan(
     complete = next(choices, None) is None
     bound = min(found[2].lower_bound for found in candidates) if complete else 0
     places = {index: (label, 0) for index, label in given.items()}
+    places.update((index, (STATE, offset)) for index, offset in layout.held.items())
     places.update(
         (index, (ARENA, offset)) for index, offset in zip(inside, placement.offsets, strict=True)
     )
@@ -157,138 +145,12 @@ def measure_needs(
     What a node's kernel asks for changes its own need alone, so that kernels can be compared
     before one is chosen. The arguments are those of `plan`.
     """
-    layout = _lay_out(graph, scratch, in_place)
+    layout = lay_out(graph, scratch, in_place)
     given = _find_given(layout, next(_list_chains(layout.written, layout.takeovers)))
-    inside = [index for index in range(len(layout.blocks)) if index not in given]
+    inside = [index for index in layout.inside if index not in given]
     blocks, takeovers = _select(layout, inside)
     live = live_bytes(blocks, {new for _, new in takeovers})
     return (*live, *[0] * (len(graph.nodes) - len(live)))
-
-
-def _lay_out(
-    graph: Graph, scratch: Mapping[str, int], in_place: Mapping[str, tuple[int, ...]]
-) -> Layout:
-    lifetimes = _find_lifetimes(graph)
-    views = find_views(graph)
-    block_of = _gather_blocks(graph, views)
-    blocks = _measure_blocks(graph, block_of, lifetimes)
-    reusable = {
-        node.name: (*node.op.in_place, *in_place.get(node.name, ())) for node in graph.nodes
-    }
-    given = {block_of[name]: label for name, label in label_ports(graph).items()}
-    takeovers = _find_takeovers(graph, block_of, blocks, reusable, given)
-    needs = [(index, node) for index, node in enumerate(graph.nodes) if scratch.get(node.name)]
-    rooms = tuple(Block(_aligned(scratch[node.name]), index, index) for index, node in needs)
-    scratch_of = {node.name: len(blocks) + place for place, (_, node) in enumerate(needs)}
-    return Layout(
-        lifetimes,
-        views,
-        block_of,
-        blocks + rooms,
-        takeovers,
-        scratch_of,
-        reusable,
-        given,
-        tuple(block_of[name] for name in graph.outputs),
-    )
-
-
-def _find_lifetimes(graph: Graph) -> dict[str, tuple[int, int]]:
-    lifetimes = dict.fromkeys(graph.inputs, (0, 0))
-    for index, node in enumerate(graph.nodes):
-        lifetimes[node.output] = (index, index)
-        for name in node.inputs:
-            if name in lifetimes:
-                lifetimes[name] = (lifetimes[name][0], index)
-    for name in graph.outputs:
-        lifetimes[name] = (lifetimes[name][0], len(graph.nodes) - 1)
-    return lifetimes
-
-
-def find_views(graph: Graph) -> frozenset[str]:
-    """Nodes whose output is the first input's bytes.
-
-    What lies in one of the caller's buffers cannot become what lies in another without a copy, so a
-    reshape from an input, an output or a view of one of them to an output is no view.
-    """
-    views = set()
-    given = {*graph.inputs}
-    members: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        members[node.output] = [node.output]
-        if node.output in graph.outputs:
-            given.add(node.output)
-        source = node.inputs[0] if node.inputs else ""
-        if not node.op.aliases(*graph.types(node)) or graph.tensors[source].is_constant:
-            continue
-        same = members.setdefault(source, [source])
-        if node.output in graph.outputs and not given.isdisjoint(same):
-            continue
-        same.append(node.output)
-        members[node.output] = same
-        views.add(node.name)
-    return frozenset(views)
-
-
-def _gather_blocks(graph: Graph, views: frozenset[str]) -> dict[str, int]:
-    """Block index of each activation; blocks are numbered in the order in which they appear."""
-    block_of = {name: index for index, name in enumerate(graph.inputs)}
-    count = len(block_of)
-    for node in graph.nodes:
-        if node.name in views:
-            block_of[node.output] = block_of[node.inputs[0]]
-        else:
-            block_of[node.output] = count
-            count += 1
-    return block_of
-
-
-def _measure_blocks(
-    graph: Graph, block_of: Mapping[str, int], lifetimes: Mapping[str, tuple[int, int]]
-) -> tuple[Block, ...]:
-    members: dict[int, list[str]] = {}
-    for name, index in block_of.items():
-        members.setdefault(index, []).append(name)
-    return tuple(
-        Block(
-            _aligned(max(graph.tensors[name].type.packed_bytes for name in names)),
-            min(lifetimes[name][0] for name in names),
-            max(lifetimes[name][1] for name in names),
-        )
-        for _, names in sorted(members.items())
-    )
-
-
-def _find_takeovers(
-    graph: Graph,
-    block_of: Mapping[str, int],
-    blocks: Sequence[Block],
-    reusable: Mapping[str, tuple[int, ...]],
-    kept: Mapping[int, str],
-) -> Takeovers:
-    """Blocks that may be written over: in the same format and size, and read for the last time.
-
-    The blocks ``kept`` hold an input or an output.
-    """
-    found = set()
-    for index, node in enumerate(graph.nodes):
-        for source in _overwritable(graph, node, reusable[node.name]):
-            old = block_of.get(source)
-            if old is not None and old not in kept and blocks[old].last == index:
-                found.add((old, block_of[node.output]))
-    return frozenset(found)
-
-
-def _overwritable(graph: Graph, node: Node, positions: tuple[int, ...]) -> Iterator[str]:
-    output = graph.tensors[node.output].type
-    for position in positions:
-        source = graph.tensors[node.inputs[position]].type
-        if source.format == output.format and source.packed_bytes == output.packed_bytes:
-            yield node.inputs[position]
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def _find_given(layout: Layout, chains: Mapping[int, int]) -> dict[int, str]:
@@ -343,6 +205,7 @@ def _describe(
 ) -> MemoryPlan:
     place_of = {name: places[index] for name, index in layout.block_of.items()}
     sharing = _find_sharing(graph, layout, places)
+    held = {name: offset for name, (buffer, offset) in place_of.items() if buffer == STATE}
     taken = {layout.block_of[new] for new in sharing if new not in _view_outputs(graph, layout)}
     inside = [index for index, (buffer, _) in sorted(places.items()) if buffer == ARENA]
     blocks = [layout.blocks[index] for index in inside]
@@ -370,6 +233,11 @@ def _describe(
                 for name, index in layout.scratch_of.items()
             }
         ),
+        state_bytes=measure_states(graph),
+        held=MappingProxyType(held),
+        copies=tuple(
+            (it.name, it.next) for it in graph.states if held.get(it.next) != held[it.name]
+        ),
     )
 
 
@@ -387,8 +255,8 @@ def _find_sharing(
             sharing[node.output] = node.inputs[0]
             continue
         new = layout.block_of[node.output]
-        for source in _overwritable(graph, node, layout.reusable[node.name]):
+        for source in list_overwritable(graph, node, layout.reusable[node.name]):
             old = layout.block_of.get(source, new)
-            if (old, new) in layout.takeovers and places[old] == places[new]:
+            if old != new and places[old] == places[new]:
                 sharing[node.output] = source
     return sharing

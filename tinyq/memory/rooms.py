@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tinyq.graph import Graph
-from tinyq.memory.planner import ALIGNMENT, ARENA, MemoryPlan
+from tinyq.memory.planner import ARENA, STATE, MemoryPlan
+from tinyq.memory.states import ALIGNMENT
 
 
 def find_rooms(graph: Graph, plan: MemoryPlan) -> Mapping[str, int | None]:
@@ -32,7 +33,7 @@ def find_rooms(graph: Graph, plan: MemoryPlan) -> Mapping[str, int | None]:
     ]
     found: dict[str, int | None] = {}
     for label in dict.fromkeys(plan.buffers.values()):
-        if label == ARENA:
+        if label in (ARENA, STATE):
             continue
         names = [name for name, buffer in plan.buffers.items() if buffer == label]
         size = max(plan.sizes[name] for name in names)

@@ -20,6 +20,7 @@ from tinyq.graph.passes import simplify
 from tinyq.graph.storage import digest, save_graph
 from tinyq.hardware.boards import Board, find_board
 from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.memory.states import measure_states
 from tinyq.project.manifest import GRAPH, MANIFEST, write_manifest
 from tinyq.project.records import LayerKernel, Project, Selection, Setting, describe_kernel
 from tinyq.selection import (
@@ -93,9 +94,10 @@ def create_project(
     candidates, setting = gather_candidates(simplified, isas), Setting(board, isas, cflags)
     if selection.tuner:
         candidates = selection.tuner(simplified, candidates, setting)
+    budget = find_budget(board, options, measure_states(simplified))
     with stage(folder) as staged:
         job = _Job(simplified, board, staged, options, isas, selection.optimize)
-        choice, memory, image = _build_fitting(job, candidates, find_budget(board, options))
+        choice, memory, image = _build_fitting(job, candidates, budget)
         made = describe_project(simplified, memory, image, choice, setting)
         save_graph(simplified, staged / GRAPH)
         write_manifest(made, staged / MANIFEST)
@@ -158,14 +160,14 @@ def flash_costs(choice: Choice) -> Costs:
     )
 
 
-def find_budget(board: Board, options: BuildOptions) -> Budget:
-    """The memory of a board, and about what of it the firmware itself takes."""
+def find_budget(board: Board, options: BuildOptions, state_bytes: int) -> Budget:
+    """The memory of a board, and about what of it the firmware itself and the state take."""
     buffers = options.payload_bytes + (options.reply_bytes or options.payload_bytes)
     return Budget(
         board.flash_bytes,
         board.ram_bytes,
         _FIRMWARE_BYTES,
-        board.stack_bytes + buffers + _VARIABLE_BYTES,
+        board.stack_bytes + buffers + state_bytes + _VARIABLE_BYTES,
     )
 
 

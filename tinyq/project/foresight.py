@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tinyq.graph import Graph
 from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan
+from tinyq.memory.states import measure_states
 from tinyq.project.creation import capacities, find_budget
 from tinyq.selection import Budget, Candidates, Choice, choose_kernels, plan_kernels
 
@@ -32,7 +33,7 @@ class Foresight:
 
     @property
     def ram_bytes(self) -> int:
-        """Activations, scratch memory, stack and buffers, about."""
+        """Activations, scratch memory, state, stack and buffers, about."""
         return self.memory.arena_bytes + self.budget.firmware_ram_bytes
 
 
@@ -50,6 +51,10 @@ def foresee(
     Raises:
         TinyqError: There is no such objective.
     """
-    budget = Budget() if board is None else find_budget(board, capacities(graph, board))
+    budget = (
+        Budget()
+        if board is None
+        else find_budget(board, capacities(graph, board), measure_states(graph))
+    )
     choice = choose_kernels(graph, candidates, optimize, budget)
     return Foresight(choice, plan_kernels(graph, choice.bounds), budget)

@@ -175,6 +175,7 @@ def write_manifest(project: Project, path: Path) -> None:
         "image": {"elf": image.elf.name, **fields},
         "arena_bytes": project.plan.arena_bytes,
         "arena_proven": project.plan.proven,
+        "state_bytes": project.plan.state_bytes,
         "kernels": list(project.isas),
         "cflags": list(project.cflags),
         "optimize": project.optimize,

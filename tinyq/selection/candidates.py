@@ -18,7 +18,8 @@ from tinyq.kernels.layer import describe_layer, name_formats
 from tinyq.kernels.registry import list_kernels
 from tinyq.kernels.text import UNPACKED
 from tinyq.kernels.unpacking import UNPACKINGS, unpack_for
-from tinyq.memory.planner import MemoryPlan, find_views, plan
+from tinyq.memory.layout import find_views
+from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.numerics.formats import find_format
 from tinyq.selection.sizes import Sizes
 

@@ -32,15 +32,17 @@ class Answers:
     Attributes:
         y: Class indexes, int64, shape (samples,), or None.
         targets: Real outputs, float64, shape (samples, ...), or None.
+        given: The array that they were made of, or None.
     """
 
     y: npt.NDArray[np.int64] | None = None
     targets: npt.NDArray[np.float64] | None = None
+    given: Array | None = None
 
     def take(self, count: int | None) -> Answers:
         """Those of the first ``count`` samples; all when None."""
-        labels = None if self.y is None else self.y[:count]
-        return Answers(labels, None if self.targets is None else self.targets[:count])
+        parts = (None if it is None else it[:count] for it in (self.y, self.targets, self.given))
+        return Answers(*parts)  # type: ignore[arg-type]  # in the order of the fields
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -321,23 +323,27 @@ def make_dataset(
         raise DataError(
             "`y` stands beside named answers", where=where, remedy="name it y_NAME as the others"
         )
-    made = {name: _make_answers(values, samples, where) for name, values in answers.items()}
+    made = {name: make_answers(values, samples, where) for name, values in answers.items()}
     return Dataset(inputs, made, name=where)
 
 
-def _make_answers(y: npt.ArrayLike, samples: int, where: str | None) -> Answers:
-    """Labels or targets of one output."""
+def make_answers(y: npt.ArrayLike, samples: int, where: str | None = None) -> Answers:
+    """Labels or targets of one output, see `make_dataset`.
+
+    Raises:
+        DataError: They are none, or there are not as many as samples.
+    """
     answers = np.asarray(y)
     _check_answers(answers, samples, where)
     if answers.ndim > 1 and answers[0].size > 1:
         if _are_probabilities(answers):
-            return Answers(np.asarray(answers.argmax(axis=1), np.int64))
-        return Answers(None, answers.astype(np.float64))
+            return Answers(np.asarray(answers.argmax(axis=1), np.int64), None, answers)
+        return Answers(None, answers.astype(np.float64), answers)
     column = answers.reshape(len(answers))
     targets = column.astype(np.float64) if answers.dtype.kind == "f" else None
     if not np.equal(column, np.floor(column)).all():
-        return Answers(None, targets)
-    return Answers(_make_labels(column, targets is None, where), targets)
+        return Answers(None, targets, answers)
+    return Answers(_make_labels(column, targets is None, where), targets, answers)
 
 
 def _check_answers(answers: npt.NDArray[np.generic], samples: int, where: str | None) -> None:

@@ -38,6 +38,9 @@ class Link(Protocol):
     def infer(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return packed outputs, uint8 (n, output_bytes), of packed inputs, (n, input_bytes)."""
 
+    def infer_sequence(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return packed outputs of the steps of one sequence, from its first step on."""
+
     def profile(self, packed: NDArray[np.uint8]) -> tuple[int, ...] | None:
         """Return cycles per layer of one inference; `None` without a cycle counter."""
 

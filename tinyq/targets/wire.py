@@ -31,7 +31,7 @@ _HEADER = struct.Struct("<BBH")
 _CRC = struct.Struct("<I")
 _WORD = struct.Struct("<I")
 _DEVICE = struct.Struct("<8I32s32s4B")
-_FLAG_CYCLE_COUNTER = 1
+_FLAG_CYCLE_COUNTER, _FLAG_STATE = 1, 2
 _NAME_BYTES = 64
 GREETING_BYTES = _DEVICE.size + _NAME_BYTES
 """Most bytes of the greeting of a model with one input and one output, which names neither."""
@@ -52,6 +52,7 @@ class Kind(IntEnum):
     PAINT = 0x05
     STACK = 0x06
     RESET = 0x07
+    START = 0x08
     BOOT = 0xF0
     NAK = 0xF1
     ERROR = 0xF2
@@ -129,6 +130,7 @@ class DeviceInfo:
         layers: Layers that a profile tells apart.
         inputs: Each input; empty for a model with one input and one output.
         outputs: Each output; empty for a model with one input and one output.
+        keeps_state: Whether inferences are steps of sequences.
         version: Protocol version.
     """
 
@@ -145,6 +147,7 @@ class DeviceInfo:
     layers: int
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
+    keeps_state: bool = False
     version: int = VERSION
 
     @property
@@ -312,6 +315,7 @@ def unpack_device_info(frame: Frame) -> DeviceInfo:
         layers=layers,
         inputs=ports[:inputs],
         outputs=ports[inputs:],
+        keeps_state=bool(flags & _FLAG_STATE),
         version=frame.version,
     )
 
