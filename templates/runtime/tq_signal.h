@@ -83,19 +83,18 @@ static inline uint32_t tq_take_root(uint64_t x)
     return (uint32_t)(root + (x > root && root != UINT32_MAX));
 }
 
-/* Sums of a filter bank of triangles: each bin counts for the channel whose flank rises there by
- * its weight, and for the one before by its other weight.
+/* Sums of a filter bank of triangles: between two corners the flank of one channel falls and that
+ * of the next one rises.
  *
  * x          [bins] unsigned
- * rising     weights, those of a channel side by side
- * falling    the same for the channel before
- * segments   [channels + 1][3]: first bin, first weight, number of both; the first has a falling
- *            flank alone, of a channel that is left out
+ * falling    weights, those of a segment side by side
+ * rising     the same for the flank that rises there
+ * segments   [channels + 1][3]: first bin, first weight, number of both
  * y          [channels][2] 64 bits, the low word first
  *
  * Twin: tinyq.graph.ops.filter_bank.FilterBank
  */
-static inline void tq_sum_filters(const int32_t *x, const int16_t *rising, const int16_t *falling,
+static inline void tq_sum_filters(const int32_t *x, const int16_t *falling, const int16_t *rising,
                                   const int16_t *segments, int32_t channels, int32_t *y)
 {
     uint64_t sum = 0;
@@ -105,8 +104,8 @@ static inline void tq_sum_filters(const int32_t *x, const int16_t *rising, const
         uint64_t next = 0;
         for (int32_t i = 0; i < segments[2]; i++) {
             const uint32_t power = (uint32_t)x[bin + i];
-            sum += (uint64_t)power * (uint16_t)rising[place + i];
-            next += (uint64_t)power * (uint16_t)falling[place + i];
+            sum += (uint64_t)power * (uint16_t)falling[place + i];
+            next += (uint64_t)power * (uint16_t)rising[place + i];
         }
         if (c > 0) {
             y[0] = (int32_t)(uint32_t)sum;
@@ -121,7 +120,7 @@ static inline void tq_sum_filters(const int32_t *x, const int16_t *rising, const
 /* An estimate of noise after one more step: (x * smoothing + estimate * (one - smoothing)) / one,
  * one being 2^bits; not above x if clamped. x has its fraction bits already.
  *
- * Twin: tinyq.graph.ops.noise_estimate.NoiseEstimate
+ * Twin: tinyq.graph.ops.noise.NoiseEstimate
  */
 static inline uint32_t tq_smooth(uint32_t x, uint32_t estimate, uint32_t smoothing, int32_t bits,
                                  int32_t clamped)
@@ -135,7 +134,7 @@ static inline uint32_t tq_smooth(uint32_t x, uint32_t estimate, uint32_t smoothi
 /* A channel's energy without its noise: max((x' - min(estimate, x')) >> smoothing_bits,
  * x * least >> bits) with x' = x << smoothing_bits.
  *
- * Twin: tinyq.graph.ops.spectral_subtraction.SpectralSubtraction
+ * Twin: tinyq.graph.ops.noise.SpectralSubtraction
  */
 static inline uint32_t tq_subtract_noise(uint32_t x, uint32_t estimate, int32_t smoothing_bits,
                                          uint32_t least, int32_t bits)
@@ -208,7 +207,7 @@ static inline uint32_t tq_take_logarithm(uint32_t x, const int16_t *table, int32
  * x   [length], 1 .. 32767 codes
  * y   [6]
  *
- * Twin: tinyq.graph.ops.frame_statistics.FrameStatistics
+ * Twin: tinyq.graph.ops.frames.FrameStatistics
  */
 static inline void tq_describe_frame(const int16_t *x, int32_t length, int16_t *y)
 {

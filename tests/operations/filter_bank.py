@@ -28,7 +28,7 @@ def draw_step(drawing, source: str) -> str:
     segments[:, 1] = np.minimum(segments[:, 1], weights - segments[:, 2])
     names = [
         drawing.constant(name, drawing.rng.integers(0, 2**15, weights), "s16")
-        for name in ("rising", "falling")
+        for name in ("falling", "rising")
     ]
     sums = drawing.apply(
         FilterBank(), energy, *names, drawing.constant("segments", segments, "s16")
@@ -86,14 +86,14 @@ def make_numbers(draw, op, codes):
 
 
 @formula("FilterBank")
-def compute(op, x, rising, falling, segments):
+def compute(op, x, falling, rising, segments):
     def row(codes):
         def add(weights, segment):
             first, place, count = segment
             return sum(codes[first + i] % 2**32 * weights[place + i] for i in range(count))
 
         flanks = zip(segments[1:], segments[:-1], strict=True)
-        sums = [add(rising, now) + add(falling, before) for now, before in flanks]
+        sums = [add(falling, now) + add(rising, before) for now, before in flanks]
         return [[wrap(total), wrap(total >> 32)] for total in sums]
 
     return map_rows(row, x)

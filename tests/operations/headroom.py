@@ -22,7 +22,8 @@ def draw_step(drawing, source: str) -> str:
 
 def draw_correction(draw):
     octave = draw.integer(-(2**26), 2**26)
-    return LevelCorrection(octave, draw.integer(0, 30), draw.integer(-(2**15), 2**15 - 1))
+    offset, lowest = draw.integer(-(2**29), 2**29), draw.integer(-(2**15), 2**15 - 1)
+    return LevelCorrection(octave, draw.integer(0, 30), offset, lowest)
 
 
 @bench_case("headroom")
@@ -80,7 +81,7 @@ def shift_up(op, x, bits):
 def correct(op, x, bits):
     def row(codes, by):
         half = 0.5 if op.shift else 0
-        level = floor(by[0] * op.octave / 2**op.shift + half)
+        level = floor((by[0] * op.octave + op.offset) / 2**op.shift + half)
         return [clip(code - level, op.lowest, 2**15 - 1) for code in codes]
 
     return map_rows(row, x, bits)

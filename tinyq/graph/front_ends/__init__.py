@@ -3,11 +3,14 @@
 from tinyq.graph.front_ends.assembly import build_front_end, count_frames, count_warm_up
 from tinyq.graph.front_ends.base import FrontEnd
 from tinyq.graph.front_ends.energy import EnergyFrontEnd
+from tinyq.graph.front_ends.presets import PRESETS, make_front_end
 
 __all__ = [
+    "PRESETS",
     "EnergyFrontEnd",
     "FrontEnd",
     "build_front_end",
     "count_frames",
     "count_warm_up",
+    "make_front_end",
 ]

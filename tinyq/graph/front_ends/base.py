@@ -25,8 +25,8 @@ class FrontEnd:
     """
 
     rate: int = 16000
-    window_ms: float = 30
-    hop_ms: float = 10
+    window_ms: float = 30.0
+    hop_ms: float = 10.0
     bits: int = 8
 
     def __post_init__(self) -> None:

@@ -86,11 +86,11 @@ class EnergyFrontEnd(FrontEnd):
         """Logarithms of 16 bits."""
         apply = builder.apply
         spectrum, bits = self._add_spectrum(builder, frames)
-        rising, falling, segments, (first, end) = make_mel_filters(
+        falling, rising, segments, (first, end) = make_mel_filters(
             self.rate, self.points, self.filters, self.lowest_hz, self.highest_hz, _FILTER_BITS
         )
         power = apply("power", PowerSpectrum(first, end), spectrum)
-        tables = zip(("rising", "falling", "segments"), (rising, falling, segments), strict=True)
+        tables = zip(("falling", "rising", "segments"), (falling, rising, segments), strict=True)
         names = [builder.constant(name, codes, find_format("s16")) for name, codes in tables]
         sums = apply("filters", FilterBank(), power, *names)
         energy = apply("energy", SquareRoot(), sums, bits)

@@ -90,7 +90,7 @@ def make_mel_filters(
         bits: Fraction bits of the weights.
 
     Returns:
-        Rising and falling weights, segments (channels + 1, 3) as `tinyq.graph.ops.filter_bank`
+        Falling and rising weights, segments (channels + 1, 3) as `tinyq.graph.ops.filter_bank`
         takes them, and the bins that count: first and end.
 
     Raises:
@@ -113,12 +113,12 @@ def make_mel_filters(
     corners = np.concatenate([[low], centers[:-1]]).astype(np.float32)
     place = np.repeat(np.arange(channels + 1), ends - starts)
     weights = (centers[place] - mels[first : ends[-1]]) / (centers[place] - corners[place])
-    rising, falling = (
+    falling, rising = (
         np.floor(part * np.float32(1 << bits) + np.float32(0.5)).astype(np.int32)
         for part in (weights, np.float32(1.0) - weights)
     )
     segments = np.stack([starts, starts - first, ends - starts], axis=1).astype(np.int32)
-    return rising, falling, segments, (first, int(ends[-1]))
+    return falling, rising, segments, (first, int(ends[-1]))
 
 
 def make_gains(strength: float, offset: float, gain_bits: int, input_bits: int) -> Int32s:

@@ -26,15 +26,14 @@ _MOST = 2**15 - 1
 
 @dataclass(frozen=True, slots=True)
 class FilterBank(Op):
-    """Overlapping triangles over a spectrum: each bin counts for a channel and for the one before.
+    """Overlapping triangles over a spectrum: where the flank of one falls, that of the next rises.
 
-        y[c] = sum_i x[bin + i] * rising[place + i]        over segment c + 1
-             + sum_i x[bin + i] * falling[place + i]       over segment c + 2
+        y[c] = sum_i x[bin + i] * rising[place + i]         over segment c
+             + sum_i x[bin + i] * falling[place + i]        over segment c + 1
 
-    modulo 2**64; segments are counted from 1. The flank that rises in the first one is that of a
-    channel that is left out, and the last channel's falls behind the last segment.
+    modulo 2**64. What falls in the first segment and rises in the last one counts for no channel.
 
-    Operands: x s32 (..., bins), bits of unsigned numbers; rising and falling s16 (weights), not
+    Operands: x s32 (..., bins), bits of unsigned numbers; falling and rising s16 (weights), not
     negative; segments s16 (channels + 1, 3): first bin, first weight, number of both. Output: s32
     (..., channels, 2), 64 bits each, the low word first.
 
@@ -46,10 +45,10 @@ class FilterBank(Op):
 
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
-        x, rising, falling, segments = types
+        x, falling, rising, segments = types
         require_format(x, "s32", "a spectrum")
-        require_shape(rising, "s16", rising.shape[:1], "a table of weights")
-        require_shape(falling, "s16", rising.shape, "a table of weights")
+        require_shape(falling, "s16", falling.shape[:1], "a table of weights")
+        require_shape(rising, "s16", falling.shape, "a table of weights")
         require_shape(segments, "s16", (*segments.shape[:1], 3), "a table of segments")
         if segments.shape[0] < 2:
             raise ModelError(f"segments are {segments}, a channel has two of them")
@@ -57,7 +56,7 @@ class FilterBank(Op):
 
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
-        x, (rising, falling, segments) = codes[0], codes[1:]
+        x, (falling, rising, segments) = codes[0], codes[1:]
         spectrum = read_unsigned(x)
         sums = [
             [
@@ -66,18 +65,18 @@ class FilterBank(Op):
                 )
                 for first, place, count in segments.tolist()
             ]
-            for weights in (rising.astype(np.uint64), falling.astype(np.uint64))
+            for weights in (falling.astype(np.uint64), rising.astype(np.uint64))
         ]
-        pairs = zip(sums[0][1:], sums[1], strict=False)
-        return split_sums(np.stack([up + down for up, down in pairs], axis=-1))
+        flanks = zip(sums[1][:-1], sums[0][1:], strict=True)
+        return split_sums(np.stack([up + down for up, down in flanks], axis=-1))
 
     def prove(self, *operands: Operand) -> Span | None:
         """Check that segments lie within the spectrum and the weights."""
-        x, rising, falling, segments = operands
-        require_table(rising, "a weight", 0, _MOST)
+        x, falling, rising, segments = operands
         require_table(falling, "a weight", 0, _MOST)
+        require_table(rising, "a weight", 0, _MOST)
         table = require_table(segments, "an entry of a segment", 0, _MOST).astype(np.int64)
-        bins, weights = x.type.shape[-1], rising.type.shape[0]
+        bins, weights = x.type.shape[-1], falling.type.shape[0]
         require_values(table[:, 0] + table[:, 2], "the last frequency of a segment", (0, bins))
         require_values(table[:, 1] + table[:, 2], "the last weight of a segment", (0, weights))
         return None

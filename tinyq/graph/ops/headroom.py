@@ -98,13 +98,14 @@ class ShiftUp(Op):
 class LevelCorrection(Op):
     """Logarithms of a row that was shifted up, as if it had not been.
 
-        y[r, c] = clip(x[r, c] - (bits[r] * octave + half >> shift), lowest, 2**15 - 1)
+        y[r, c] = clip(x[r, c] - (bits[r] * octave + offset + half >> shift), lowest, 2**15 - 1)
 
     Operands: x s16 (..., channels), bits s32 (..., 1), 0 .. 15.
 
     Attributes:
         octave: What one bit adds to the logarithm, -2**26 .. 2**26.
         shift: Its fraction bits, 0 .. 30; half is 2**(shift - 1), 0 without a shift.
+        offset: What is taken off besides, with the same fraction bits, -2**29 .. 2**29.
         lowest: Smallest code.
 
     Twin: templates/kernels/generic/signals.c.j2 with tinyq.kernels.generic.signals.SIGNALS.
@@ -112,6 +113,7 @@ class LevelCorrection(Op):
 
     octave: int
     shift: int
+    offset: int = 0
     lowest: int = -(2**15)
 
     kernel: ClassVar[str] = "levelcorrection"
@@ -128,13 +130,14 @@ class LevelCorrection(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         x, bits = (code.astype(np.int64) for code in codes)
-        level = bits * self.octave + ((1 << self.shift) >> 1) >> self.shift
+        level = bits * self.octave + self.offset + ((1 << self.shift) >> 1) >> self.shift
         return np.clip(x - level, self.lowest, 2**15 - 1).astype(np.int32)
 
     def prove(self, *operands: Operand) -> Span:
         """Check the attributes: a level stays within int32, and so does a code less a level."""
         require_values(self.octave, "what one bit adds", (-(2**26), 2**26))
         require_values(self.shift, "shift", (0, 30))
+        require_values(self.offset, "the offset", (-(2**29), 2**29))
         require_values(self.lowest, "the smallest code", (-(2**15), 2**15 - 1))
         require_span(operands[1], "the number of bits of a shift", 0, MOST_SHIFT)
         return self.lowest, 2**15 - 1
@@ -147,5 +150,6 @@ class LevelCorrection(Op):
             "channels": x.shape[-1],
             "octave": self.octave,
             "shift": self.shift,
+            "offset": self.offset,
             "lowest": self.lowest,
         }

@@ -100,7 +100,7 @@ SIGNALS: Mapping[str, RowLoop] = MappingProxyType(
             (
                 "Logarithms of rows that were shifted up, as if they had not been.",
                 "",
-                "  y[r, k] = clip(x[r, k] - (bits[r] * octave + half >> shift), lowest, 2^15 - 1)",
+                "  y[r, k] = clip(x[r, k] - (bits[r] * octave + offset + half >> shift), lowest)",
                 "",
                 "x, y   [rows][channels]; y may be the buffer of x",
                 "bits   [rows], 0 .. 15",
@@ -114,7 +114,7 @@ SIGNALS: Mapping[str, RowLoop] = MappingProxyType(
                 "x += channels;",
                 "y += channels;",
             ),
-            (*_CHANNELS, "const int32_t half = ((int32_t)1 << g->shift) >> 1;"),
+            (*_CHANNELS, "const int32_t half = g->offset + (((int32_t)1 << g->shift) >> 1);"),
         ),
         "realfourier": RowLoop(
             (
@@ -161,15 +161,15 @@ SIGNALS: Mapping[str, RowLoop] = MappingProxyType(
                 "Overlapping triangles over a spectrum: tq_sum_filters.",
                 "",
                 "x                 [rows][bins], unsigned",
-                "rising, falling   weights of both flanks",
+                "falling, rising   weights of both flanks",
                 "segments          [channels + 1][3]: first bin, first weight, number of both",
                 "y                 [rows][channels][2], 64 bits, the low word first",
                 "",
                 "Twin: tinyq.graph.ops.filter_bank.FilterBank",
             ),
-            ("x", "rising", "falling", "segments"),
+            ("x", "falling", "rising", "segments"),
             (
-                "tq_sum_filters(x, rising, falling, segments, g->channels, y);",
+                "tq_sum_filters(x, falling, rising, segments, g->channels, y);",
                 "x += g->bins;",
                 "y += 2 * g->channels;",
             ),
