@@ -43,7 +43,8 @@ class EnergyFrontEnd(FrontEnd):
         offset: What PCAN adds to the estimate.
         gain_bits: Fraction bits of PCAN's gain.
         log_shift: Fraction bits of the logarithm.
-        negated: Which of the two front ends' headrooms, see `tinyq.graph.ops.headroom.Headroom`.
+        operators: Whether tables and headroom are those of the Signal operators, not those of the
+            micro frontend.
     """
 
     lowest_hz: float = 125.0
@@ -59,7 +60,7 @@ class EnergyFrontEnd(FrontEnd):
     offset: float = 80.0
     gain_bits: int = 21
     log_shift: int = 6
-    negated: bool = False
+    operators: bool = False
 
     @property
     def features(self) -> int:
@@ -87,7 +88,13 @@ class EnergyFrontEnd(FrontEnd):
         apply = builder.apply
         spectrum, bits = self._add_spectrum(builder, frames)
         falling, rising, segments, (first, end) = make_mel_filters(
-            self.rate, self.points, self.filters, self.lowest_hz, self.highest_hz, _FILTER_BITS
+            self.rate,
+            self.points,
+            self.filters,
+            self.lowest_hz,
+            self.highest_hz,
+            _FILTER_BITS,
+            self.operators,
         )
         power = apply("power", PowerSpectrum(first, end), spectrum)
         tables = zip(("falling", "rising", "segments"), (falling, rising, segments), strict=True)
@@ -104,9 +111,11 @@ class EnergyFrontEnd(FrontEnd):
 
     def _add_spectrum(self, builder: GraphBuilder, frames: str) -> tuple[str, str]:
         s16 = find_format("s16")
-        window = builder.constant("window_table", make_window(self.size, _WINDOW_BITS), s16)
+        window = builder.constant(
+            "window_table", make_window(self.size, _WINDOW_BITS, self.operators), s16
+        )
         windowed = builder.apply("window", WindowFrame(_WINDOW_BITS), frames, window)
-        bits = builder.apply("headroom", Headroom(int(self.negated)), windowed)
+        bits = builder.apply("headroom", Headroom(int(self.operators)), windowed)
         scaled = builder.apply("scaled", ShiftUp(), windowed, bits)
         roots = builder.constant("roots", make_roots(self.points), s16)
         return builder.apply("spectrum", RealFourier(self.points), scaled, roots), bits

@@ -14,7 +14,7 @@ from tinyq.graph.front_ends.energy import EnergyFrontEnd
 PRESETS: Mapping[str, FrontEnd] = MappingProxyType(
     {
         "micro": EnergyFrontEnd(),
-        "signal": EnergyFrontEnd(hop_ms=20.0, negated=True),
+        "signal": EnergyFrontEnd(hop_ms=20.0, operators=True),
     }
 )
 

@@ -7,6 +7,7 @@ float32; what these round to float32, is rounded here too.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +30,18 @@ _SERIES = tuple(
 _MOST = 2**15 - 1
 
 
-def make_window(size: int, bits: int) -> Int32s:
+def make_window(size: int, bits: int, double: bool = False) -> Int32s:
     """A Hann window, taken in the middle between samples.
 
     Args:
         size: Samples.
         bits: Fraction bits.
+        double: Whether it is computed in float64, a half rounded to even, as for the Signal
+            operators; in float32, a half rounded up, otherwise.
     """
+    if double:
+        turns = (np.arange(size) + 0.5) * (np.pi * 2 / size)
+        return np.round((0.5 - 0.5 * np.cos(turns)) * 2**bits).astype(np.int32)
     step = np.float32(np.float32(math.pi) * np.float32(2.0)) / np.float32(size)
     angle = np.float32(step * (np.arange(size, dtype=np.float32) + np.float32(0.5)))
     height = np.float32(0.5) - np.float32(0.5) * np.cos(angle.astype(np.float64)).astype(np.float32)
@@ -77,7 +83,13 @@ def _log1p(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def make_mel_filters(
-    rate: int, points: int, channels: int, lowest: float, highest: float, bits: int
+    rate: int,
+    points: int,
+    channels: int,
+    lowest: float,
+    highest: float,
+    bits: int,
+    double: bool = False,
 ) -> tuple[Int32s, Int32s, Int32s, tuple[int, int]]:
     """Triangles whose corners are equally far from each other on the mel scale.
 
@@ -88,6 +100,8 @@ def make_mel_filters(
         lowest: Hertz where the first one begins.
         highest: Hertz where the last one ends.
         bits: Fraction bits of the weights.
+        double: Whether distances between bins are float64 and weights are rounded down, as for the
+            Signal operators; else they are float32, and rounded to the nearest.
 
     Returns:
         Falling and rising weights, segments (channels + 1, 3) as `tinyq.graph.ops.filter_bank`
@@ -97,12 +111,12 @@ def make_mel_filters(
         ModelError: The highest frequency leaves the spectrum.
     """
     half = points // 2
-    spacing = np.float32(np.float32(0.5) * np.float32(rate)) / np.float32(half)
+    spacing: Any = rate / 2 / half if double else np.float32(rate / 2) / np.float32(half)
     low, high = measure_mel([lowest, highest])
     step = np.float32(high - low) / np.float32(channels + 1)
     centers = low + step * np.arange(1, channels + 2, dtype=np.float32)
-    first = int(np.float32(1.5) + np.float32(lowest) / spacing)
-    mels = measure_mel(np.arange(half + 1, dtype=np.float32) * spacing)
+    first = round(1 + lowest / spacing) if double else int(1.5 + np.float32(lowest) / spacing)
+    mels = measure_mel(np.arange(half + 1, dtype=type(spacing)) * spacing)
     ends = first + np.searchsorted(mels[first:], centers, side="right")
     if int(ends[-1]) > half or not 0 <= lowest < highest:
         raise ModelError(
@@ -114,7 +128,7 @@ def make_mel_filters(
     place = np.repeat(np.arange(channels + 1), ends - starts)
     weights = (centers[place] - mels[first : ends[-1]]) / (centers[place] - corners[place])
     falling, rising = (
-        np.floor(part * np.float32(1 << bits) + np.float32(0.5)).astype(np.int32)
+        np.floor(part * np.float32(1 << bits) + np.float32(0 if double else 0.5)).astype(np.int32)
         for part in (weights, np.float32(1.0) - weights)
     )
     segments = np.stack([starts, starts - first, ends - starts], axis=1).astype(np.int32)
