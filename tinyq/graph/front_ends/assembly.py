@@ -140,20 +140,15 @@ def _join_axes(builder: GraphBuilder, front_end: FrontEnd, features: str) -> str
 
 
 def _add_codes(builder: GraphBuilder, front_end: FrontEnd, wide: str) -> str:
-    """Features of 8 bits: floor(x / coarseness + 1/2) + zero point, saturated.
+    """Features of 8 bits: floor(x * ratio + 1/2) + zero point, saturated.
 
-    The multiplier is rounded up, so that a half of a positive feature goes up as a fraction would.
+    Multipliers are rounded up, so that a half of a positive feature goes up as a fraction would.
     """
-    steps, over = front_end.coarseness
-    channels = builder.type(wide).shape[-1]
-    shift = 30 - math.floor(math.log2(over / steps))
-    multiplier = -(-(over << shift) // steps)
-    output = Requantize(
-        "s8", front_end.step * steps / over, front_end.zero_point, _LOWEST_CODE, _HIGHEST_CODE
-    )
-    tables = ([0] * channels, [multiplier] * channels, [shift] * channels)
-    names = [
-        builder.constant(f"codes_{name}", codes, find_format("s32"))
-        for name, codes in zip(output.names, tables, strict=True)
-    ]
+    ratios = front_end.ratios * max(front_end.axes, 1)
+    shifts = [30 - math.floor(math.log2(ratio)) for ratio in ratios]
+    multipliers = [math.ceil(ratio * 2**bits) for ratio, bits in zip(ratios, shifts, strict=True)]
+    limits = front_end.zero_point, _LOWEST_CODE, _HIGHEST_CODE
+    output = Requantize("s8", front_end.scale, *limits)
+    tables = zip(output.names, ([0] * len(ratios), multipliers, shifts), strict=True)
+    names = [builder.constant(f"codes_{name}", codes, find_format("s32")) for name, codes in tables]
     return builder.apply("codes", Rescale(output), wide, *names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from tinyq.errors import ModelError
 from tinyq.graph.builder import GraphBuilder
@@ -67,19 +68,19 @@ class FrontEnd:
         raise NotImplementedError
 
     @property
-    def coarseness(self) -> tuple[int, int]:
-        """Steps of a feature of 16 bits to one of 8, as numerator and denominator."""
+    def ratios(self) -> tuple[Fraction, ...]:
+        """Steps of 8 bits to one of 16, for each feature."""
+        raise NotImplementedError
+
+    @property
+    def scale(self) -> float:
+        """Real value of a step of a feature of 8 bits."""
         raise NotImplementedError
 
     @property
     def zero_point(self) -> int:
         """The code of 8 bits that stands for 0."""
         return -128
-
-    @property
-    def step(self) -> float:
-        """Real value of one step of a feature of 16 bits."""
-        raise NotImplementedError
 
     def add_wide(self, builder: GraphBuilder, frames: str, remember: Remember) -> str:
         """Add the operations from frames s16 (..., size) to features s16 (..., features)."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from tinyq.errors import ModelError
 from tinyq.graph.builder import GraphBuilder
 from tinyq.graph.front_ends.base import FrontEnd
-from tinyq.graph.front_ends.tables import make_gains, make_mel_filters, make_window
+from tinyq.graph.front_ends.tables import MelBank, make_gains, make_mel_filters, make_window
 from tinyq.graph.ops.filter_bank import FilterBank, SquareRoot
 from tinyq.graph.ops.gain_control import GainControl, Logarithm
 from tinyq.graph.ops.headroom import Headroom, ShiftUp
@@ -22,7 +23,7 @@ from tinyq.numerics.signals import make_logarithms
 
 _WINDOW_BITS, _FILTER_BITS, _SNR_BITS, _WEIGHT_BITS = 12, 12, 12, 14
 _LEGACY = 25.6
-"""Steps of a feature to one of the real numbers that networks were trained with."""
+"""Steps of a logarithm of six fraction bits to 1 in what networks were trained with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +69,14 @@ class EnergyFrontEnd(FrontEnd):
         return self.filters
 
     @property
-    def coarseness(self) -> tuple[int, int]:
-        """Steps of the logarithm to one of 8 bits, as numerator and denominator.
-
-        Codes -128 .. 127 are the values 0 .. 26 of networks trained in float32, 25.6 steps each, at
-        six fraction bits.
-        """
-        return 666 << max(self.log_shift - 6, 0), 256 << max(6 - self.log_shift, 0)
+    def ratios(self) -> tuple[Fraction, ...]:
+        """Codes -128 .. 127 are the values 0 .. 26 of networks that were trained in float32."""
+        return (Fraction(256, 666) * Fraction(64, 1 << self.log_shift),) * self.filters
 
     @property
-    def step(self) -> float:
-        """Real value of one step of the logarithm."""
-        return 2.0 ** (6 - self.log_shift) / _LEGACY
+    def scale(self) -> float:
+        """Real value of a step of a feature of 8 bits."""
+        return 666 / 256 / _LEGACY
 
     def add_wide(
         self, builder: GraphBuilder, frames: str, remember: Callable[[NoiseEstimate, str], str]
@@ -87,17 +84,11 @@ class EnergyFrontEnd(FrontEnd):
         """Logarithms of 16 bits."""
         apply = builder.apply
         spectrum, bits = self._add_spectrum(builder, frames)
-        falling, rising, segments, (first, end) = make_mel_filters(
-            self.rate,
-            self.points,
-            self.filters,
-            self.lowest_hz,
-            self.highest_hz,
-            _FILTER_BITS,
-            self.operators,
-        )
+        limits = self.lowest_hz, self.highest_hz
+        bank = MelBank(self.rate, self.points, self.filters, *limits)
+        *weights, (first, end) = make_mel_filters(bank, _FILTER_BITS, self.operators)
         power = apply("power", PowerSpectrum(first, end), spectrum)
-        tables = zip(("falling", "rising", "segments"), (falling, rising, segments), strict=True)
+        tables = zip(("falling", "rising", "segments"), weights, strict=True)
         names = [builder.constant(name, codes, find_format("s16")) for name, codes in tables]
         sums = apply("filters", FilterBank(), power, *names)
         energy = apply("energy", SquareRoot(), sums, bits)

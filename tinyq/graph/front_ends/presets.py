@@ -9,12 +9,26 @@ from typing import Any
 
 from tinyq.errors import TinyqError
 from tinyq.graph.front_ends.base import FrontEnd
+from tinyq.graph.front_ends.cepstral import CepstralFrontEnd
 from tinyq.graph.front_ends.energy import EnergyFrontEnd
+from tinyq.graph.front_ends.statistics import StatisticsFrontEnd
 
 PRESETS: Mapping[str, FrontEnd] = MappingProxyType(
     {
         "micro": EnergyFrontEnd(),
         "signal": EnergyFrontEnd(hop_ms=20.0, operators=True),
+        "log_mel": CepstralFrontEnd(),
+        "mfcc": CepstralFrontEnd(
+            filters=20,
+            lowest_hz=64.0,
+            hamming=True,
+            slaney=False,
+            magnitude=True,
+            coefficients=13,
+            floor=1e-6,
+            log_scale=512,
+        ),
+        "statistics": StatisticsFrontEnd(),
     }
 )
 

@@ -7,6 +7,7 @@ float32; what these round to float32, is rounded here too.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,25 @@ _SERIES = tuple(
     )
 )
 _MOST = 2**15 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class MelBank:
+    """Triangles whose corners are equally far from each other on a mel scale.
+
+    Attributes:
+        rate: Samples a second.
+        points: Of the Fourier transform.
+        channels: Triangles.
+        lowest: Hertz where the first one begins.
+        highest: Hertz where the last one ends.
+    """
+
+    rate: int
+    points: int
+    channels: int
+    lowest: float
+    highest: float
 
 
 def make_window(size: int, bits: int, double: bool = False) -> Int32s:
@@ -83,22 +103,12 @@ def _log1p(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def make_mel_filters(
-    rate: int,
-    points: int,
-    channels: int,
-    lowest: float,
-    highest: float,
-    bits: int,
-    double: bool = False,
+    bank: MelBank, bits: int, double: bool = False
 ) -> tuple[Int32s, Int32s, Int32s, tuple[int, int]]:
-    """Triangles whose corners are equally far from each other on the mel scale.
+    """Triangles on the scale 1127 ln(1 + f / 700), as TensorFlow Lite Micro makes them.
 
     Args:
-        rate: Samples a second.
-        points: Of the Fourier transform.
-        channels: Triangles.
-        lowest: Hertz where the first one begins.
-        highest: Hertz where the last one ends.
+        bank: Where they lie; the highest frequency is below half of the rate.
         bits: Fraction bits of the weights.
         double: Whether distances between bins are float64 and weights are rounded down, as for the
             Signal operators; else they are float32, and rounded to the nearest.
@@ -110,7 +120,8 @@ def make_mel_filters(
     Raises:
         ModelError: The highest frequency leaves the spectrum.
     """
-    half = points // 2
+    rate, channels, lowest, highest = bank.rate, bank.channels, bank.lowest, bank.highest
+    half = bank.points // 2
     spacing: Any = rate / 2 / half if double else np.float32(rate / 2) / np.float32(half)
     low, high = measure_mel([lowest, highest])
     step = np.float32(high - low) / np.float32(channels + 1)
@@ -173,3 +184,72 @@ def quantize_table(values: Floats, bits: int) -> Int32s:
     if codes.min() < -(2**15) or codes.max() > _MOST:
         raise ModelError(f"a table reaches {np.abs(values).max():.4g}, too much for {bits} bits")
     return codes.astype(np.int32)
+
+
+def make_triangles(bank: MelBank, slaney: bool) -> tuple[Floats, Floats, Int32s]:
+    """Flanks of mel filters, as real numbers.
+
+    Args:
+        bank: Where they lie; the highest frequency is half of the rate at most.
+        slaney: Slaney's mel scale, flanks straight over hertz, and an area of 1; else the scale
+            1127 ln(1 + f / 700), flanks straight over it, and a height of 1.
+
+    Returns:
+        Falling and rising flanks, and segments (channels + 1, 3).
+
+    Raises:
+        ModelError: The frequencies leave the spectrum, or a filter has no bin.
+    """
+    rate, channels, lowest, highest = bank.rate, bank.channels, bank.lowest, bank.highest
+    half = bank.points // 2
+    if not 0 <= lowest < highest <= rate / 2:
+        raise ModelError(
+            f"filters from {lowest:,} to {highest:,} Hz leave a spectrum up to {rate / 2:,} Hz",
+            remedy="give a highest frequency of half of the sampling rate at most",
+        )
+    to_mel, to_hertz = (_to_slaney, _from_slaney) if slaney else (_to_mel, _from_mel)
+    corners = np.linspace(*to_mel(np.array([lowest, highest])), channels + 2)
+    hertz = np.arange(half + 1) * rate / bank.points
+    corners = to_hertz(corners) if slaney else corners
+    place = hertz if slaney else to_mel(hertz)
+    starts = np.searchsorted(place, corners[:-1])
+    ends = np.append(starts[1:], np.searchsorted(place, corners[-1]))
+    empty = np.flatnonzero((ends - starts)[:-1] + (ends - starts)[1:] == 0)
+    if empty.size:
+        raise ModelError(
+            f"filter {int(empty[0])} lies between two frequencies of the spectrum",
+            remedy="take fewer filters, or longer frames",
+        )
+    segment = np.repeat(np.arange(channels + 1), ends - starts)
+    inside = place[starts[0] : ends[-1]]
+    rising = (inside - corners[segment]) / (corners[segment + 1] - corners[segment])
+    falling = 1 - rising
+    if slaney:
+        areas = np.concatenate([[0.0], 2 / (corners[2:] - corners[:-2]), [0.0]])
+        falling, rising = falling * areas[segment], rising * areas[segment + 1]
+    segments = np.stack([starts, starts - starts[0], ends - starts], axis=1).astype(np.int32)
+    return falling, rising, segments
+
+
+def make_cosines(coefficients: int, channels: int) -> Floats:
+    """A cosine transform: sqrt(2 / channels) * cos(pi m (c + 1/2) / channels)."""
+    angle = np.pi * np.arange(coefficients)[:, None] * (np.arange(channels) + 0.5) / channels
+    return np.asarray(np.sqrt(2 / channels) * np.cos(angle))
+
+
+def _to_mel(hertz: Floats) -> Floats:
+    return np.asarray(1127.0 * np.log1p(hertz / 700.0))
+
+
+def _from_mel(mel: Floats) -> Floats:
+    return np.asarray(700.0 * np.expm1(mel / 1127.0))
+
+
+def _to_slaney(hertz: Floats) -> Floats:
+    """Straight up to 1 kHz, 15 steps; 27 steps for each factor of 6.4 above."""
+    above = 15 + np.log(np.maximum(hertz, 1000.0) / 1000.0) * 27 / math.log(6.4)
+    return np.where(hertz < 1000.0, hertz * 3 / 200, above)
+
+
+def _from_slaney(mel: Floats) -> Floats:
+    return np.where(mel < 15, mel * 200 / 3, 1000.0 * np.exp((mel - 15) * math.log(6.4) / 27))
