@@ -63,7 +63,7 @@ static void run(const void *input, void *output)
     *(uint32_t *)output = hash;
 }}
 
-const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, {layers}, run, 0, 0, 0}};
+const tq_model tq_model_instance = {{"layers", {{0}}, 4, 4, 0, {layers}, run, 0, 0, 0, 0, 0}};
 """
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.requirements import require_module
 from tinyq.errors import ModelError, TinyqError
+from tinyq.graph.cutting import Cut
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.exact import exact_multiplier, exact_wide_multiplier
 from tinyq.importers.tflite.reader import read_model
@@ -70,12 +71,18 @@ def test_unsupported_operators_are_all_named_with_their_index(schema, tmp_path):
     assert "1 COS, 3 CUSTOM:MyOperator, 4 WHILE" in error.message
 
 
-@pytest.mark.parametrize("name", ["VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"])
-def test_states_are_named(schema, name, tmp_path):
+@pytest.mark.parametrize("name", ["READ_VARIABLE", "ASSIGN_VARIABLE"])
+def test_a_variable_needs_its_handle(schema, name, tmp_path):
     error = refuse(write_model(schema, ["RELU", name], ("INT8",) * 3), tmp_path)
-    assert "keeps a state" in error.message
-    assert name in error.message
-    assert "whole window" in str(error.remedy)
+    assert "no handle of a variable" in error.message
+    assert name in str(error.where)
+
+
+def test_a_part_of_a_file_with_variables_is_refused(schema, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(write_model(schema, ["RELU", "READ_VARIABLE"], ("INT8",) * 3))
+    with pytest.raises(ModelError, match=r"part of a file with variables \(READ_VARIABLE\)"):
+        import_tflite(path, "tflite", Cut((), ("read_variable_1",)))
 
 
 def test_a_call_that_initializes_nothing_is_left_out(schema, tmp_path):

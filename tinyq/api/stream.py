@@ -80,8 +80,8 @@ def describe(streamed: Streamed) -> list[str]:
     )
     if streamed.padded:
         equals = (
-            f"each answer is that of all frames since the reset: {', '.join(streamed.padded)} "
-            "pad before the first frame, a window in the middle of a signal would pad there"
+            "each answer is that of all frames since the reset, where a window would begin anew: "
+            f"{', '.join(streamed.padded)}"
         )
     else:
         equals = (

@@ -63,7 +63,7 @@ static void run(const void *input, void *output)
 }}
 
 const tq_model tq_model_instance = {{"program", {{0}}, 4, {output_bytes}, 0, {marks}, run,
-    0, 0, 0}};
+    0, 0, 0, 0, 0}};
 """
 
 

@@ -13,6 +13,7 @@ from tinyq.graph.passes.drop_dead_nodes import drop_dead_nodes
 from tinyq.graph.passes.drop_identity import drop_identity
 from tinyq.graph.passes.fold_constants import fold_constants
 from tinyq.graph.passes.fold_padding import fold_padding
+from tinyq.graph.passes.form_rings import form_rings
 from tinyq.graph.passes.fuse_lookups import fuse_lookups
 from tinyq.graph.passes.merge_duplicates import merge_duplicates
 from tinyq.graph.passes.merge_reshapes import merge_reshapes
@@ -26,6 +27,7 @@ PIPELINE: tuple[Pass, ...] = (
     merge_duplicates,
     merge_reshapes,
     drop_identity,
+    form_rings,
     fold_padding,
     tabulate_constants,
     fuse_lookups,

@@ -41,7 +41,7 @@ _HERE = Reach(1, 0, 1)
 @trace.register(TfliteSigmoid)
 def _(operation: Op, graph: Graph, node: Node, lines: Lines) -> Trace:
     """One code of the output from one of each input, the same way everywhere."""
-    return _trace_columns(operation, graph, node, lines)
+    return trace_columns(operation, graph, node, lines)
 
 
 @trace.register(Add)
@@ -65,13 +65,19 @@ def _(operation: Op, graph: Graph, node: Node, lines: Lines) -> Trace:
 @trace.register(TopValues)
 def _(operation: Op, graph: Graph, node: Node, lines: Lines) -> Trace:
     """One row of the output from one of each input; rows lie along the last axis."""
+    return trace_rows(operation, graph, node, lines)
+
+
+def trace_rows(operation: Op, graph: Graph, node: Node, lines: Lines) -> Trace:
+    """Time of an operation on rows: goes on but along the rows."""
     last = len(graph.tensors[node.inputs[0]].type.shape) - 1
     if any(line is not None and line.axis == last for line in lines):
         return end_time(lines)
-    return _trace_columns(operation, graph, node, lines)
+    return trace_columns(operation, graph, node, lines)
 
 
-def _trace_columns(operation: Op, graph: Graph, node: Node, lines: Lines) -> Trace:
+def trace_columns(operation: Op, graph: Graph, node: Node, lines: Lines) -> Trace:
+    """Time of an operation on each column by itself: goes on where all inputs have one time."""
     known = [line for line in lines if line is not None]
     axis, stride, length = known[0].axis, known[0].stride, known[0].length
     if any((line.axis, line.stride, line.length) != (axis, stride, length) for line in known):

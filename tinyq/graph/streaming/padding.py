@@ -23,8 +23,13 @@ def check_padding(
         ModelError: An output does, and the padding does not stand at the first frame, so that no
             step could have it.
     """
-    pads = [node for node in graph.nodes if node.name in traces and traces[node.name].pads]
-    if not pads or not _depends_on_padding(graph, lines, traces, step):
+    begun = [
+        node
+        for node in graph.nodes
+        if (found := traces.get(node.name)) and (found.pads or found.carries)
+    ]
+    pads = [node for node in begun if traces[node.name].pads]
+    if not begun or not _depends_on_padding(graph, lines, traces, step):
         return ()
     for node in pads:
         line = lines[node.inputs[0]]
@@ -47,7 +52,7 @@ def check_padding(
                 where=node.name,
                 remedy="pad by the kernel's extent less 1, not more",
             )
-    return tuple(node.name for node in pads)
+    return tuple(node.name for node in begun)
 
 
 def _depends_on_padding(

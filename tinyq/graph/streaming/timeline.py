@@ -19,7 +19,7 @@ class Timeline:
         stride: Frames of the input from one column to the next.
         length: Columns of the window version.
         fill: Code of columns before the first one.
-        padded: How many of the first columns padding in time reaches.
+        padded: How many of the first columns depend on where the window begins.
     """
 
     axis: int
@@ -67,8 +67,10 @@ class Trace:
         line: Of the output; None where time ends, so that all of it is computed in each step.
         reaches: For each input what is read of it; None for one that has no time.
         pads: Whether columns before the first of an input are read, which padding stands for.
+        carries: Whether a column depends on all columns before it, from the first one on.
     """
 
     line: Timeline | None
     reaches: tuple[Reach | None, ...]
     pads: bool = False
+    carries: bool = False

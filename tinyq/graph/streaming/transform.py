@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, Node, TensorType
 from tinyq.graph.passes import simplify
-from tinyq.graph.streaming import elements, moves, windows
+from tinyq.graph.streaming import elements, moves, signals, windows
 from tinyq.graph.streaming.padding import check_padding
 from tinyq.graph.streaming.sums import can_keep_sum, keep_sum
 from tinyq.graph.streaming.timeline import Timeline, Trace
@@ -17,7 +17,7 @@ from tinyq.graph.streaming.tracing import Cut, shorten, trace
 from tinyq.graph.streaming.weaving import Need, Weaving
 from tinyq.graph.streaming.windows import find_fill
 
-RULES = (elements, moves, windows)
+RULES = (elements, moves, signals, windows)
 """Modules whose functions say how operations hand on time."""
 
 
@@ -31,9 +31,10 @@ class Streamed:
         axis: Of time in the inputs.
         step: Frames of a step.
         frames: Frames of the window.
-        padded: Layers whose padding before the first frame the answer depends on. Where there are
-            some, a step equals the network over all frames since the reset; without, it equals the
-            window version as soon as the window has passed, whatever was before.
+        padded: Layers on whose beginning the answer depends: their padding before the first frame,
+            or an estimate that goes on. Where there are some, a step equals the network over all
+            frames since the reset; without, it equals the window version as soon as the window has
+            passed, whatever was before.
     """
 
     graph: Graph
@@ -181,7 +182,8 @@ def _weave(
     builder = GraphBuilder.start(graph.name, first[1], first[0])
     for name, kind in others:
         builder.add_input(name, kind)
-    weaving = Weaving(graph, lines, step, {}, graph.find_spans(), builder)
+    frames = lines[graph.inputs[0]].length
+    weaving = Weaving(graph, lines, frames, step, {}, graph.find_spans(), builder)
     longest: dict[Need, int] = {}
     for node in graph.nodes:
         for need, columns in _list_needs(weaving, traces, node):
@@ -222,6 +224,9 @@ def _weave_node(weaving: Weaving, traces: Mapping[str, Trace], node: Node) -> No
     read = tuple(weaving.lines.get(name) for name in node.inputs)
     if 0 in needs and can_keep_sum(node, read[0], weaving.step):
         keep_sum(weaving, node, needs[0][0])
+        return
+    if found.carries:
+        signals.keep_estimate(weaving, node, needs[0][0])
         return
     new = 0 if found.line is None else found.line.count_new(weaving.step)
     inputs = []

@@ -26,6 +26,7 @@ class Weaving:
     Attributes:
         window: The window version.
         lines: Timelines of its tensors.
+        frames: Frames of the window.
         step: Frames of a step.
         longest: Most columns that a node reads of each tensor.
         spans: Smallest and largest code of each tensor, where known.
@@ -34,6 +35,7 @@ class Weaving:
 
     window: Graph
     lines: Mapping[str, Timeline]
+    frames: int
     step: int
     longest: Mapping[Need, int]
     spans: Mapping[str, Span]

@@ -125,6 +125,7 @@ def _end_conversion(conversion: Conversion, ends: Sequence[int]) -> Graph:
         if end not in conversion.names:
             raise ModelError(f"output {model.tensors[end]} is never computed", where=model.path)
     outputs = [conversion.names[end] for end in ends]
+    conversion.variables.keep(builder)
     if not any(builder.is_computed(output) for output in outputs):
         raise ModelError("the model computes nothing", where=model.path)
     graph = builder.build(*own_outputs(builder, outputs))

@@ -13,6 +13,7 @@ from tinyq.graph import GraphBuilder, Op, Shape, TensorType
 from tinyq.graph.ops.reshape import Reshape
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.importers.tflite.reader import FileModel, FileOperator, FileTensor
+from tinyq.importers.tflite.variables import find_variables
 from tinyq.numerics.formats import FORMATS, Codes, Format
 
 _FORMATS = {"BOOL": "s8", "INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32"}
@@ -41,6 +42,7 @@ class Conversion:
     def __init__(self, model: FileModel, rounding: str) -> None:
         self.model = model
         self.rounding = rounding
+        self.variables = find_variables(model)
         self.builder: GraphBuilder
         self.names: dict[int, str] = {}
         self._left = (1 << 22) + 16 * sum(len(tensor.data or b"") for tensor in model.tensors)
@@ -162,7 +164,7 @@ class Layer:
             remedy = "models with a state are not supported" if tensor.is_state else None
             self.require(False, f"reads {tensor} before it is computed", remedy)
         meaning = self.conversion.type_of(tensor)
-        codes = self.constant(position).reshape(meaning.shape)
+        codes = self.values_of(tensor).reshape(meaning.shape)
         name = self.builder.constant(
             f"tensor_{tensor.index}", codes, meaning.format, meaning.scale, meaning.zero_point
         )
@@ -222,7 +224,10 @@ class Layer:
         Raises:
             ModelError: It is no constant, or its bytes do not fit its shape.
         """
-        tensor = self.source(position)
+        return self.values_of(self.source(position))
+
+    def values_of(self, tensor: FileTensor) -> npt.NDArray[Any]:
+        """Value of a constant tensor, see `constant`."""
         self.require(tensor.data is not None, f"{tensor} is not a constant")
         data = np.frombuffer(tensor.data or b"", np.uint8)
         self.conversion.spend(tensor.elements)
@@ -286,6 +291,8 @@ class Layer:
         """
         for position in range(len(self.operator.outputs)):
             tensor = self.result(position)
+            if tensor.index in self.conversion.variables.handles:
+                continue
             self.require(tensor.index in self.conversion.names, f"{tensor} is not computed")
             found = self.builder.type(self.conversion.names[tensor.index]).format.name
             stated = _FORMATS.get(tensor.type, "s32" if tensor.type == "INT64" else "")

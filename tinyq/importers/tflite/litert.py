@@ -103,11 +103,13 @@ def run_layers(
     Args:
         path: The file.
         graph: What ``import_tflite`` made of it, before any pass.
-        inputs: Codes of the graph's input, shape (samples, ...), or of each input by its name.
+        inputs: Codes of the graph's input, shape (samples, ...), or of each input by its name; of a
+            graph with state shapes (sequences, steps, ...).
         cut: The cut that the graph was made with; LiteRT runs the same part.
 
     Returns:
-        Codes by the names of the graph's tensors, in execution order.
+        Codes by the names of the graph's tensors, in execution order, of all steps of all sequences
+        one behind the other.
 
     Raises:
         ToolMissing: LiteRT is not installed.
@@ -115,16 +117,14 @@ def run_layers(
     """
     layers = map_layers(path, graph, cut)
     model = read_model(path, cut)
-    interpreter = _open(path, model if cut else None)
-    sources = interpreter.get_input_details()
     named = inputs if isinstance(inputs, Mapping) else {graph.input.name: inputs}
     values = [
         _model_input(model, index, graph.tensors[name].type, named[name])
         for index, name in zip(model.inputs, graph.inputs, strict=True)
     ]
     results: dict[str, list[Any]] = {name: [] for name in layers}
-    for samples in zip(*values, strict=True):
-        interpreter.reset_all_variables()
+    for interpreter, samples in _list_steps(path, model if cut else None, graph, values):
+        sources = interpreter.get_input_details()
         for source, sample in zip(sources, samples, strict=True):
             data = sample.reshape(source["shape"]).astype(source["dtype"])
             interpreter.set_tensor(source["index"], data)
@@ -134,6 +134,25 @@ def run_layers(
             codes = _read_codes(interpreter, model.tensors[index], graph.tensors[name].type)
             results[name].append(codes.reshape(graph.tensors[name].type.shape))
     return {name: np.stack(codes) for name, codes in results.items()}
+
+
+def _list_steps(
+    path: Path, part: FileModel | None, graph: Graph, values: list[Any]
+) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Samples, each with an interpreter that has forgotten what it must not know of it.
+
+    Nothing resets the variables of an interpreter, so each sequence has one of its own.
+    """
+    if graph.states:
+        for sequence in zip(*values, strict=True):
+            interpreter = _open(path, part)
+            for samples in zip(*sequence, strict=True):
+                yield interpreter, samples
+        return
+    interpreter = _open(path, part)
+    for samples in zip(*values, strict=True):
+        interpreter.reset_all_variables()
+        yield interpreter, samples
 
 
 def _read_codes(interpreter: Any, tensor: FileTensor, meaning: TensorType) -> Codes:

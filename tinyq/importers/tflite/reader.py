@@ -10,7 +10,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -91,7 +91,8 @@ class FileOperator:
 class FileModel:
     """The main subgraph of a file, or the part of it that was asked for.
 
-    ``labels`` are the names that inputs and outputs have for users, by tensor index.
+    ``labels`` are the names that inputs and outputs have for users, by tensor index; ``starts`` the
+    subgraphs that are called once, before the first inference.
     """
 
     path: str
@@ -100,6 +101,7 @@ class FileModel:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     labels: Mapping[int, str] = field(default_factory=dict)
+    starts: tuple[FileModel, ...] = ()
 
 
 def read_model(path: Path, cut: Cut = WHOLE) -> FileModel:
@@ -111,8 +113,8 @@ def read_model(path: Path, cut: Cut = WHOLE) -> FileModel:
             them as in a graph, such as ``conv_2d_7``.
 
     Raises:
-        ModelError: The file is missing, too large, no .tflite file, damaged, or has control flow
-            or a state; or there is no such part.
+        ModelError: The file is missing, too large, no .tflite file, damaged, or has control flow;
+            or there is no such part, or one of a file with variables is asked for.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -152,7 +154,19 @@ class _Reader:
         root = self._schema.Model.GetRootAs(self._content, 0)
         if root.SubgraphsLength() < 1:
             raise ValueError("there is no subgraph")
-        graph = root.Subgraphs(0)
+        model = self._subgraph(root, 0, cut)
+        calls = [
+            operator.options.get("InitSubgraphIndex", 0)
+            for operator in model.operators
+            if operator.name == "CALL_ONCE"
+        ]
+        for call in calls:
+            if not 0 < call < root.SubgraphsLength():
+                raise ValueError(f"subgraph {call} of {root.SubgraphsLength()}")
+        return replace(model, starts=tuple(self._subgraph(root, it, WHOLE) for it in calls))
+
+    def _subgraph(self, root: Any, number: int, cut: Cut) -> FileModel:
+        graph = root.Subgraphs(number)
         buffers = self._vector(root.BuffersLength(), root.Buffers)
         names = [
             self._operator_name(code)
@@ -171,7 +185,7 @@ class _Reader:
             inputs, outputs, kept = part.inputs, part.outputs, part.operators
         operators = tuple(self._operator(index, lines[index], names, count) for index in kept)
         operators = _without_initialization(operators)
-        self._require_one(root.SubgraphsLength(), operators)
+        self._require_one(root.SubgraphsLength(), operators, cut)
         data = {*inputs, *outputs}
         for operator in operators:
             data.update(operator.inputs, operator.outputs)
@@ -211,16 +225,17 @@ class _Reader:
                 return {pair.TensorIndex(): self._name(pair) for pair in pairs if pair.Name()}
         return {}
 
-    def _require_one(self, subgraphs: int, operators: tuple[FileOperator, ...]) -> None:
+    def _require_one(self, subgraphs: int, operators: tuple[FileOperator, ...], cut: Cut) -> None:
         """Refuse what one subgraph cannot say."""
         names = sorted({operator.name for operator in operators} & {*_STATEFUL, *_CONTROL})
         kept = [name for name in names if name in _STATEFUL]
-        if kept:
+        if kept and cut:
             raise ModelError(
-                f"the model keeps a state between its calls ({', '.join(kept)})",
+                f"a part of a file with variables ({', '.join(kept)}) is not known",
                 where=self._path,
-                remedy="convert the model without streaming, one that takes a whole window at once",
+                remedy="take the whole model",
             )
+        names = [name for name in names if name in _CONTROL]
         if subgraphs != 1 and names:
             raise ModelError(
                 f"the file holds {subgraphs} subgraphs for control flow ({', '.join(names)})",

@@ -20,7 +20,8 @@ _PLAIN = Quantization((1.0,), (0,), 0)  # of pixels that nothing has quantized
 
 def relabel_unsigned(model: FileModel) -> FileModel:
     """The file with int8 in the place of uint8, zero points that leave uint8 included."""
-    return replace(model, tensors=tuple(map(_relabelled, model.tensors)))
+    starts = tuple(map(relabel_unsigned, model.starts))
+    return replace(model, tensors=tuple(map(_relabelled, model.tensors)), starts=starts)
 
 
 def _relabelled(tensor: FileTensor) -> FileTensor:

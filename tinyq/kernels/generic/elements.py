@@ -113,6 +113,18 @@ ELEMENTS: Mapping[str, Element] = MappingProxyType(
                 "y[e] = sum < g->lo ? g->lo : sum > g->hi ? g->hi : sum;",
             ),
         ),
+        "choose": Element(
+            (
+                "The first tensor while a code is positive, else the second.",
+                "",
+                "a, b, y     [elements]; y may be the buffer of a or b",
+                "condition   [1]",
+                "",
+                "Twin: tinyq.graph.ops.choose.Choose",
+            ),
+            ("a", "b", "condition"),
+            ("y[e] = condition[0] > 0 ? a[e] : b[e];",),
+        ),
         "singleadd": Element(
             (
                 "Sum of two tensors of s8 with the roundings of float32.",
