@@ -201,6 +201,10 @@ def _draw_conv(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Shape, 
             (int(rng.choice((2, 3, 4, 5, 6, 8, shape[2]))), 3, 3, shape[2]),
             Window((3, 3), padding=(1, 1, 1, 1)),
         )
+    if kernel.variant == "lanes":  # rows of codes as they are
+        shape = (*(int(v) for v in rng.integers(1, 4, 2)), inputs)
+        size = (1, 1) if rng.random() < 0.5 else shape[:2]
+        return shape, (outputs, *size, inputs), Window(size)
     if kernel.variant.endswith("lanes"):
         shape = (*(int(v) for v in rng.integers(1, 4, 2)), inputs)
     apart = kernel.variant.endswith(_APART) and rng.random() < 0.6
@@ -213,12 +217,27 @@ def _draw_depthwise(rng: np.random.Generator, kernel: Kernel) -> tuple[Shape, Sh
         return _draw_strips(rng, (int(rng.integers(40, 80)), int(rng.integers(1, 6)), shape[2]))
     if kernel.variant.endswith("strips"):
         return _draw_strips(rng, shape)
+    if kernel.variant == "taps":
+        return _draw_taps(rng, shape)
     if kernel.variant.endswith("rowpairs2"):
         shape = ((shape[0] + 1) // 2 * 2, (shape[1] + 1) // 2 * 2, shape[2])
         window = Window((3, 3), (2, 2), (1, 1), (0, 1, 0, 1))
     else:
         window = Window((3, 3), padding=(1, 1, 1, 1))
     return shape, (3, 3, shape[2]), window
+
+
+def _draw_taps(rng: np.random.Generator, shape: Shape) -> tuple[Shape, Shape, Window]:
+    """Windows inside the image whose taps are evenly far apart: columns, rows, whole lines."""
+    kind = int(rng.integers(0, 3))
+    size = (int(rng.integers(1, shape[0] + 1)), 1)
+    if kind:
+        size = (1, int(rng.integers(1, shape[1] + 1))) if kind == 1 else (size[0], shape[1])
+    room = [(side - 1) // max(taps - 1, 1) for side, taps in zip(shape, size, strict=False)]
+    dilation = tuple(int(rng.integers(1, max(min(r, 3), 1) + 1)) for r in room)
+    dilation = dilation if kind < 2 else (1, 1)
+    stride = tuple(int(v) for v in rng.integers(1, (4, 4)))
+    return shape, (*size, shape[2]), Window(size, stride, dilation)
 
 
 def _draw_strips(rng: np.random.Generator, shape: Shape) -> tuple[Shape, Shape, Window]:

@@ -10,9 +10,10 @@ import numpy as np
 from tests.fast_graphs import add_tables
 from tests.micro_kernels import Argument, End, MicroCall, Read, Updated, Written
 from tinyq.graph import Graph, GraphBuilder, TensorType, reference
-from tinyq.graph.epilogues import Epilogue, Raw, Requantize
+from tinyq.graph.epilogues import Epilogue, Raw, Requantize, RequantizeTwice
 from tinyq.graph.ops.conv2d import Conv2D
 from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.depthwise_conv2d import DepthwiseConv2D
 from tinyq.graph.ops.window import Window
 from tinyq.kernels.armv6m.dense_row import HalfwordRow
 from tinyq.kernels.armv6m.planes import SingleChannels
@@ -38,7 +39,7 @@ from tinyq.kernels.layer import describe_layer
 from tinyq.kernels.mve import vectors
 from tinyq.kernels.registry import list_kernels
 from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
-from tinyq.numerics.formats import find_format
+from tinyq.numerics.formats import Format, find_format
 
 Calls = Iterator[tuple[str, MicroCall]]
 Check = Callable[[np.random.Generator], Calls]
@@ -398,6 +399,43 @@ def list_dense_products(
             yield name_call(call, inputs, channels, type(epilogue).__name__)
 
 
+def list_taps(rng: np.random.Generator) -> Calls:
+    """Channels of one pixel, tap by tap: rounded once, and as TFLite does."""
+    entry = find_format("s8")
+    for taps, channels in ((1, 4), (3, 8), (8, 4), (11, 12), (15, 4), (27, 4), (9, 1024)):
+        for epilogue in (
+            Requantize("s8", 1.0, int(rng.integers(-99, 99)), -128, 127),
+            RequantizeTwice("s8", 1.0, int(rng.integers(-99, 99)), -99, 99),
+        ):
+            bound, x, y = _bind_taps(rng, taps, channels, epilogue, entry)
+            arguments = (Read(x), Read(bound.tables[0].words), Written(y), channels // 4)
+            call = MicroCall(bound.parts["multiply"], arguments)
+            yield name_call(call, taps, channels, type(epilogue).__name__)
+
+
+def _bind_taps(
+    rng: np.random.Generator, taps: int, channels: int, epilogue: Epilogue, entry: Format
+) -> tuple[Bound, np.ndarray, np.ndarray]:
+    """The kernel bound to a column of so many taps, the column, and its outputs."""
+    for _ in range(_TRIES):
+        kind = TensorType((taps, 1, channels), entry, 0.1, int(rng.integers(-128, 128)))
+        builder = GraphBuilder.start("model", kind)
+        operation = DepthwiseConv2D(epilogue, Window((taps, 1)), kind.zero_point)
+        codes = draw_bytes(rng, 1, taps, 1, channels).astype(np.int32)
+        weights = draw_bytes(rng, taps, 1, channels).astype(np.int32)
+        samples = draw_bytes(rng, 9, taps, 1, channels).astype(np.int32)
+        acc = operation.accumulate(samples, weights)
+        tables = add_tables(builder, rng, epilogue, acc, True)
+        constant = builder.constant("weights", weights, entry)
+        graph = builder.build(builder.apply("layer", operation, "input", constant, *tables))
+        bound = _bind("depthwise2d_s8_int8_armv7em-taps", graph)
+        if isinstance(bound, Bound):
+            break
+    assert isinstance(bound, Bound), bound
+    outputs = reference.run(graph, codes).reshape(-1).astype(np.int8)
+    return bound, codes.reshape(-1).astype(np.int8), outputs
+
+
 def dense(name: str, step: int) -> Check:
     """Products of a kernel, in blocks of so many channels."""
     return functools.partial(list_dense_products, name=name, step=step)
@@ -431,6 +469,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         list_winograd2,
         list_winograd2_across,
         list_winograd4_products,
+        list_taps,
         dense("dense_s8_int8_armv7em-lanes", 4),
         dense("dense_s8_int8_armv7em-digits", 4),
     ),

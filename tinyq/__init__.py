@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tinyq.api.profile import profile
     from tinyq.api.quantize import quantize
     from tinyq.api.search import search
+    from tinyq.api.stream import stream
     from tinyq.api.summary import summary
     from tinyq.api.train import train
     from tinyq.quantizers import load_methods, register_activations, register_weights
@@ -60,6 +61,7 @@ __all__ = [
     "register_weights",
     "search",
     "settle",
+    "stream",
     "summary",
     "train",
 ]

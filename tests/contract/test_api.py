@@ -49,6 +49,7 @@ FUNCTIONS = {
     "register_activations": "decorates code",
     "register_weights": "decorates code",
     "summary": "tinyq inspect shows the graph of a trained model",
+    "stream": "tinyq build --stream",
     "settle": "a step of a training that is written in Python",
 }
 

@@ -9,7 +9,9 @@ from tinyq.api.arguments import Names, PathLike, Progress, as_board, as_path
 from tinyq.api.finished import requiring_finished
 from tinyq.api.kernel_tables import list_kernel_parts
 from tinyq.api.load import load
+from tinyq.api.stream import describe, read_option, stream_as_asked
 from tinyq.errors import TinyqError
+from tinyq.graph.streaming import Streamed
 from tinyq.hardware.boards import Board
 from tinyq.project import Project, Selection, check_request, create_project
 from tinyq.selection import EXPLANATIONS, GENERIC
@@ -26,10 +28,12 @@ class Built(Shown):
     Attributes:
         project: Graph, memory plan, image and kernels.
         tuned: Whether kernels were counted on the emulated core before they were chosen.
+        streamed: How the step that was built belongs to its window; None for a network as it is.
     """
 
     project: Project
     tuned: bool = False
+    streamed: Streamed | None = None
 
     @property
     def folder(self) -> Path:
@@ -96,6 +100,7 @@ class Built(Shown):
             f"activations take {project.plan.arena_bytes:,} bytes of RAM, {proof}"
             + (f"; state takes {project.plan.state_bytes:,}" if project.plan.state_bytes else ""),
             f"firmware: {image.elf}",
+            *(describe(self.streamed) if self.streamed else ()),
         ]
 
 
@@ -115,6 +120,7 @@ def build(
     inputs: Names = None,
     outputs: Names = None,
     unfinished: bool = False,
+    stream: str | None = None,
     progress: Progress | None = None,
 ) -> Built:
     """Turn a model into C and firmware for a board.
@@ -135,6 +141,8 @@ def build(
         inputs: As of `tinyq.load`.
         outputs: As of `tinyq.load`.
         unfinished: Whether a model is taken although the method of a layer has not come to its end.
+        stream: ``time=AXIS[,step=N]``: the model becomes a step that takes the newest N frames
+            along an axis of its inputs, see `tinyq.stream`.
         progress: Called with the kernels counted and all kernels, where ``tune`` is set.
 
     Raises:
@@ -142,6 +150,8 @@ def build(
             built for the board.
     """
     check_kernels(kernels, cmsis_nn)
+    if stream is not None:
+        read_option(stream)
     chosen, folder = as_board(board), as_path(output)
     isas = GENERIC if kernels == "generic" else None
     check_request(chosen, folder, build_system, Selection(isas, optimize, None, weights_in_ram))
@@ -153,7 +163,10 @@ def build(
     selection = Selection(isas, optimize, tuner, weights_in_ram)
     with requiring_finished(unfinished):
         graph = load(model, rounding, trust, inputs, outputs)
-    return Built(create_project(graph, chosen, folder, build_system, cmsis_nn, selection), tune)
+    streamed = None if stream is None else stream_as_asked(graph, stream)
+    taken = streamed.graph if streamed else graph
+    made = create_project(taken, chosen, folder, build_system, cmsis_nn, selection)
+    return Built(made, tune, streamed)
 
 
 def check_kernels(kernels: str, cmsis_nn: str | None) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 from tinyq.api.arguments import Names, as_board, as_path, is_keras_model, is_path
 from tinyq.api.load import load
-from tinyq.errors import TinyqError
+from tinyq.api.stream import read_option, stream_as_asked
+from tinyq.errors import ModelError, TinyqError
 from tinyq.graph import Graph, Node
 from tinyq.graph.cutting import Cut, make_cut
 from tinyq.graph.passes import simplify
+from tinyq.graph.streaming import Streamed, list_savings
 from tinyq.hardware.boards import Board, load_boards
 from tinyq.importers.survey import Survey, survey_file, survey_keras
 from tinyq.kernels.base import Refusal
@@ -78,6 +80,7 @@ class Check(Shown):
         is_float: Whether `tinyq quantize` comes first; its integers are those of 8 bits then.
         obstacles: What is refused, too big or slow, in this order.
         estimate: What it takes; None where something is refused.
+        savings: Steps that would save half of the work or more, one for an axis that could be time.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Check(Shown):
     is_float: bool
     obstacles: tuple[Obstacle, ...]
     estimate: Estimate | None
+    savings: tuple[Streamed, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -102,6 +106,16 @@ class Check(Shown):
                 "is_float": self.is_float,
                 "obstacles": [asdict(obstacle) for obstacle in self.obstacles],
                 "estimate": asdict(self.estimate) if self.estimate else None,
+                "savings": [
+                    {
+                        "axis": it.axis,
+                        "frames": it.frames,
+                        "step": it.step,
+                        "macs": it.macs[1],
+                        "state_bytes": it.state_bytes,
+                    }
+                    for it in self.savings
+                ],
             },
         )
 
@@ -112,6 +126,7 @@ class Check(Shown):
         parts: list[Part] = []
         if self.estimate is not None:
             parts.append(_describe(self.name, self.estimate, target, first))
+        parts += [_describe_saving(it) for it in self.savings]
         if not self.obstacles:
             return [*parts, f"{self.name}: nothing is in the way{first}"]
         rows = [
@@ -130,6 +145,7 @@ def check(
     trust: bool = False,
     inputs: Names = None,
     outputs: Names = None,
+    stream: str | None = None,
 ) -> Check:
     """List what would be refused, too big or slow, all of it at once, without building anything.
 
@@ -144,10 +160,14 @@ def check(
         trust: As of `tinyq.load`.
         inputs: As of `tinyq.load`.
         outputs: As of `tinyq.load`.
+        stream: As of `tinyq.build`: what the step would meet. Without it, steps that would save
+            half of the work or more are named.
 
     Raises:
         TinyqError: An argument is wrong, or there is no such file.
     """
+    if stream is not None:
+        read_option(stream)
     chosen = as_board(board) if board else None
     check_objective(optimize)
     name, survey = _survey(model, rounding, trust, make_cut(inputs, outputs))
@@ -155,7 +175,13 @@ def check(
     refused = tuple(_refused(error, name, place) for error in survey.refusals)
     if survey.graph is None:
         return Check(name, chosen, survey.is_float, refused, None)
-    graph = simplify(survey.graph)
+    try:
+        step = None if stream is None else stream_as_asked(survey.graph, stream)
+    except ModelError as error:
+        refused = (*refused, _refused(error, name, place))
+        return Check(name, chosen, survey.is_float, refused, None)
+    graph = step.graph if step else simplify(survey.graph)
+    savings = () if step else list_savings(graph)
     isas = prefer_isas(chosen.isa) if chosen else GENERIC
     try:
         candidates = gather_candidates(graph, isas)
@@ -169,7 +195,7 @@ def check(
             *_list_too_big(graph, seen, chosen, estimate),
             *_list_slow(graph, seen.choice, isas),
         ]
-    return Check(name, chosen, survey.is_float, tuple(found), estimate)
+    return Check(name, chosen, survey.is_float, tuple(found), estimate, savings)
 
 
 def _survey(model: Any, rounding: str, trust: bool, cut: Cut) -> tuple[str, Survey]:
@@ -295,4 +321,13 @@ def _describe(name: str, estimate: Estimate, target: str, first: str) -> str:
     return (
         f"{name} on {target}{first}: {estimate.macs:,} MACs{work}; about "
         f"{estimate.flash_bytes:,} bytes of flash and {estimate.ram_bytes:,} of RAM"
+    )
+
+
+def _describe_saving(saving: Streamed) -> str:
+    window, step = saving.macs
+    return (
+        f"if axis {saving.axis} of the input is time, a step of {saving.step} of {saving.frames} "
+        f"frames takes {step:,} MACs in place of {window:,}, keeps {saving.state_bytes:,} bytes: "
+        f"`tinyq build --stream time={saving.axis}`"
     )

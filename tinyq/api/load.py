@@ -20,7 +20,7 @@ def load(
 
     Args:
         model: Path of a .keras, .tflite, .onnx, .h5 or .tqg file or of a SavedModel; a quantized
-            Keras model; or a graph, which is returned as it is.
+            Keras model; or a graph, or what `tinyq.stream` gave, whose graph is returned as it is.
         rounding: Of .tflite, .onnx and tfmot models: ``half_up`` rounds once, ``tflite`` as
             TFLite's kernels do; of .onnx models ``onnx``, as onnxruntime's do.
         trust: Whether a SavedModel is loaded although it is a program.
@@ -44,6 +44,8 @@ def load(
         )
     if isinstance(model, Graph):
         return cut_graph(model, cut)
+    if isinstance(getattr(model, "graph", None), Graph):  # what `tinyq.stream` gave
+        return cut_graph(model.graph, cut)
     if is_keras_model(model):
         from tinyq.training.lowering.network import import_keras
 

@@ -10,6 +10,7 @@ from tinyq.commands.output import (
     JsonOption,
     OutputsOption,
     RoundingOption,
+    StreamOption,
     TrustOption,
     UnfinishedOption,
     show,
@@ -50,6 +51,7 @@ def build(
     inputs: InputsOption = None,
     outputs: OutputsOption = None,
     unfinished: UnfinishedOption = False,
+    stream: StreamOption = None,
     json: JsonOption = False,
 ) -> None:
     """Turn a model into C and firmware for a board."""
@@ -71,6 +73,7 @@ def build(
             inputs=inputs,
             outputs=outputs,
             unfinished=unfinished,
+            stream=stream,
             progress=progress,
         )
     show(built, json)

@@ -10,6 +10,7 @@ from tinyq.commands.output import (
     JsonOption,
     OutputsOption,
     RoundingOption,
+    StreamOption,
     TrustOption,
     show,
 )
@@ -27,9 +28,10 @@ def check(
     trust: TrustOption = False,
     inputs: InputsOption = None,
     outputs: OutputsOption = None,
+    stream: StreamOption = None,
     json: JsonOption = False,
 ) -> None:
     """List what would be refused, too big or slow, all of it at once, without building anything."""
     from tinyq.api.check import check as run
 
-    show(run(model, board, optimize, rounding, trust, inputs, outputs), json)
+    show(run(model, board, optimize, rounding, trust, inputs, outputs, stream), json)

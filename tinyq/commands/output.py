@@ -69,6 +69,14 @@ UnfinishedOption = Annotated[
     ),
 ]
 
+StreamOption = Annotated[
+    str | None,
+    typer.Option(
+        help="time=AXIS[,step=N]: make a step of the model that takes the newest N frames along an "
+        "axis of its inputs, 0 the first, and keeps what it needs of those before."
+    ),
+]
+
 _FILE_COLUMNS = 160  # of a table that goes into a file or a pipe
 
 

@@ -43,6 +43,7 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "project": 4,  # project.json of tinyq build
         "quantization": 1,  # tinyq quantize --json
         "search": 1,  # search.json of tinyq search
+        "streaming": 1,  # tinyq.stream
         "summary": 1,  # tinyq.summary
         "training": 1,  # tinyq train --json
         "training state": 1,  # state.json of the folder that tinyq train --state names

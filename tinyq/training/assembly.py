@@ -14,6 +14,7 @@ import keras
 from tinyq.errors import ModelError, RecipeError, TinyqWarning
 from tinyq.quantizers import find_activations
 from tinyq.training.layers.activation import QuantizedActivation
+from tinyq.training.layers.front_end import SAMPLES
 from tinyq.training.layers.input import QuantizedInput
 from tinyq.training.model import QuantizedModel
 from tinyq.training.patterns import FusedLayer
@@ -173,6 +174,11 @@ class _Assembly:
 
     def _add_input(self, fused: FusedLayer) -> None:
         method = self.plan.emitted(fused)
+        if method == SAMPLES:
+            start = keras.Input(tuple(fused.layer.batch_shape[1:]), name=fused.name)
+            self.inputs[fused.name] = start
+            self._record(fused.name, start, SAMPLES)
+            return
         fixed = self.plan.input_range
         if fixed is not None and method != DEFAULT:
             raise RecipeError(

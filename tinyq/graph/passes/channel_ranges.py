@@ -24,6 +24,7 @@ from tinyq.graph.ops.pad2d import Pad2D
 from tinyq.graph.ops.pick_pixels import PickPixels
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.graph.ops.sliding_sum import SlidingSum
 from tinyq.graph.ops.sum_pool2d import SumPool2D
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.graph.ops.tflite_average_pool2d import TfliteAveragePool2D
@@ -201,6 +202,13 @@ def _(operation: Op, graph: Graph, node: Node, inputs: tuple[Range, ...]) -> Ran
     """Neither a largest value nor a rounded mean of integers leaves their range."""
     del operation, graph, node
     return inputs[0]
+
+
+@_range_of.register
+def _(operation: SlidingSum, graph: Graph, node: Node, inputs: tuple[Range, ...]) -> Range:
+    del graph, node
+    ends = (np.full_like(inputs[0].lo, end) for end in (operation.lo, operation.hi))
+    return Range(*ends)
 
 
 @_range_of.register

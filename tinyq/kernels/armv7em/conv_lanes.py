@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-from tinyq.kernels.armv7em import dense_sums
+from tinyq.kernels.armv7em import dense_lanes, dense_sums
 from tinyq.kernels.armv7em.columns import estimate_column, list_column_parts
 from tinyq.kernels.base import INT8, Binder, Bound, Refusal
 from tinyq.kernels.geometry import WindowGeometry, read_window, round_up
@@ -17,6 +17,33 @@ from tinyq.kernels.registry import kernel
 
 _TEXT = "armv7em/dense_sums"
 _FEW = 8  # pixels; with more of them blocks are faster
+
+
+@kernel("conv2d", "s8", INT8, variant="lanes", text="armv7em/dense_lanes")
+def bind_lanes(layer: LayerSpec) -> Bound | Refusal:
+    """Windows whose codes lie one behind the other, so that each is a row as it is."""
+    g = read_window(layer)
+    if layer.weights is None:
+        return Refusal("the weights are no constants")
+    if g.out_pixels > _FEW:
+        return Refusal(f"there are more than {_FEW} pixels")
+    if not _is_row(g):
+        return Refusal("the codes of a window do not lie one behind the other")
+    flat = _flatten(layer, g)
+    found = dense_lanes.bind(flat)
+    if isinstance(found, Refusal):
+        return found
+    sizes = {key: flat.geometry[key] for key in ("rows", "in_channels", "out_channels")}
+    return replace(found, layer=layer, values=MappingProxyType({**found.values, **sizes}))
+
+
+def _is_row(g: WindowGeometry) -> bool:
+    """Whether windows are single pixels, one after the other, or the only one is the image."""
+    pixels = (g.kernel_height, g.kernel_width, g.stride_height, g.stride_width) == (1, 1, 1, 1)
+    image = (g.kernel_height, g.kernel_width) == (g.in_height, g.in_width)
+    same = (g.out_height, g.out_width) == (g.in_height, g.in_width)
+    alone = g.out_pixels == 1 and not (g.pad_top or g.pad_left)
+    return (pixels and same) or (image and alone)
 
 
 @kernel("conv2d", "s8", INT8, variant="twicelanes", text=_TEXT)

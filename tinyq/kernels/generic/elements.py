@@ -99,6 +99,32 @@ ELEMENTS: Mapping[str, Element] = MappingProxyType(
             ("a", "b"),
             ("y[e] = (a[e] > b[e]) == (g->largest != 0) ? a[e] : b[e];",),
         ),
+        "slidingsum": Element(
+            (
+                "A sum that is kept: x[e] + coming[e] - leaving[e] between lo and hi.",
+                "",
+                "x, coming, leaving, y   [elements]; y may be the buffer of an operand",
+                "",
+                "Twin: tinyq.graph.ops.sliding_sum.SlidingSum",
+            ),
+            ("x", "coming", "leaving"),
+            (
+                "const int32_t sum = x[e] + coming[e] - leaving[e];",
+                "y[e] = sum < g->lo ? g->lo : sum > g->hi ? g->hi : sum;",
+            ),
+        ),
+        "choose": Element(
+            (
+                "The first tensor while a code is positive, else the second.",
+                "",
+                "a, b, y     [elements]; y may be the buffer of a or b",
+                "condition   [1]",
+                "",
+                "Twin: tinyq.graph.ops.choose.Choose",
+            ),
+            ("a", "b", "condition"),
+            ("y[e] = condition[0] > 0 ? a[e] : b[e];",),
+        ),
         "singleadd": Element(
             (
                 "Sum of two tensors of s8 with the roundings of float32.",

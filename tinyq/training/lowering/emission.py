@@ -64,12 +64,20 @@ class Lowering:
 
     def start(self, layer_name: str, layer: Any, shape: Shape) -> Value:
         """Begin the graph with an input, or add another one."""
-        name, kind = self.identify(layer_name), type_of(layer.encoding(), shape)
+        return self.begin(layer_name, type_of(layer.encoding(), shape))
+
+    def begin(self, layer_name: str, kind: TensorType) -> Value:
+        """Begin the graph with an input of a type, or add another one."""
+        name = self.identify(layer_name)
         if self.builder is None:
             self.builder = GraphBuilder.start(self.name, kind, name)
         else:
             self.builder.add_input(name, kind)
         return Value(name)
+
+    def is_raw(self, layer_name: str) -> bool:
+        """Whether nothing of that name is in the graph yet: an input that no layer has encoded."""
+        return self.builder is None or not self.builder.has(self.identify(layer_name))
 
     def apply(self, step: Step, operation: Op, *inputs: str, suffix: str = "") -> Value:
         """Add a node called after its layer; ``suffix`` marks all but a layer's last node."""

@@ -1,0 +1,43 @@
+"""One of two tensors, by a code that is computed."""
+
+from __future__ import annotations
+
+import math
+
+from tests.drawing.formulas import flatten, pairs
+from tests.drawing.graphs import is_codes
+from tests.drawing.registry import bench_case, formula, step
+from tests.operations.lookup import add_lookup
+from tests.operations.tflite_wide_softmax import add_wide
+from tinyq.graph.ops.choose import Choose
+from tinyq.graph.ops.linear_filter import LinearTransform
+from tinyq.graph.ops.lookup import Lookup
+from tinyq.graph.ops.reshape import Reshape
+
+
+@step(is_codes)
+def draw_step(drawing, source: str) -> str:
+    """Itself or a table of it, by the sign of a sum of it; of 8 bits or of 16."""
+    wide = add_wide(drawing, source)
+    count = math.prod(drawing.type(wide).shape)
+    signs = drawing.constant("signs", drawing.rng.integers(-1, 2, (1, count)), "s16")
+    flat = drawing.apply(Reshape((count,)), wide)
+    condition = drawing.apply(LinearTransform(0), flat, signs)
+    pair = (wide, add_wide(drawing, source))
+    if drawing.chance(0.5):
+        one = add_lookup(drawing, source)
+        table = drawing.constant("other", drawing.rng.integers(-128, 128, 256), "s8")
+        pair = one, drawing.apply(Lookup(0.5, drawing.type(one).zero_point), source, table)
+    return drawing.apply(Choose(), *pair, condition)
+
+
+@bench_case("choose")
+def draw_case(draw, kernel):
+    shape, (name,) = (draw.size(3), draw.channels()), kernel.formats
+    return Choose(), [(shape, name), (shape, name), ((1,), "s16")]
+
+
+@formula("Choose")
+def compute(op, x, y, condition):
+    (first,) = flatten(condition)
+    return pairs(lambda a, b: a if first > 0 else b, x, y)
