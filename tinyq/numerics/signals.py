@@ -98,7 +98,7 @@ def take_roots(values: Unsigned) -> Unsigned:
     # One less than the root of a number may be found, for it was rounded to 53 bits.
     root += (root < _WORD) & ((root + np.uint64(1)) * (root + np.uint64(1)) <= values)
     most = np.where(values >> np.uint64(32) == 0, np.uint64(2**16 - 1), _WORD)
-    return root + ((values - root * root > root) & (root != most))
+    return np.asarray(root + ((values - root * root > root) & (root != most)), np.uint64)
 
 
 def control_gain(signal: Unsigned, estimate: Unsigned, gains: Int64s, shift: int) -> Unsigned:
@@ -180,4 +180,4 @@ def finish_products(sums: Int64s, shift: int) -> Codes:
     Twin: tq_filter_s16 in templates/runtime/tq_signal.h.
     """
     half = (1 << shift) >> 1
-    return np.clip(sums + half >> shift, -(2**15), 2**15 - 1).astype(np.int32)
+    return np.asarray(np.clip(sums + half >> shift, -(2**15), 2**15 - 1), np.int32)

@@ -61,7 +61,7 @@ def make_window(size: int, bits: int, double: bool = False) -> Int32s:
     """
     if double:
         turns = (np.arange(size) + 0.5) * (np.pi * 2 / size)
-        return np.round((0.5 - 0.5 * np.cos(turns)) * 2**bits).astype(np.int32)
+        return np.asarray(np.round((0.5 - 0.5 * np.cos(turns)) * 2**bits), np.int32)
     step = np.float32(np.float32(math.pi) * np.float32(2.0)) / np.float32(size)
     angle = np.float32(step * (np.arange(size, dtype=np.float32) + np.float32(0.5)))
     height = np.float32(0.5) - np.float32(0.5) * np.cos(angle.astype(np.float64)).astype(np.float32)
@@ -208,7 +208,8 @@ def make_triangles(bank: MelBank, slaney: bool) -> tuple[Floats, Floats, Int32s]
             remedy="give a highest frequency of half of the sampling rate at most",
         )
     to_mel, to_hertz = (_to_slaney, _from_slaney) if slaney else (_to_mel, _from_mel)
-    corners = np.linspace(*to_mel(np.array([lowest, highest])), channels + 2)
+    low, high = to_mel(np.array([lowest, highest])).tolist()
+    corners = np.linspace(low, high, channels + 2)
     hertz = np.arange(half + 1) * rate / bank.points
     corners = to_hertz(corners) if slaney else corners
     place = hertz if slaney else to_mel(hertz)

@@ -128,4 +128,4 @@ def _count_peaks(signs: np.ndarray) -> np.ndarray:
     """Falls whose last change before was a rise."""
     place = np.where(signs != 0, np.arange(signs.shape[-1]), 0)
     last = np.take_along_axis(signs, np.maximum.accumulate(place, axis=-1), axis=-1)
-    return ((signs[..., 1:] < 0) & (last[..., :-1] > 0)).sum(axis=-1)
+    return np.asarray(((signs[..., 1:] < 0) & (last[..., :-1] > 0)).sum(axis=-1))

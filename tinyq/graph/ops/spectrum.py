@@ -50,7 +50,7 @@ class WindowFrame(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         x, window = (code.astype(np.int64) for code in codes)
-        return np.clip(x * window >> self.shift, -(2**15), _ONE).astype(np.int32)
+        return np.asarray(np.clip(x * window >> self.shift, -(2**15), _ONE), np.int32)
 
     def prove(self, *operands: Operand) -> Span | None:
         """Check the shift; a product of two int16 is an int32."""
