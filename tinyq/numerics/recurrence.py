@@ -1,0 +1,220 @@
+"""Cells of recurrent layers: what a step makes of gates and states, with integers alone.
+
+Gates before their function and the cell of an LSTM are Q3.12, what a function gives is Q0.15, and
+the hidden state that weights multiply is Q0.7. Arrays are of any library whose integers have 64
+bits: NumPy in the reference, Keras in training.
+
+Twin: templates/kernels/generic/recurrence.c.j2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from tinyq.numerics.fixed_point import Int32s
+
+POINTS = 513  # of a curve
+WORD_BITS, CODE_BITS = 12, 7
+"""Bits behind the point of gates and cells, and of the hidden state."""
+_UNIT_BITS = 15  # of what functions give
+_LEAST, _MOST = -(2**15), 2**15 - 1
+
+Product = Callable[[Any, int, int], Any]
+"""``(hidden, first, last)``: recurrent products of gates first .. last - 1 as saturated Q3.12."""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Functions of integer arrays that a cell needs beside sums and products.
+
+    Attributes:
+        clip: ``(x, least, most)``.
+        shift: ``(x, bits)``: floor of x over a power of two.
+        take: ``(table, places)``.
+    """
+
+    clip: Callable[[Any, int, int], Any]
+    shift: Callable[[Any, int], Any]
+    take: Callable[[Any, Any], Any]
+
+
+NUMPY = Library(np.clip, np.right_shift, np.take)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a cell works with in one step.
+
+    Attributes:
+        library: Functions of arrays.
+        curves: Of gates, and last of the update; each as ``find_curve`` makes it.
+        units: Hidden values.
+        product: Recurrent products.
+    """
+
+    library: Library
+    curves: tuple[Any, ...]
+    units: int
+    product: Product
+
+    def saturate(self, x: Any) -> Any:
+        """Nearest int16."""
+        return self.library.clip(x, _LEAST, _MOST)
+
+    def part(self, x: Any, place: int) -> Any:
+        """Values of one gate."""
+        return x[..., place * self.units : (place + 1) * self.units]
+
+    def follow(self, curve: Any, x: Any) -> Any:
+        """A function of Q3.12 by its curve, Q0.15.
+
+            y = curve[i] + floor(((curve[i + 1] - curve[i]) * f + 64) / 128)
+            with 128 * i + f = x + 2**15
+
+        Twin: tq_interpolate16 in templates/runtime/tq_twice.h.
+        """
+        place = x + 2**15
+        left = self.library.shift(place, 7)
+        base = self.library.take(curve, left)
+        slope = self.library.take(curve, left + 1) - base
+        return base + self.library.shift(slope * (place - left * 128) + 64, 7)
+
+    def gate(self, x: Any) -> Any:
+        """A gate of Q3.12, Q0.15."""
+        return self.follow(self.curves[0], x)
+
+    def update(self, x: Any) -> Any:
+        """The activation of Q3.12, Q0.15."""
+        return self.follow(self.curves[-1], x)
+
+    def round(self, x: Any, bits: int) -> Any:
+        """Nearest integer of x over a power of two, a half up."""
+        return self.library.shift(x + (1 << (bits - 1)), bits)
+
+    def hide(self, x: Any, bits: int) -> Any:
+        """Codes of the hidden state of values with ``bits`` bits behind the point."""
+        return self.library.clip(self.round(x, bits - CODE_BITS), -128, 127)
+
+
+Advance = Callable[[Step, Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A kind of cell.
+
+    Attributes:
+        number: Its number in C.
+        gates: Gates of a unit.
+        curves: Functions of a unit.
+        states: Rows of the state.
+        advance: ``(step, gates, state)``: the new state; gates and states are tuples or arrays
+            whose last axis is gates * units.
+        hidden: ``(step, state)``: the hidden codes of a state.
+    """
+
+    number: int
+    gates: int
+    curves: int
+    states: int
+    advance: Advance
+    hidden: Callable[[Step, Any], Any]
+
+
+def advance_lstm(step: Step, gates: Any, state: Any) -> Any:
+    """One step of an LSTM.
+
+        u = clip16(gates + product(h))                                  i, f, z, o of Keras' order
+        c = clip16(floor((f(u_f) * c + floor(f(u_i) * g(u_z) / 2**3) + 2**14) / 2**15))
+        h = clip8(floor((f(u_o) * g(c) + 2**22) / 2**23))
+
+    Reference: Hochreiter, Schmidhuber 1997, Long short-term memory, Neural Computation 9(8).
+    """
+    hidden, cell = state
+    u = step.saturate(gates + step.product(hidden, 0, 4))
+    opening, keeping, output = (step.gate(step.part(u, place)) for place in (0, 1, 3))
+    added = step.library.shift(opening * step.update(step.part(u, 2)), _UNIT_BITS - WORD_BITS)
+    cell = step.saturate(step.round(keeping * cell + added, _UNIT_BITS))
+    return step.hide(output * step.update(cell), 2 * _UNIT_BITS), cell
+
+
+def advance_gru(step: Step, gates: Any, state: Any) -> Any:
+    """One step of a GRU that resets the recurrent product, as cuDNN and Keras do by default.
+
+        u = clip16(gates + product(h)) of z and r,  p = product(h) of the update
+        n = g(clip16(gates + floor((f(u_r) * p + 2**14) / 2**15)))
+        s = floor((f(u_z) * s + (2**15 - f(u_z)) * n + 2**14) / 2**15),  h = clip8(s / 2**8)
+
+    Reference: Cho et al. 2014, arXiv:1406.1078, version 1.
+    """
+    products = step.product(step.hide(state[0], _UNIT_BITS), 0, 3)
+    both = gates[..., : 2 * step.units] + products[..., : 2 * step.units]
+    u = step.saturate(both)
+    reset = step.round(step.gate(step.part(u, 1)) * step.part(products, 2), _UNIT_BITS)
+    return (_blend(step, u, step.part(gates, 2) + reset, state[0]),)
+
+
+def advance_gru_before(step: Step, gates: Any, state: Any) -> Any:
+    """One step of a GRU that resets the state before its product (``reset_after=False``).
+
+        u = clip16(gates + product(h)) of z and r
+        n = g(clip16(gates + product(clip8(floor((f(u_r) * s + 2**22) / 2**23)))))
+
+    The rest is that of ``advance_gru``.
+
+    Reference: Cho et al. 2014, arXiv:1406.1078, version 3.
+    """
+    products = step.product(step.hide(state[0], _UNIT_BITS), 0, 2)
+    u = step.saturate(gates[..., : 2 * step.units] + products)
+    reset = step.hide(step.gate(step.part(u, 1)) * state[0], 2 * _UNIT_BITS)
+    return (_blend(step, u, step.part(gates, 2) + step.product(reset, 2, 3), state[0]),)
+
+
+def _blend(step: Step, u: Any, update: Any, words: Any) -> Any:
+    new = step.update(step.saturate(update))
+    keeping = step.gate(step.part(u, 0))
+    return step.round(keeping * words + (2**_UNIT_BITS - keeping) * new, _UNIT_BITS)
+
+
+def advance_simple(step: Step, gates: Any, state: Any) -> Any:
+    """One step of a plain recurrent layer.
+
+        h = clip8(floor((g(clip16(gates + product(h))) + 2**7) / 2**8))
+
+    Reference: Elman 1990, Finding structure in time, Cognitive Science 14(2).
+    """
+    return (step.hide(step.update(step.saturate(gates + step.product(state[0], 0, 1))), 15),)
+
+
+CELLS: Mapping[str, Cell] = MappingProxyType(
+    {
+        "simple": Cell(0, 1, 1, 1, advance_simple, lambda step, state: state[0]),
+        "lstm": Cell(1, 4, 2, 2, advance_lstm, lambda step, state: state[0]),
+        "gru": Cell(2, 3, 2, 1, advance_gru, lambda step, state: step.hide(state[0], _UNIT_BITS)),
+        "gru_before": Cell(
+            *(3, 3, 2, 1, advance_gru_before),
+            lambda step, state: step.hide(state[0], _UNIT_BITS),
+        ),
+    }
+)
+
+
+def find_curve(function: Callable[[Any], Any]) -> Int32s:
+    """Points of a function on [-8, 8] for ``Step.follow``.
+
+        curve[i] = clip16(floor(function(i / 32 - 8) * 2**15 + 1/2))
+
+    Args:
+        function: Values within -1 .. 1 of float64, shape (513,).
+
+    Returns:
+        int32 codes of s16, shape (513,).
+    """
+    places = np.arange(POINTS, dtype=np.float64) / 32.0 - 8.0
+    points = np.floor(np.asarray(function(places), np.float64) * 2.0**_UNIT_BITS + 0.5)
+    return np.asarray(np.clip(points, _LEAST, _MOST), np.int32)
