@@ -140,6 +140,19 @@ situation("DepthwiseConv1D", SEQUENCE, sequence(L.DepthwiseConv1D(3, depth_multi
 situation("DepthwiseConv2D", IMAGE, image(L.DepthwiseConv2D(3, strides=2, padding="same")))
 situation("SeparableConv1D", SEQUENCE, sequence(L.SeparableConv1D(5, 3, activation="relu")))
 situation("SeparableConv2D", IMAGE, image(L.SeparableConv2D(5, 3, padding="same")))
+situation("LSTM", SEQUENCE, sequence(L.LSTM(5)))
+situation("LSTM over all steps", SEQUENCE, sequence(L.LSTM(5, return_sequences=True, dropout=0.2)))
+situation("LSTM backwards", SEQUENCE, sequence(L.LSTM(4, go_backwards=True, use_bias=False)))
+situation("GRU", SEQUENCE, sequence(L.GRU(5, return_sequences=True)))
+situation("GRU reset before", SEQUENCE, sequence(L.GRU(5, reset_after=False)))
+situation("SimpleRNN", SEQUENCE, sequence(L.SimpleRNN(5, activation="hard_tanh")))
+situation("RNN", SEQUENCE, sequence(L.RNN(L.LSTMCell(5, recurrent_activation="hard_sigmoid"))))
+situation(
+    "Bidirectional",
+    SEQUENCE,
+    sequence(L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode="sum")),
+)
+situation("Bidirectional joined", SEQUENCE, sequence(L.Bidirectional(L.SimpleRNN(4))))
 situation("Conv1DTranspose", SEQUENCE, sequence(L.Conv1DTranspose(5, 3, strides=2)))
 situation(
     "Conv2DTranspose",

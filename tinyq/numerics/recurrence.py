@@ -22,28 +22,41 @@ POINTS = 513  # of a curve
 WORD_BITS, CODE_BITS = 12, 7
 """Bits behind the point of gates and cells, and of the hidden state."""
 _UNIT_BITS = 15  # of what functions give
+# Values that lie on the border of two codes by their formula go up, however float64 rounds them.
+_TIE = 2.0**-30
 _LEAST, _MOST = -(2**15), 2**15 - 1
 
 Product = Callable[[Any, int, int], Any]
 """``(hidden, first, last)``: recurrent products of gates first .. last - 1 as saturated Q3.12."""
+Function = Callable[[Any], Any]
+"""Of Q3.12, gives Q0.15."""
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Functions of integer arrays that a cell needs beside sums and products.
+    """Functions of arrays that a cell needs beside sums and products.
 
     Attributes:
         clip: ``(x, least, most)``.
         shift: ``(x, bits)``: floor of x over a power of two.
-        take: ``(table, places)``.
+        round: ``(x, bits)``: nearest integer to it, a half up.
     """
 
     clip: Callable[[Any, int, int], Any]
     shift: Callable[[Any, int], Any]
-    take: Callable[[Any, Any], Any]
+    round: Callable[[Any, int], Any]
 
 
-NUMPY = Library(np.clip, np.right_shift, np.take)
+def make_library(clip: Callable[..., Any], right_shift: Callable[..., Any]) -> Library:
+    """The library of integer arrays, of their own functions."""
+
+    def round_half_up(x: Any, bits: int) -> Any:
+        return right_shift(x + (1 << (bits - 1)), bits)
+
+    return Library(clip, right_shift, round_half_up)
+
+
+NUMPY = make_library(np.clip, np.right_shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +65,13 @@ class Step:
 
     Attributes:
         library: Functions of arrays.
-        curves: Of gates, and last of the update; each as ``find_curve`` makes it.
+        functions: Of gates, and last the activation.
         units: Hidden values.
         product: Recurrent products.
     """
 
     library: Library
-    curves: tuple[Any, ...]
+    functions: tuple[Function, ...]
     units: int
     product: Product
 
@@ -70,35 +83,41 @@ class Step:
         """Values of one gate."""
         return x[..., place * self.units : (place + 1) * self.units]
 
-    def follow(self, curve: Any, x: Any) -> Any:
-        """A function of Q3.12 by its curve, Q0.15.
-
-            y = curve[i] + floor(((curve[i + 1] - curve[i]) * f + 64) / 128)
-            with 128 * i + f = x + 2**15
-
-        Twin: tq_interpolate16 in templates/runtime/tq_twice.h.
-        """
-        place = x + 2**15
-        left = self.library.shift(place, 7)
-        base = self.library.take(curve, left)
-        slope = self.library.take(curve, left + 1) - base
-        return base + self.library.shift(slope * (place - left * 128) + 64, 7)
-
     def gate(self, x: Any) -> Any:
         """A gate of Q3.12, Q0.15."""
-        return self.follow(self.curves[0], x)
+        return self.functions[0](x)
 
     def update(self, x: Any) -> Any:
         """The activation of Q3.12, Q0.15."""
-        return self.follow(self.curves[-1], x)
-
-    def round(self, x: Any, bits: int) -> Any:
-        """Nearest integer of x over a power of two, a half up."""
-        return self.library.shift(x + (1 << (bits - 1)), bits)
+        return self.functions[-1](x)
 
     def hide(self, x: Any, bits: int) -> Any:
         """Codes of the hidden state of values with ``bits`` bits behind the point."""
-        return self.library.clip(self.round(x, bits - CODE_BITS), -128, 127)
+        return self.library.clip(self.library.round(x, bits - CODE_BITS), -128, 127)
+
+
+def follow_curve(library: Library, take: Callable[[Any, Any], Any], curve: Any) -> Function:
+    """The function that a curve stands for.
+
+        y = curve[i] + floor(((curve[i + 1] - curve[i]) * f + 64) / 128)
+        with 128 * i + f = x + 2**15
+
+    Args:
+        library: Functions of arrays.
+        take: ``(table, places)``.
+        curve: As ``find_curve`` makes it, int64.
+
+    Twin: tq_interpolate16 in templates/runtime/tq_twice.h.
+    """
+
+    def function(x: Any) -> Any:
+        place = x + 2**15
+        left = library.shift(place, 7)
+        base = take(curve, left)
+        slope = take(curve, left + 1) - base
+        return base + library.shift(slope * (place - left * 128) + 64, 7)
+
+    return function
 
 
 Advance = Callable[[Step, Any, Any], Any]
@@ -139,7 +158,7 @@ def advance_lstm(step: Step, gates: Any, state: Any) -> Any:
     u = step.saturate(gates + step.product(hidden, 0, 4))
     opening, keeping, output = (step.gate(step.part(u, place)) for place in (0, 1, 3))
     added = step.library.shift(opening * step.update(step.part(u, 2)), _UNIT_BITS - WORD_BITS)
-    cell = step.saturate(step.round(keeping * cell + added, _UNIT_BITS))
+    cell = step.saturate(step.library.round(keeping * cell + added, _UNIT_BITS))
     return step.hide(output * step.update(cell), 2 * _UNIT_BITS), cell
 
 
@@ -155,7 +174,7 @@ def advance_gru(step: Step, gates: Any, state: Any) -> Any:
     products = step.product(step.hide(state[0], _UNIT_BITS), 0, 3)
     both = gates[..., : 2 * step.units] + products[..., : 2 * step.units]
     u = step.saturate(both)
-    reset = step.round(step.gate(step.part(u, 1)) * step.part(products, 2), _UNIT_BITS)
+    reset = step.library.round(step.gate(step.part(u, 1)) * step.part(products, 2), _UNIT_BITS)
     return (_blend(step, u, step.part(gates, 2) + reset, state[0]),)
 
 
@@ -178,7 +197,7 @@ def advance_gru_before(step: Step, gates: Any, state: Any) -> Any:
 def _blend(step: Step, u: Any, update: Any, words: Any) -> Any:
     new = step.update(step.saturate(update))
     keeping = step.gate(step.part(u, 0))
-    return step.round(keeping * words + (2**_UNIT_BITS - keeping) * new, _UNIT_BITS)
+    return step.library.round(keeping * words + (2**_UNIT_BITS - keeping) * new, _UNIT_BITS)
 
 
 def advance_simple(step: Step, gates: Any, state: Any) -> Any:
@@ -204,17 +223,32 @@ CELLS: Mapping[str, Cell] = MappingProxyType(
 )
 
 
-def find_curve(function: Callable[[Any], Any]) -> Int32s:
-    """Points of a function on [-8, 8] for ``Step.follow``.
+FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "hard_sigmoid": lambda x: np.clip(x / 6.0 + 0.5, 0.0, 1.0),
+        "hard_tanh": lambda x: np.clip(x, -1.0, 1.0),
+        "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+        "softsign": lambda x: x / (1.0 + np.abs(x)),
+        "sparse_sigmoid": lambda x: np.clip(x / 2.0 + 0.5, 0.0, 1.0),
+        "tanh": np.tanh,
+    }
+)
+"""Activations by their Keras names, all within -1 .. 1."""
+GATES = ("hard_sigmoid", "sigmoid", "sparse_sigmoid")
+"""Those within 0 .. 1."""
 
-        curve[i] = clip16(floor(function(i / 32 - 8) * 2**15 + 1/2))
+
+def find_curve(name: str) -> Int32s:
+    """Points of an activation on [-8, 8] for ``follow_curve``.
+
+        curve[i] = clip16(floor(function(i / 32 - 8) * 2**15 + 1/2 + 2**-30))
 
     Args:
-        function: Values within -1 .. 1 of float64, shape (513,).
+        name: Key of ``FUNCTIONS``.
 
     Returns:
         int32 codes of s16, shape (513,).
     """
     places = np.arange(POINTS, dtype=np.float64) / 32.0 - 8.0
-    points = np.floor(np.asarray(function(places), np.float64) * 2.0**_UNIT_BITS + 0.5)
+    points = np.floor(FUNCTIONS[name](places) * 2.0**_UNIT_BITS + (0.5 + _TIE))
     return np.asarray(np.clip(points, _LEAST, _MOST), np.int32)

@@ -122,11 +122,15 @@ class FinishedLayer(QuantizedLayer):
         fixed: dict[str, Any] = {} if output_range is None else {"fixed": tuple(output_range)}
         self.output_range = fixed.get("fixed")
         self.batch_norm_options = None if batch_norm is None else dict(batch_norm)
-        parts = find_activations(self.output_method)
-        self.output_quantizer = parts.build(name="output_quantizer", **fixed)
+        self.output_quantizer = self.make_output_quantizer(fixed)
         self.batch_norm = None
         if batch_norm is not None:
             self.batch_norm = keras.layers.BatchNormalization(name="batch_norm", **batch_norm)
+
+    def make_output_quantizer(self, fixed: dict[str, Any]) -> Any:
+        """What quantizes the output; ``fixed`` has its range where that is known."""
+        parts = find_activations(self.output_method)
+        return parts.build(name="output_quantizer", **fixed)
 
     def build_epilogue(self, shape: Any) -> None:
         """Create the state of the epilogue for an output of ``shape``."""

@@ -126,9 +126,12 @@ def post_training(
         calibrate(quantized, first if len(first) > 1 else first[0], _BATCH)
     if options.clip_weights:
         _clip_weights(assembled.layers, known.rules)
-    means = _observe(
-        twin, _find_ranges(assembled.layers, fused_layers), fused_layers, values, options
+    summing = tuple(
+        fused
+        for fused in fused_layers
+        if fused.is_weighted and assembled.layers[fused.name].sums_inputs
     )
+    means = _observe(twin, _find_ranges(assembled.layers, fused_layers), summing, values, options)
     if options.reconstruction is not None:
         ends = {fused.name: fused.end for fused in fused_layers if fused.name in assembled.layers}
 
@@ -138,7 +141,7 @@ def post_training(
         samples = _only_input(values)
         reconstruct(quantized, wanted, samples, options.reconstruction, known.rules, progress)
     if options.bias_correction:
-        _correct_biases(assembled, fused_layers, means, values)
+        _correct_biases(assembled, summing, means, values)
     return quantized
 
 
@@ -258,7 +261,7 @@ class _Mean:
 def _observe(
     twin: keras.Model,
     quantizers: Mapping[str, RangeQuantizer],
-    fused_layers: tuple[FusedLayer, ...],
+    summing: tuple[FusedLayer, ...],
     values: Arrays,
     options: PostTraining,
 ) -> dict[str, np.ndarray]:
@@ -267,13 +270,9 @@ def _observe(
     One run over the samples finds the ends of the ranges and the means, a second one counts.
     """
     histograms = {name: Histogram() for name in quantizers}
-    means = {
-        fused.name: _Mean()
-        for fused in fused_layers
-        if fused.is_weighted and options.bias_correction
-    }
+    means = {fused.name: _Mean() for fused in summing if options.bias_correction}
     ends = {name: twin.get_layer(name).output for name in quantizers}
-    sources = {fused.name: fused.layer.input for fused in fused_layers if fused.name in means}
+    sources = {fused.name: fused.layer.input for fused in summing if fused.name in means}
     wanted = {f"range {name}": end for name, end in ends.items()}
     wanted |= {f"mean {name}": source for name, source in sources.items()}
     for key, batch in follow(twin, wanted, values):
@@ -295,7 +294,7 @@ def _observe(
 
 def _correct_biases(
     assembled: Assembled,
-    fused_layers: tuple[FusedLayer, ...],
+    summing: tuple[FusedLayer, ...],
     means: Mapping[str, np.ndarray],
     values: Arrays,
 ) -> None:
@@ -312,8 +311,7 @@ def _correct_biases(
             means[fused.name],
             layers[fused.name].order_kernel(fused.layer.kernel),
         )
-        for fused in fused_layers
-        if fused.is_weighted
+        for fused in summing
     }
 
     def correct(layer: Any, mean: np.ndarray) -> None:

@@ -33,6 +33,8 @@ class WeightedLayer(FinishedLayer):
 
     shared_axes: tuple[int, ...]
     reduced_axes: tuple[int, ...]
+    sums_inputs: bool = True
+    """Whether the sums are those of ``accumulate`` over the inputs, not of the layer's state."""
     computes_with_codes: bool = False
     """Whether training computes with the device's weights, without a gradient."""
     damping: float = 0.0

@@ -20,7 +20,7 @@ from tinyq.graph.proofs import (
 )
 from tinyq.numerics import rounding
 from tinyq.numerics.formats import Codes, find_format
-from tinyq.numerics.recurrence import CELLS, CODE_BITS, NUMPY, POINTS, Cell, Step
+from tinyq.numerics.recurrence import CELLS, CODE_BITS, NUMPY, POINTS, Cell, Step, follow_curve
 
 MAX_UNITS = 256  # a step's values are on the stack of the generic kernel
 _GATE = (0, 2**15 - 1)  # a gate opens between not at all and wholly
@@ -116,7 +116,8 @@ class Recurrence(Op):
             scaled = rounding.requantize(acc, bias[rows], multiplier[rows], shift)
             return np.clip(scaled, -(2**15), 2**15 - 1)
 
-        return Step(NUMPY, tuple(curves.astype(np.int64)), units, product)
+        functions = (follow_curve(NUMPY, np.take, curve) for curve in curves.astype(np.int64))
+        return Step(NUMPY, tuple(functions), units, product)
 
     def macs(self, *types: TensorType) -> int:
         """Multiply-accumulates."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from tinyq.training.registry import refuses
 
 refuses(
-    *("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-    remedy="recurrent layers do not train here yet: use Conv1D with causal padding, or convert the "
-    "model to an int8 .tflite file with a fixed batch of 1, which tinyq imports",
+    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    remedy="use a convolution of each step (TimeDistributed) and an LSTM or GRU behind it",
+)
+refuses(
+    *("Masking",),
+    remedy="steps that are masked have no integer form: give sequences of one length",
 )
 refuses(
     *("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"),
