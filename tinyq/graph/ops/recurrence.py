@@ -53,6 +53,7 @@ class Recurrence(Op):
 
     kernel: ClassVar[str] = "recurrence"
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
+    batched: ClassVar[tuple[int, ...]] = (0, 4)  # kernels read curves where they lie
 
     @property
     def kind(self) -> Cell:
@@ -95,7 +96,8 @@ class Recurrence(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         gates = codes[0].astype(np.int64)
-        kind, step = self.kind, self.prepare(*codes[1:])
+        w, bias, multiplier, curves = codes[1:]
+        kind, step = self.kind, self.prepare(w, bias, multiplier, curves[0])
         state: Any = (np.zeros((len(gates), step.units), np.int64),) * kind.states
         rows = []
         for place in range(gates.shape[1]):

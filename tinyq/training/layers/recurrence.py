@@ -78,7 +78,7 @@ class Recurrent(keras.layers.Layer):
         kernel_regularizer: Of the recurrent kernel.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, options of a Keras layer
         self,
         units: int,
         cell: str,
@@ -237,6 +237,7 @@ class QuantizedRecurrent(WeightedLayer, Recurrent):
 @quantizes("Recurrent", weighted=True, reads=METHOD, emits=METHOD)
 def build_recurrent(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedRecurrent:
     """The steps with weights of few bits."""
+    assert rule.weights is not None
     if rule.gradients is not None:
         raise ModelError(
             "gradients are rounded where sums are complete, and those of steps never are",
