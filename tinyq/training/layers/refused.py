@@ -13,9 +13,8 @@ refuses(
     remedy="steps that are masked have no integer form: give sequences of one length",
 )
 refuses(
-    *("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"),
-    remedy="build attention from Dense, Dot and Softmax layers, or convert the model to an int8 "
-    ".tflite file",
+    *("AdditiveAttention", "GroupQueryAttention"),
+    remedy="use MultiHeadAttention, or Attention with score_mode='dot'",
 )
 refuses(
     *("Lambda",),
@@ -27,7 +26,7 @@ refuses(
 )
 refuses(
     *("MelSpectrogram", "STFTSpectrogram", "Discretization", "CategoryEncoding", "StringLookup"),
-    *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization", "Embedding"),
+    *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization"),
     remedy="do this step before the model, in the data (with tf.data or NumPy)",
 )
 refuses(
