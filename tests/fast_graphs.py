@@ -450,7 +450,11 @@ def _make_recurrence(rng: np.random.Generator, kernel: Kernel, name: str) -> Gra
     )
     names = [builder.constant(*constant) for constant in constants]
     shift = int(np.max(folded.shift))
-    operation = OPERATIONS["Recurrence"](cell, int(rng.integers(0, 2)), shift)
+    if kernel.operation == "recurrencestates":
+        words = rng.integers(-(2**15), 2**15, CELLS[cell].states * units)
+        names.append(builder.constant("state", words, find_format("s16")))
+    kind = "RecurrenceStates" if kernel.operation == "recurrencestates" else "Recurrence"
+    operation = OPERATIONS[kind](cell, int(rng.integers(0, 2)), shift)
     builder.apply("layer_0", operation, "input", *names)
     return builder.build("layer_0")
 
@@ -466,6 +470,7 @@ _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "multiply": _make_product,
     "pad2d": _make_moved,
     "recurrence": _make_recurrence,
+    "recurrencestates": _make_recurrence,
     "sumpool2d": _make_pool,
     "tfliteadd": _make_tfliteadd,
     "tfliteaveragepool2d": _make_pool,

@@ -9,7 +9,7 @@ from tests.drawing.graphs import draw_codes, draw_table, is_codes
 from tests.drawing.registry import bench_case, bench_tables, formula, step
 from tests.operations.tflite_wide_softmax import add_wide
 from tinyq.graph import TensorType
-from tinyq.graph.ops.recurrence import Recurrence
+from tinyq.graph.ops.recurrence import Recurrence, RecurrenceStates
 from tinyq.numerics.recurrence import CELLS
 
 WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2", "d2", "d3", "g2")
@@ -34,8 +34,12 @@ def draw_step(drawing, source: str) -> str:
         ("curves", draw_curves(drawing.rng, kind.curves), "s16"),
     )
     names = [drawing.constant(*constant) for constant in constants]
-    operation = Recurrence(name, drawing.integer(0, 1), drawing.integer(22, 32))
-    return drawing.apply(operation, wide, *names)
+    fields = name, drawing.integer(0, 1), drawing.integer(22, 32)
+    if drawing.chance(0.5):
+        return drawing.apply(Recurrence(*fields), wide, *names)
+    words = drawing.rng.integers(-(2**15), 2**15, kind.states * units)
+    state = drawing.constant("state", words, "s16")
+    return drawing.apply(RecurrenceStates(*fields), wide, *names, state)
 
 
 def draw_curves(rng, count):
@@ -62,16 +66,45 @@ def draw_case(draw, kernel):
     return Recurrence(name, draw.integer(0, 1), draw.integer(20, 34)), operands
 
 
-@bench_tables("recurrence")
+@bench_tables("recurrence", "recurrencestates")
 def make_tables(draw, op, codes):
     codes[2] = draw.rng.integers(-(2**14), 2**14, codes[2].shape).astype(np.int32)
     codes[3] = draw.rng.integers(-(2**31), 2**31, codes[3].shape).astype(np.int32)
     codes[4] = draw_curves(draw.rng, len(codes[4]))
 
 
+@bench_case("recurrencestates")
+def draw_states_case(draw, kernel):
+    op, operands = draw_case(draw, kernel)
+    words = CELLS[op.cell].states * operands[1][0][1]
+    return RecurrenceStates(op.cell, op.every, op.shift), [*operands, ((words,), "s16")]
+
+
 @formula("Recurrence")
 def compute(op, gates, w, bias, multiplier, curves):
-    """Step by step and unit by unit, with Python's integers."""
+    """Hidden states from zeros."""
+    units = len(w[0])
+    found = follow_steps(op, gates, (w, bias, multiplier, curves), ([0] * units, [0] * units))
+    return [hidden for hidden, _ in found] if op.every else found[-1][0]
+
+
+@formula("RecurrenceStates")
+def compute_states(op, gates, w, bias, multiplier, curves, state):
+    """States from one that is given."""
+    units = len(w[0])
+    if op.cell.startswith("gru"):
+        start = [clip((s + 128) // 256) for s in state], list(state)
+        found = follow_steps(op, gates, (w, bias, multiplier, curves), start)
+        return [words for _, words in found] if op.every else found[-1][1]
+    start = [clip(s) for s in state[:units]], list(state[units:])
+    found = follow_steps(op, gates, (w, bias, multiplier, curves), start)
+    rows = [hidden + words for hidden, words in found]
+    return rows if op.every else rows[-1]
+
+
+def follow_steps(op, gates, constants, start):
+    """Hidden codes and words after each step, unit by unit, with Python's integers."""
+    w, bias, multiplier, curves = constants
     units = len(w[0])
 
     def word(x):
@@ -88,7 +121,7 @@ def compute(op, gates, w, bias, multiplier, curves):
     def code(x, bits):
         return clip((x + 2 ** (bits - 1)) // 2**bits)
 
-    hidden, words, result = [0] * units, [0] * units, []
+    (hidden, words), result = start, []
     for x in gates:
         new = []
         if op.cell == "gru_before":
@@ -117,5 +150,5 @@ def compute(op, gates, w, bias, multiplier, curves):
             words[c] = (keep * words[c] + (32768 - keep) * n + 2**14) // 2**15
             new.append(code(words[c], 8))
         hidden = new
-        result.append(new)
-    return result if op.every else result[-1]
+        result.append((new, list(words)))
+    return result

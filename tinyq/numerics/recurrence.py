@@ -127,6 +127,9 @@ Advance = Callable[[Step, Any, Any], Any]
 class Cell:
     """A kind of cell.
 
+    A state is one row of words for each of ``states``; that of a cell without words of its own
+    begins with hidden codes.
+
     Attributes:
         number: Its number in C.
         gates: Gates of a unit.
@@ -135,6 +138,7 @@ class Cell:
         advance: ``(step, gates, state)``: the new state; gates and states are tuples or arrays
             whose last axis is gates * units.
         hidden: ``(step, state)``: the hidden codes of a state.
+        codes_first: Whether the first row of the state is hidden codes.
     """
 
     number: int
@@ -143,6 +147,11 @@ class Cell:
     states: int
     advance: Advance
     hidden: Callable[[Step, Any], Any]
+    codes_first: bool = True
+
+    def begin(self, rows: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A state of any int16: hidden codes are saturated."""
+        return (np.clip(rows[0], -128, 127), *rows[1:]) if self.codes_first else rows
 
 
 def advance_lstm(step: Step, gates: Any, state: Any) -> Any:
@@ -210,15 +219,21 @@ def advance_simple(step: Step, gates: Any, state: Any) -> Any:
     return (step.hide(step.update(step.saturate(gates + step.product(state[0], 0, 1))), 15),)
 
 
+def _show_codes(step: Step, state: Any) -> Any:
+    del step
+    return state[0]
+
+
+def _hide_words(step: Step, state: Any) -> Any:
+    return step.hide(state[0], _UNIT_BITS)
+
+
 CELLS: Mapping[str, Cell] = MappingProxyType(
     {
-        "simple": Cell(0, 1, 1, 1, advance_simple, lambda step, state: state[0]),
-        "lstm": Cell(1, 4, 2, 2, advance_lstm, lambda step, state: state[0]),
-        "gru": Cell(2, 3, 2, 1, advance_gru, lambda step, state: step.hide(state[0], _UNIT_BITS)),
-        "gru_before": Cell(
-            *(3, 3, 2, 1, advance_gru_before),
-            lambda step, state: step.hide(state[0], _UNIT_BITS),
-        ),
+        "simple": Cell(0, 1, 1, 1, advance_simple, _show_codes),
+        "lstm": Cell(1, 4, 2, 2, advance_lstm, _show_codes),
+        "gru": Cell(2, 3, 2, 1, advance_gru, _hide_words, codes_first=False),
+        "gru_before": Cell(3, 3, 2, 1, advance_gru_before, _hide_words, codes_first=False),
     }
 )
 

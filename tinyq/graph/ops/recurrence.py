@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from tinyq.graph import Op, Operand, Span, TensorType
 from tinyq.graph.proofs import (
     SHIFTS,
     Bounds,
+    Int64s,
     products,
     require_constant,
     require_sums,
@@ -96,18 +97,21 @@ class Recurrence(Op):
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
         gates = codes[0].astype(np.int64)
-        w, bias, multiplier, curves = codes[1:]
-        kind, step = self.kind, self.prepare(w, bias, multiplier, curves[0])
-        state: Any = (np.zeros((len(gates), step.units), np.int64),) * kind.states
-        rows = []
-        for place in range(gates.shape[1]):
-            state = kind.advance(step, gates[:, place], state)
-            rows.append(kind.hidden(step, state))
+        kind, step = self.kind, self.prepare(*codes[1:])
+        state = (np.zeros((len(gates), step.units), np.int64),) * kind.states
+        rows = [kind.hidden(step, after) for after in self.advance(step, gates, state)]
         found = np.stack(rows, axis=1) if self.every else rows[-1]
-        return found.astype(np.int32)
+        return np.asarray(found, np.int32)
 
-    def prepare(self, w: Codes, bias: Codes, multiplier: Codes, curves: Codes) -> Step:
-        """What the cell works with."""
+    def advance(self, step: Step, gates: Int64s, state: Any) -> Iterator[Any]:
+        """The state after each step."""
+        for place in range(gates.shape[1]):
+            state = self.kind.advance(step, gates[:, place], state)
+            yield state
+
+    def prepare(self, *constants: Codes) -> Step:
+        """What the cell works with, of weights, bias, multiplier, and curves with a batch axis."""
+        w, bias, multiplier, curves = constants
         units = w.shape[1]
         weights = w.astype(np.int64)
 
@@ -118,7 +122,7 @@ class Recurrence(Op):
             scaled = rounding.requantize(acc, bias[rows], multiplier[rows], shift)
             return np.clip(scaled, -(2**15), 2**15 - 1)
 
-        functions = (follow_curve(NUMPY, np.take, curve) for curve in curves.astype(np.int64))
+        functions = (follow_curve(NUMPY, np.take, curve) for curve in curves[0].astype(np.int64))
         return Step(NUMPY, tuple(functions), units, product)
 
     def macs(self, *types: TensorType) -> int:
@@ -128,7 +132,7 @@ class Recurrence(Op):
 
     def prove(self, *operands: Operand) -> Span | None:
         """Check shift, gates' curves and sums."""
-        _, w, bias, multiplier, curves = operands
+        w, bias, multiplier, curves = operands[1:5]
         require_values(self.shift, "shift", SHIFTS)
         require_constant(multiplier, "multiplier")
         points = require_constant(curves, "the curves")
@@ -150,3 +154,42 @@ class Recurrence(Op):
             "every": self.every,
             "shift": self.shift,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrenceStates(Recurrence):
+    """Steps of a recurrent layer from a given state: the state after each of them.
+
+    A state is that of `Recurrence`: of an LSTM the hidden codes and then the cells, of a GRU its
+    words, of a plain layer the hidden codes; those are saturated to 8 bits.
+    Operands: as of `Recurrence`, then the state s16 (states * units). Output: s16 (steps, states *
+    units), or (states * units) of the last step.
+
+    Twin: tq_recurrencestates in templates/kernels/generic/recurrence.c.j2.
+    """
+
+    kernel: ClassVar[str] = "recurrencestates"
+    batched: ClassVar[tuple[int, ...]] = (0, 4, 5)
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        if len(types) != 6:
+            raise ModelError(f"steps of a recurrence take 6 inputs, {len(types)} are given")
+        hidden, state = Recurrence.infer(self, *types[:5]), types[5]
+        words = self.kind.states * hidden.shape[-1]
+        if state.shape != (words,) or state.format.name != "s16":
+            raise ModelError(f"a state of {self.cell} has {words} words of s16, not {state}")
+        return TensorType((*hidden.shape[:-1], words), state.format, state.scale, state.zero_point)
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        gates, *constants, first = codes
+        step = self.prepare(*constants)
+        words = first.astype(np.int64)
+        state = self.kind.begin(tuple(step.part(words, it) for it in range(self.kind.states)))
+        rows = [
+            np.concatenate(after, axis=-1)
+            for after in self.advance(step, gates.astype(np.int64), state)
+        ]
+        found = np.stack(rows, axis=1) if self.every else rows[-1]
+        return np.asarray(found, np.int32)

@@ -42,6 +42,7 @@ class Steps:
         gates: Gates of a unit.
         every: Whether the hidden state of each step comes out.
         shift: Of the products.
+        continues: Whether it begins with a state that is given, and states come out.
     """
 
     cell: str
@@ -50,6 +51,22 @@ class Steps:
     gates: int
     every: bool
     shift: int
+    continues: bool
+
+    @property
+    def codes_first(self) -> bool:
+        """Whether a state begins with hidden codes."""
+        return CELLS[self.cell].codes_first
+
+    @property
+    def words_from(self) -> int:
+        """Words of a state before those of the cells."""
+        return self.units if self.codes_first else 0
+
+    @property
+    def width(self) -> int:
+        """Codes of the output of a step."""
+        return self.units * (CELLS[self.cell].states if self.continues else 1)
 
     @property
     def places(self) -> int:
@@ -96,14 +113,17 @@ class Steps:
 
 
 @kernel("recurrence", "s16", INT8, variant="lanes")
+@kernel("recurrencestates", "s16", INT8, variant="lanes")
 def bind(layer: LayerSpec) -> Bound | Refusal:
-    """All steps, from a state of zeros."""
+    """All steps, from a state of zeros or one that is given."""
     weights, bias, multiplier = layer.operands[1:4]
     if weights is None or bias is None or multiplier is None:
         return Refusal("the constants are no constants")
     g = layer.geometry
     name = next(name for name, cell in CELLS.items() if cell.number == g["cell"])
-    steps = Steps(name, g["steps"], g["units"], g["gates"], bool(g["every"]), g["shift"])
+    continues = layer.operation == "recurrencestates"
+    sizes = (g["steps"], g["units"], g["gates"], bool(g["every"]), g["shift"])
+    steps = Steps(name, *sizes, continues)
     rows, offsets = weights.astype(np.int64), bias.astype(np.int64)
     factors = multiplier.astype(np.int64)
     if reason := _refuse(rows, offsets, factors, steps):
@@ -134,7 +154,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
             }
         ),
         values=MappingProxyType({"s": steps}),
-        operands=("gates", "curves"),
+        operands=("gates", "curves", "state") if continues else ("gates", "curves"),
     )
 
 
