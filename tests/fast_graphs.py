@@ -459,6 +459,30 @@ def _make_recurrence(rng: np.random.Generator, kernel: Kernel, name: str) -> Gra
     return builder.build("layer_0")
 
 
+def _make_tflitelstm(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    steps, inputs, cells = (int(rng.choice(it)) for it in ((1, 2, 5), _CHANNELS, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType((steps, inputs), find_format(kernel.formats[0])))
+    entry = find_format("s8")
+    weights = [draw_codes(rng, (4, cells, count), entry) for count in (inputs, cells)]
+    names = [builder.constant(f"w_{place}", codes, entry) for place, codes in enumerate(weights)]
+    names.append(builder.constant("bias", rng.integers(-(2**13), 2**13, (4, cells)), S32))
+    scales = [
+        tuple(
+            int(rng.integers(2**30, 2**31)) if place % 2 == 0 else int(rng.integers(-4, 2))
+            for place in range(8)
+        )
+        for _ in range(2)
+    ]
+    hidden = int(rng.integers(2**30, 2**31)), int(rng.integers(-24, -20))
+    clip = int(rng.choice((0, 2000)))
+    zeros = [_zero(rng, entry) for _ in range(3)]
+    operation = OPERATIONS["TfliteLstm"](
+        *scales, hidden, int(rng.integers(0, 7)), clip, zeros[0], zeros[1], 0.5, zeros[2]
+    )
+    builder.apply("layer_0", operation, "input", *names)
+    return builder.build("layer_0")
+
+
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
     "averagepool2d": _make_pool,
@@ -474,6 +498,7 @@ _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "sumpool2d": _make_pool,
     "tfliteadd": _make_tfliteadd,
     "tfliteaveragepool2d": _make_pool,
+    "tflitelstm": _make_tflitelstm,
 }
 
 

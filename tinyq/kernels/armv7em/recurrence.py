@@ -21,7 +21,7 @@ from tinyq.kernels.packing.words import Int64s, to_words
 from tinyq.kernels.registry import kernel
 from tinyq.numerics.recurrence import CELLS
 
-_SOURCE = "armv7em/recurrence.j2"
+_SOURCE = "armv7em/assembly.j2"
 _BYTE = 127
 _MOST_ODD = 2**23  # of the sums of an odd channel
 _MOST = 2**31
@@ -130,15 +130,11 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         return Refusal(reason)
     tables, parts = [], {"widen": widen_inputs(steps.units)}
     ends = np.cumsum(steps.blocks) * steps.units
-    for place, (end, sums) in enumerate(zip(ends, steps.sums, strict=True)):
+    for place, end in enumerate(ends):
         start = end - steps.blocks[place] * steps.units
-        scaling = Scaling(0, offsets[start:end], np.zeros(0, np.int64), Epilogue())
-        words = pack_lanes(rows[start:end], scaling)
-        label = f"weights_{place}" if place else "weights"
-        comment = "four channels: biases, weights two to a halfword"
-        tables.append(Table(label, words, comment, f"w_{place}"))
-        product = multiply_lanes(steps.places // 2, divide_up(sums, 4), Epilogue())
-        parts[f"product_{place}"] = _rename(product, place)
+        table, product = sum_products(rows[start:end], offsets[start:end], str(place))
+        tables.append(table)
+        parts[f"product_{place}"] = product
     tables.append(Table("multiplier", to_words(factors), "scales of sums", "multiplier"))
     return Bound(
         layer,
@@ -149,8 +145,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
             {
                 **parts,
                 "follow": Part(_SOURCE, "follow", "tq_follow_curve", shared=True),
-                "limit": Part(_SOURCE, "limit", "tq_limit16", shared=True),
-                "code": Part(_SOURCE, "code", "tq_limit8", shared=True),
+                **saturate_words(),
             }
         ),
         values=MappingProxyType({"s": steps}),
@@ -158,21 +153,47 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     )
 
 
-def _rename(part: Part, place: int) -> Part:
-    return Part(part.source, part.macro, f"{part.name}_{place}", part.values)
+def saturate_words() -> dict[str, Part]:
+    """``limit`` and ``code``: nearest int16 and int8 of an int32."""
+    return {
+        "limit": Part(_SOURCE, "limit", "tq_limit16", shared=True),
+        "code": Part(_SOURCE, "code", "tq_limit8", shared=True),
+    }
+
+
+def sum_products(rows: Int64s, bias: Int64s, label: str) -> tuple[Table, Part]:
+    """Packed weights (channels, inputs), and what sums them with widened inputs: raw sums."""
+    words = pack_lanes(rows, Scaling(0, bias, np.zeros(0, np.int64), Epilogue()))
+    comment = "four channels: biases, weights two to a halfword"
+    pairs, fours = round_up(rows.shape[1], 8) // 2, divide_up(len(rows), 4)
+    product = multiply_lanes(pairs, fours, Epilogue())
+    part = Part(product.source, product.macro, f"{product.name}_{label}", product.values)
+    return Table(f"weights_{label}", words, comment, f"w_{label}"), part
+
+
+def refuse_sums(rows: Int64s, bias: Int64s, reach: Int64s) -> str:
+    """Why two channels cannot share a lane; empty where they can.
+
+    Args:
+        rows: Weights (channels, inputs).
+        bias: What sums begin with.
+        reach: Largest magnitude of each sum, its bias included.
+    """
+    if rows[1::2].min(initial=0) < -_BYTE:
+        return "an odd channel has a weight of -128"
+    if reach[1::2].max(initial=0) >= _MOST_ODD:
+        return "accumulators of an odd channel leave 24 bits"
+    if np.abs(bias[1::2]).max(initial=0) * 256 + np.abs(bias[0::2]).max(initial=0) >= _MOST:
+        return "biases of two channels leave 32 bits"
+    return ""
 
 
 def _refuse(rows: Int64s, bias: Int64s, multiplier: Int64s, steps: Steps) -> str:
     if steps.units % 2 and len(steps.blocks) > 1:
         return "a product of its own begins in the middle of a pair"
-    if rows[1::2].min(initial=0) < -_BYTE:
-        return "an odd channel has a weight of -128"
     reach = np.abs(rows).sum(1) * 128 + np.abs(bias)
-    if reach[1::2].max(initial=0) >= _MOST_ODD:
-        return "accumulators of an odd channel leave 24 bits"
-    lane = np.abs(bias[1::2]).max(initial=0) * 256 + reach[0::2].max(initial=0)
-    if lane >= _MOST:
-        return "sums of two channels leave 32 bits"
+    if reason := refuse_sums(rows, bias, reach):
+        return reason
     scaled = max(int(a) * abs(int(b)) for a, b in zip(reach, multiplier, strict=True))
     if scaled + steps.half >= 2**63 or (scaled + steps.half) >> steps.shift >= _MOST:
         return "products leave 32 bits"
