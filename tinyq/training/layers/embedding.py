@@ -18,9 +18,10 @@ from tinyq.training.lowering.emission import Lowering, Value, zero_of
 from tinyq.training.lowering.windows import plain
 from tinyq.training.patterns import FusedLayer
 from tinyq.training.recipe import Rule
-from tinyq.training.registry import lowers, quantizes, serializable
+from tinyq.training.registry import lowers, quantizes, rewrites, serializable
+from tinyq.training.rewriting import Application, Rewriting
 from tinyq.training.tracing import Step
-from tinyq.training.weighted import WeightedLayer
+from tinyq.training.weighted import OWN_OPTIONS, WeightedLayer, has_few_bits
 
 TOKENS = "ufixed8_0"
 """Activations that are the whole numbers 0 .. 255."""
@@ -28,23 +29,14 @@ MOST = 256
 _FORMAT = "s8"
 
 
-@serializable
-class QuantizedEmbedding(WeightedLayer):
-    """Rows of a table, all of one scale: the codes of the output are those of the weights.
-
-        y[i, k] = kernel[x[i], k]
+class Rows(keras.layers.Layer):
+    """Rows of a table, in a plain float model.
 
     Args:
         input_dim: Rows of the table, at most 256.
         output_dim: Channels.
         kernel_regularizer: Of the table.
     """
-
-    shared_axes = (0, 1)
-    reduced_axes = ()
-    sums_inputs = False
-    use_bias = False
-    activation = None
 
     def __init__(
         self, input_dim: int, output_dim: int, kernel_regularizer: Any = None, **options: Any
@@ -55,22 +47,45 @@ class QuantizedEmbedding(WeightedLayer):
 
     def build(self, input_shape: Any) -> None:
         """Create the table."""
+        del input_shape
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.input_dim, self.output_dim),
             initializer="uniform",
             regularizer=self.kernel_regularizer,
         )
-        self.finish_build(input_shape)
-        self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """(..., channels)."""
         return (*input_shape, self.output_dim)
 
-    def take_weights(self, layer: Any) -> None:
-        """Copy the table of the float layer."""
-        self.kernel.assign(layer.embeddings)
+    def find_rows(self, values: Any) -> Any:
+        """Rows that whole numbers choose; those beyond the ends choose the ends."""
+        return ops.clip(ops.cast(ops.round(values), "int32"), 0, self.input_dim - 1)
+
+    def call(self, inputs: Any) -> Any:
+        """Rows."""
+        return ops.take(self.kernel, self.find_rows(inputs), axis=0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Options of the constructor."""
+        regularizer = keras.regularizers.serialize(self.kernel_regularizer)
+        sizes = {"input_dim": self.input_dim, "output_dim": self.output_dim}
+        return {**super().get_config(), **sizes, "kernel_regularizer": regularizer}
+
+
+@serializable
+class QuantizedEmbedding(WeightedLayer, Rows):
+    """Rows of a table, all of one scale: the codes of the output are those of the weights.
+
+    y[i, k] = kernel[x[i], k]
+    """
+
+    shared_axes = (0, 1)
+    reduced_axes = ()
+    sums_inputs = False
+    use_bias = False
+    activation = None
 
     def encoding(self) -> Encoding:
         """That of the weights."""
@@ -84,40 +99,35 @@ class QuantizedEmbedding(WeightedLayer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Rows: of the simulated weights in training, of their codes in inference."""
-        rows = ops.clip(ops.cast(ops.round(inputs), "int32"), 0, self.input_dim - 1)
+        rows = self.find_rows(inputs)
         if training:
             return ops.take(self.training_kernel(), rows, axis=0)
         codes, _ = self.weight_quantizer.split(self.kernel)
         return self.encoding().real(ops.take(codes, rows, axis=0))
 
-    def get_config(self) -> dict[str, Any]:
-        """Options of the constructor."""
-        regularizer = keras.regularizers.serialize(self.kernel_regularizer)
-        return {
-            **super().get_config(),
-            "input_dim": self.input_dim,
-            "output_dim": self.output_dim,
-            "kernel_regularizer": regularizer,
-        }
+
+@rewrites("Embedding")
+def rewrite_embedding(rewriting: Rewriting, use: Application) -> Any:
+    """Rows of a table."""
+    layer = use.layer
+    if layer.mask_zero:
+        raise use.refuse("mask_zero masks steps", "give sequences of one length, without a mask")
+    if layer.input_dim > MOST:
+        raise use.refuse(
+            f"chooses among {layer.input_dim:,} rows, and codes of inputs have 8 bits",
+            f"use input_dim of at most {MOST}",
+        )
+    rows = Rows(*(layer.input_dim, layer.output_dim, layer.embeddings_regularizer), name=use.name)
+    rows.build(tuple(use.inputs[0].shape))
+    rows.set_weights([ops.convert_to_numpy(layer.embeddings)])
+    rows.trainable = layer.trainable
+    return rewriting.add(rows, *use.inputs)
 
 
-@quantizes("Embedding", weighted=True, reads=TOKENS, emits="int8")
+@quantizes("Rows", weighted=True, reads=TOKENS, emits="int8")
 def build_embedding(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedEmbedding:
     """A table with weights of few bits."""
-    layer = fused.layer
     assert rule.weights is not None
-    if layer.mask_zero:
-        raise ModelError(
-            "mask_zero masks steps",
-            where=fused.name,
-            remedy="give sequences of one length, and build it with mask_zero=False",
-        )
-    if layer.input_dim > MOST:
-        raise ModelError(
-            f"chooses among {layer.input_dim:,} rows, and codes of inputs have 8 bits",
-            where=fused.name,
-            remedy=f"use input_dim of at most {MOST}",
-        )
     stored = find_format(find_weights(rule.weights).format)
     if stored.table or not -128 <= stored.lo <= stored.hi <= 127:
         raise ModelError(
@@ -125,13 +135,10 @@ def build_embedding(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> Q
             where=fused.name,
             remedy="use int8, int4 or ternary weights for it",
         )
-    return QuantizedEmbedding(
-        layer.input_dim,
-        layer.output_dim,
-        kernel_regularizer=layer.embeddings_regularizer,
-        name=options["name"],
-        weight_method=rule.weights,
-    )
+    config = {k: v for k, v in fused.layer.get_config().items() if k not in OWN_OPTIONS}
+    if not rule.weight_decay and has_few_bits(rule):
+        config["kernel_regularizer"] = None
+    return QuantizedEmbedding(**config, name=options["name"], weight_method=rule.weights)
 
 
 @lowers("QuantizedEmbedding")
