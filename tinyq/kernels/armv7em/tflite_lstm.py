@@ -21,7 +21,7 @@ from tinyq.kernels.packing.words import Int64s
 from tinyq.kernels.registry import kernel
 
 # Instructions: of a value for four channels, of widening it, of four sums, of a step, of a cell.
-_INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST, _CELL_COST = 3.5, 1.3, 14, 80, 800
+_INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST, _CELL_COST = 3.5, 1.3, 14, 80, 1080
 
 
 @dataclass(frozen=True, slots=True)

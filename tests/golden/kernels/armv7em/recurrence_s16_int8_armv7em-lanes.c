@@ -131,9 +131,9 @@ static void tq_recurrence_s16_s8_armv7em_lanes(const int16_t *gates, const int16
             const int32_t reset = tq_follow_curve(curves, tq_limit16(gates[17 + c] + tq_limit16((int32_t)(((int64_t)sums[17 + c] * (int32_t)multiplier[17 + c] + half) >> 34)))) * tq_limit16((int32_t)(((int64_t)sums[34 + c] * (int32_t)multiplier[34 + c] + half) >> 34));
             const int32_t term = (reset + 16384) >> 15;
             const int32_t fresh = tq_follow_curve(update, tq_limit16(gates[34 + c] + term));
-            const int32_t state = (keeping * words[c] + (32768 - keeping) * fresh + 16384) >> 15;
-            words[c] = (int16_t)state;
-            const int32_t code = (state + 128) >> 8;
+            const int32_t word = (keeping * words[c] + (32768 - keeping) * fresh + 16384) >> 15;
+            words[c] = (int16_t)word;
+            const int32_t code = (word + 128) >> 8;
             hidden[c] = (int8_t)tq_limit8(code);
             y[c] = hidden[c];
         }

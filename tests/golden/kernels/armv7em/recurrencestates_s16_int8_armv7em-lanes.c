@@ -125,9 +125,9 @@ static void tq_recurrencestates_s16_s2_armv7em_lanes(const int16_t *gates, const
             const int32_t reset = tq_follow_curve(curves, tq_limit16(gates[24 + c] + tq_limit16((int32_t)(((int64_t)sums[24 + c] * (int32_t)multiplier[24 + c] + half) >> 31)))) * tq_limit16((int32_t)(((int64_t)sums[48 + c] * (int32_t)multiplier[48 + c] + half) >> 31));
             const int32_t term = (reset + 16384) >> 15;
             const int32_t fresh = tq_follow_curve(update, tq_limit16(gates[48 + c] + term));
-            const int32_t state = (keeping * words[c] + (32768 - keeping) * fresh + 16384) >> 15;
-            words[c] = (int16_t)state;
-            const int32_t code = (state + 128) >> 8;
+            const int32_t word = (keeping * words[c] + (32768 - keeping) * fresh + 16384) >> 15;
+            words[c] = (int16_t)word;
+            const int32_t code = (word + 128) >> 8;
             hidden[c] = (int8_t)tq_limit8(code);
             y[c] = words[c];
         }
