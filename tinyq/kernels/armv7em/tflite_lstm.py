@@ -6,6 +6,7 @@ what sums begin with.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,14 +15,40 @@ import numpy as np
 from tinyq.graph.ops.tflite_lstm import GATES
 from tinyq.kernels.armv7em.dense_lanes import widen_inputs
 from tinyq.kernels.armv7em.recurrence import refuse_sums, saturate_words, sum_products
-from tinyq.kernels.base import Bound, Refusal
+from tinyq.kernels.base import Bound, Part, Refusal
 from tinyq.kernels.geometry import divide_up, round_up
 from tinyq.kernels.layer import LayerSpec
-from tinyq.kernels.packing.words import Int64s
 from tinyq.kernels.registry import kernel
 
+_SOURCE = "armv7em/assembly.j2"
+_LIMIT = MappingProxyType({"limit": "tq_limit16"})
+_MOST_SCALED = 2**30
 # Instructions: of a value for four channels, of widening it, of four sums, of a step, of a cell.
 _INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST, _CELL_COST = 3.5, 1.3, 14, 80, 1080
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What scales a sum: times a power of two, times a mantissa, over a power of two.
+
+    Attributes:
+        multiplier: The mantissa.
+        left: The first power.
+        right: Logarithm of the last one.
+    """
+
+    multiplier: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate's name, and what scales its products of inputs and of the state."""
+
+    name: str
+    x: Scale
+    h: Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +107,20 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         return Refusal("the constants are no constants")
     g = layer.geometry
     sizes = Sizes(g["steps"], g["inputs"], g["cells"])
+    gates = [_read_gate(g, gate) for gate in GATES]
     tables, parts = [], {}
     offsets = bias.astype(np.int64).reshape(-1)
     products = (("x", inputs, offsets, "x_zero"), ("h", hidden, 0 * offsets, "h_zero"))
     for label, weights, begin, zero in products:
         rows = weights.astype(np.int64).reshape(len(offsets), -1)
         start = begin - g[zero] * rows.sum(1)
-        if reason := refuse_sums(rows, start, _reach(rows, start)):
+        reach = np.asarray(np.abs(rows).sum(1) * 128 + np.abs(start))
+        if reason := refuse_sums(rows, start, reach):
             return Refusal(reason)
+        if int(reach.max()) * max(getattr(gate, label).left for gate in gates) >= _MOST_SCALED:
+            return Refusal("sums leave 31 bits when they are scaled")
         table, parts[f"product_{label}"] = sum_products(rows, start, label)
         tables.append(table)
-    scales = [
-        tuple(
-            g[f"{source}_{gate}_{part}"] for source in "xh" for part in ("multiplier", "exponent")
-        )
-        for gate in GATES
-    ]
     return Bound(
         layer,
         sizes.cost,
@@ -103,18 +128,21 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         scratch_bytes=sizes.scratch,
         parts=MappingProxyType(
             {
+                **saturate_words(),
+                "functions": Part(_SOURCE, "gates", "tq_twice_gates", _LIMIT, shared=True),
                 "widen_x": widen_inputs(sizes.inputs),
                 "widen_h": widen_inputs(sizes.cells),
                 **parts,
-                **saturate_words(),
             }
         ),
-        values=MappingProxyType(
-            {"s": sizes, "scales": list(zip(GATES, scales, strict=True)), "g": g}
-        ),
+        values=MappingProxyType({"s": sizes, "gates": gates, "g": g}),
     )
 
 
-def _reach(rows: Int64s, start: Int64s) -> Int64s:
-    """Largest magnitude of sums of codes, on the way to them too."""
-    return np.asarray(np.abs(rows).sum(1) * 128 + np.abs(start))
+def _read_gate(g: Mapping[str, int], name: str) -> Gate:
+    def read(source: str) -> Scale:
+        exponent = g[f"{source}_{name}_exponent"]
+        multiplier = g[f"{source}_{name}_multiplier"]
+        return Scale(multiplier, 1 << max(exponent, 0), max(-exponent, 0))
+
+    return Gate(name, read("x"), read("h"))

@@ -1,4 +1,93 @@
 /* tflitelstm_s8_s8_armv7em-lanes: s8[2,40], s8[4,17,40], s8[4,17,17], s32[4,17] -> s8[2,17] by  */
+static inline int32_t tq_limit16(int32_t x)
+{
+    int32_t y;
+    __asm__("ssat %0, #16, %1" : "=r"(y) : "r"(x));
+    return y;
+}
+
+static inline int32_t tq_limit8(int32_t x)
+{
+    int32_t y;
+    __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+    return y;
+}
+
+/* Product of two Q0.15 values of which one at least is not -1. */
+static inline int32_t tq_twice_gates_high(int32_t a, int32_t b)
+{
+    return (a * b + 16384) >> 15;
+}
+
+/* x * multiplier / 2^31, |x| < 2^30. */
+static inline int32_t tq_twice_gates_scale(int32_t x, int32_t multiplier)
+{
+    int32_t y;
+    __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(x * 2), "r"(multiplier));
+    return y;
+}
+
+/* 2 / (1 + exp(x)) in Q2.13, raw is x < 0 with `bits` integer bits. */
+static inline int32_t tq_twice_gates_share(int32_t raw, int32_t bits)
+{
+    const int32_t quarter = 1 << (13 - bits);
+    const int32_t modulo = (raw & (quarter - 1)) - quarter;
+    const int32_t x = modulo * (1 << bits) + 4096;
+    const int32_t square = tq_twice_gates_high(x, x);
+    const int32_t fourth = tq_twice_gates_high(square, square);
+    const int32_t inner = ((fourth + 2) >> 2) + tq_twice_gates_high(square, x);
+    const int32_t series = tq_twice_gates_high(inner, 10923) + square;
+    const int32_t half = (series + 1 + (series >> 31)) >> 1;
+    int32_t power = tq_limit16(28918 + tq_twice_gates_high(x + half, 28918));
+    const int32_t remainder = (modulo - raw) >> (13 - bits);
+    if (bits + 2 > 0 && (remainder & 1) != 0) {
+        power = tq_twice_gates_high(power, 25520);
+    }
+    if (bits + 2 > 1 && (remainder & 2) != 0) {
+        power = tq_twice_gates_high(power, 19875);
+    }
+    if (bits + 2 > 2 && (remainder & 4) != 0) {
+        power = tq_twice_gates_high(power, 12055);
+    }
+    if (bits + 2 > 3 && (remainder & 8) != 0) {
+        power = tq_twice_gates_high(power, 4435);
+    }
+    if (bits + 2 > 4 && (remainder & 16) != 0) {
+        power = tq_twice_gates_high(power, 600);
+    }
+    if (bits + 2 > 5 && (remainder & 32) != 0) {
+        power = tq_twice_gates_high(power, 11);
+    }
+    if ((bits > 4 && (remainder & 64) != 0) || (bits > 5 && raw < -(1 << (20 - bits)))) {
+        power = 0;
+    }
+    const int32_t denominator = (power + 32768) >> 1;
+    int32_t y = 23130 + tq_twice_gates_high(denominator, -15420);
+    y += tq_limit16(tq_twice_gates_high(y, 8192 - tq_twice_gates_high(denominator, y)) * 4);
+    y += tq_limit16(tq_twice_gates_high(y, 8192 - tq_twice_gates_high(denominator, y)) * 4);
+    y += tq_limit16(tq_twice_gates_high(y, 8192 - tq_twice_gates_high(denominator, y)) * 4);
+    return y;
+}
+
+static inline int32_t tq_twice_gates_logistic(int32_t raw, int32_t bits)
+{
+    if (raw == 0) {
+        return 16384;
+    }
+    const int32_t share = tq_limit16(tq_twice_gates_share(raw > 0 ? -raw : raw, bits) * 2);
+    return raw > 0 ? share : 32767 - share;
+}
+
+static inline int32_t tq_twice_gates_tanh(int32_t raw, int32_t bits)
+{
+    if (raw == 0) {
+        return 0;
+    }
+    const int32_t share = tq_twice_gates_share(raw > 0 ? -raw : raw, bits + 1);
+    const int32_t magnitude = tq_limit16((share - 8192) * 4);
+    return raw > 0 ? magnitude : -magnitude;
+}
+
 static TQ_NAKED void
 tq_widen_40(const int8_t *x __attribute__((unused)), void *wide __attribute__((unused)))
 {
@@ -172,20 +261,6 @@ tq_tflitelstm_s8_s8_armv7em_lanes_product_h(const uint32_t *w __attribute__((unu
 }
 
 
-static inline int32_t tq_limit16(int32_t x)
-{
-    int32_t y;
-    __asm__("ssat %0, #16, %1" : "=r"(y) : "r"(x));
-    return y;
-}
-
-static inline int32_t tq_limit8(int32_t x)
-{
-    int32_t y;
-    __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
-    return y;
-}
-
 /* 2 steps of 40 inputs and 17 cells, products four channels at a time. */
 static void tq_tflitelstm_s8_s8_armv7em_lanes(const int8_t *x, const uint32_t *w_x, const uint32_t *w_h, int8_t *y, void *scratch)
 {
@@ -204,24 +279,24 @@ static void tq_tflitelstm_s8_s8_armv7em_lanes(const int8_t *x, const uint32_t *w
         tq_widen_17(hidden, wide);
         tq_tflitelstm_s8_s8_armv7em_lanes_product_h(w_h, wide, h_sums);
         for (int32_t c = 0; c < 17; c++) {
-            const int32_t input_x = tq_scale_twice(x_sums[0 + c], 1760008839, 0);
-            const int32_t input_h = tq_scale_twice(h_sums[0 + c], 1081032260, -3);
-            const int32_t input = tq_saturate16((int64_t)tq_limit16(input_x) + input_h);
-            const int32_t forget_x = tq_scale_twice(x_sums[17 + c], 2119967306, -2);
-            const int32_t forget_h = tq_scale_twice(h_sums[17 + c], 1926621780, -2);
-            const int32_t forget = tq_saturate16((int64_t)tq_limit16(forget_x) + forget_h);
-            const int32_t update_x = tq_scale_twice(x_sums[34 + c], 1321836580, -1);
-            const int32_t update_h = tq_scale_twice(h_sums[34 + c], 2024549032, 1);
-            const int32_t update = tq_saturate16((int64_t)tq_limit16(update_x) + update_h);
-            const int32_t output_x = tq_scale_twice(x_sums[51 + c], 1866897874, -2);
-            const int32_t output_h = tq_scale_twice(h_sums[51 + c], 1159831210, 0);
-            const int32_t output = tq_saturate16((int64_t)tq_limit16(output_x) + output_h);
-            const int32_t kept = tq_divide_by_power(tq_logistic16(forget, 3) * cells[c], 15);
-            const int32_t added = tq_divide_by_power(tq_logistic16(input, 3) * tq_tanh16(update, 3), 21);
+            const int32_t input_x = tq_twice_gates_scale(x_sums[0 + c] * 1, 1760008839);
+            const int32_t input_h = tq_twice_gates_scale(h_sums[0 + c] * 1, 1081032260);
+            const int32_t input = tq_limit16(tq_limit16(tq_divide_by_power(input_x, 0)) + tq_divide_by_power(input_h, 3));
+            const int32_t forget_x = tq_twice_gates_scale(x_sums[17 + c] * 1, 2119967306);
+            const int32_t forget_h = tq_twice_gates_scale(h_sums[17 + c] * 1, 1926621780);
+            const int32_t forget = tq_limit16(tq_limit16(tq_divide_by_power(forget_x, 2)) + tq_divide_by_power(forget_h, 2));
+            const int32_t update_x = tq_twice_gates_scale(x_sums[34 + c] * 1, 1321836580);
+            const int32_t update_h = tq_twice_gates_scale(h_sums[34 + c] * 2, 2024549032);
+            const int32_t update = tq_limit16(tq_limit16(tq_divide_by_power(update_x, 1)) + tq_divide_by_power(update_h, 0));
+            const int32_t output_x = tq_twice_gates_scale(x_sums[51 + c] * 1, 1866897874);
+            const int32_t output_h = tq_twice_gates_scale(h_sums[51 + c] * 1, 1159831210);
+            const int32_t output = tq_limit16(tq_limit16(tq_divide_by_power(output_x, 2)) + tq_divide_by_power(output_h, 0));
+            const int32_t kept = tq_divide_by_power(tq_twice_gates_logistic(forget, 3) * cells[c], 15);
+            const int32_t added = tq_divide_by_power(tq_twice_gates_logistic(input, 3) * tq_twice_gates_tanh(update, 3), 21);
             int32_t cell = tq_limit16(kept + added);
             cell = tq_clip(cell, -2000, 2000);
             cells[c] = (int16_t)cell;
-            const int32_t shown = tq_logistic16(output, 3) * tq_tanh16(cell, 6);
+            const int32_t shown = tq_twice_gates_logistic(output, 3) * tq_twice_gates_tanh(cell, 6);
             const int64_t code = tq_scale_twice(shown, 1279839562, -23);
             hidden[c] = (int8_t)tq_clip(code + 72, -128, 127);
             y[c] = hidden[c];
