@@ -13,6 +13,7 @@ from tinyq.graph.ops.recurrence import Recurrence
 from tinyq.numerics.recurrence import CELLS, FUNCTIONS, GATES, NUMPY, find_curve, follow_curve
 from tinyq.training.layers.recurrence import REALS, SIMULATED, Recurrent
 from tinyq.training.lowering.network import import_keras
+from tinyq.training.overview import overview
 
 L = keras.layers
 STEPS, UNITS = 5, 4
@@ -121,6 +122,8 @@ def test_both_weights_have_methods_of_their_own(method, stored):
     data = np.random.default_rng(0).normal(size=(32, STEPS, 2)).astype(np.float32)
     tinyq.training.calibrate(quantized, data)
     graph = import_keras(quantized)
+    macs = {layer.name: layer.macs for layer in overview(quantized)}
+    assert (macs["steps_gates"], macs["steps"]) == (STEPS * 24 * 2, STEPS * 24 * 6)
     (node,) = (node for node in graph.nodes if isinstance(node.op, Recurrence))
     assert graph.types(node)[1].format.name == stored
     (gates,) = (other for other in graph.nodes if other.output == node.inputs[0])

@@ -87,6 +87,10 @@ class WeightedLayer(FinishedLayer):
         """The float layer's kernel with the axes that this layer's has."""
         return kernel
 
+    def count_macs(self, input_shape: tuple[int, ...]) -> int:
+        """Multiply-accumulates of a layer that does not sum its inputs alone."""
+        raise NotImplementedError
+
     def accumulate(self, inputs: Any, kernel: Any) -> Any:
         """Sums of products, without bias, in the dtype of the arguments."""
         raise NotImplementedError

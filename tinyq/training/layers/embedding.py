@@ -87,6 +87,11 @@ class QuantizedEmbedding(WeightedLayer, Rows):
     use_bias = False
     activation = None
 
+    def count_macs(self, input_shape: tuple[int, ...]) -> int:
+        """None: rows are moved."""
+        del input_shape
+        return 0
+
     def encoding(self) -> Encoding:
         """That of the weights."""
         _, scale = self.weight_quantizer.split(self.kernel)

@@ -193,6 +193,10 @@ class QuantizedRecurrent(WeightedLayer, Recurrent):
     reduced_axes = (0,)
     sums_inputs = False
 
+    def count_macs(self, input_shape: tuple[int, ...]) -> int:
+        """Recurrent products of all steps."""
+        return int(input_shape[0] * np.prod(self.kernel.shape))
+
     def integer_step(self) -> Step:
         """The step that the device computes."""
         codes, _ = self.weight_quantizer.split(self.kernel)
