@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests import random_graphs
+from tests.operations.recurrence import draw_curves
 from tests.selected import list_specialized
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, TensorType
@@ -26,6 +27,7 @@ from tinyq.graph.ops.window import Window, same_padding
 from tinyq.kernels.base import Bound, Kernel, list_members
 from tinyq.kernels.unpacking import UNPACKINGS
 from tinyq.numerics.formats import Format, find_format
+from tinyq.numerics.recurrence import CELLS
 from tinyq.numerics.rounding import fold_affine, fold_even
 
 Shape = tuple[int, ...]
@@ -470,6 +472,56 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
     return builder.build("layer_0")
 
 
+def _make_recurrence(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    cell, units = str(rng.choice(list(CELLS))), int(rng.choice(_CHANNELS))
+    rows, steps = CELLS[cell].gates * units, int(rng.choice((1, 2, 5)))
+    builder = GraphBuilder.start(name, TensorType((steps, rows), find_format("s16")))
+    entry = _draw_weights(rng, kernel, (rows, units))
+    weights = draw_codes(rng, (rows, units), entry)
+    reach = float(np.abs(weights).sum(1).max()) * 127 + 1
+    gain = rng.uniform(0.2, 1.0, rows) * rng.choice((2**11, 2**15, 2**17)) / reach
+    folded = fold_affine(gain, rng.normal(0, 2**11, rows))
+    constants = (
+        ("weights", weights, entry),
+        ("bias", folded.bias, S32),
+        ("multiplier", folded.multiplier, S32),
+        ("curves", draw_curves(rng, CELLS[cell].curves), find_format("s16")),
+    )
+    names = [builder.constant(*constant) for constant in constants]
+    shift = int(np.max(folded.shift))
+    if kernel.operation == "recurrencestates":
+        words = rng.integers(-(2**15), 2**15, CELLS[cell].states * units)
+        names.append(builder.constant("state", words, find_format("s16")))
+    kind = "RecurrenceStates" if kernel.operation == "recurrencestates" else "Recurrence"
+    operation = OPERATIONS[kind](cell, int(rng.integers(0, 2)), shift)
+    builder.apply("layer_0", operation, "input", *names)
+    return builder.build("layer_0")
+
+
+def _make_tflitelstm(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    steps, inputs, cells = (int(rng.choice(it)) for it in ((1, 2, 5), _CHANNELS, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType((steps, inputs), find_format(kernel.formats[0])))
+    entry = find_format("s8")
+    weights = [draw_codes(rng, (4, cells, count), entry) for count in (inputs, cells)]
+    names = [builder.constant(f"w_{place}", codes, entry) for place, codes in enumerate(weights)]
+    names.append(builder.constant("bias", rng.integers(-(2**13), 2**13, (4, cells)), S32))
+    scales = [
+        tuple(
+            int(rng.integers(2**30, 2**31)) if place % 2 == 0 else int(rng.integers(-4, 2))
+            for place in range(8)
+        )
+        for _ in range(2)
+    ]
+    hidden = int(rng.integers(2**30, 2**31)), int(rng.integers(-24, -20))
+    clip = int(rng.choice((0, 2000)))
+    zeros = [_zero(rng, entry) for _ in range(3)]
+    operation = OPERATIONS["TfliteLstm"](
+        *scales, hidden, int(rng.integers(0, 7)), clip, zeros[0], zeros[1], 0.5, zeros[2]
+    )
+    builder.apply("layer_0", operation, "input", *names)
+    return builder.build("layer_0")
+
+
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
     "append": _make_appended,
@@ -481,9 +533,12 @@ _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "maxpool2d": _make_pool,
     "multiply": _make_product,
     "pad2d": _make_moved,
+    "recurrence": _make_recurrence,
+    "recurrencestates": _make_recurrence,
     "sumpool2d": _make_pool,
     "tfliteadd": _make_tfliteadd,
     "tfliteaveragepool2d": _make_pool,
+    "tflitelstm": _make_tflitelstm,
 }
 
 

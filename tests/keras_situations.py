@@ -54,6 +54,8 @@ def draw_inputs(name: str, samples: int, seed: int = 0) -> Any:
     """Inputs of a situation: an array, or one for each of several inputs by its name."""
     rng = np.random.default_rng(seed)
     shape = SITUATIONS[name][0]
+    if name == "Embedding":
+        return rng.integers(0, 20, (samples, *shape)).astype(np.float32)
     if isinstance(shape, dict):
         return {
             key: rng.normal(0, 1, (samples, *one)).astype(np.float32) for key, one in shape.items()
@@ -109,6 +111,16 @@ def _excited(x: Any) -> Any:
     return L.Multiply()([x, L.Conv2D(6, 1, activation="sigmoid")(gate)])
 
 
+def transformer(x: Any) -> Any:
+    """Two blocks."""
+    for _ in range(2):
+        y = L.LayerNormalization()(x)
+        x = L.Add()([x, L.MultiHeadAttention(2, 4)(y, y)])
+        y = L.LayerNormalization()(x)
+        x = L.Add()([x, L.Dense(6)(L.Dense(12, activation="gelu")(y))])
+    return x
+
+
 def _nested(x: Any) -> Any:
     inner = keras.Sequential(
         [keras.Input((8, 8, 6)), L.Conv2D(4, 3), L.BatchNormalization(), L.ReLU()], name="inner"
@@ -140,6 +152,25 @@ situation("DepthwiseConv1D", SEQUENCE, sequence(L.DepthwiseConv1D(3, depth_multi
 situation("DepthwiseConv2D", IMAGE, image(L.DepthwiseConv2D(3, strides=2, padding="same")))
 situation("SeparableConv1D", SEQUENCE, sequence(L.SeparableConv1D(5, 3, activation="relu")))
 situation("SeparableConv2D", IMAGE, image(L.SeparableConv2D(5, 3, padding="same")))
+situation("LSTM", SEQUENCE, sequence(L.LSTM(5)))
+situation("LSTM over all steps", SEQUENCE, sequence(L.LSTM(5, return_sequences=True, dropout=0.2)))
+situation("LSTM backwards", SEQUENCE, sequence(L.LSTM(4, go_backwards=True, use_bias=False)))
+situation("GRU", SEQUENCE, sequence(L.GRU(5, return_sequences=True)))
+situation("GRU reset before", SEQUENCE, sequence(L.GRU(5, reset_after=False)))
+situation("SimpleRNN", SEQUENCE, sequence(L.SimpleRNN(5, activation="hard_tanh")))
+situation("RNN", SEQUENCE, sequence(L.RNN(L.LSTMCell(5, recurrent_activation="hard_sigmoid"))))
+situation(
+    "Bidirectional",
+    SEQUENCE,
+    sequence(L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode="sum")),
+)
+situation("Bidirectional joined", SEQUENCE, sequence(L.Bidirectional(L.SimpleRNN(4))))
+situation("MultiHeadAttention", SEQUENCE, sequence(lambda x: L.MultiHeadAttention(2, 4)(x, x)))
+situation("cross attention", SEQUENCE, sequence(lambda x: L.MultiHeadAttention(1, 4)(x[:, :5], x)))
+situation("Attention", SEQUENCE, sequence(lambda x: L.Attention(use_scale=True)([x, x])))
+situation("positions", SEQUENCE, sequence(lambda x: x + np.sin(np.arange(72.0)).reshape(12, 6)))
+situation("transformer", SEQUENCE, sequence(transformer))
+situation("Embedding", (12,), lambda x: L.Dense(3)(L.GRU(6)(L.Embedding(20, 8)(x))))
 situation("Conv1DTranspose", SEQUENCE, sequence(L.Conv1DTranspose(5, 3, strides=2)))
 situation(
     "Conv2DTranspose",

@@ -8,6 +8,7 @@ a kernel touches outside its operands.
 from __future__ import annotations
 
 import atexit
+import itertools
 import shutil
 import subprocess
 import tempfile
@@ -67,16 +68,16 @@ int main(void)
 {{
     int32_t head[7];
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {{
-        void *operands[4];
+        void *operands[8];
         int32_t *tables[5];
-        int32_t bytes[5];
+        int32_t bytes[9];
         for (int32_t i = 0; i < head[1]; i++) {{
             take(&bytes[i], 4);
             operands[i] = take_block((size_t)bytes[i]);
         }}
         for (int32_t i = 0; i < head[2]; i++) {{
-            take(&bytes[4], 4);
-            tables[i] = take_block((size_t)bytes[4]);
+            take(&bytes[8], 4);
+            tables[i] = take_block((size_t)bytes[8]);
         }}
         int32_t *geometry = take_block((size_t)head[3] * 4);
         int32_t *finishing = take_block((size_t)head[4] * 4);
@@ -278,9 +279,11 @@ def _write_struct(name: str, fields: Sequence[str]) -> str:
 
 def _write_wrapper(case: Case, geometry: str) -> str:
     formats = [entry.format for entry in case.types[: case.operand_count]]
-    blocks = case.operand_count + sum(bool(entry.table) for entry in formats)
-    arguments = [f"x[{index}]" for index in range(blocks)]
-    arguments += [f"*(const int32_t *)x[{blocks}]" for entry in formats for _ in entry.coding.sizes]
+    blocks = itertools.count()
+    arguments = []
+    for entry in formats:
+        arguments += [f"x[{next(blocks)}]" for _ in range(1 + bool(entry.table))]
+        arguments += [f"*(const int32_t *)x[{next(blocks)}]" for _ in entry.coding.sizes]
     arguments.append("&g")
     lines = [f"    {geometry} g;", "    memcpy(&g, geometry, sizeof g);"]
     if case.epilogue and isinstance(case.op, Accumulating):

@@ -64,7 +64,7 @@ static void run(const void *input, void *output)
 {{
     uint8_t *at = (uint8_t *)(uintptr_t)input;
     const int32_t *const head = (const int32_t *)at;
-    void *operands[4];
+    void *operands[8];
     int32_t *tables[5];
     at += 7 * 4;
     for (int32_t i = 0; i < head[1]; i++) {{

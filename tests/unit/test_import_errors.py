@@ -62,11 +62,11 @@ def quantize(model_body, recipe=None, shape=SHAPE):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (lambda: L.LSTM(3, name="odd"), ["odd", "LSTM"]),
+        (lambda: L.Masking(name="odd"), ["odd", "Masking", "one length"]),
         (lambda: L.Activation(lambda x: x * x, name="odd"), ["odd", "<lambda>", "relu"]),
         (lambda: L.Dense(2, activation=swish, name="odd"), ["odd_swish", "swish", "relu"]),
         (lambda: L.Lambda(lambda x: x, name="odd"), ["odd", "Lambda", "program"]),
-        (lambda: L.MultiHeadAttention(1, 2, name="odd"), ["odd", "MultiHeadAttention"]),
+        (lambda: L.AdditiveAttention(name="odd"), ["odd", "AdditiveAttention"]),
         (lambda: L.LayerNormalization(axis=1, name="odd"), ["odd", "axis=-1"]),
         (lambda: Dense(2, name="odd"), ["matmul", "not supported"]),
     ],
@@ -74,7 +74,7 @@ def quantize(model_body, recipe=None, shape=SHAPE):
 def test_unsupported_layers_are_named(layer, words):
     def apply(x):
         odd = layer()
-        return odd(x, x) if isinstance(odd, L.MultiHeadAttention) else odd(x)
+        return odd([x, x]) if isinstance(odd, L.AdditiveAttention) else odd(x)
 
     refuse(quantize(apply, shape=(5, 4)), *words)
 

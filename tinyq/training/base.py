@@ -122,11 +122,15 @@ class FinishedLayer(QuantizedLayer):
         fixed: dict[str, Any] = {} if output_range is None else {"fixed": tuple(output_range)}
         self.output_range = fixed.get("fixed")
         self.batch_norm_options = None if batch_norm is None else dict(batch_norm)
-        parts = find_activations(self.output_method)
-        self.output_quantizer = parts.build(name="output_quantizer", **fixed)
+        self.output_quantizer = self.make_output_quantizer(fixed)
         self.batch_norm = None
         if batch_norm is not None:
             self.batch_norm = keras.layers.BatchNormalization(name="batch_norm", **batch_norm)
+
+    def make_output_quantizer(self, fixed: dict[str, Any]) -> Any:
+        """What quantizes the output; ``fixed`` has its range where that is known."""
+        parts = find_activations(self.output_method)
+        return parts.build(name="output_quantizer", **fixed)
 
     def build_epilogue(self, shape: Any) -> None:
         """Create the state of the epilogue for an output of ``shape``."""
@@ -221,9 +225,15 @@ class FinishedLayer(QuantizedLayer):
 
     def requantize(self, acc: Any, gain: Any, offset: Any) -> Any:
         """Codes before zero point and saturation, with the rounding of the output's quantizer."""
+        folded = self.fold_map(gain, offset)
         if self.rounds_to_even:
-            return integer.requantize_even(acc, *integer.fold_even(gain, offset))
-        return integer.requantize(acc, integer.fold_affine(gain, offset))
+            return integer.requantize_even(acc, *folded)
+        return integer.requantize(acc, folded)
+
+    def fold_map(self, gain: Any, offset: Any) -> Any:
+        """Integers that stand for a map from accumulators to codes."""
+        fold = integer.fold_even if self.rounds_to_even else integer.fold_affine
+        return fold(gain, offset)
 
     def finish(self, acc: Any) -> Any:
         """Output values from integer accumulators, as the deployed code computes them."""

@@ -140,6 +140,8 @@ def _count_bytes(layer: WeightedLayer) -> int:
 
 
 def _count_macs(layer: WeightedLayer, step: Step) -> int:
+    if not layer.sums_inputs:
+        return layer.count_macs(step.shapes[0])
     if isinstance(layer, keras.layers.Conv2DTranspose | keras.layers.Conv1DTranspose):
         return math.prod(step.shapes[0][:-1]) * int(np.prod(layer.kernel.shape))
     terms = math.prod(int(layer.kernel.shape[axis]) for axis in layer.reduced_axes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from tinyq.graph.ops.add import Add
@@ -100,6 +101,24 @@ class WeightedSum(keras.layers.Layer):
         return {**super().get_config(), "coefficients": self.coefficients}
 
 
+class ConstantSum(keras.layers.Layer):
+    """``x + constant`` in a plain float model; the constant has the shape of x."""
+
+    def build(self, input_shape: Any) -> None:
+        """Create the constant."""
+        self.constant = self.add_weight(
+            name="constant", shape=input_shape[1:], initializer="zeros", trainable=False
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the input."""
+        return input_shape
+
+    def call(self, inputs: Any) -> Any:
+        """The sum."""
+        return inputs + self.constant
+
+
 @quantizes("Add", fuses=True, keeps_sign=True)
 def build_add(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedAdd:
     """A sum of two tensors."""
@@ -128,9 +147,26 @@ def lower_add(lowering: Lowering, step: Step, inputs: tuple[Value, ...]) -> Valu
 @rewrites("Add", "ops.Add")
 def rewrite_add(rewriting: Rewriting, use: Application) -> Any:
     """Sums of two tensors, one after the other; constants become an offset."""
-    if (constant := single_constant(use)) is not None:
+    constant = single_constant(use)
+    if constant is None:
+        return _sum(rewriting, use, (1.0, 1.0))
+    if constant.size in (1, use.inputs[0].shape[-1]):
         return shift_by(rewriting, use, 1.0, constant)
-    return _sum(rewriting, use, (1.0, 1.0))
+    return add_constant(rewriting, use, constant)
+
+
+def add_constant(rewriting: Rewriting, use: Application, constant: np.ndarray) -> Any:
+    """A tensor plus a constant that is not the same for all positions."""
+    if use.inputs[0].shape[1:] != use.shape:
+        raise use.refuse(
+            f"a constant of shape {constant.shape} makes the tensor larger",
+            "give the tensor the shape of the sum before",
+        )
+    layer = ConstantSum(name=use.name)
+    layer.build((None, *use.shape))
+    layer.set_weights([np.broadcast_to(constant, (1, *use.shape))[0]])
+    rewriting.fixed[use.name] = None
+    return rewriting.add(layer, *use.inputs)
 
 
 @rewrites("Average")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from tinyq.training.registry import refuses
 
 refuses(
-    *("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
-    remedy="recurrent layers do not train here yet: use Conv1D with causal padding, or convert the "
-    "model to an int8 .tflite file with a fixed batch of 1, which tinyq imports",
+    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    remedy="use a convolution of each step (TimeDistributed) and an LSTM or GRU behind it",
 )
 refuses(
-    *("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"),
-    remedy="build attention from Dense, Dot and Softmax layers, or convert the model to an int8 "
-    ".tflite file",
+    *("Masking",),
+    remedy="steps that are masked have no integer form: give sequences of one length",
+)
+refuses(
+    *("AdditiveAttention", "GroupQueryAttention"),
+    remedy="use MultiHeadAttention, or Attention with score_mode='dot'",
 )
 refuses(
     *("Lambda",),
@@ -24,7 +26,7 @@ refuses(
 )
 refuses(
     *("MelSpectrogram", "STFTSpectrogram", "Discretization", "CategoryEncoding", "StringLookup"),
-    *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization", "Embedding"),
+    *("IntegerLookup", "Hashing", "HashedCrossing", "TextVectorization"),
     remedy="do this step before the model, in the data (with tf.data or NumPy)",
 )
 refuses(

@@ -94,12 +94,19 @@ class Lowering:
         self.parts.add(found)
         return found
 
-    def constant(self, step: Step, suffix: str, codes: Any, number_format: str | Format) -> str:
+    def constant(
+        self,
+        step: Step,
+        suffix: str,
+        codes: Any,
+        number_format: str | Format,
+        scale: float | None = None,
+    ) -> str:
         """Add a constant of a layer."""
         name = self._part(step, suffix)
         if isinstance(number_format, str):
             number_format = find_format(number_format)
-        return self.graph.constant(name, codes, number_format)
+        return self.graph.constant(name, codes, number_format, scale)
 
     def type(self, value: Value) -> TensorType:
         """Type of a value."""
