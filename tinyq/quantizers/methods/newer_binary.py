@@ -307,4 +307,5 @@ class AdaBin(Method):
             projection=False,
             count=2,
             signs=centers.centered_signs,
+            momentum=0.0,
         )
