@@ -25,8 +25,8 @@ class MappingParts(WeightParts):
         m   = u + tanh(u V) U,  over groups of weights: the positions of a filter's channel
         w_q = sign(m) mean |w|
 
-    V is random and U is 0 at first, so that it begins as plain signs. The sign of w is a noisy label
-    of m, and what it adds to the loss is an unbiased estimate of that of right labels:
+    V is random and U is 0 at first, so that it begins as plain signs. The sign of w is a noisy
+    label of m, and what it adds to the loss is an unbiased estimate of that of right labels:
 
         R = strength * mean ((1 - r) l(m, s) - r l(m, -s)) / (1 - 2 r),  l(m, s) = ln(1 + exp(-m s))
 

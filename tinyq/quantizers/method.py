@@ -42,7 +42,8 @@ class Entry:
         options: Options by the names that recipes use, where they are not the defaults.
         recipes: Whole recipes with their phases, of a method that is a way to train, by name.
         calibrations: Options of `tinyq quantize`, of a method that trains nothing, by name.
-        searches: Options of `tinyq search`, of a method that chooses others for each layer, by name.
+        searches: Options of `tinyq search`, of a method that chooses others for each layer, by
+            name.
         functions: Functions of Python that belong to it, with what they do.
         leaves_out: What of the paper these methods lack, or an empty text.
         missing: Why there is no method yet, or an empty text.

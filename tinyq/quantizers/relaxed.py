@@ -83,8 +83,8 @@ class SigmoidParts(WeightParts):
         w_train = scale * (sum_i sigma(T (v - b_i)) - n)
         codes   = (number of b_i <= v) - n,  w_q = codes * scale
 
-    with 2 n borders b_i in the middles of neighbouring centers of a k-means of the first v. Step and
-    scale are trained. T is the setting; in the last stage training computes with the codes.
+    with 2 n borders b_i in the middles of neighbouring centers of a k-means of the first v. Step
+    and scale are trained. T is the setting; in the last stage training computes with the codes.
 
     Reference: Yang et al. 2019, arXiv:1911.09464, eq. 3 to 5.
     """

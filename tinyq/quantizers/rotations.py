@@ -69,8 +69,8 @@ class RotationParts(WeightParts):
         v'  = v + |sin(beta)| (R_1' v R_2 - v)
         w_q = sign(v') mean |v'|
 
-    with the weights of a channel as a matrix. The rotations are fitted at each stage of the training
-    and change nothing at first; the angle beta is trained from a quarter turn on.
+    with the weights of a channel as a matrix. The rotations are fitted at each stage of the
+    training and change nothing at first; the angle beta is trained from a quarter turn on.
     """
 
     def build(self, axes: Axes, **options: Any) -> WeightQuantizer:

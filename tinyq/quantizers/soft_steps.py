@@ -161,5 +161,3 @@ def _slopes(lo: float, hi: float) -> tuple[Derivative, Derivative, Derivative]:
         return inside(v, lo, hi) * softness_slope(v, softness) * width
 
     return by_value, by_width, by_softness
-
-

@@ -23,8 +23,8 @@ class ThresholdQuantizer(UnsignedQuantizer):
         dy/da_i = -s / a_i * (x - S_(i-1)) / a_i within segment i, -s / a_j for x in segment j > i
         dy/ds  = the code
 
-    That is the slope of the broken line through the ends (S_i, i s), and of the line by its corners.
-    The first batch makes all segments and the step 2 * mean(max(x, 0)) / sqrt(n).
+    That is the slope of the broken line through the ends (S_i, i s), and of the line by its
+    corners. The first batch makes all segments and the step 2 * mean(max(x, 0)) / sqrt(n).
 
     Args:
         bits: Bits of the codes, 2 .. 4.

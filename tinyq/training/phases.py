@@ -20,8 +20,8 @@ class LossTerm(BaseModel):
         weight: Factor of the term.
         temperature: Of both distributions, with ``kl``.
         taps: Layers that are held to the teacher's, by name; a mapping says which of the teacher
-            where the names differ, and ``*`` in a name stands for all layers with weights that match.
-            The output where none is named.
+            where the names differ, and ``*`` in a name stands for all layers with weights that
+            match. The output where none is named.
         mutual: Whether the term moves the teacher too, where that trains along.
     """
 

@@ -162,7 +162,8 @@ describe(
             },
         },
         leaves_out=(
-            "buckets of 256 weights, each with a range of its own: levels are a layer's; which level "
+            "buckets of 256 weights, each with a range of its own: levels are a layer's; which "
+            "level "
             "a weight has stays as it was found first; stochastic rounding"
         ),
     )

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
         activations={"raiko2014": "b1", "raiko2014_straight": "b1"},
         options={"raiko2014_straight": {"straight": True}},
         leaves_out=(
-            "estimates from several draws of one sample, weighted by importance; the device has one "
+            "estimates from several draws of one sample, weighted by importance; the device has "
+            "one "
             "sign for a value and draws none"
         ),
     )
@@ -257,8 +258,12 @@ class Lns(Method):
 class ReCu(Method):
     """Balanced signs whose outermost weights are brought back."""
 
-    first: float = option(0.85, "quantile at the start", source="the paper", low=0.5, high=1.0, open=True)
-    last: float = option(0.99, "quantile at the end", source="the paper", low=0.5, high=1.0, open=True)
+    first: float = option(
+        0.85, "quantile at the start", source="the paper", low=0.5, high=1.0, open=True
+    )
+    last: float = option(
+        0.99, "quantile at the end", source="the paper", low=0.5, high=1.0, open=True
+    )
 
     def weights(self) -> WeightParts:
         """Parts for weights."""

@@ -179,9 +179,7 @@ class PactSawb(Method):
         id="ewgs",
         title="EWGS",
         year=2021,
-        reference=(
-            "Junghyup Lee et al.: Network quantization with element-wise gradient scaling"
-        ),
+        reference=("Junghyup Lee et al.: Network quantization with element-wise gradient scaling"),
         link="arXiv:2104.00903",
         wave="-",
         summary="trained steps; gradients grow where they point away from the own code",

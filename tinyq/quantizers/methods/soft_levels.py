@@ -87,7 +87,8 @@ class Dsq(Method):
         weights={"quantization_networks2": "t2", "quantization_networks3": "s3"},
         options={"quantization_networks2": {"bits": 2}, "quantization_networks3": {"bits": 3}},
         leaves_out=(
-            "activations by the same sigmoids: use n2uq, which trains thresholds; the last of 12 or "
+            "activations by the same sigmoids: use n2uq, which trains thresholds; the last of "
+            "12 or "
             "more stages computes with unit steps"
         ),
     )

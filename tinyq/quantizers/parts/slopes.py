@@ -110,8 +110,8 @@ def soft_step_slope(positions: Any, softness: Any) -> Any:
 def softness_slope(positions: Any, softness: Any) -> Any:
     """Derivative of ``soft_step`` by a.
 
-        dphi/da = (u (1 - T**2) dk/da + T / (1 - a)) / (2 (1 - a))
-        u = v - i - 1/2,  T = tanh(k u),  dk/da = -2 / (a (2 - a))
+    dphi/da = (u (1 - T**2) dk/da + T / (1 - a)) / (2 (1 - a))
+    u = v - i - 1/2,  T = tanh(k u),  dk/da = -2 / (a (2 - a))
     """
     offset = positions - ops.floor(positions) - 0.5
     bend = ops.tanh(_steepness(softness) * offset)

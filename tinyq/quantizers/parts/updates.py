@@ -80,7 +80,8 @@ def draw_to_levels(weights: Any, quantized: Any, setting: Any) -> Any:
 def clamp_to_quantile(weights: Any, quantized: Any, setting: Any) -> Any:
     """Bring the outermost weights back, whose signs would never change again.
 
-        w' = clip(w, -q, q),  q = -mean |w| ln(2 (1 - setting)), a quantile of a Laplace distribution
+        w' = clip(w, -q, q),  q = -mean |w| ln(2 (1 - setting)), a quantile of a Laplace
+        distribution
 
     Args:
         weights: Master weights.
