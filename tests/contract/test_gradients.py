@@ -476,6 +476,6 @@ def test_every_trained_number_of_weights_is_looked_at():
         quantizer.build(SHAPE)
         if quantizer.trainable_variables:
             trained.add(name)
-    apart = {"dsq2", "dsq3", "dsq4", "slb1", "slb2", "slb4", "lns", "rbnn"}
+    apart = {"dsq2", "dsq4", "slb1", "slb4", "lns", "rbnn"}
     apart |= {"quantization_networks2", "quantization_networks3"}  # unit/test_newer_methods.py
     assert trained == {"chikin2022_4", "soft_weight_sharing4"} | apart

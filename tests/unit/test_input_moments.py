@@ -43,9 +43,7 @@ def test_outputs_come_nearer_than_with_the_nearest_codes(name, rng):
         positions, moments, ends = draw_case(rng)
         codes = ROUNDINGS[name](positions, moments, ends)
         assert set(np.unique(codes)) <= set(range(-3, 4))
-        errors = [
-            error_of(found, positions, moments) for found in (codes, ends.nearest(positions))
-        ]
+        errors = [error_of(found, positions, moments) for found in (codes, ends.nearest(positions))]
         gains.append(errors[0].sum() / errors[1].sum())
         if name == "bit_split":
             assert (errors[0] <= errors[1] * (1 + 1e-9)).all()

@@ -133,7 +133,7 @@ def test_equal_segments_are_equal_steps(rng):
 
 
 def test_segments_train_apart(rng):
-    quantizer = find_activations("n2uq3").build(name="quantizer")
+    quantizer = find_activations("n2uq(bits=3)").build(name="quantizer")
     x = tf.constant(np.abs(rng.normal(0, 1, (256, 4))).astype(np.float32))
     quantizer(x, training=True)
     optimizer = tf.keras.optimizers.Adam(0.02)
@@ -214,7 +214,7 @@ def test_noisy_labels_are_without_bias(rng):
     assert (1 - noise) * right + noise * wrong == pytest.approx(clean)
 
 
-@pytest.mark.parametrize("name", ["slb1", "slb2", "slb4"])
+@pytest.mark.parametrize("name", ["slb1", "slb(bits=2)", "slb4"])
 def test_a_search_ends_at_the_likeliest_level(name, rng):
     weights = kernel_of(rng)
     quantizer = quantizer_of(name)
@@ -284,7 +284,7 @@ def test_random_signs_have_the_mean_of_a_sigmoid(name, rng):
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_rescaled_weights_keep_the_variance_of_sums(bits, rng):
-    quantized = array(quantizer_of(f"sat{bits}").quantized(kernel_of(rng)))
+    quantized = array(quantizer_of(f"sat(bits={bits})").quantized(kernel_of(rng)))
     assert quantized.var() == pytest.approx(1 / SHAPE[-1], rel=1e-4)
 
 
@@ -345,7 +345,7 @@ def test_absmean_ternary_weights(rng):
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_ends_of_n2uq(bits, rng):
     weights = kernel_of(rng)
-    found = array(quantizer_of(f"n2uq{bits}").quantized(weights))
+    found = array(quantizer_of(f"n2uq(bits={bits})").quantized(weights))
     ends = (2**bits - 1) / 2 ** (bits - 1) * np.abs(weights).mean(axis=AXES)
     place = np.clip(weights / ends, -1, 1)
     count = 2**bits - 1

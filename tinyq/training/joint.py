@@ -12,6 +12,7 @@ from keras import ops
 from tinyq.errors import TinyqError
 from tinyq.support.datasets import Dataset
 from tinyq.training.attributes import setting
+from tinyq.training.course import Course
 from tinyq.training.objectives import choose_objective
 from tinyq.training.quantize import quantize
 from tinyq.training.recipe import Recipe
@@ -63,10 +64,7 @@ def train_jointly(
     model: keras.Model,
     recipes: Sequence[Recipe | Mapping[str, Any]],
     data: Dataset,
-    epochs: int = 5,
-    rate: float = 1e-3,
-    batch_size: int = 32,
-    seed: int = 0,
+    course: Course | None = None,
 ) -> tuple[keras.Model, ...]:
     """Train the kernels of one float model for several recipes at once.
 
@@ -77,10 +75,7 @@ def train_jointly(
         recipes: Such as ``{"weights": "adabits6"}`` and ``{"weights": "adabits4"}``, the widest
             first; their methods change nothing in the course of training.
         data: Inputs with labels or targets.
-        epochs: Passes over the data.
-        rate: Learning rate of Adam at the start; it falls to 0 along a cosine.
-        batch_size: Samples of a step.
-        seed: Of the order of samples.
+        course: Epochs, rate, batch, objective, seed; the rate falls to 0 along a cosine.
 
     Returns:
         A quantized model for each recipe, with the same kernels.
@@ -91,6 +86,8 @@ def train_jointly(
 
     Reference: Jin et al. 2020, arXiv:1912.09666, section 3.4.
     """
+    course = course or Course()
+    (phase,) = course.list_phases(Recipe())
     if len(recipes) < 2:  # noqa: PLR2004
         raise TinyqError(
             "one recipe has nothing to train jointly with",
@@ -105,19 +102,19 @@ def train_jointly(
                 where=f"recipes[{place}]",
                 remedy="take methods without phases, such as adabits4 or lsq4",
             )
-    keras.utils.set_random_seed(seed)
-    objective = choose_objective(models[0], data)
+    keras.utils.set_random_seed(course.seed)
+    objective = choose_objective(models[0], data, course.objective)
     joint = _Joint(models, objective.loss)
-    steps = max(1, epochs * -(-len(data) // batch_size))
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
+    steps = phase.epochs * -(-len(data) // course.batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(phase.rate, steps)
     joint.compile(keras.optimizers.Adam(schedule), loss=objective.loss)
     x, y = np.asarray(data.x, np.float32), objective.pick(data)
     with setting(list(_share(models))):
-        joint.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+        joint.fit(x, y, batch_size=course.batch_size, epochs=phase.epochs, verbose=0)
     for one in models:
         for layer, first in zip(_weighted(one), _weighted(models[0]), strict=True):
             layer.kernel.assign(first.kernel)
-        settle(one, x, batch_size)
+        settle(one, x, course.batch_size)
     return tuple(models)
 
 

@@ -57,3 +57,44 @@ describe(
         missing="wave D",
     )
 )
+
+describe(
+    Entry(
+        id="chin2020",
+        title="One weight bitwidth to rule them all",
+        year=2020,
+        reference="Ting-Wu Chin et al.: One weight bitwidth to rule them all",
+        link="arXiv:2008.09916",
+        wave="D",
+        summary="one number of bits with channels to match",
+        formulas=(
+            "one k for all layers; filters times r with r^2 k constant, so that the bits of all "
+            "weights stay as many",
+        ),
+        functions={
+            "tinyq.exploration.widths.compare_widths": "trains a network of each width that has as "
+            "many bits of weights, and tells how good each is"
+        },
+        leaves_out="layers whose width does not change, first and last, make sizes differ a little",
+    )
+)
+
+describe(
+    Entry(
+        id="df_mpc",
+        title="DF-MPC",
+        year=2023,
+        reference=(
+            "Jun Chen et al.: Data-Free Quantization via Mixed-Precision Compensation "
+            "without Fine-Tuning"
+        ),
+        link="arXiv:2307.00498",
+        wave="D",
+        summary="neighbouring layers make up for few bits, without data",
+        formulas=(
+            "c_j = argmin |w_j - c w_q,j|^2 per channel; the next layer, of more bits, takes "
+            "c_j up",
+        ),
+        missing="wave D: ranges of activations without data",
+    )
+)

@@ -29,9 +29,9 @@ _FEW = (2, 3, 4)
             "w = w_q / sqrt(n var(w_q)), w_q as in DoReFa, n outputs of the layer",
             "y as PACT; dy/da = q(x / a) - x / a for 0 <= x < a, 1 for x >= a",
         ),
-        weights={"sat2": "d2", "sat3": "d3", "sat4": "c4"},
-        activations={"sat2": "u4", "sat3": "u4", "sat4": "u4", "sat5": "s8"},
-        options={f"sat{bits}": {"bits": bits} for bits in (2, 3, 4, 5)},
+        weights={"sat2": "d2", "sat4": "c4"},
+        activations={"sat2": "u4", "sat4": "u4"},
+        options={"sat2": {"bits": 2}, "sat4": {"bits": 4}},
         leaves_out=(
             "weights of all layers are rescaled, also where a BatchNorm behind takes the factor "
             "back; the factor does not enter the gradient of the weights"
@@ -71,14 +71,8 @@ class Sat(Method):
             "w_k = 2^-k (2 clip(floor(2^k (w + 1) / 2), 0, 2^k - 1) + 1 - 2^k), w as in DoReFa",
             "L = sum_k L_k, a clipping level and a BatchNorm for each k (survey eq. 45)",
         ),
-        weights={
-            "adabits3": "d3",
-            "adabits4": "c4",
-            "adabits5": "s8",
-            "adabits6": "s8",
-            "adabits7": "s8",
-        },
-        options={f"adabits{bits}": {"bits": bits} for bits in (3, 4, 5, 6, 7)},
+        weights={"adabits4": "c4", "adabits6": "s8"},
+        options={"adabits4": {"bits": 4}, "adabits6": {"bits": 6}},
         functions={
             "tinyq.training.joint.train_jointly": "trains one kernel at several widths; each width "
             "is a model to export"
@@ -157,8 +151,8 @@ class Wrpn(Method):
             "r = c_1 sqrt(mean w^2) - c_2 mean |w| per layer; 2^k levels from -r to r",
             "c_1, c_2: 3.12, 2.064 for 2 bits; 7.509, 6.892 for 3; 12.68, 12.80 for 4",
         ),
-        weights={"pact_sawb2": "d2", "pact_sawb3": "d3", "pact_sawb4": "c4"},
-        options={f"pact_sawb{bits}": {"bits": bits} for bits in _FEW},
+        weights={"pact_sawb2": "d2", "pact_sawb4": "c4"},
+        options={"pact_sawb2": {"bits": 2}, "pact_sawb4": {"bits": 4}},
         leaves_out="activations are those of PACT (pact2 to pact4); full-precision shortcuts",
     )
 )
@@ -184,8 +178,8 @@ class PactSawb(Method):
         wave="-",
         summary="trained steps; gradients grow where they point away from the own code",
         formulas=("dL/dw = g (1 + d sign(g) (w / s - code)), g the gradient of LSQ",),
-        weights={"ewgs2": "s2", "ewgs3": "s3", "ewgs4": "s4"},
-        options={f"ewgs{bits}": {"bits": bits} for bits in _FEW},
+        weights={"ewgs2": "s2", "ewgs4": "s4"},
+        options={"ewgs2": {"bits": 2}, "ewgs4": {"bits": 4}},
         leaves_out=(
             "d from the trace of the Hessian: it is an option; activations; the ends of the range "
             "trained apart"

@@ -32,9 +32,9 @@ _FEW = (2, 3, 4)
             "phi(v) = i + 1/2 + tanh(k (v - i - 1/2)) / (2 (1 - a)), i = floor(v), k = ln(2/a - 1)",
             "y = s clip(round(x / s), lo, hi); dy/dx, dy/ds, dy/da those of s phi(x / s)",
         ),
-        weights={"dsq2": "s2", "dsq3": "s3", "dsq4": "s4"},
-        activations={"dsq2": "u4", "dsq3": "u4", "dsq4": "u4"},
-        options={f"dsq{bits}": {"bits": bits} for bits in _FEW},
+        weights={"dsq2": "s2", "dsq4": "s4"},
+        activations={"dsq2": "u4", "dsq4": "u4"},
+        options={"dsq2": {"bits": 2}, "dsq4": {"bits": 4}},
         leaves_out=(
             "both ends of the range trained apart: one width is, since codes of the device have a "
             "real 0; binary weights"
@@ -132,8 +132,8 @@ class QuantizationNetworks(Method):
             "w_i = sum_j P_ij v_j, P_ij = softmax_j(p_ij / T), T from 1 to .01",
             "deployed: the v_j of the largest p_ij",
         ),
-        weights={"slb1": "b1", "slb2": "d2", "slb4": "c4"},
-        options={"slb1": {"bits": 1}, "slb2": {"bits": 2}, "slb4": {"bits": 4}},
+        weights={"slb1": "b1", "slb4": "c4"},
+        options={"slb1": {"bits": 1}, "slb4": {"bits": 4}},
         leaves_out=(
             "BatchNorms of their own for soft and hard weights: the last stage computes with hard "
             "ones, and averages are settled at the end; values v are those that fit the first "
@@ -185,9 +185,9 @@ class Slb(Method):
             "dy/dx = s / a_i within segment i",
             "w_q: 2^k levels from -r to r, r = (2^k - 1) / 2^(k-1) mean |w| per filter",
         ),
-        weights={"n2uq2": "d2", "n2uq3": "d3", "n2uq4": "c4"},
-        activations={"n2uq2": "u4", "n2uq3": "u4", "n2uq4": "u4"},
-        options={f"n2uq{bits}": {"bits": bits} for bits in _FEW},
+        weights={"n2uq2": "d2", "n2uq4": "c4"},
+        activations={"n2uq2": "u4", "n2uq4": "u4"},
+        options={"n2uq2": {"bits": 2}, "n2uq4": {"bits": 4}},
         leaves_out=(
             "the first segment begins at 0; gradients of weights pass outside of -r .. r too; "
             "distillation is a term of a phase, RPReLU a layer of the user's network"
