@@ -5,7 +5,6 @@ from __future__ import annotations
 from tinyq.quantizers.catalogue import describe
 from tinyq.quantizers.method import Entry
 
-
 describe(
     Entry(
         id="bitpruning",
