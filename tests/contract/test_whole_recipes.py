@@ -148,7 +148,9 @@ def test_one_kernel_has_several_widths(model, data):
     recipes = [{"weights": f"adabits{bits}", "activations": "int8"} for bits in (6, 4)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TinyqWarning)
-        wide, narrow = train_jointly(model, recipes, data, Course(epochs=6, rate=0.01))
+        wide, narrow = train_jointly(
+            model, recipes, data, Course(epochs=6, rate=0.01, batch_size=8)
+        )
     codes = []
     for one in (wide, narrow):
         np.testing.assert_array_equal(one.get_layer("inner").kernel, wide.get_layer("inner").kernel)

@@ -39,7 +39,8 @@ class Gate(keras.layers.Layer):
     ) -> None:
         super().__init__(name=f"{layer.name}_gate")
         self.supports_jit = False
-        self.owner = [layer]  # in a list, so that Keras does not take it for a part
+        # A function, because Keras would take a layer for a part of this one.
+        self.find_owner = lambda: layer
         self.methods = tuple(methods)
         self.costs = np.array(costs, np.float32)
 
@@ -65,7 +66,7 @@ class MixtureGate(Gate):
     def build(self, input_shape: Any = None) -> None:
         """Create a quantizer for each method."""
         del input_shape
-        (layer,) = self.owner
+        layer = self.find_owner()
         self.quantizers = []
         for method in self.methods:
             quantizer = find_weights(method).build(layer.shared_axes)
@@ -79,7 +80,7 @@ class MixtureGate(Gate):
 
     def kernel(self) -> Any:
         """The mixture of the quantized kernels."""
-        (layer,), shares = self.owner, self.shares()
+        layer, shares = self.find_owner(), self.shares()
         self.drawn = shares
         parts = [quantizer(layer.kernel) for quantizer in self.quantizers]
         return sum(shares[place] * part for place, part in enumerate(parts))
@@ -166,7 +167,7 @@ class ParametrizedGate(Gate):
     def build(self, input_shape: Any = None) -> None:
         """Create width and range, which begin as 8 bits."""
         del input_shape
-        (layer,) = self.owner
+        layer = self.find_owner()
         largest = float(np.abs(ops.convert_to_numpy(layer.kernel)).max()) or 1.0
         self.width, self.range = LearnedNumber(name="width"), LearnedNumber(name="range")
         for number, value in ((self.width, largest / _MOST_CODES), (self.range, largest)):
@@ -177,7 +178,7 @@ class ParametrizedGate(Gate):
 
     def kernel(self) -> Any:
         """The kernel in steps within the range."""
-        (layer,) = self.owner
+        layer = self.find_owner()
         return quantize_within(layer.kernel, self.width.value(), self.range.value())
 
     def bits(self) -> Any:

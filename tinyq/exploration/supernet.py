@@ -17,7 +17,8 @@ from tinyq.exploration.table import Table
 from tinyq.exploration.tasks import choose_task
 from tinyq.training.attributes import setting
 
-_BATCH, _EPOCHS, _RATE, _GATE_RATE = 64, 3, 1e-3, 2e-2
+_BATCH, _EPOCHS, _RATE, _GATE_RATE = 64, 3, 1e-3, 5e-2
+_LEAST_STEPS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,8 @@ def train_gates(
     task = choose_task(network, student)
     supernet = _Supernet(student, gates, pull)
     supernet.compile(_TwoRates(gates), task.loss)
-    steps = _EPOCHS * -(-len(task.x) // _BATCH)
+    batches = -(-len(task.x) // _BATCH)
+    epochs = max(_EPOCHS, -(-_LEAST_STEPS // batches))
     changed = [
         (student.get_layer(name), "rounding", gate.kernel)
         for name, gate in zip(table.space.layers, gates, strict=True)
@@ -126,9 +128,9 @@ def train_gates(
             task.x,
             task.wanted,
             batch_size=_BATCH,
-            epochs=_EPOCHS,
+            epochs=epochs,
             verbose=0,
-            callbacks=[_Cooling(gates, steps)],
+            callbacks=[_Cooling(gates, epochs * batches)],
         )
     return gates
 

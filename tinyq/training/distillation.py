@@ -14,6 +14,7 @@ from tinyq.errors import RecipeError
 from tinyq.training.phases import LossTerm
 
 _LEAST = 1e-7  # of a probability
+_SIGNS_APART = 2
 Distance = Callable[[Any, Any, LossTerm], Any]
 
 
@@ -168,10 +169,17 @@ def _find_taps(
 
 
 def _match(model: keras.Model, pattern: str) -> list[str]:
-    """A layer's name, or all layers with kernels whose names match a pattern."""
+    """A layer's name, or all layers with kernels whose names match a pattern.
+
+    Layers that hand on signs are left out: those have no distance from real values.
+    """
     if "*" not in pattern:
         return [pattern]
-    weighted = [layer.name for layer in model.layers if getattr(layer, "kernel", None) is not None]
+    weighted = [
+        layer.name
+        for layer in model.layers
+        if getattr(layer, "kernel", None) is not None and not _hands_on_signs(layer)
+    ]
     found = [name for name in weighted if fnmatchcase(name, pattern)]
     if not found:
         raise RecipeError(
@@ -180,6 +188,11 @@ def _match(model: keras.Model, pattern: str) -> list[str]:
             remedy=f"name one of {', '.join(weighted[:12])}",
         )
     return found
+
+
+def _hands_on_signs(layer: Any) -> bool:
+    quantizer = getattr(layer, "output_quantizer", None)
+    return quantizer is not None and quantizer.format.step == _SIGNS_APART
 
 
 def _tap(model: keras.Model, name: str) -> Any:

@@ -43,7 +43,8 @@ class Reconstruction:
         drop: Share of activations that are left in floating point in each step.
         seed: Of batches and of dropped activations.
         rounding: ``learned``: up or down, as trained numbers. ``gptq`` and ``bit_split``: any code,
-            by the moments of the inputs of one layer after the other.
+            by the moments of the inputs of one layer after the other; layers that are no
+            convolutions or dense ones, such as transposed ones, keep the nearest.
     """
 
     extent: Extent = "block"
