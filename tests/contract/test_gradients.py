@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tinyq.quantizers import METHODS, find_activations
 from tinyq.quantizers.curves import name_parts
+from tinyq.quantizers.parts.slopes import soft_width_slope
 
 WEIGHTS = [name for name, method in METHODS.items() if method.weights is not None]
 ACTIVATIONS = [name for name, method in METHODS.items() if method.activations is not None]
@@ -28,11 +29,13 @@ class State:
         low: Real value of the smallest code.
         high: Real value of the largest code.
         progress: Share of the training that is over.
+        steps: Codes but one.
     """
 
     low: float = -1.0
     high: float = 1.0
     progress: float = 0.0
+    steps: int = 1
 
 
 def within(condition):
@@ -65,6 +68,31 @@ def follow_logarithm(x, state):
     return np.where(x > 0, tail, 0.0)
 
 
+def follow_quadratic(x, state):
+    """RBNN: k (sqrt(2) t - t**2 |x|), t from .01 to 10 by equal factors."""
+    t = 0.01 * 1000.0**state.progress
+    return np.maximum(max(1 / t, 1.0) * (np.sqrt(2) * t - t**2 * np.abs(x)), 0.0)
+
+
+SOFTNESS = 0.2
+STEEPNESS = np.log(2 / SOFTNESS - 1)
+
+
+def place_softly(x, state):
+    """Codes as reals, the distance from the middle of two, and whether they are within."""
+    v = x * state.steps / (state.high - state.low)
+    ends = (end * state.steps / (state.high - state.low) for end in (state.low, state.high))
+    low, high = (np.round(end) for end in ends)
+    return v, v - np.floor(v) - 0.5, low, high
+
+
+def follow_soft_steps(x, state):
+    """DSQ: the slope of k-steep hyperbolic tangents that join at whole codes."""
+    v, offset, low, high = place_softly(x, state)
+    slope = STEEPNESS / np.cosh(STEEPNESS * offset) ** 2 / (2 * np.tanh(STEEPNESS / 2))
+    return slope * ((v >= low) & (v <= high))
+
+
 BY_VALUE = {
     "identity": lambda x, state: np.ones_like(x),  # table 3
     "clipped_identity": lambda x, state: within(np.abs(x) <= 1),  # eq. 31
@@ -81,6 +109,13 @@ BY_VALUE = {
     "below_magnitude": lambda x, state: within((x > state.low) & (x < state.high)),  # both signs
     "pass_on": lambda x, state: np.ones_like(x),  # table 3
     "freeze_indices": lambda x, state: np.zeros_like(x),  # centroids train in the weights' place
+    "stochastic_slope": lambda x, state: 2 * np.exp(-x) / (1 + np.exp(-x)) ** 2,
+    "tanh_then_identity": lambda x, state: np.where(
+        state.progress >= 0.5, 1.0, 1 / np.cosh(x) ** 2
+    ),
+    "aware_quadratic": follow_quadratic,
+    "soft_step_slope": follow_soft_steps,
+    "segment_slope": lambda x, state: within((x >= 0) & (x < state.high)),  # all are alike at first
 }
 
 
@@ -125,6 +160,47 @@ def by_coarse_step(x, state, count):
     return by_step(x, state, count, "coarse")
 
 
+def by_calibrated_level(x, state, count):
+    """CG-PACT: what rounding adds within, 1 above."""
+    share = x / state.high
+    rounding = np.floor(share * state.steps + 0.5) / state.steps - share
+    return np.where(x >= state.high, 1.0, rounding * ((x >= 0) & (x < state.high)))
+
+
+def by_soft_width(x, state, count):
+    """DSQ: phi(v) - v phi'(v) within, the nearest end outside, with LSQ's factor."""
+    v, offset, low, high = place_softly(x, state)
+    phi = np.floor(v) + 0.5 + np.tanh(STEEPNESS * offset) / (2 * np.tanh(STEEPNESS / 2))
+    inner = phi - v * follow_soft_steps(x, state)
+    return np.where(v < low, low, np.where(v > high, high, inner)) / np.sqrt(count[0] * state.steps)
+
+
+def by_softness(x, state, count):
+    """DSQ: how phi moves with a, by differences."""
+    v, offset, low, high = place_softly(x, state)
+
+    def phi(softness):
+        steepness = np.log(2 / softness - 1)
+        return np.tanh(steepness * offset) / (2 * (1 - softness))
+
+    slope = (phi(SOFTNESS + 1e-6) - phi(SOFTNESS - 1e-6)) / 2e-6
+    slope = slope * ((v >= low) & (v <= high)) * (state.high - state.low) / state.steps
+    return slope / np.sqrt(count[0] * state.steps)
+
+
+def by_code(x, state, count):
+    """A code times a step, with LSQ's factor."""
+    step = state.high / state.steps
+    codes = np.clip(np.floor(x / step + 0.5), 0, state.steps)
+    return codes / np.sqrt(count[0] * state.steps)
+
+
+def by_corners(x, state, count):
+    """N2UQ with segments that are alike: the sum over all of them is -x / s, as the line's own."""
+    line = -x * state.steps / state.high * ((x >= 0) & (x < state.high))
+    return line / np.sqrt(count[0] * state.steps)
+
+
 # Derivatives by a trained number, of the value, the state, and the count of values and bits.
 BY_NUMBER = {
     ("level", "clip_slope"): by_level,
@@ -132,6 +208,11 @@ BY_NUMBER = {
     ("step", "coarse_slope"): by_coarse_step,
     ("level", "signed_clip_slope"): by_signed_level,
     ("zero", "outside"): by_zero,
+    ("level", "calibrated_clip_slope"): by_calibrated_level,
+    ("step", "soft_width_slope"): by_soft_width,
+    ("softness", "softness_slope"): by_softness,
+    ("step", "code_slope"): by_code,
+    ("segments", "corner_slope"): by_corners,
     ("shift", "unit_box"): lambda x, state, count: BY_VALUE["unit_box"](x, state),
     ("shift", "quadratic"): lambda x, state, count: BY_VALUE["quadratic"](x, state),
 }
@@ -148,13 +229,15 @@ def tape_of(function, variables):
     return tape.gradient(total, variables)
 
 
+NAMED = ("zero", "softness", "segments")
+
+
 def find_variable(quantizer, key):
     """The variable that keeps a trained number."""
     found = quantizer.trainable_variables
-    zero = [variable for variable in found if variable.path.endswith("zero")]
-    (variable,) = (
-        zero if key == "zero" else [one for one in found if not any(one is z for z in zero)]
-    )
+    own = [one for one in found if key in one.path]
+    rest = [one for one in found if not any(name in one.path for name in NAMED)]
+    (variable,) = own if key in NAMED else rest
     return variable
 
 
@@ -164,10 +247,12 @@ def differentiate_number(quantizer, key, encoding):
     def number():
         if key == "shift":
             return quantizer.shift()
+        if key == "segments":
+            return quantizer.segments.value()
         steps = encoding.highest - (encoding.zero_point if quantizer.signed else encoding.lowest)
         return quantizer.encoding().scale * (float(steps) if key == "level" else 1.0)
 
-    if key == "zero":
+    if key in ("zero", "softness"):
         return 1.0
     variable = find_variable(quantizer, key)
     (found,) = tape_of(number, [variable.value])
@@ -205,7 +290,7 @@ def test_gradient_of_activations(name, rng):
         encoding = quantizer.encoding()  # the range of some follows the batch
         scale, zero = float(encoding.scale), float(encoding.zero_point)
         ends = (scale * (end - zero) for end in (encoding.lowest, encoding.highest))
-        state = State(*ends, progress)
+        state = State(*ends, progress, encoding.highest - encoding.lowest)
         values = array(x)
         if "gradient by shift" in named:
             values = values + array(numbers[0])
@@ -226,6 +311,7 @@ def test_gradient_of_activations(name, rng):
 SHAPE, AXES = (40, 3), (0,)
 PREPARED = {
     "squash": lambda w: np.tanh(w) / np.abs(np.tanh(w)).max(),
+    "center": lambda w: w - w.mean(axis=0),
     "standardize": lambda w: (w - w.mean(axis=0)) / w.std(axis=0),
     "pruned": lambda w: w,  # gradients pass to all weights
 }
@@ -252,16 +338,52 @@ def slope_of_weights(name, quantizer, weights, state):
     return np.where(weights > threshold, high, np.where(weights < -threshold, -low, 1.0))
 
 
+def turn(quantizer, weights):
+    """RBNN: the matrix of each channel between two rotations, of standardized weights."""
+    left, right = array(quantizer.first), array(quantizer.second)
+    ready = PREPARED["standardize"](weights)
+    turned = [left.T @ w.reshape(len(left), len(right)) @ right for w in ready.T]
+    return np.stack([w.ravel() for w in turned], axis=-1)
+
+
+def follow_sigmoids(quantizer, weights, progress):
+    """Quantization networks: T s(T (w / width - b)) (1 - s) height / width, over all b."""
+    sharpness = 2.0 * 50.0**progress
+    width, height = (float(np.max(array(n.value()))) for n in (quantizer.width, quantizer.height))
+    total = np.zeros(SHAPE)
+    for border in array(quantizer.borders):
+        share = 1 / (1 + np.exp(-sharpness * (weights / width - border)))
+        total += sharpness * share * (1 - share) * height / width
+    return total
+
+
+# Slopes of methods that train through a smooth curve, of quantizer, weights and progress.
+SOFT = {
+    "RelaxedQuantizer": lambda q, w, progress: 1.0 if progress >= 0.5 else 1 / np.cosh(w) ** 2,
+    "SigmoidQuantizer": follow_sigmoids,
+    "ChoiceQuantizer": lambda q, w, progress: 0.0,  # logits train in the weights' place
+}
+
+
 def expect_weights(name, quantizer, weights, upstream, progress):
     """dL/dw of a method, and the state it holds for."""
     parts = METHODS[name].weights
     scale = array(quantizer.split(weights.astype(np.float32))[1])
     low, high = (float(scale.max()) * end for end in (parts.levels.lo, parts.levels.hi))
-    state = State(low, high, progress)
-    prepare = name_parts(name, "weights").get("prepare")
-    ready = weights if prepare is None else PREPARED[prepare](weights)
-    slope = slope_of_weights(name, quantizer, ready, state)
+    state = State(low, high, progress, parts.levels.hi - parts.levels.lo)
+    change = PREPARED.get(name_parts(name, "weights").get("prepare"))
     procedure = parts.procedure
+    if name == "rbnn":
+        change = lambda w: turn(quantizer, w)  # noqa: E731
+    if name == "lns":  # a network that is still 0
+        change = lambda w: w / np.abs(w).mean(axis=0)  # noqa: E731
+    ready = weights if change is None else change(weights)
+    if procedure.forward == "soft":
+        slope = SOFT[type(quantizer).__name__](quantizer, ready, progress) * np.ones(SHAPE)
+    else:
+        slope = slope_of_weights(name, quantizer, ready, state)
+    if name == "lns":
+        slope = slope * scale
     if procedure.forward == "master":
         slope = np.ones(SHAPE)
     if procedure.forward == "mixed":
@@ -270,7 +392,11 @@ def expect_weights(name, quantizer, weights, upstream, progress):
     if procedure.freezes:
         slope = slope * (array(quantizer.frozen) == 0)
     gradient = slope * upstream
-    return gradient if prepare is None else pull_back(PREPARED[prepare], weights, gradient)
+    if name.startswith("ewgs"):
+        v = np.clip(weights / scale, parts.levels.lo, parts.levels.hi)
+        codes = array(quantizer.split(weights.astype(np.float32))[0])
+        gradient = gradient * (1 + 0.2 * np.sign(gradient) * (v - codes))
+    return gradient if change is None else pull_back(change, weights, gradient)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -308,7 +434,9 @@ def expect_levels(quantizer, weights, upstream):
 STEPPED = [
     name
     for name in WEIGHTS
-    if METHODS[name].weights.learned and METHODS[name].weights.procedure.forward == "quantized"
+    if METHODS[name].weights.learned
+    and METHODS[name].weights.learned.slope is not soft_width_slope
+    and METHODS[name].weights.procedure.forward == "quantized"
 ]
 TABLED = [
     name
@@ -340,7 +468,7 @@ def test_gradient_of_what_trains_beside_the_weights(name, rng):
 
 
 def test_every_trained_number_of_weights_is_looked_at():
-    """Besides steps and levels, only penalties train numbers: a step and a mixture."""
+    """Besides steps and levels, penalties train numbers, and methods with tests of their own."""
     others = set(WEIGHTS) - set(STEPPED) - set(TABLED)
     trained = set()
     for name in others:
@@ -348,4 +476,6 @@ def test_every_trained_number_of_weights_is_looked_at():
         quantizer.build(SHAPE)
         if quantizer.trainable_variables:
             trained.add(name)
-    assert trained == {"chikin2022_4", "soft_weight_sharing4"}
+    apart = {"dsq2", "dsq4", "slb1", "slb4", "lns", "rbnn"}
+    apart |= {"quantization_networks2", "quantization_networks3"}  # unit/test_newer_methods.py
+    assert trained == {"chikin2022_4", "soft_weight_sharing4"} | apart

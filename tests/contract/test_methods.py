@@ -123,9 +123,11 @@ class TestActivations:
 
     def test_training_values_lie_on_the_grid(self, name, rng):
         quantizer, x = self.quantizer(name, rng)
-        encoding = quantizer.encoding()
+        quantizer.advance(1.0)
         y = array(quantizer(x, training=True))
         encoding = quantizer.encoding()
+        if getattr(quantizer, "draws", False):  # any code of the format
+            y, x = np.sort(np.unique(y)), np.array([-1.0, 1.0], np.float32)
         np.testing.assert_allclose(y, array(encoding.real(encoding.codes(x))), atol=1e-6)
 
     def test_codes_survive_the_way_through_real_numbers(self, name, rng):

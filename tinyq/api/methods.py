@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -134,6 +135,10 @@ def describe_method(entry: Entry) -> dict[str, Any]:
         "link": entry.link,
         "options": _options(entry),
         "recipe": _recipe(entry),
+        "recipes": {name: dict(said) for name, said in entry.recipes.items()},
+        "calibrations": {name: dict(said) for name, said in entry.calibrations.items()},
+        "searches": {name: dict(said) for name, said in entry.searches.items()},
+        "functions": dict(entry.functions),
         "summary": entry.summary,
         "formulas": list(entry.formulas),
         "leaves_out": entry.leaves_out,
@@ -148,10 +153,16 @@ def _make_row(entry: Entry) -> tuple[str, ...]:
         str(entry.year),
         entry.wave,
         " ".join(entry.weights) or "-",
-        " ".join((*entry.activations, *entry.layers)) or "-",
+        " ".join((*entry.activations, *entry.layers, *_ways(entry))) or "-",
         " ".join(sorted({*entry.weights.values(), *entry.activations.values()})) or "none",
         entry.missing or (f"without: {entry.leaves_out}" if entry.leaves_out else ""),
     )
+
+
+def _ways(entry: Entry) -> tuple[str, ...]:
+    """Recipes, options of commands and functions that are its method."""
+    functions = (f"{name.rpartition('.')[2]}()" for name in entry.functions)
+    return (*entry.recipes, *entry.calibrations, *entry.searches, *functions)
 
 
 def _options(entry: Entry) -> dict[str, dict[str, Any]]:
@@ -260,6 +271,10 @@ def _list_lines(entry: Entry, explanations: Explanations) -> list[str]:
         facts = "; ".join(filter(None, (known["meaning"], known["range"], known["source"])))
         lines.append(f"option: {name} = {known['default']}: {facts}")
     lines += [f"recipe: {line}" for line in _recipe(entry)]
+    lines += [f"whole recipe {name}: {json.dumps(said)}" for name, said in entry.recipes.items()]
+    lines += [f"{name}: tinyq quantize {_say(said)}" for name, said in entry.calibrations.items()]
+    lines += [f"{name}: tinyq search {_say(said)}" for name, said in entry.searches.items()]
+    lines += [f"function: {name} {does}" for name, does in entry.functions.items()]
     lines += [f"layer: {layer}: format {form}" for layer, form in entry.layers.items()]
     lines += [
         f"kernels for {operand}: {', '.join(isas)}" for operand, isas in _kernels(entry).items()
@@ -269,6 +284,11 @@ def _list_lines(entry: Entry, explanations: Explanations) -> list[str]:
     if entry.missing:
         lines.append(f"not yet: {entry.missing}")
     return lines
+
+
+def _say(options: Mapping[str, Any]) -> str:
+    """Options of a command."""
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
 
 
 def _among(names: list[str]) -> str:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from tinyq.training.recipe import Recipe
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
-RANGES = ("min_max", "percentile", "mse")
+RANGES = ("min_max", "percentile", "mse", "prediction")
 EXTENTS = ("layer", "block")
+ROUNDINGS = ("learned", "gptq", "bit_split")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Calibration:
     equalization: bool = False
     reconstruct: str | None = None
     drop: float = 0.0
+    rounding: str = "learned"
     samples: int = 512
 
 
@@ -99,6 +101,7 @@ def quantize(
     equalization: bool = False,
     reconstruct: str | None = None,
     drop: float = 0.0,
+    rounding: str = "learned",
     samples: int = 512,
     trust: bool = False,
 ) -> keras.Model:
@@ -119,13 +122,16 @@ def quantize(
         output: The .keras file to write, besides.
         bits: Bits of the weights: 2 to 8.
         end_bits: Bits of the first and last layer's weights; as ``bits`` when None.
-        ranges: Ranges of activations: ``min_max``, ``percentile`` or ``mse``.
+        ranges: Ranges of activations: ``min_max``, ``percentile``, ``mse``, or ``prediction``,
+            which changes the network's answers least.
         percentile: Per cent of the values in the range, with ``percentile``.
         bias_correction: Whether the mean error is taken out of each channel.
         equalization: Whether channels are scaled between neighbouring layers.
         reconstruct: ``layer`` or ``block``: weights are rounded up or down such that the output of
             each layer or block stays near the float model's, in place of the nearest code.
         drop: Share of activations that each step of the reconstruction leaves in floating point.
+        rounding: How ``reconstruct`` chooses codes: ``learned`` trains whether each weight goes up
+            or down; ``gptq`` and ``bit_split``, for ``layer``, follow from the inputs' moments.
         samples: Use the first so many samples only.
         trust: As of `tinyq.load`.
 
@@ -143,6 +149,7 @@ def quantize(
         equalization=equalization,
         reconstruct=reconstruct,
         drop=drop,
+        rounding=rounding,
         samples=samples,
     )
     if (recipe is None) == (data is None):
@@ -209,7 +216,11 @@ def calibrate(
             equalization=options.equalization,
             reconstruction=None
             if options.reconstruct is None
-            else Reconstruction(options.reconstruct, drop=options.drop),  # type: ignore[arg-type]
+            else Reconstruction(
+                options.reconstruct,  # type: ignore[arg-type]  # checked above
+                drop=options.drop,
+                rounding=options.rounding,
+            ),
         ),
         progress,
     )
@@ -242,11 +253,17 @@ def check_options(options: Calibration) -> None:
             set() if 0.0 <= options.drop < 1.0 else {options.drop},
             "give a number from 0 on, below 1",
         ),
+        "--rounding": (
+            {options.rounding} - set(ROUNDINGS),
+            f"choose {', '.join(ROUNDINGS)}",
+        ),
         "--samples": (
             set() if options.samples >= 1 else {options.samples},
             "give a number of at least 1",
         ),
     }
+    if options.rounding != ROUNDINGS[0] and options.reconstruct != EXTENTS[0]:
+        faults["--rounding"] = ({options.rounding}, "give --reconstruct layer with it")
     for option, (wrong, remedy) in faults.items():
         for value in wrong:
             raise TinyqError(f"{value} is not supported", where=option, remedy=remedy)

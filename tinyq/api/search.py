@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from tinyq.api.arguments import (
 from tinyq.api.quantize import load_float
 from tinyq.errors import ModelError, TinyqError
 from tinyq.hardware.boards import Board
+from tinyq.quantizers.catalogue import load_catalogue
 from tinyq.selection import check_objective
 from tinyq.support.datasets import make_dataset
 from tinyq.support.documents import stamp
@@ -24,6 +26,7 @@ from tinyq.support.tables import Part, Shown, Table
 if TYPE_CHECKING:
     from tinyq.exploration.search import Found
 
+_DEFAULTS = {"sensitivity": "divergence", "allocator": "ilp", "proxy": "ptq"}
 _HEADS = ("trial", "score %", "flash B", "RAM B", "instructions", "costs", "methods of the layers")
 
 
@@ -96,9 +99,10 @@ def search(
     ram: str | int | None = None,
     instructions: str | int | None = None,
     space: Any = None,
-    sensitivity: str = "divergence",
-    allocator: str = "ilp",
-    proxy: str = "ptq",
+    method: str | None = None,
+    sensitivity: str | None = None,
+    allocator: str | None = None,
+    proxy: str | None = None,
     trials: int | None = None,
     storage: str | None = None,
     optimize: str = "balanced",
@@ -124,10 +128,15 @@ def search(
         ram: Most bytes of RAM, such as ``16K``.
         instructions: Most instructions of an inference, such as ``2M``.
         space: Methods of each layer, a dict or a YAML file; 8 and 4 bits and ternary when None.
+        method: Method of the literature, such as ``hawq_v3``, that says the next three; what is
+            given beside it takes the place of its own. `tinyq.methods()` lists them.
         sensitivity: What says how much a layer suffers: ``divergence``, ``hessian_trace``,
-            ``hessian_eigenvalue`` or ``taylor``.
-        allocator: What proposes: ``ilp``, ``rank``, ``grid``, ``evolution`` or ``tpe``.
-        proxy: What judges: ``ptq``, ``train:EPOCHS`` or ``full:EPOCHS``.
+            ``hessian_eigenvalue``, ``taylor``, ``fisher``, ``imprint`` or ``steps``; ``divergence``
+            when None.
+        allocator: What proposes: ``ilp``, ``rank``, ``grid``, ``evolution``, ``tpe``, or what a
+            training finds, ``gumbel``, ``fractional``, ``parametrized``; ``ilp`` when None.
+        proxy: What judges: ``ptq``, ``reconstruct``, ``train:EPOCHS`` or ``full:EPOCHS``; ``ptq``
+            when None.
         trials: Trials of all workers together; as the allocator plans when None.
         storage: Where trials are kept: a journal's path, or a database's address; a journal in
             the folder when None.
@@ -149,6 +158,8 @@ def search(
         read_amount(instructions, "--instructions", 1000),
     )
     chosen, folder = as_board(board), as_path(output)
+    given = {"sensitivity": sensitivity, "allocator": allocator, "proxy": proxy}
+    said = find_search(method, given)
     check_objective(optimize)
     check_writable(folder)
     if trials is not None and trials < 1:
@@ -166,8 +177,9 @@ def search(
     from tinyq.exploration.sensitivities import find_sensitivity
     from tinyq.exploration.space import default_space, read_space
 
-    find_sensitivity(sensitivity)
-    wish = Wish(limits, sensitivity, find_allocator(allocator), find_proxy(proxy), trials, seed)
+    find_sensitivity(said["sensitivity"])
+    parts = find_allocator(said["allocator"]), find_proxy(said["proxy"])
+    wish = Wish(limits, said["sensitivity"], *parts, trials, seed)
     if not wish.proxy.trains:
         learned = learned.take(samples)
     loaded, name = _load(model, trust)
@@ -179,6 +191,25 @@ def search(
     found = run(network, wanted, Pricer(chosen, optimize), wish, place)
     write_results(found, name, chosen.name, folder)
     return Searched(found, name, chosen.name, folder)
+
+
+def find_search(method: str | None, given: Mapping[str, str | None]) -> dict[str, str]:
+    """Sensitivity, allocator and proxy: what is given, else what the method says, else defaults.
+
+    Raises:
+        TinyqError: There is no such method.
+    """
+    rows = load_catalogue().values()
+    known = {name: said for row in rows for name, said in row.searches.items()}
+    if method is not None and method not in known:
+        raise TinyqError(
+            f"there is no method of search {method!r}",
+            where="--method",
+            remedy=f"choose one of {', '.join(known)}",
+        )
+    own = known[method] if method is not None else {}
+    spoken = {name: value for name, value in given.items() if value is not None}
+    return {**_DEFAULTS, **own, **spoken}
 
 
 def _split(data: Any, val: Any) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ def quantize(
         int | None, typer.Option(help="Bits of the first and last layer's weights, if others.")
     ] = None,
     ranges: Annotated[
-        str, typer.Option(help="Ranges of activations: min_max, percentile or mse.")
+        str, typer.Option(help="Ranges of activations: min_max, percentile, mse or prediction.")
     ] = "mse",
     percentile: Annotated[
         float, typer.Option(help="Per cent of the values in the range, with percentile.")
@@ -39,6 +39,10 @@ def quantize(
         float,
         typer.Option(help="Share of activations that reconstruction leaves real, 0 to below 1."),
     ] = 0.0,
+    rounding: Annotated[
+        str,
+        typer.Option(help="How reconstruction chooses codes: learned, gptq or bit_split."),
+    ] = "learned",
     samples: Annotated[int, typer.Option(min=1, help="Use the first so many samples only.")] = 512,
     trust: TrustOption = False,
     json: JsonOption = False,
@@ -55,6 +59,7 @@ def quantize(
         equalization=equalization,
         reconstruct=reconstruct,
         drop=drop,
+        rounding=rounding,
         samples=samples,
     )
     with show_progress("reconstructing", quiet=json or reconstruct is None) as update:

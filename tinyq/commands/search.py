@@ -31,11 +31,23 @@ def search(
     space: Annotated[
         Path | None, typer.Option(help="A YAML file with the methods of each layer.")
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="A method that says the next three, such as hawq_v3."),
+    ] = None,
     sensitivity: Annotated[
-        str, typer.Option(help="divergence, hessian_trace, hessian_eigenvalue or taylor.")
-    ] = "divergence",
-    allocator: Annotated[str, typer.Option(help="ilp, rank, grid, evolution or tpe.")] = "ilp",
-    proxy: Annotated[str, typer.Option(help="ptq, train:EPOCHS or full:EPOCHS.")] = "ptq",
+        str | None,
+        typer.Option(
+            help="divergence, hessian_trace, hessian_eigenvalue, taylor, fisher, imprint or steps."
+        ),
+    ] = None,
+    allocator: Annotated[
+        str | None,
+        typer.Option(help="ilp, rank, grid, evolution, tpe, gumbel, fractional or parametrized."),
+    ] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="ptq, reconstruct, train:EPOCHS or full:EPOCHS.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="Trials of all workers together.")] = None,
     storage: Annotated[
         str | None,
@@ -64,6 +76,7 @@ def search(
         ram=ram,
         instructions=instructions,
         space=space,
+        method=method,
         sensitivity=sensitivity,
         allocator=allocator,
         proxy=proxy,

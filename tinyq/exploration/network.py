@@ -19,6 +19,7 @@ from tinyq.training.lowering.network import import_keras
 from tinyq.training.patterns import FusedLayer, find_fused_layers
 from tinyq.training.post_training import PostTraining, post_training
 from tinyq.training.quantize import quantize
+from tinyq.training.reconstruction import Reconstruction
 from tinyq.training.rewriting import rewrite
 
 _BATCH = 256
@@ -94,9 +95,12 @@ class Network:
                 found[fused.name] = ("int8", "uint4") if sources else ("int8",)
         return found
 
-    def calibrate(self, space: Space, assignment: Assignment) -> keras.Model:
-        """A version quantized after training."""
-        options = PostTraining(recipe=space.to_recipe(assignment, self.input_range))
+    def calibrate(
+        self, space: Space, assignment: Assignment, way: Reconstruction | None = None
+    ) -> keras.Model:
+        """A version quantized after training, with the nearest codes or reconstructed."""
+        recipe = space.to_recipe(assignment, self.input_range)
+        options = PostTraining(recipe=recipe, reconstruction=way)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return post_training(self.model, self.calibration.x, options)

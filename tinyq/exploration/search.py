@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from tinyq.exploration.allocators import Allocator
+from tinyq.exploration.allocators.registry import Plan
 from tinyq.exploration.budgets import RESOURCES, Costs, Limits
 from tinyq.exploration.building import build_and_count
 from tinyq.exploration.front import find_front, order_by_worth
@@ -127,7 +128,7 @@ def search(network: Network, space: Space, pricer: Pricer, wish: Wish, place: Pl
     sampler = wish.allocator.sampler
     drawn = sampler(found.space, wish.limits, wish.seed) if sampler else None
     trials = Trials(place.storage, name, found.space, drawn)
-    if wish.allocator.plan is not None:
+    if wish.allocator.knows_before:
         trials.plan(lambda: propose(network, table, pricer, wish))
     evaluate = _Evaluation(network, found.space, pricer, wish, place.models)
     with place.open("trials") as progress:
@@ -177,8 +178,7 @@ def propose(network: Network, table: Table, pricer: Pricer, wish: Wish) -> list[
     and a plan of memory may need more than the bytes alive. A plan that misses a budget when it
     is priced as a whole lowers that budget by the miss.
     """
-    plan = wish.allocator.plan
-    assert plan is not None
+    plan = _find_plan(network, wish)
     count = wish.trials or (_FRONT if wish.limits.is_open else _FITTING)
     limits = wish.limits
     if limits.is_open:
@@ -203,6 +203,15 @@ def propose(network: Network, table: Table, pricer: Pricer, wish: Wish) -> list[
             limits = replace(limits, **{name: (most or 0) - much})
     fitting = [it for it, fits in kept.items() if fits]
     return fitting[:count] or list(kept)[:count]
+
+
+def _find_plan(network: Network, wish: Wish) -> Plan:
+    """What plans: the allocator, or its training, which is gone through once for each budget."""
+    learn = wish.allocator.learn
+    if learn is None:
+        assert wish.allocator.plan is not None
+        return wish.allocator.plan
+    return lambda table, limits, count: learn(network, table, limits, count, wish.seed)
 
 
 class _Evaluation:
@@ -232,7 +241,7 @@ def name_model(folder: Path, assignment: Assignment) -> Path:
 
 def _count(wish: Wish) -> int | None:
     """Trials of all workers; planned ones count themselves."""
-    if wish.allocator.plan is not None:
+    if wish.allocator.knows_before:
         return None
     return wish.trials or 10 * _FITTING
 

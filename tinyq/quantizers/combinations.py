@@ -10,11 +10,18 @@ from typing import Any
 from tinyq.quantizers.activations import ActivationBuilder, FixedQuantizer
 from tinyq.quantizers.bases import BasisParts
 from tinyq.quantizers.fresh import FreshTableParts
-from tinyq.quantizers.learned_activations import ClipQuantizer, StepQuantizer
+from tinyq.quantizers.learned_activations import (
+    CalibratedClipQuantizer,
+    ClipQuantizer,
+    StepQuantizer,
+)
 from tinyq.quantizers.parts import clusters, gradients, levels, scales, steps, updates
 from tinyq.quantizers.parts.clusters import Fit
 from tinyq.quantizers.parts.preparation import squash
+from tinyq.quantizers.parts.slopes import tanh_then_identity
 from tinyq.quantizers.procedure import Procedure
+from tinyq.quantizers.random_signs import LateSignQuantizer, RandomSignQuantizer
+from tinyq.quantizers.relaxed import in_halves
 from tinyq.quantizers.signed_activations import (
     OffsetStepQuantizer,
     SignedClipQuantizer,
@@ -22,6 +29,7 @@ from tinyq.quantizers.signed_activations import (
     signed_format,
 )
 from tinyq.quantizers.signs import ShiftedSignQuantizer, SignQuantizer
+from tinyq.quantizers.soft_steps import SoftStepActivations
 from tinyq.quantizers.stepped import (
     SteppedQuantizer,
     fit_integers,
@@ -30,6 +38,7 @@ from tinyq.quantizers.stepped import (
     middle_borders,
 )
 from tinyq.quantizers.tables import Partition, Table, TableParts, choose_by_threshold, pass_on
+from tinyq.quantizers.thresholds import ThresholdQuantizer
 from tinyq.quantizers.weights import LearnedStep, WeightParts
 
 # Steps of the uniform quantizer with the least error for the positive half of a normal
@@ -61,6 +70,19 @@ def fitted(number_format: str, hi: int, per_tensor: bool = True) -> WeightParts:
         gradients.identity,
         projection=False,
         per_tensor=per_tensor,
+    )
+
+
+def odd(bits: int, step: steps.Step, **options: Any) -> WeightParts:
+    """Odd multiples of half a step."""
+    return WeightParts(
+        f"d{bits}" if bits <= 3 else "c4",
+        levels.OddUniform(bits),
+        step,
+        scales.step_scale,
+        gradients.identity,
+        projection=False,
+        **options,
     )
 
 
@@ -252,6 +274,21 @@ def clip(bits: int) -> ActivationParts:
     return unsigned(bits, partial(ClipQuantizer, bits))
 
 
+def calibrated_clip(bits: int) -> ActivationParts:
+    """The same, with what rounding adds to the gradient of the level."""
+    return unsigned(bits, partial(CalibratedClipQuantizer, bits))
+
+
+def soft_step(bits: int, softness: float) -> ActivationParts:
+    """Codes from 0 on with a trained step, and slopes of a soft stairway."""
+    return unsigned(bits, partial(SoftStepActivations, bits, softness))
+
+
+def thresholds(bits: int) -> ActivationParts:
+    """Codes from 0 on with trained thresholds."""
+    return ActivationParts("u4", partial(ThresholdQuantizer, bits), whole=False)
+
+
 def unit_interval(bits: int) -> ActivationParts:
     """Codes of values that are clipped to 0 .. 1."""
     width = 1.0 / (2**bits - 1)
@@ -292,6 +329,17 @@ def in_planes(parts: ActivationParts, whole: bool = True) -> ActivationParts:
 def sign(**options: Any) -> ActivationParts:
     """Signs; negative values are half of them, so that no ReLU may come before."""
     return ActivationParts("b1", partial(SignQuantizer, **options), replaces_relu=True)
+
+
+def random_sign(derivative: gradients.Derivative) -> ActivationParts:
+    """Signs that are drawn in training."""
+    return ActivationParts("b1", partial(RandomSignQuantizer, derivative), replaces_relu=True)
+
+
+def late_sign() -> ActivationParts:
+    """Signs that come after hyperbolic tangents."""
+    quantizer = partial(LateSignQuantizer, tanh_then_identity, in_halves)
+    return ActivationParts("b1", quantizer, replaces_relu=True)
 
 
 def shifted_sign(**options: Any) -> ActivationParts:

@@ -10,7 +10,7 @@ from keras import ops
 from tinyq.numerics.formats import Format
 from tinyq.quantizers.parts.levels import sign
 from tinyq.quantizers.parts.rounding import round_half_up
-from tinyq.quantizers.parts.stairs import climb
+from tinyq.quantizers.parts.stairs import climb, count_reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Encoding:
         zero_point: float32 tensor without axes, an integer.
         bound: Largest code, where it is less than that of the format.
         levels: Codes in use, ascending, where they are not all at the same distance.
-        borders: Where each level but the first begins, in parts of the scale.
+        borders: Where each level but the first begins, in parts of the scale; a tensor where they
+            are trained.
         floor: Smallest code, where it is more than that of the format.
     """
 
@@ -34,7 +35,7 @@ class Encoding:
     zero_point: Any
     bound: int | None = None
     levels: tuple[int, ...] = ()
-    borders: tuple[float, ...] = ()
+    borders: Any = ()
     floor: int | None = None
 
     @property
@@ -59,6 +60,8 @@ class Encoding:
         if self.format.step == 2:
             return sign(values)
         if self.levels:
+            if not isinstance(self.borders, tuple):
+                return count_reached(values / self.scale, self.borders) + float(self.levels[0])
             heights = tuple(level - self.levels[0] for level in self.levels[1:])
             return climb(values / self.scale, self.borders, heights) + float(self.levels[0])
         codes = round_half_up(values / self.scale) + self.zero_point

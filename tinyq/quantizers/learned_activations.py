@@ -18,6 +18,7 @@ from tinyq.quantizers.parts.gradients import (
     with_learned_step,
 )
 from tinyq.quantizers.parts.learned import LearnedNumber
+from tinyq.quantizers.parts.slopes import calibrated_clip_slope
 
 _DECAY = 2e-4
 
@@ -125,6 +126,10 @@ class ClipQuantizer(LearnedQuantizer):
         """Largest value of the first batch."""
         return ops.maximum(ops.max(values), 0.0)
 
+    def slope(self, values: Any, level: Any) -> Any:
+        """Derivative by the level."""
+        return clip_slope(values, level)
+
     def estimators(self) -> dict[str, Derivative]:
         """Gradient estimators."""
         return {"x": below_level, "level": clip_slope}
@@ -137,4 +142,21 @@ class ClipQuantizer(LearnedQuantizer):
         def forward(x: Any, a: Any) -> Any:
             return self._quantized(x, a * (1.0 / self.max_code))
 
-        return with_gradient(forward, below_level, clip_slope)(inputs, level)
+        return with_gradient(forward, below_level, self.slope)(inputs, level)
+
+
+class CalibratedClipQuantizer(ClipQuantizer):
+    """Unsigned codes up to a learned clipping level, whose gradient counts what rounding adds.
+
+        dy/da = q(x / a) - x / a for 0 <= x < a, 1 for x >= a, 0 below
+
+    Reference: Jin et al. 2019, arXiv:1912.10207 (CG-PACT).
+    """
+
+    def slope(self, values: Any, level: Any) -> Any:
+        """Derivative by the level."""
+        return calibrated_clip_slope(values, level, self.max_code)
+
+    def estimators(self) -> dict[str, Derivative]:
+        """Gradient estimators."""
+        return {"x": below_level, "level": calibrated_clip_slope}

@@ -40,6 +40,11 @@ class Entry:
         activations: The same for activations.
         layers: Keras layers that are its method, with the formats of their output.
         options: Options by the names that recipes use, where they are not the defaults.
+        recipes: Whole recipes with their phases, of a method that is a way to train, by name.
+        calibrations: Options of `tinyq quantize`, of a method that trains nothing, by name.
+        searches: Options of `tinyq search`, of a method that chooses others for each layer, by
+            name.
+        functions: Functions of Python that belong to it, with what they do.
         leaves_out: What of the paper these methods lack, or an empty text.
         missing: Why there is no method yet, or an empty text.
     """
@@ -56,13 +61,18 @@ class Entry:
     activations: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibrations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    functions: Mapping[str, str] = field(default_factory=dict)
     leaves_out: str = ""
     missing: str = ""
 
     @property
     def trains(self) -> bool:
         """Whether a model can have it; what trains is exported, too."""
-        return bool(self.weights or self.activations or self.layers)
+        ways = (self.weights, self.activations, self.layers)
+        return any((*ways, self.recipes, self.calibrations, self.searches, self.functions))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ class Procedure:
 
     Attributes:
         draw: Random codes of training from ``w / step`` and uniform noise; inference draws none.
-        forward: Kernel that training uses: quantized, the master weights as they are, or
-            ``(setting * w_q + w) / (setting + 1)``.
+        forward: Kernel that training uses: quantized, the master weights as they are,
+            ``(setting * w_q + w) / (setting + 1)``, or a smooth curve that the setting sharpens.
         penalty: Term of the loss, of master weights, quantized weights and step.
         strength: Factor of the penalty.
         update: New master weights after a step.
@@ -38,7 +38,7 @@ class Procedure:
     """
 
     draw: Noise | None = None
-    forward: Literal["quantized", "master", "mixed"] = "quantized"
+    forward: Literal["quantized", "master", "mixed", "soft"] = "quantized"
     penalty: Penalty | None = None
     strength: float = 0.0
     update: Update | None = None
@@ -70,6 +70,7 @@ class Procedure:
             "quantized": "training computes with quantized weights",
             "master": "training computes with the real weights; the device with quantized ones",
             "mixed": "training computes with real and quantized weights, mixed",
+            "soft": "training computes with a smooth curve, at the end with quantized weights",
         }
         lines = [told[self.forward]]
         if self.schedule is not None:
@@ -95,14 +96,16 @@ class Procedure:
         found = [meaning for name, meaning in meanings.items() if getattr(self, name)]
         if self.forward == "mixed":
             found.append("weight of the quantized part")
+        if self.forward == "soft":
+            found.append("setting of the curve")
         return found[0] if found else "strength of the move"
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         """What is wrong, and what helps."""
         scheduled = ("freezes", "anneals", "prunes", "multiplies")
         used = [name for name in scheduled if getattr(self, name)]
-        if self.forward == "mixed":
-            used.append("forward='mixed'")
+        if self.forward in ("mixed", "soft"):
+            used.append(f"forward={self.forward!r}")
         if used and self.schedule is None:
             yield f"{used[0]} needs a schedule for its setting", "give schedule="
         if self.schedule is not None and not used and self.update is None:

@@ -184,15 +184,16 @@ class _Run:
     def _guide(self, student: keras.Model, phase: Phase) -> Guided:
         if phase.teacher is None:
             return Guided(student)
+        learns = phase.teacher_trains
         if phase.teacher == FLOAT_TEACHER:
             twin = rewrite(self.float_model).model
             ends = {fused.name: fused.end for fused in find_fused_layers(twin)}
-            return Guided(student, twin, phase.terms, ends)
+            return Guided(student, twin, phase.terms, ends, learns)
         if self.settings.load is None:
             raise RecipeError(
                 "nothing loads the teacher", where="teacher", remedy="write `teacher: float`"
             )
-        return Guided(student, self.settings.load(phase.teacher), phase.terms)
+        return Guided(student, self.settings.load(phase.teacher), phase.terms, learns=learns)
 
     def _callbacks(
         self,

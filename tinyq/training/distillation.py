@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ from tinyq.errors import RecipeError
 from tinyq.training.phases import LossTerm
 
 _LEAST = 1e-7  # of a probability
+_SIGNS_APART = 2
 Distance = Callable[[Any, Any, LossTerm], Any]
 
 
@@ -69,9 +71,10 @@ class Guided(keras.Model):
 
     Args:
         student: The model that is trained.
-        teacher: A float model of the same inputs; it does not train.
+        teacher: A float model of the same inputs.
         terms: Terms of the loss.
         ends: Layer of the teacher that stands for a layer of the student, where a term names none.
+        learns: Whether the teacher trains, too, by the same labels.
 
     Raises:
         RecipeError: A tap names no layer, or shapes differ.
@@ -83,9 +86,11 @@ class Guided(keras.Model):
         teacher: keras.Model | None = None,
         terms: Sequence[LossTerm] = (),
         ends: Mapping[str, str] | None = None,
+        learns: bool = False,
     ) -> None:
         super().__init__(name=student.name, dtype="float32")
         self.student = student
+        self.learns = learns
         self.terms = tuple(terms)
         self.teacher = teacher
         if teacher is not None:
@@ -93,14 +98,16 @@ class Guided(keras.Model):
             self.inner = keras.Model(
                 student.inputs, [student.outputs[0], *(own for part in pairs for own, _ in part)]
             )
-            self.outer = keras.Model(teacher.inputs, [other for part in pairs for _, other in part])
+            others = [other for part in pairs for _, other in part]
+            self.outer = keras.Model(teacher.inputs, [teacher.outputs[0], *others])
             self.counts = tuple(len(part) for part in pairs)
         self.built = True
 
     @property
     def trainable_weights(self) -> list[Any]:
-        """Those of the student."""
-        return list(self.student.trainable_weights)
+        """Those of the student, and of a teacher that learns."""
+        own = list(self.student.trainable_weights)
+        return own + (list(self.outer.trainable_weights) if self.learns else [])
 
     trainable_variables = trainable_weights
 
@@ -109,18 +116,33 @@ class Guided(keras.Model):
         if self.teacher is None or not training:
             return self.student(inputs, training=training)
         output, *own = self.inner(inputs, training=True)
-        others = self.outer(inputs, training=False)
-        others = others if isinstance(others, list | tuple) else [others]
+        self._taught, *others = self.outer(inputs, training=self.learns)
         place = 0
         for term, count in zip(self.terms, self.counts, strict=True):
             for student, teacher in zip(
                 own[place : place + count], others[place : place + count], strict=True
             ):
-                teacher = ops.cast(ops.stop_gradient(teacher), "float32")
+                teacher = ops.cast(teacher, "float32")
+                if not (term.mutual and self.learns):
+                    teacher = ops.stop_gradient(teacher)
                 value = DISTANCES[term.kind](student, teacher, term)
                 self.add_loss(term.weight / count * value)
             place += count
         return output
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Loss by the labels, that of a teacher that learns, and the terms."""
+        own = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if not (training and self.learns):
+            return own
+        return own + self.loss(y, ops.cast(self._taught, "float32"))
 
 
 def _find_taps(
@@ -131,8 +153,9 @@ def _find_taps(
         found = [(student.outputs[0], teacher.outputs[0])]
     else:
         found = [
-            (_tap(student, own), _tap(teacher, other or ends.get(own, own)))
+            (_tap(student, name), _tap(teacher, other or ends.get(name, name)))
             for own, other in term.taps.items()
+            for name in _match(student, own)
         ]
     for own, other in found:
         if term.kind != "attention" and tuple(own.shape) != tuple(other.shape):
@@ -143,6 +166,33 @@ def _find_taps(
                 remedy="name layers of equal shapes in taps, or choose `kind: attention`",
             )
     return found
+
+
+def _match(model: keras.Model, pattern: str) -> list[str]:
+    """A layer's name, or all layers with kernels whose names match a pattern.
+
+    Layers that hand on signs are left out: those have no distance from real values.
+    """
+    if "*" not in pattern:
+        return [pattern]
+    weighted = [
+        layer.name
+        for layer in model.layers
+        if getattr(layer, "kernel", None) is not None and not _hands_on_signs(layer)
+    ]
+    found = [name for name in weighted if fnmatchcase(name, pattern)]
+    if not found:
+        raise RecipeError(
+            f"pattern {pattern!r} matches no layer with weights",
+            where="losses.taps",
+            remedy=f"name one of {', '.join(weighted[:12])}",
+        )
+    return found
+
+
+def _hands_on_signs(layer: Any) -> bool:
+    quantizer = getattr(layer, "output_quantizer", None)
+    return quantizer is not None and quantizer.format.step == _SIGNS_APART
 
 
 def _tap(model: keras.Model, name: str) -> Any:

@@ -34,6 +34,7 @@ class Rounding(keras.layers.Layer):
     ) -> None:
         super().__init__(**options)
         self.ends = ends
+        self.position = position
         self.scale = scale.astype(np.float32)
         nearest = np.floor(position + 0.5)
         self.fixed = np.abs(position) >= ends[1] - _LARGEST

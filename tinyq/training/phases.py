@@ -20,7 +20,9 @@ class LossTerm(BaseModel):
         weight: Factor of the term.
         temperature: Of both distributions, with ``kl``.
         taps: Layers that are held to the teacher's, by name; a mapping says which of the teacher
-            where the names differ. The output where none is named.
+            where the names differ, and ``*`` in a name stands for all layers with weights that
+            match. The output where none is named.
+        mutual: Whether the term moves the teacher too, where that trains along.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +33,7 @@ class LossTerm(BaseModel):
     taps: Annotated[dict[str, str], BeforeValidator(lambda value: _as_mapping(value))] = Field(
         default_factory=dict
     )
+    mutual: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> LossTerm:
@@ -53,6 +56,7 @@ class Phase(BaseModel):
         labels: Factor of the loss by labels.
         teacher: ``float`` for the float model itself, or the path of another one; the terms of
             ``losses`` are held against it.
+        teacher_trains: Whether a copy of the teacher trains along, by the labels.
         losses: What a teacher adds to the loss; ``kl`` where only the teacher is said.
         damping: Strength of a term that holds weights near the codes that they have, so that they
             oscillate less (Nagel et al. 2022, arXiv:2203.11086).
@@ -69,6 +73,7 @@ class Phase(BaseModel):
     trains: tuple[str, ...] = ()
     labels: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
     teacher: str | None = None
+    teacher_trains: bool = False
     losses: tuple[LossTerm, ...] = ()
     damping: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
     freezing: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
@@ -78,6 +83,8 @@ class Phase(BaseModel):
     def _whole(self) -> Phase:
         if self.losses and self.teacher is None:
             raise ValueError("losses need a teacher: write `teacher: float`, or a model's path")
+        if self.teacher_trains and (self.teacher is None or self.labels == 0.0):
+            raise ValueError("a teacher that trains along needs labels: give teacher and labels")
         if self.labels == 0.0 and self.teacher is None:
             raise ValueError("nothing is left of the loss: give labels or a teacher")
         if "phases" in self.recipe:

@@ -20,6 +20,7 @@ from tinyq.training.forward import Arrays, follow, settle_in_order
 from tinyq.training.histograms import Histogram, choose_range, choose_weight_limits
 from tinyq.training.inputs import check_inputs
 from tinyq.training.patterns import FusedLayer, find_fused_layers
+from tinyq.training.predicted_ranges import fit_ranges
 from tinyq.training.quantize import quantize_fused_layers
 from tinyq.training.reconstruction import Progress, Reconstruction, reconstruct
 from tinyq.training.rewriting import rewrite
@@ -36,12 +37,12 @@ METHODS: Mapping[int, str] = {
     3: "int3",
     2: "ternary",
 }
-RANGES = ("min_max", "percentile", "mse")
+RANGES = ("min_max", "percentile", "mse", "prediction")
 _BATCH = 64
 _MOST_CORRECTING = 128  # samples
 _FINE = 127  # codes on either side that need no clipping
 
-Ranges = Literal["min_max", "percentile", "mse"]
+Ranges = Literal["min_max", "percentile", "mse", "prediction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class PostTraining:
         bits: Bits of the weights, 2 (codes -1, 0, 1) to 8.
         end_bits: Bits of the weights of the first and the last layer; as ``bits`` when None.
         ranges: How the range of an activation follows from what it was seen to be: all of it, all
-            but the share ``1 - percentile / 100``, or the part with the least squared error.
+            but the share ``1 - percentile / 100``, the part with the least squared error, or the
+            part with which the network's answers change least.
         percentile: Per cent of the values that the range covers, with ``percentile`` ranges.
         clip_weights: Whether each channel's weights are clipped where that lowers their squared
             error; for 4 bits, where the largest weight alone would make the step coarse.
@@ -132,7 +134,10 @@ def post_training(
         for fused in fused_layers
         if fused.is_weighted and assembled.layers[fused.name].sums_inputs
     )
-    means = _observe(twin, _find_ranges(assembled.layers, fused_layers), summing, values, options)
+    ranges = _find_ranges(assembled.layers, fused_layers)
+    means = _observe(twin, ranges, summing, values, options)
+    if options.ranges == "prediction":
+        fit_ranges(quantized, ranges, values, _answer(twin, values))
     if options.reconstruction is not None:
         ends = {fused.name: fused.end for fused in fused_layers if fused.name in assembled.layers}
 
@@ -144,6 +149,22 @@ def post_training(
     if options.bias_correction:
         _correct_biases(assembled, summing, means, values)
     return quantized
+
+
+def _answer(twin: keras.Model, values: Arrays) -> np.ndarray:
+    """What the float model says, shape (samples, numbers).
+
+    Raises:
+        TinyqError: It has several outputs.
+    """
+    if len(twin.outputs) > 1:
+        raise TinyqError(
+            f"the model has {len(twin.outputs)} outputs, and ranges by prediction know one",
+            where="ranges",
+            remedy="choose mse, percentile or min_max",
+        )
+    found = twin.predict(values[0] if len(values) == 1 else list(values), verbose=0)
+    return np.asarray(found, np.float64).reshape(len(values[0]), -1)
 
 
 def _check_options(options: PostTraining) -> None:
@@ -283,8 +304,9 @@ def _observe(
             histograms[name].count(batch)
         else:
             means[name].add(batch[chosen[start : start + len(batch)]])
+    kind = "min_max" if options.ranges == "prediction" else options.ranges
     for name, quantizer in quantizers.items():
-        low, high = choose_range(histograms[name], options.ranges, options.percentile)
+        low, high = choose_range(histograms[name], kind, options.percentile)
         quantizer.low.assign(low)
         quantizer.high.assign(high)
         quantizer.seen.assign(1.0)

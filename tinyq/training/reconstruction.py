@@ -17,11 +17,13 @@ from tinyq.quantizers.parts.scales import step_scale
 from tinyq.training.attributes import setting
 from tinyq.training.base import FinishedLayer
 from tinyq.training.fitted_rounding import Rounding
+from tinyq.training.input_moments import ROUNDINGS, Ends, round_by_moments
 from tinyq.training.regions import EXTENTS, Extent, Region, find_regions
 from tinyq.training.weighted import WeightedLayer
 
 _BATCH = 32
 _FIRST_SHARPNESS, _LAST_SHARPNESS = 20.0, 2.0
+LEARNED = "learned"
 _WARM_SHARE = 0.2  # of the steps without the term that parts up from down
 
 Progress = Callable[[int, int, str], None]
@@ -40,6 +42,9 @@ class Reconstruction:
             of that of rounding to the nearest code.
         drop: Share of activations that are left in floating point in each step.
         seed: Of batches and of dropped activations.
+        rounding: ``learned``: up or down, as trained numbers. ``gptq`` and ``bit_split``: any code,
+            by the moments of the inputs of one layer after the other; layers that are no
+            convolutions or dense ones, such as transposed ones, keep the nearest.
     """
 
     extent: Extent = "block"
@@ -48,6 +53,7 @@ class Reconstruction:
     strength: float = 0.5
     drop: float = 0.0
     seed: int = 0
+    rounding: str = LEARNED
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -62,6 +68,10 @@ class Reconstruction:
             "strength": (self.strength > 0.0, "give a positive number"),
             "drop": (0.0 <= self.drop < 1.0, "give a number from 0 on, below 1"),
         }
+        names = (LEARNED, *ROUNDINGS)
+        faults["rounding"] = (self.rounding in names, f"choose {', '.join(names)}")
+        if self.rounding in ROUNDINGS:
+            faults["extent"] = (self.extent == "layer", "choose layer, or leave rounding out")
         for name, (fine, remedy) in faults.items():
             if not fine:
                 value = getattr(self, name)
@@ -227,6 +237,41 @@ def _fit_region(
         rounding.build()
         _assign(layer, rounding, rounding.nearest())
     nearest = measure()
+    if options.rounding == LEARNED:
+        found = _learn(model, network, layers, roundings, (inputs, target, nearest), options)
+    else:
+        found = [_round(*pair, inputs, options) for pair in zip(layers, roundings, strict=True)]
+    for layer, rounding, codes in zip(layers, roundings, found, strict=True):
+        _assign(layer, rounding, codes)
+    fitted, moved = measure(), 0
+    if fitted > nearest:
+        fitted, found = nearest, [rounding.nearest() for rounding in roundings]
+        for layer, rounding, codes in zip(layers, roundings, found, strict=True):
+            _assign(layer, rounding, codes)
+    for rounding, codes in zip(roundings, found, strict=True):
+        moved += int((codes != rounding.nearest()).sum())
+    return Reconstructed(region, nearest, fitted, moved / sum(codes.size for codes in found))
+
+
+def _round(
+    layer: WeightedLayer, rounding: Rounding, inputs: np.ndarray, options: Reconstruction
+) -> np.ndarray:
+    """Codes by the moments of the layer's inputs; the nearest where they tell nothing."""
+    ends = Ends(*rounding.ends, rounding.fixed)
+    found = round_by_moments(layer, inputs, rounding.position, ends, options.rounding)
+    return rounding.nearest() if found is None else found
+
+
+def _learn(
+    model: keras.Model,
+    network: keras.Model,
+    layers: list[WeightedLayer],
+    roundings: list[Rounding],
+    known: tuple[np.ndarray, np.ndarray, float],
+    options: Reconstruction,
+) -> list[np.ndarray]:
+    """Codes by training whether each weight goes up or down."""
+    inputs, target, nearest = known
     fitting = _Fitting(network, roundings, nearest, options.strength)
     fitting.compile(keras.optimizers.Adam(options.rate), loss=fitting.error)
     with _fitting_of(model, layers, roundings, options):
@@ -242,17 +287,7 @@ def _fit_region(
             shuffle=False,
             callbacks=[_Course(options.steps)],
         )
-    found = [rounding.codes() for rounding in roundings]
-    for layer, rounding, codes in zip(layers, roundings, found, strict=True):
-        _assign(layer, rounding, codes)
-    fitted, moved = measure(), 0
-    if fitted > nearest:
-        fitted, found = nearest, [rounding.nearest() for rounding in roundings]
-        for layer, rounding, codes in zip(layers, roundings, found, strict=True):
-            _assign(layer, rounding, codes)
-    for rounding, codes in zip(roundings, found, strict=True):
-        moved += int((codes != rounding.nearest()).sum())
-    return Reconstructed(region, nearest, fitted, moved / sum(codes.size for codes in found))
+    return [rounding.codes() for rounding in roundings]
 
 
 class _Batches(keras.utils.PyDataset):

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tinyq.exploration.allocators import evolution, grid, ilp, rank, tpe
+from tinyq.exploration.allocators import evolution, grid, ilp, learned, rank, tpe
 from tinyq.exploration.allocators.registry import ALLOCATORS, Allocator, find_allocator
 
-__all__ = ["ALLOCATORS", "Allocator", "evolution", "find_allocator", "grid", "ilp", "rank", "tpe"]
+__all__ = [
+    "ALLOCATORS",
+    "Allocator",
+    "evolution",
+    "find_allocator",
+    "grid",
+    "ilp",
+    "learned",
+    "rank",
+    "tpe",
+]

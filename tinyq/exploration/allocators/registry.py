@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinyq.exploration.budgets import Limits
 from tinyq.exploration.names import explain_unknown
 from tinyq.exploration.space import Assignment, Space
 from tinyq.exploration.table import Table
 
+if TYPE_CHECKING:
+    from tinyq.exploration.network import Network
+
 Plan = Callable[[Table, Limits, int], list[Assignment]]
 """Assignments worth a trial, best first, at most so many; the same for the same arguments."""
 
 MakeSampler = Callable[[Space, Limits, int], Any]
 """A sampler of Optuna that learns from trials, from a space, limits and a seed."""
+
+Learn = Callable[["Network", Table, Limits, int, int], list[Assignment]]
+"""The same from a training of the network, with a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +32,18 @@ class Allocator:
         name: What the user calls it.
         plan: Where all are known before the first trial; None where trials teach.
         sampler: Where trials teach.
+        learn: Where a training of the network finds them before the first trial.
     """
 
     name: str
     plan: Plan | None = None
     sampler: MakeSampler | None = None
+    learn: Learn | None = None
+
+    @property
+    def knows_before(self) -> bool:
+        """Whether all assignments are known before the first trial."""
+        return self.plan is not None or self.learn is not None
 
 
 ALLOCATORS: dict[str, Allocator] = {}
@@ -51,6 +64,16 @@ def samples(name: str) -> Callable[[MakeSampler], MakeSampler]:
 
     def enter(function: MakeSampler) -> MakeSampler:
         ALLOCATORS[name] = Allocator(name, sampler=function)
+        return function
+
+    return enter
+
+
+def learns(name: str) -> Callable[[Learn], Learn]:
+    """Enter an allocator that trains the network to find assignments."""
+
+    def enter(function: Learn) -> Learn:
+        ALLOCATORS[name] = Allocator(name, learn=function)
         return function
 
     return enter

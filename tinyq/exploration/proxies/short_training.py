@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 
 from tinyq.exploration.network import Network
 from tinyq.exploration.proxies.registry import proxy
 from tinyq.exploration.space import Assignment, Space
-from tinyq.training.objectives import choose_objective
+from tinyq.exploration.tasks import choose_task
 
 _BATCH = 64
 _RATE = 1e-3
@@ -41,19 +40,9 @@ def train(network: Network, space: Space, assignment: Assignment, epochs: int, s
     """
     keras.utils.set_random_seed(seed)
     model = network.start(space, assignment)
-    data = network.calibration
-    x = np.asarray(data.x, np.float32)
-    steps = epochs * math.ceil(len(x) / _BATCH)
+    task = choose_task(network, model)
+    steps = epochs * math.ceil(len(task.x) / _BATCH)
     rate = keras.optimizers.schedules.CosineDecay(_RATE, max(steps, 1))
-    if data.y is not None and data.targets is None and model.output_shape[-1] > 1:
-        objective = choose_objective(model, data, "classes")
-        loss, wanted = objective.loss, objective.pick(data)
-    else:
-        loss = keras.losses.MeanSquaredError()
-        answers = data.targets
-        if answers is None:
-            answers = network.model.predict(x, batch_size=_BATCH, verbose=0)
-        wanted = np.asarray(answers, np.float32).reshape((len(x), *model.output_shape[1:]))
-    model.compile(keras.optimizers.Adam(rate), loss)
-    model.fit(x, wanted, batch_size=_BATCH, epochs=epochs, verbose=0)
+    model.compile(keras.optimizers.Adam(rate), task.loss)
+    model.fit(task.x, task.wanted, batch_size=_BATCH, epochs=epochs, verbose=0)
     return model

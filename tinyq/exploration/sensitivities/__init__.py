@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tinyq.exploration.sensitivities import divergence, hessian, taylor
+from tinyq.exploration.sensitivities import divergence, fisher, hessian, imprint, steps, taylor
 from tinyq.exploration.sensitivities.registry import SENSITIVITIES, find_sensitivity
 
-__all__ = ["SENSITIVITIES", "divergence", "find_sensitivity", "hessian", "taylor"]
+__all__ = [
+    "SENSITIVITIES",
+    "divergence",
+    "find_sensitivity",
+    "fisher",
+    "hessian",
+    "imprint",
+    "steps",
+    "taylor",
+]

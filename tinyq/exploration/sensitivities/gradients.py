@@ -96,7 +96,11 @@ class Curvature:
             yield self.x[start : start + _BATCH], self.wanted[start : start + _BATCH]
 
     def _loss(self, x: Any, wanted: Any) -> Any:
-        found = tf.reshape(self.model(x, training=False), (len(x), -1))
+        return self.measure(self.model(x, training=False), wanted)
+
+    def measure(self, outputs: Any, wanted: Any) -> Any:
+        """Mean loss of some outputs."""
+        found = tf.reshape(outputs, (len(wanted), -1))
         if self.kind == "values":
             return 0.5 * tf.reduce_mean(tf.reduce_sum((found - wanted) ** 2, axis=1))
         logs = tf.math.log(found + _TINY) if self._has_softmax() else tf.nn.log_softmax(found)

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from tinyq.quantizers.weights import WeightParts
 
 
+# Outputs are held to the float network's as distributions; labels play no part.
+_DISTRIBUTIONAL = {
+    "epochs": 3,
+    "labels": 0.0,
+    "teacher": "float",
+    "losses": [{"kind": "kl", "temperature": 1.0}],
+}
+
+
 @catalogued(
     Entry(
         id="binary",
@@ -317,7 +326,19 @@ class Tang(Method):
             "slope max(0, 2 - 2 |x + v_c|)",
         ),
         activations={"reactnet": "b1"},
-        leaves_out="RPReLU, distributional loss, two-step training; for weights use bi_realnet",
+        recipes={
+            "reactnet_two_steps": {
+                "activations": "reactnet",
+                "phases": [
+                    {"recipe": {"weights": "int8"}, **_DISTRIBUTIONAL},
+                    {"recipe": {"weights": "bi_realnet"}, **_DISTRIBUTIONAL},
+                ],
+            }
+        },
+        leaves_out=(
+            "shifts of RPReLU: the first is the offset of a BatchNorm before a PReLU of the user's "
+            "network, the second that of the next sign; real weights of the first step have 8 bits"
+        ),
     )
 )
 @dataclass(frozen=True)

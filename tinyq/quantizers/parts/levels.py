@@ -130,6 +130,43 @@ class OddUniform:
 
 
 @dataclass(frozen=True, slots=True)
+class Truncated:
+    """Odd integers whose first bits are those of any wider set: what is rounded is cut off.
+
+        code = 2 * clip(floor((w / step + 2**bits) / 2), 0, 2**bits - 1) + 1 - 2**bits
+
+    With step = 2**-bits and w in -1 .. 1 the code of k bits is that of k + 1 bits without its last.
+
+    Attributes:
+        bits: Binary logarithm of the number of levels.
+
+    Reference: Jin et al. 2020, arXiv:1912.09666, section 3.2.
+    """
+
+    bits: int
+
+    @property
+    def hi(self) -> int:
+        """Largest code."""
+        return int(2**self.bits - 1)
+
+    @property
+    def lo(self) -> int:
+        """Smallest code."""
+        return -self.hi
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """All codes, ascending."""
+        return tuple(range(self.lo, self.hi + 1, 2))
+
+    def encode(self, weights: Any, step: Any) -> Any:
+        """Codes, in the dtype of ``weights``; ``step`` is the real value of code 1."""
+        index = ops.floor((weights * (1.0 / step) + 2.0**self.bits) * 0.5)
+        return 2.0 * ops.clip(index, 0.0, float(self.hi)) - self.hi
+
+
+@dataclass(frozen=True, slots=True)
 class Balanced:
     """Odd integers that equally many weights have: the histogram is equalized.
 
@@ -292,4 +329,4 @@ class Given:
         return sign(codes) if self.step == 2 else ops.clip(round_half_up(codes), self.lo, self.hi)
 
 
-Levels = Uniform | Ternary | Binary | OddUniform | Balanced | Listed | Given
+Levels = Uniform | Ternary | Binary | OddUniform | Truncated | Balanced | Listed | Given

@@ -34,6 +34,20 @@ def standardize(weights: Any, axes: Axes) -> Any:
     return centered / ops.maximum(root, SMALLEST_DEVIATION)
 
 
+def center(weights: Any, axes: Axes) -> Any:
+    """Mean 0, so that signs are balanced; the deviation stays.
+
+        w' = w - mean(w)
+
+    Args:
+        weights: Real weights.
+        axes: Axes over which one mean is shared.
+
+    Reference: Shen et al. 2020, arXiv:1909.12117.
+    """
+    return weights - ops.mean(weights, axis=axes, keepdims=True)
+
+
 def squash(weights: Any, axes: Axes) -> Any:
     """Hyperbolic tangents with the largest magnitude at 1.
 

@@ -96,6 +96,20 @@ def balanced_scale(hi: int) -> Scale:
     return scale
 
 
+def unit_output_scale(weights: Any, codes: Any, step: Any, axes: Axes) -> Any:
+    """A scale with which sums have the variance of the layer's inputs on their way back.
+
+        scale = step / sqrt(n var(step code)) = 1 / sqrt(n var(code)),  n output channels
+
+    Reference: Jin et al. 2019, Towards efficient training for neural network quantization (SAT).
+    """
+    del step
+    outputs = float(weights.shape[-1])
+    mean = ops.mean(codes, axis=axes, keepdims=True)
+    variance = ops.mean(ops.square(codes), axis=axes, keepdims=True) - ops.square(mean)
+    return 1.0 / ops.sqrt(outputs * ops.maximum(variance, 1e-6))
+
+
 def power_of_two(scale: Scale) -> Scale:
     """Round another scale to a power of two: a shift on the device.
 

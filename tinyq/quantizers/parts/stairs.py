@@ -50,6 +50,21 @@ def climb(positions: Any, borders: tuple[float, ...], levels: tuple[int, ...]) -
     return sum(_climb_flight(positions, flight) for flight in split_flights(borders, levels))
 
 
+def count_reached(positions: Any, borders: Any) -> Any:
+    """How many borders are reached, whatever they are at this moment.
+
+        y = number of t_i <= x
+
+    Args:
+        positions: x, float32, any shape.
+        borders: t_1 .. t_m, ascending, float32 tensor of shape (m,).
+
+    Returns:
+        Integers in float32, shape of the positions.
+    """
+    return sum(ops.cast(positions >= border, "float32") for border in ops.unstack(borders))
+
+
 def split_flights(borders: tuple[float, ...], levels: tuple[int, ...]) -> Iterator[Flight]:
     """The longest flights of a staircase whose borders are multiples of 1/2, and single stairs."""
     rises = np.diff(levels, prepend=0)

@@ -77,6 +77,32 @@ def draw_to_levels(weights: Any, quantized: Any, setting: Any) -> Any:
     return quantized + rest * (weights - quantized)
 
 
+def clamp_to_quantile(weights: Any, quantized: Any, setting: Any) -> Any:
+    """Bring the outermost weights back, whose signs would never change again.
+
+        w' = clip(w, -q, q),  q = -mean |w| ln(2 (1 - setting)), a quantile of a Laplace
+        distribution
+
+    Args:
+        weights: Master weights.
+        quantized: Not used.
+        setting: Share of the weights below q, more than 1/2.
+
+    Reference: Xu et al. 2021, arXiv:2103.12369, eq. 10 to 14.
+    """
+    del quantized
+    reach = -ops.mean(ops.abs(weights)) * ops.log(2.0 * (1.0 - setting))
+    return ops.clip(weights, -reach, reach)
+
+
+def grow_between(first: float, last: float) -> Callable[[float], float]:
+    """Setting that goes from one number to another.
+
+    setting = first + progress * (last - first)
+    """
+    return lambda progress: first + progress * (last - first)
+
+
 def grow_linearly(largest: float) -> Callable[[float], float]:
     """Setting that grows from 0.
 
