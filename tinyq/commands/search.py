@@ -28,6 +28,19 @@ def search(
     instructions: Annotated[
         str | None, typer.Option(help="Most instructions of an inference, such as 2M.")
     ] = None,
+    cycles: Annotated[
+        str | None, typer.Option(help="Most cycles of an inference, such as 2M; estimated.")
+    ] = None,
+    milliseconds: Annotated[
+        float | None, typer.Option(help="Most time of an inference in ms; estimated.")
+    ] = None,
+    energy: Annotated[
+        float | None, typer.Option(help="Most energy of an inference in µJ; estimated.")
+    ] = None,
+    power: Annotated[
+        float | None,
+        typer.Option(help="What the board draws while it computes in mW, for --energy."),
+    ] = None,
     space: Annotated[
         Path | None, typer.Option(help="A YAML file with the methods of each layer.")
     ] = None,
@@ -63,6 +76,10 @@ def search(
         flash=flash,
         ram=ram,
         instructions=instructions,
+        cycles=cycles,
+        milliseconds=milliseconds,
+        energy=energy,
+        power=power,
         space=space,
         sensitivity=sensitivity,
         allocator=allocator,

@@ -129,8 +129,7 @@ class Trials:
             if trial.state != self._states.COMPLETE:
                 continue
             assignment = self.read(trial.params)
-            flash, ram, instructions = trial.user_attrs[_COSTS]
-            costs = Costs(flash, ram, instructions)
+            costs = Costs(*trial.user_attrs[_COSTS])
             loss = float(trial.user_attrs[_LOSS])
             found.setdefault(
                 assignment, Trial(trial.number, assignment, float(trial.values[0]), loss, costs)
