@@ -12,9 +12,9 @@ from tinyq.exploration.budgets import RESOURCES, Costs
 from tinyq.exploration.search import Found
 from tinyq.exploration.space import Assignment
 from tinyq.exploration.trials import Trial
+from tinyq.measurement.comparison import Entry, draw_plots
 from tinyq.support.documents import render_document
 from tinyq.support.files import write_files
-from tinyq.support.plot.scatter import Point, draw_scatter
 from tinyq.support.templates import fill_page
 
 SEARCH, PAGE, RECIPES, MODELS, JOURNAL = (
@@ -100,7 +100,8 @@ def write_recipe(found: Found, trial: Trial) -> str:
 def draw_page(found: Found, name: str, board: str) -> str:
     """HTML of a search: front, layers, and what changes from neighbour to neighbour."""
     front = sorted(found.front, key=lambda it: it.costs.instructions)
-    plots = [_draw_plot(found, resource) for resource in RESOURCES if found.table.base[resource]]
+    levels = {"float": found.float_score}
+    plots = draw_plots(_list_entries(found, name, board), levels, "front", "other trials")
     rows = [
         {
             "trial": it,
@@ -128,19 +129,23 @@ def draw_page(found: Found, name: str, board: str) -> str:
     )
 
 
-def _draw_plot(found: Found, resource: str) -> str:
+def _list_entries(found: Found, name: str, board: str) -> list[Entry]:
+    """All trials as rows of a comparison."""
     front = {it.number for it in found.front}
-    title = f"score in percent over {resource.replace('_', ' ')}"
-    points = [
-        Point(
+    return [
+        Entry(
             str(it.number),
-            float(max(it.costs[resource], 1)),
-            _PERCENT * it.score,
-            "front" if it.number in front else "other trials",
+            name,
+            board,
+            it.costs.flash_bytes,
+            it.costs.ram_bytes,
+            it.score,
+            instructions=it.costs.instructions,
+            cycles=it.costs.cycles or None,
+            best=it.number in front,
         )
         for it in found.trials
     ]
-    return draw_scatter(title, points, {"float": _PERCENT * found.float_score})
 
 
 def _list_changes(found: Found, before: Trial | None, after: Trial) -> list[str]:
