@@ -38,11 +38,24 @@ LIMITS: Mapping[str, int] = MappingProxyType(
     {"flash_bytes": 65_536, "ram_bytes": 16_384, "cycles": 2_000_000}
 )
 JUDGED = 1_000  # training images that judge trials
-PROXY, TRIALS = "train:3", 4
+PROXY, TRIALS = "train:3", 3
+SPACE: Mapping[str, Any] = MappingProxyType(
+    {
+        "layers": {
+            "*": [
+                "int8",
+                {"weights": "lsq4", "activations": "int8"},
+                {"weights": "ternary", "activations": "int8"},
+                {"weights": "lsq4", "activations": "uint4"},
+            ],
+            "first": ["int8", {"weights": "lsq4", "activations": "int8"}],
+        }
+    }
+)
 SINGLE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "int8": {},
-        "4-bit weights": {"weights": "int4", "activations": "int8"},
+        "4-bit weights": {"weights": "lsq4", "activations": "int8"},
         "4 bits": {"weights": "lsq4", "activations": "uint4", "first": "int8"},
         "ternary weights": {"weights": "ternary", "activations": "int8"},
     }
@@ -122,6 +135,8 @@ def search(model: keras.Model, samples: Samples, folder: Path) -> dict[str, Any]
         flash=FLASH,
         ram=RAM,
         cycles=CYCLES,
+        space=SPACE,
+        samples=256,
         proxy=PROXY,
         trials=TRIALS,
     )

@@ -156,7 +156,7 @@ def search(
             the folder when None.
         optimize: What kernels are chosen for, as of `tinyq.build`.
         seed: Of everything random.
-        samples: Calibrate on the first so many inputs only, where nothing trains.
+        samples: Calibrate on the first so many inputs only; a proxy that trains takes all.
         trust: As of `tinyq.load`.
         show: Shows progress under a title.
 
@@ -197,10 +197,10 @@ def search(
     find_sensitivity(sensitivity)
     parts = find_allocator(allocator), find_proxy(proxy)
     wish = Wish(limits, sensitivity, *parts, trials, seed, pace)
-    if not wish.proxy.trains:
+    if not wish.proxy.trains:  # what is not trained on is not looked at
         learned = learned.take(samples)
     loaded, name = _load(model, trust)
-    network = Network(loaded, learned, judged, name)
+    network = Network(loaded, learned, judged, name, samples)
     names = network.layers()
     wanted = default_space(names, network.formats()) if space is None else read_space(space, names)
     (folder / MODELS).mkdir(parents=True, exist_ok=True)
