@@ -144,7 +144,7 @@ def limit_cycles(
         return None
     core = find_core(board)
     _require(core.cycles, f"no timings of {core.title} are known", board, "--instructions instead")
-    return max(int(min(limits)), 1)
+    return max(round(min(limits)), 1)
 
 
 def check_positive(number: float, option: str) -> None:
