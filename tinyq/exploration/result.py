@@ -101,7 +101,7 @@ def draw_page(found: Found, name: str, board: str) -> str:
     """HTML of a search: front, layers, and what changes from neighbour to neighbour."""
     front = sorted(found.front, key=lambda it: it.costs.instructions)
     levels = {"float": found.float_score}
-    plots = draw_plots(_list_entries(found, name, board), levels, "front", "other trials")
+    plots = draw_plots(_list_entries(found, name, board), levels, "front", "other trials", "score")
     rows = [
         {
             "trial": it,

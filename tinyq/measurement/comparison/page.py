@@ -13,7 +13,7 @@ _PERCENT = 100.0
 _TITLES = {
     "flash_bytes": "flash bytes",
     "ram_bytes": "RAM bytes",
-    "instructions": "instructions, counted",
+    "instructions": "instructions",
     "cycles": "cycles, estimated",
 }
 
@@ -40,6 +40,7 @@ def draw_plots(
     levels: Mapping[str, float] | None = None,
     best: str = "Pareto front",
     others: str = "others",
+    measure: str = "accuracy",
 ) -> list[str]:
     """Accuracy over each figure; bars of the figures where no accuracy is known.
 
@@ -48,6 +49,7 @@ def draw_plots(
         levels: Accuracies of horizontal lines by name, 0 .. 1.
         best: What entries with a mark are called.
         others: What those without are called.
+        measure: What the accuracy is called.
     """
     plots = []
     for figure, title in _TITLES.items():
@@ -64,7 +66,7 @@ def draw_plots(
                 for it in judged
             ]
             lines = {name: _PERCENT * level for name, level in (levels or {}).items()}
-            plots.append(draw_scatter(f"accuracy in percent over {title}", points, lines))
+            plots.append(draw_scatter(f"{measure} in percent over {title}", points, lines))
         elif len(known) > 1:
             rows = [(it.name, {title: round(getattr(it, figure))}) for it in known]
             plots.append(draw_bars(title, rows))
