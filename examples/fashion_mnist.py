@@ -4,7 +4,8 @@
     python examples/fashion_mnist.py --data fashion_mnist.npz # x_train y_train x_test y_test
 
 Trains one float network, then trains it on once per recipe, builds each for the board and lets the
-device answer some test images. Writes results.json and one report per recipe, and one page that compares them.
+device answer some test images. Writes results.json, one report per recipe, and one page that
+compares them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from tinyq.support.datasets import make_dataset
 from tinyq.training import read_recipe
 
 L = keras.layers
+ROOT = Path(__file__).resolve().parents[2]
 SPACE = {"layers": {"*": ["int8", {"weights": "ternary", "activations": "int8"}]}}
 
 
@@ -205,6 +209,7 @@ def test_results_show_what_was_found_and_what_failed(cycles: int, tmp_path: Path
         ("milliseconds", 0.0),
         ("energy", 5.0),
         ("power", -1.0),
+        ("threads", 0),
         ("flash", "lots"),
         ("allocator", "luck"),
         ("sensitivity", "feeling"),
@@ -221,6 +226,32 @@ def test_wrong_arguments(option: str, value: object, tmp_path: Path) -> None:
         tinyq.search(network.model, data, "stm32", tmp_path / "out", **{option: value})
     assert caught.value.remedy
     assert not (tmp_path / "out" / "search.json").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_takes_one_thread() -> None:
+    """Threads are set before TensorFlow starts; afterwards that is said, if they were asked for."""
+    program = """
+        import tensorflow as tf
+        from tinyq.errors import TinyqError
+        from tinyq.exploration.threads import limit_threads
+        own = tf.config.threading.get_intra_op_parallelism_threads()
+        limit_threads(None, shared=False)
+        assert tf.config.threading.get_intra_op_parallelism_threads() == own
+        limit_threads(None, shared=True)
+        assert tf.config.threading.get_intra_op_parallelism_threads() == 1
+        assert tf.config.threading.get_inter_op_parallelism_threads() == 1
+        tf.zeros(3) + 1
+        limit_threads(None, shared=True)
+        limit_threads(1, shared=False)
+        try:
+            limit_threads(2, shared=False)
+        except TinyqError as error:
+            print(error.message)
+    """
+    words = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "TensorFlow has started with another number of threads"
 
 
 def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:

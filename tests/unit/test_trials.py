@@ -110,6 +110,14 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return places(tmp_path)[request.param == "sqlite"]
 
 
+def wait_for_all(storage: str, logs: list[Path], pause: float) -> float:
+    """Seconds that so many workers take for all trials."""
+    begun = time.monotonic()
+    workers = [start(storage, log, pause) for log in logs]
+    assert [worker.wait(timeout=900) for worker in workers] == [0] * len(logs)
+    return time.monotonic() - begun
+
+
 def start(storage: str, log: Path, pause: float) -> subprocess.Popen[bytes]:
     program = textwrap.dedent(WORKER)
     words = [sys.executable, "-W", "ignore", "-c", program, storage, str(log), str(pause)]
@@ -179,6 +187,17 @@ def test_two_workers_start_at_once_and_share(storage: str, tmp_path: Path) -> No
     tried = [line for log in logs if log.exists() for line in log.read_text().splitlines()]
     assert sorted(tried) == sorted(map(str, EVERY))
     assert len(Trials(storage, "shared", SPACE).finished()) == len(EVERY)
+
+
+@pytest.mark.skipif("TINYQ_WORKERS" not in os.environ, reason="two minutes; TINYQ_WORKERS=1")
+def test_two_workers_are_faster_than_one(tmp_path: Path) -> None:
+    """Trials of 10 s that compute elsewhere: 1.6 times as fast, whatever starting takes."""
+    names = ["one", "two"]
+    storages = [str(tmp_path / f"{name}.journal") for name in names]
+    alone = wait_for_all(storages[0], [tmp_path / "alone"], 10.0)
+    both = wait_for_all(storages[1], [tmp_path / name for name in names], 10.0)
+    print(f"one worker {alone:.1f} s, two {both:.1f} s, {alone / both:.2f} times")
+    assert alone >= 1.6 * both
 
 
 @pytest.mark.slow

@@ -119,6 +119,7 @@ def search(
     proxy: str = "ptq",
     trials: int | None = None,
     storage: str | None = None,
+    threads: int | None = None,
     optimize: str = "balanced",
     seed: int = 0,
     samples: int = 512,
@@ -154,6 +155,7 @@ def search(
         trials: Trials of all workers together; as the allocator plans when None.
         storage: Where trials are kept: a journal's path, or a database's address; a journal in
             the folder when None.
+        threads: Of a worker; one where a storage is named, else TensorFlow's own choice, if None.
         optimize: What kernels are chosen for, as of `tinyq.build`.
         seed: Of everything random.
         samples: Calibrate on the first so many inputs only; a proxy that trains takes all.
@@ -193,7 +195,9 @@ def search(
     from tinyq.exploration.search import search as run
     from tinyq.exploration.sensitivities import find_sensitivity
     from tinyq.exploration.space import default_space, read_space
+    from tinyq.exploration.threads import limit_threads
 
+    limit_threads(threads, storage is not None)
     find_sensitivity(sensitivity)
     parts = find_allocator(allocator), find_proxy(proxy)
     wish = Wish(limits, sensitivity, *parts, trials, seed, pace)

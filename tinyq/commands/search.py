@@ -54,6 +54,10 @@ def search(
         str | None,
         typer.Option(help="Journal or database that workers share; a journal in the folder."),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of this worker; one where a storage is named."),
+    ] = None,
     optimize: Annotated[
         str, typer.Option(help="What kernels are chosen for: balanced, speed, size or ram.")
     ] = "balanced",
@@ -86,6 +90,7 @@ def search(
         proxy=proxy,
         trials=trials,
         storage=storage,
+        threads=threads,
         optimize=optimize,
         seed=seed,
         samples=samples,

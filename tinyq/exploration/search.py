@@ -180,6 +180,7 @@ def identify(network: Network, space: Space, pricer: Pricer, wish: Wish) -> str:
         "limits": [wish.limits[name] for name in RESOURCES],
         "parts": [wish.sensitivity, wish.allocator.name, str(wish.proxy)],
         "seed": wish.seed,
+        "samples": network.samples,
     }
     text = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for data in (network.calibration, network.validation):
