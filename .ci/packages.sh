@@ -57,6 +57,7 @@ missing() {
     [[ -d /usr/share/arduino/hardware/arduino/avr ]] || echo arduino-core-avr
     have_avr_libc || echo avr-libc
     have_simavr || printf '%s\n' libsimavr-dev libelf-dev
+    compgen -G "/usr/lib/postgresql/*/bin/pg_ctl" >/dev/null || echo postgresql
     have riscv64-unknown-elf-gcc || echo gcc-riscv64-unknown-elf
     have qemu-system-riscv32 || echo qemu-system-misc
 }

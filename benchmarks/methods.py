@@ -3,8 +3,9 @@
     python benchmarks/methods.py --data fashion_mnist.npz [--seeds 3] [--only 'lsq*']
 
 Rows are saved as they finish; a second run goes on where the first one stopped, and runs with
-different --only may share a file. Writes methods.json, methods.md and two plots. Without the data
-the tables are only written anew.
+different --only may share a file. With --storage, a journal's path or a database's address as of
+`tinyq search`, any number of runs of the same command share the rows, each row by one of them.
+Writes methods.json, methods.md and two plots. Without the data the tables are only written anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -27,6 +28,7 @@ from comparison.table import write_report
 from tinyq.commands.cli import hush_tensorflow
 from tinyq.errors import TinyqError
 from tinyq.support.documents import read_document, write_document
+from tinyq.support.locks import lock_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("TINYQ_DATA", ROOT.parent / "shared/data")) / "fashion_mnist.npz"
@@ -47,6 +49,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--rebuild", action="store_true", help="build and run rows that are there, without training"
     )
+    parser.add_argument("--storage", help="journal or database by which several runs share rows")
     parser.add_argument("--threads", type=int, default=0, help="of TensorFlow; 0: its own choice")
     for name in ("float_epochs", "epochs", "train_samples", "test_samples", "device_samples"):
         option = f"--{name.replace('_', '-')}"
@@ -76,10 +79,11 @@ class Results:
         return not all(row.get(key) == value for key, value in task.formats.items())
 
     def keep(self, name: str, row: dict[str, Any]) -> None:
-        """Save one row at once."""
-        self.runs |= read_runs(self.path)
-        self.run["rows"][name] = row
-        write_document(self.path, "benchmark", self.runs, 1)
+        """Save one row at once; another run may be about to save its own."""
+        with lock_folder(self.path.parent):
+            self.runs |= read_runs(self.path)
+            self.run["rows"][name] = row
+            write_document(self.path, "benchmark", self.runs, 1)
 
 
 def read_runs(path: Path) -> dict[str, Any]:
@@ -144,16 +148,59 @@ def run_rows(options: argparse.Namespace) -> None:
     if options.rebuild:
         chosen = [_rebuilding(task, results) for task in chosen if not results.lacks(task)]
     always = options.again or options.rebuild
-    missing = [task for task in chosen if always or results.lacks(task)]
+    # Runs that share rows must agree which these are, whatever is finished already.
+    missing = [task for task in chosen if always or options.storage or results.lacks(task)]
     with show(len(missing)) as (begin, finish):
         from comparison.rows import Bench
 
         bench = Bench(budget, train, test, options.work, digest(facts), begin)
-        for task in missing:
+
+        def run_task(task: Task) -> dict[str, Any]:
             if always or results.lacks(task):
                 _save_row(results, bench, task)
-            finish(f"{task.name}: {_describe(results.run['rows'][task.name])}")
+            row: dict[str, Any] = results.run["rows"][task.name]
+            finish(f"{task.name}: {_describe(row)}")
             write_report(results.run, options.output)
+            return row
+
+        if options.storage:
+            share_rows(options.storage, results.key, missing, run_task)
+        else:
+            for task in missing:
+                run_task(task)
+
+
+def share_rows(
+    storage: str, key: str, tasks: Sequence[Task], run_task: Callable[[Task], dict[str, Any]]
+) -> None:
+    """Run tasks that other runs with the same storage have not taken.
+
+    Args:
+        storage: See `tinyq.exploration.trials.Trials`.
+        key: Of the configuration.
+        tasks: What is missing, whose names are shared.
+        run_task: Gives a task's row.
+    """
+    from tinyq.exploration.budgets import Costs, Limits
+    from tinyq.exploration.space import Assignment, Pair, Space
+    from tinyq.exploration.trials import Trials
+
+    if not tasks:
+        return
+
+    def evaluate(assignment: Assignment) -> tuple[float, float, Costs]:
+        row = run_task(tasks[assignment[0]])
+        if "error" in row:
+            raise TinyqError(row["error"])
+        accuracy = float(row.get("keras_accuracy", row.get("accuracy", 0.0)))
+        names = ("flash_bytes", "ram_bytes", "instructions")
+        return accuracy, 1.0 - accuracy, Costs(*(int(row.get(name, 0)) for name in names))
+
+    names = [task.name for task in tasks]
+    space = Space({"row": tuple(Pair(name, name) for name in names)})
+    trials = Trials(storage, f"methods-{digest({'configuration': key, 'rows': names})}", space)
+    trials.plan(lambda: [(at,) for at in range(len(tasks))])
+    trials.run(evaluate, Limits(), None)
 
 
 def _rebuilding(task: Task, results: Results) -> Task:
@@ -224,6 +271,8 @@ def _describe(row: dict[str, Any]) -> str:
 
 def main() -> None:
     options = parse_options()
+    if options.storage and (options.again or options.rebuild):
+        sys.exit("error: rows that are shared are measured once: leave --again and --rebuild out")
     if options.data.is_file():
         run_rows(options)
         return

@@ -4,7 +4,8 @@
     python examples/fashion_mnist.py --data fashion_mnist.npz # x_train y_train x_test y_test
 
 Trains one float network, then trains it on once per recipe, builds each for the board and lets the
-device answer some test images. Writes results.json and one report per recipe.
+device answer some test images. Writes results.json, one report per recipe, and one page that
+compares them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "binary XNOR": {"weights": "binary", "activations": "binary", **_ENDS},
 }
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
-_ROW = "{:16}{:>9}{:>9}{:>9}{:>17}{:>10}{:>10}{:>14}"
+_ROW = "{:16}{:>9}{:>9}{:>9}{:>17}"
 
 Samples = tuple[np.ndarray, np.ndarray]
 
@@ -107,7 +108,7 @@ def main(
     seen, test = (x[:train_samples], y[:train_samples]), (x_test[:samples], y_test[:samples])
     model = make_network()
     train(model, seen, epochs)
-    rows, summary = [], {}
+    rows, summary, folders = [], {}, []
     for name, recipe in RECIPES.items():
         print(name, file=sys.stderr)
         quantized = tinyq.quantize(model, recipe)
@@ -124,16 +125,14 @@ def main(
                 f"{keras_accuracy:.2%}",
                 f"{measured.accuracy['device']:.2%}",
                 f"{measured.mismatches:,}",
-                f"{measured.flash_bytes:,}",
-                f"{measured.ram_bytes:,}",
-                "-" if measured.instructions is None else f"{measured.instructions:,.0f}",
             )
         )
+        folders.append(folder)
     (output / "results.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
     print(f"Fashion-MNIST, {len(test[0]):,} test images on {BOARD} ({target})")
-    heads = ("float", "Keras", "device", "differing codes", "flash B", "RAM B", "instructions")
-    for row in [("recipe", *heads), *rows]:
+    for row in [("recipe", "float", "Keras", "device", "differing codes"), *rows]:
         print(_ROW.format(*row))
+    print(tinyq.compare(folders, report=output / "compared"))
 
 
 if __name__ == "__main__":

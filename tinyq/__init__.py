@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinyq.api.boards import boards
     from tinyq.api.build import build
     from tinyq.api.check import check
+    from tinyq.api.compare import compare
     from tinyq.api.demo import demo
     from tinyq.api.diff import diff
     from tinyq.api.doctor import doctor
@@ -45,6 +46,7 @@ __all__ = [
     "boards",
     "build",
     "check",
+    "compare",
     "demo",
     "diff",
     "doctor",

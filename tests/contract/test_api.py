@@ -191,6 +191,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
         "measure": tinyq.measure(built, (x, np.arange(12) % 5), report=place / "page"),
         "inspect": tinyq.inspect(classifier(), board="stm32"),
         "check": tinyq.check(place / "model.tqg", board="stm32"),
+        "compare": tinyq.compare([built, place / "page"]),
         "diff": tinyq.diff(classifier(), built, x),
         "diff with a difference": tinyq.diff(classifier(), classifier(seed=8), x),
         "export": tinyq.export(classifier(), "c", place / "lib"),
@@ -203,8 +204,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shown]:
 
 
 RESULTS = (
-    "load", "build", "measure", "inspect", "diff", "diff with a difference", "export", "boards",
-    "one board", "methods", "one method", "doctor",
+    "load", "build", "measure", "inspect", "compare", "diff", "diff with a difference", "export",
+    "boards", "one board", "methods", "one method", "doctor",
 )  # fmt: skip
 
 

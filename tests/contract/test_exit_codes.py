@@ -61,6 +61,8 @@ RIGHT = {
     "measure without labels": "measure build --data data.npz --samples 3 --target host",
     "diff": "diff model.tqg@reference model.tqg@c --data data.npz",
     "export": "export model.tqg --as c -o package",
+    "compare": "compare build",
+    "compare with data": "compare build --data data.npz --samples 9 --report compared",
 }
 CHECKED = {
     "check": "check bad.tqg",
@@ -88,6 +90,8 @@ WRONG = {  # words, code of the error
     "no such place": ("diff model.tqg@moon model.tqg --data data.npz", "request"),
     "no such kind": ("export model.tqg --as rust -o package", "request"),
     "foreign package": ("export model.tqg --as c -o foreign", "request"),
+    "compare nothing": ("compare foreign", "request"),
+    "compare what is not there": ("compare none", "request"),
     "flash nothing": ("flash foreign", "request"),
     "profile nothing": ("profile foreign", "request"),
     "quantize to another file": ("quantize h5.h5 --data data.npz -o q.h5", "request"),

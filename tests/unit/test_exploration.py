@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,36 +12,40 @@ import yaml
 
 from tinyq.errors import RecipeError, TinyqError
 from tinyq.exploration.allocators import ALLOCATORS, find_allocator, grid, ilp, rank
-from tinyq.exploration.budgets import RESOURCES, Costs, Limits, read_amount
+from tinyq.exploration.budgets import RESOURCES, Costs, Limits, limit_cycles, read_amount
 from tinyq.exploration.front import find_front, order_by_worth
 from tinyq.exploration.proxies import PROXIES, find_proxy
 from tinyq.exploration.sensitivities import SENSITIVITIES, find_sensitivity
 from tinyq.exploration.space import Pair, Space, read_space
 from tinyq.exploration.table import Table
 from tinyq.exploration.trials import Trial
+from tinyq.hardware.boards import find_board
+from tinyq.measurement.profile.energy import find_pace
 
 PAIRS = tuple(Pair(weights, "int8") for weights in ("int8", "int4", "ternary"))
 NAMES = ("first", "inner", "branch", "last")
 
 
 def draw_table(rng: np.random.Generator, layers: int = 4, pairs: int = 3, nodes: int = 5) -> Table:
-    """Differences as layers have them: losses rise, bytes and instructions may do either."""
+    """Differences as layers have them: losses rise, bytes, instructions and cycles do either."""
     shape = (layers, pairs)
     loss = np.sort(rng.exponential(1.0, shape), axis=1)
     flash = -np.sort(rng.integers(0, 4000, shape), axis=1)
     work = rng.integers(-9000, 4000, shape)
     live = rng.integers(-500, 300, (*shape, nodes))
-    for values in (loss, flash, work, live):
+    cycles = work + rng.integers(-4000, 4000, shape)
+    for values in (loss, flash, work, live, cycles):
         values[:, 0] = 0
     return Table(
         Space({f"layer{at}": PAIRS[:pairs] for at in range(layers)}),
-        Costs(30_000, 9_000, 200_000),
+        Costs(30_000, 9_000, 200_000, 260_000),
         tuple(map(tuple, loss.tolist())),
         tuple(map(tuple, flash.tolist())),
         tuple(map(tuple, work.tolist())),
         tuple(tuple(map(tuple, row)) for row in live.tolist()),
         tuple(int(it) for it in rng.integers(1000, 3000, nodes)),
         6_000,
+        tuple(map(tuple, cycles.tolist())),
     )
 
 
@@ -68,6 +73,50 @@ def test_the_program_equals_brute_force(case: int) -> None:
         wanted = sorted(table.loss_of(it) for it in fitting)[: len(found)]
         # Of equal losses the smaller network is taken: that weighs a millionth of the loss.
         assert [table.loss_of(it) for it in found] == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+
+
+def test_costs_are_sums_but_for_ram() -> None:
+    table = draw_table(np.random.default_rng(4))
+    for assignment in list_assignments(table)[::7]:
+        costs = table.predict(assignment)
+        places = list(enumerate(assignment))
+        assert costs.flash_bytes == 30_000 + sum(table.flash[at][pair] for at, pair in places)
+        work = sum(table.instructions[at][pair] for at, pair in places)
+        assert costs.instructions == 200_000 + work
+        assert costs.cycles == 260_000 + sum(table.cycles[at][pair] for at, pair in places)
+    blind = replace(table, cycles=())
+    assert blind.predict(assignment) == replace(costs, cycles=0)
+    assert ilp.solve(blind, Limits(instructions=199_000), 1)
+
+
+def test_time_and_energy_are_limits_of_cycles() -> None:
+    board = find_board("nucleo-l4r5zi")  # 120 MHz, 0.28 nJ a cycle
+    pace = find_pace(board)
+    assert limit_cycles(None, None, None, board, pace) is None
+    assert limit_cycles(7, None, None, board, pace) == 7
+    assert limit_cycles(None, 2.5, None, board, pace) == 300_000
+    assert limit_cycles(None, None, 28.0, board, pace) == 100_000
+    assert limit_cycles(200_000, 2.5, 280.0, board, pace) == 200_000
+    drawn = find_pace(board, 120.0)  # 120 mW at 120 MHz are 1 nJ a cycle
+    assert limit_cycles(None, None, 28.0, board, drawn) == 28_000
+
+
+@pytest.mark.parametrize(
+    ("board", "limits", "what"),
+    [
+        ("nucleo-l4r5zi", (None, 0.0, None), "no amount"),
+        ("nucleo-l4r5zi", (None, None, float("nan")), "no amount"),
+        ("stm32f405", (None, None, 5.0), "what a cycle of"),
+        ("host", (None, 5.0, None), "clock"),
+        ("host", (5, None, None), "no emulated core"),
+        ("riscv-virt", (5, None, None), "no timings"),
+    ],
+)
+def test_limits_of_what_nobody_knows(board: str, limits: tuple, what: str) -> None:
+    entry = find_board(board)
+    with pytest.raises(TinyqError, match=what) as caught:
+        limit_cycles(*limits, entry, find_pace(entry))
+    assert caught.value.remedy
 
 
 def test_nothing_fits_where_nothing_can() -> None:

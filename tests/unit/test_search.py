@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,16 +14,26 @@ import numpy as np
 import pytest
 
 import tinyq
+from tinyq.api.search import Searched
 from tinyq.errors import DataError, ModelError, TinyqError
+from tinyq.exploration.allocators import find_allocator
+from tinyq.exploration.budgets import Costs, Limits
+from tinyq.exploration.front import find_front
 from tinyq.exploration.network import Network
 from tinyq.exploration.proxies import find_proxy
+from tinyq.exploration.result import describe, draw_page, write_results
+from tinyq.exploration.search import Found, Wish
 from tinyq.exploration.sensitivities.gradients import Curvature
 from tinyq.exploration.sensitivities.hessian import estimate_eigenvalues, estimate_traces
-from tinyq.exploration.space import read_space
+from tinyq.exploration.space import Pair, Space, read_space
+from tinyq.exploration.table import Table
+from tinyq.exploration.trials import Trial
+from tinyq.measurement.profile.energy import Pace
 from tinyq.support.datasets import make_dataset
 from tinyq.training import read_recipe
 
 L = keras.layers
+ROOT = Path(__file__).resolve().parents[2]
 SPACE = {"layers": {"*": ["int8", {"weights": "ternary", "activations": "int8"}]}}
 
 
@@ -100,7 +114,7 @@ def test_a_search_ends_in_recipes(tmp_path: Path) -> None:
     network = dense_network()
     data = (network.calibration.x, network.calibration.y)
     folder = tmp_path / "front"
-    options = {"val": data, "space": SPACE, "instructions": "40K", "trials": 4}
+    options = {"val": data, "space": SPACE, "instructions": "40K", "cycles": "60K", "trials": 4}
     found = tinyq.search(network.model, data, "stm32", folder, **options)
     assert found.ok
     best = found.found.best
@@ -108,6 +122,8 @@ def test_a_search_ends_in_recipes(tmp_path: Path) -> None:
     counted = found.found.counted[best.number]
     assert counted.counted
     assert counted.instructions <= 40_000
+    assert 0 < counted.cycles <= 60_000
+    assert best.costs.cycles == pytest.approx(counted.cycles, rel=0.05)
     # What was foreseen is what the linker and the emulator say, to a few per cent.
     assert best.costs.instructions == pytest.approx(counted.instructions, rel=0.05)
     assert best.costs.flash_bytes == pytest.approx(counted.flash_bytes, rel=0.05)
@@ -124,9 +140,76 @@ def test_a_search_ends_in_recipes(tmp_path: Path) -> None:
     assert (folder / "best.yaml").read_text("utf-8").endswith("int8\n") or best.assignment != (0, 0)
 
 
+def make_found(limits: Limits, cycles: int = 300_000) -> Found:
+    """What a search might have found, without one."""
+    pairs = (Pair("int8", "int8"), Pair("int4", "int8"), Pair("ternary", "int8"))
+    space = Space({f"conv_{at}": pairs for at in range(4)})
+    rng = np.random.default_rng(0)
+    shape = (4, 3)
+    added = [np.sort(-rng.integers(0, 9000, shape), axis=1)[:, ::-1] for _ in range(3)]
+    for values in added:
+        values[:, 0] = 0
+    loss, live = np.sort(rng.exponential(0.1, shape), axis=1), ((0, 0),) * 3
+    flash, work, time = (tuple(map(tuple, values.tolist())) for values in added)
+    base = Costs(40_000, 12_000, 200_000, cycles)
+    rows = (tuple(map(tuple, loss.tolist())), flash, work, (live,) * 4, (900, 800), 11_000)
+    table = Table(space, base, *rows, time if cycles else ())
+    drawn = sorted({tuple(map(int, rng.integers(0, 3, 4))) for _ in range(12)})
+    trials = tuple(
+        Trial(at, it, 0.9 - 0.02 * sum(it), table.loss_of(it), table.predict(it))
+        for at, it in enumerate(drawn)
+    )
+    parts = find_allocator("ilp"), find_proxy("ptq")
+    return Found(
+        Wish(limits, "divergence", *parts, pace=Pace(168_000_000, 0.8, "a guess")),
+        table,
+        trials,
+        tuple(find_front(trials)),
+        trials[0],
+        True,
+        {0: replace(trials[0].costs, counted=True)},
+        0.91,
+        {("conv_0", "uint4"): "its input has signs"},
+        failures=(((2, 2, 2, 2), "conv_3: cannot be <had>"),),
+    )
+
+
+@pytest.mark.parametrize("cycles", [300_000, 0])
+def test_results_show_what_was_found_and_what_failed(cycles: int, tmp_path: Path) -> None:
+    found = make_found(Limits(flash_bytes=50_000), cycles)
+    shown = repr(Searched(found, "model", "stm32f405", tmp_path))
+    page = draw_page(found, "model", "stm32f405")
+    assert ("cycles, estimated" in page) is bool(cycles)
+    assert ("an estimate for Cortex-M4" in shown) is bool(cycles)
+    assert all("its input has signs" in text for text in (shown, page))
+    assert "failed: ternary/int8 ternary/int8" in shown
+    assert "cannot be &lt;had&gt;" in page
+    assert ("µJ" in shown) is bool(cycles)
+    assert page.count("<svg") == (4 if cycles else 3)
+    said = json.loads(json.dumps(describe(found, "model", "stm32f405")))
+    assert said["failures"] == [
+        {
+            "methods": dict.fromkeys(found.table.space.layers, "ternary/int8"),
+            "reason": "conv_3: cannot be <had>",
+        }
+    ]
+    firmware = said["trials"][0]["firmware"]
+    assert (firmware["milliseconds"] is not None) is bool(cycles)
+    place = tmp_path / "front"
+    write_results(found, "model", "stm32f405", place)
+    (entry,) = tinyq.compare(place).entries
+    assert (entry.name, entry.accuracy) == ("front #0", found.trials[0].score)
+    assert entry.cycles == (found.trials[0].costs.cycles or None)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
+        ("cycles", "many"),
+        ("milliseconds", 0.0),
+        ("energy", 5.0),
+        ("power", -1.0),
+        ("threads", 0),
         ("flash", "lots"),
         ("allocator", "luck"),
         ("sensitivity", "feeling"),
@@ -143,6 +226,32 @@ def test_wrong_arguments(option: str, value: object, tmp_path: Path) -> None:
         tinyq.search(network.model, data, "stm32", tmp_path / "out", **{option: value})
     assert caught.value.remedy
     assert not (tmp_path / "out" / "search.json").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_takes_one_thread() -> None:
+    """Threads are set before TensorFlow starts; afterwards that is said, if they were asked for."""
+    program = """
+        import tensorflow as tf
+        from tinyq.errors import TinyqError
+        from tinyq.exploration.threads import limit_threads
+        own = tf.config.threading.get_intra_op_parallelism_threads()
+        limit_threads(None, shared=False)
+        assert tf.config.threading.get_intra_op_parallelism_threads() == own
+        limit_threads(None, shared=True)
+        assert tf.config.threading.get_intra_op_parallelism_threads() == 1
+        assert tf.config.threading.get_inter_op_parallelism_threads() == 1
+        tf.zeros(3) + 1
+        limit_threads(None, shared=True)
+        limit_threads(1, shared=False)
+        try:
+            limit_threads(2, shared=False)
+        except TinyqError as error:
+            print(error.message)
+    """
+    words = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "TensorFlow has started with another number of threads"
 
 
 def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:

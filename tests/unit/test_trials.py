@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.requirements import report_missing, require_module
 from tinyq.errors import DataError, ModelError
 from tinyq.exploration.allocators import find_allocator
 from tinyq.exploration.budgets import Costs, Limits
@@ -28,8 +36,10 @@ WORKER = """
     from pathlib import Path
     from tests.unit.test_trials import EVERY, SPACE, cost
     from tinyq.exploration.budgets import Limits
+    from tinyq.exploration import trials as module
     from tinyq.exploration.trials import Trials
 
+    module._HEARTBEAT_S = 1  # a dead worker is noticed within seconds
     storage, log, pause = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 
     def evaluate(assignment):
@@ -53,9 +63,59 @@ def places(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "trials.journal"), f"sqlite:///{tmp_path}/trials.db"]
 
 
-@pytest.fixture(params=["journal", "sqlite"])
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a PostgreSQL server of its own, which has no port, without a database's name."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        report_missing("PostgreSQL is not installed (apt-get install postgresql)")
+    require_module("psycopg2")
+    with tempfile.TemporaryDirectory(prefix="tinyq-pg-") as place:  # a socket's path is short
+        folder = Path(place)
+        # It refuses to run as root.
+        other = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.getuid() == 0 else []
+        if other:
+            shutil.chown(folder, "nobody")
+            folder.chmod(0o700)
+        control = [*other, str(programs[-1] / "pg_ctl"), "-D", str(folder / "data"), "-w"]
+        quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
+        subprocess.run([*control, "init", "-o", "-U tinyq -A trust --no-sync"], **quiet)
+        options = f"-c listen_addresses='' -k {folder} -c fsync=off"
+        log = ["-l", str(folder / "log")]
+        subprocess.run([*control, "start", *log, "-o", options], **quiet)
+        try:
+            yield f"postgresql+psycopg2://tinyq@/{{}}?host={folder}"
+        finally:
+            subprocess.run([*control, "stop", "-m", "immediate"], **quiet)
+
+
+def create_database(server: str) -> str:
+    """Address of an empty database."""
+    import psycopg2
+
+    name = f"trials_{time.monotonic_ns()}"
+    folder = server.partition("host=")[2]
+    connection = psycopg2.connect(host=folder, user="tinyq", dbname="postgres")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return server.format(name)
+
+
+@pytest.fixture(params=["journal", "sqlite", "postgresql"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return create_database(request.getfixturevalue("server"))
     return places(tmp_path)[request.param == "sqlite"]
+
+
+def wait_for_all(storage: str, logs: list[Path], pause: float) -> float:
+    """Seconds that so many workers take for all trials."""
+    begun = time.monotonic()
+    workers = [start(storage, log, pause) for log in logs]
+    assert [worker.wait(timeout=900) for worker in workers] == [0] * len(logs)
+    return time.monotonic() - begun
 
 
 def start(storage: str, log: Path, pause: float) -> subprocess.Popen[bytes]:
@@ -129,19 +189,80 @@ def test_two_workers_start_at_once_and_share(storage: str, tmp_path: Path) -> No
     assert len(Trials(storage, "shared", SPACE).finished()) == len(EVERY)
 
 
+@pytest.mark.skipif("TINYQ_WORKERS" not in os.environ, reason="two minutes; TINYQ_WORKERS=1")
+def test_two_workers_are_faster_than_one(tmp_path: Path) -> None:
+    """Trials of 10 s that compute elsewhere: 1.6 times as fast, whatever starting takes."""
+    names = ["one", "two"]
+    storages = [str(tmp_path / f"{name}.journal") for name in names]
+    alone = wait_for_all(storages[0], [tmp_path / "alone"], 10.0)
+    both = wait_for_all(storages[1], [tmp_path / name for name in names], 10.0)
+    print(f"one worker {alone:.1f} s, two {both:.1f} s, {alone / both:.2f} times")
+    assert alone >= 1.6 * both
+
+
 @pytest.mark.slow
-def test_a_killed_worker_loses_nothing(tmp_path: Path) -> None:
-    """What it was trying when it was killed, another one tries."""
-    storage, log = str(tmp_path / "trials.journal"), tmp_path / "log"
-    first = start(storage, log, 60.0)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_killed_worker_loses_nothing(storage: str, seed: int, tmp_path: Path) -> None:
+    """Of two one is killed at some moment; what it was trying then, the other tries."""
+    rng = random.Random(seed)
+    logs = [tmp_path / "one", tmp_path / "two"]
+    first, second = (start(storage, log, 0.3) for log in logs)
     begun = time.monotonic()
-    while not log.exists() and time.monotonic() - begun < 240:
-        time.sleep(0.1)
+    while not logs[0].exists() and time.monotonic() - begun < 240 and first.poll() is None:
+        time.sleep(0.02)
+    time.sleep(rng.uniform(0.0, 0.9))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    second = start(storage, tmp_path / "rest", 0.0)
     assert second.wait(timeout=300) == 0
-    assert sorted(it.assignment for it in Trials(storage, "shared", SPACE).finished()) == EVERY
+    trials = Trials(storage, "shared", SPACE)
+    assert sorted(it.assignment for it in trials.finished()) == EVERY
+    tried = [line for log in logs if log.exists() for line in log.read_text().splitlines()]
+    assert len(tried) <= len(EVERY) + 1
+    assert set(tried) == set(map(str, EVERY))
+
+
+@pytest.mark.parametrize("moment", ["before it drew", "while it tried"])
+def test_the_last_trial_of_a_dead_worker_is_tried(moment: str, storage: str) -> None:
+    """Also where nothing else is left to do, and whatever it had said of itself."""
+    trials = Trials(storage, "mine", SPACE)
+    trials.plan(lambda: EVERY[5:6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that nothing beats for it is what is tried
+        dead = trials._study.ask()
+    if moment == "while it tried":
+        for name, pairs in SPACE.layers.items():
+            dead.suggest_categorical(name, [pair.label for pair in pairs])
+        with subprocess.Popen(["true"]) as gone:
+            dead.set_user_attr("worker", f"{socket.gethostname()}:{gone.pid}")
+        if "://" in storage:
+            trials._storage.record_heartbeat(dead._trial_id)
+    with age(trials):
+        trials.run(cost, Limits(), None)
+    assert [it.assignment for it in trials.finished()] == EVERY[5:6]
+
+
+@contextmanager
+def age(trials: Trials) -> Iterator[None]:
+    """As if hours had passed since a worker was last heard of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinyq.exploration.trials._NAMELESS_S", -1.0)
+        if "grace_period" in vars(trials._storage):
+            patch.setattr(trials._storage, "grace_period", -1)
+        yield
+
+
+def test_failing_trials_come_to_an_end(storage: str) -> None:
+    """A sampler whose trials all fail is not asked for ever more."""
+    tried: list[Assignment] = []
+
+    def fail(assignment: Assignment) -> tuple[float, float, Costs]:
+        tried.append(assignment)
+        raise ModelError("cannot be had", where="layer2")
+
+    trials = Trials(storage, "mine", SPACE)
+    trials.run(fail, Limits(), 4)
+    assert len(tried) == len(trials.failures()) == 4
+    assert not trials.finished()
 
 
 def test_wrong_storages(tmp_path: Path) -> None:

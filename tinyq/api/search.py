@@ -15,7 +15,9 @@ from tinyq.api.arguments import (
 )
 from tinyq.api.quantize import load_float
 from tinyq.errors import ModelError, TinyqError
-from tinyq.hardware.boards import Board
+from tinyq.hardware.boards import Board, find_board
+from tinyq.measurement.profile.cores import find_core
+from tinyq.measurement.profile.energy import find_pace
 from tinyq.quantizers.catalogue import load_catalogue
 from tinyq.selection import check_objective
 from tinyq.support.datasets import make_dataset
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from tinyq.exploration.search import Found
 
 _DEFAULTS = {"sensitivity": "divergence", "allocator": "ilp", "proxy": "ptq"}
-_HEADS = ("trial", "score %", "flash B", "RAM B", "instructions", "costs", "methods of the layers")
+_METHODS = "methods of the layers"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -63,29 +65,41 @@ class Searched(Shown):
         return stamp("search", describe(self.found, self.model, self.board, self.folder))
 
     def parts(self) -> list[Part]:
-        """The front, the best trial, what was refused."""
+        """The front, the best trial, what was refused or failed, what estimates are worth."""
         from tinyq.exploration.result import list_rows
 
         found = self.found
-        right = _HEADS[:5]
-        parts: list[Part] = [
-            Table(
-                f"front of {self.model} on {self.board}, float model {100 * found.float_score:.2f}",
-                _HEADS,
-                list_rows(found, found.front),
-                right=right,
-            )
-        ]
-        if found.best is not None:
+        title = f"front of {self.model} on {self.board}, float model {100 * found.float_score:.2f}"
+        parts: list[Part] = [self._tabulate(title, list_rows(found, found.front))]
+        if found.best is not None and not found.wish.limits.is_open:
             title = "fits the budgets" if found.fits else "nothing fits; this comes nearest"
-            if not found.wish.limits.is_open:
-                parts.append(Table(title, _HEADS, list_rows(found, [found.best]), right=right))
+            parts.append(self._tabulate(title, list_rows(found, [found.best])))
+        parts += self._describe_times()
         parts += [
             f"not possible: {layer} {label}: {reason}"
             for (layer, label), reason in found.refused.items()
         ]
+        parts += [
+            f"failed: {' '.join(it.label for it in found.table.space.pairs(tried).values())}: "
+            f"{reason}"
+            for tried, reason in found.failures
+        ]
         parts.append(f"recipes, search.json and search.html: {self.folder}")
         return parts
+
+    def _tabulate(self, title: str, rows: list[list[str]]) -> Table:
+        from tinyq.exploration.result import list_heads
+
+        heads = list_heads(self.found)
+        return Table(title, (*heads, _METHODS), rows, right=heads[:-1])
+
+    def _describe_times(self) -> list[str]:
+        """What estimated cycles and what follows from them go by."""
+        if not self.found.table.base.cycles:
+            return []
+        core, pace = find_core(find_board(self.board)), self.found.wish.pace
+        lines = [f"cycles are an estimate for {core.title}: {core.source}"]
+        return [*lines, f"energy is an estimate: {pace.source}"] if pace.nanojoules else lines
 
 
 def search(
@@ -98,6 +112,10 @@ def search(
     flash: str | int | None = None,
     ram: str | int | None = None,
     instructions: str | int | None = None,
+    cycles: str | int | None = None,
+    milliseconds: float | None = None,
+    energy: float | None = None,
+    power: float | None = None,
     space: Any = None,
     method: str | None = None,
     sensitivity: str | None = None,
@@ -105,6 +123,7 @@ def search(
     proxy: str | None = None,
     trials: int | None = None,
     storage: str | None = None,
+    threads: int | None = None,
     optimize: str = "balanced",
     seed: int = 0,
     samples: int = 512,
@@ -113,8 +132,9 @@ def search(
 ) -> Searched:
     """Find the methods of each layer that fit a board's budgets and lose least.
 
-    Without budgets the answer is the front: what no other choice beats in score, flash, RAM and
-    instructions. Several workers share a search by the same arguments with the same storage.
+    Without budgets the answer is the front: what no other choice beats in score, flash, RAM,
+    instructions and cycles. Several workers share a search by the same arguments with the same
+    storage.
 
     Args:
         model: Float Keras model, or its file.
@@ -127,6 +147,10 @@ def search(
         flash: Most bytes of flash, such as ``64K``.
         ram: Most bytes of RAM, such as ``16K``.
         instructions: Most instructions of an inference, such as ``2M``.
+        cycles: Most cycles of an inference, such as ``2M``; estimated from counts.
+        milliseconds: Most time of an inference at the board's clock; estimated.
+        energy: Most microjoules of an inference; estimated.
+        power: Milliwatts that the board draws while it computes, where tinyq knows no figure.
         space: Methods of each layer, a dict or a YAML file; 8 and 4 bits and ternary when None.
         method: Method of the literature, such as ``hawq_v3``, that says the next three; what is
             given beside it takes the place of its own. `tinyq.methods()` lists them.
@@ -140,9 +164,10 @@ def search(
         trials: Trials of all workers together; as the allocator plans when None.
         storage: Where trials are kept: a journal's path, or a database's address; a journal in
             the folder when None.
+        threads: Of a worker; one where a storage is named, else TensorFlow's own choice, if None.
         optimize: What kernels are chosen for, as of `tinyq.build`.
         seed: Of everything random.
-        samples: Calibrate on the first so many inputs only, where nothing trains.
+        samples: Calibrate on the first so many inputs only; a proxy that trains takes all.
         trust: As of `tinyq.load`.
         show: Shows progress under a title.
 
@@ -150,14 +175,19 @@ def search(
         TinyqError: An argument is wrong, the model cannot be quantized or built, or Optuna is not
             installed.
     """
-    from tinyq.exploration.budgets import Limits, read_amount
+    from tinyq.exploration.budgets import Limits, check_positive, limit_cycles, read_amount
 
+    chosen, folder = as_board(board), as_path(output)
+    if power is not None:
+        check_positive(power, "--power")
+    pace = find_pace(chosen, power)
+    most = read_amount(cycles, "--cycles", 1000)
     limits = Limits(
         read_amount(flash, "--flash", 1024),
         read_amount(ram, "--ram", 1024),
         read_amount(instructions, "--instructions", 1000),
+        limit_cycles(most, milliseconds, energy, chosen, pace),
     )
-    chosen, folder = as_board(board), as_path(output)
     given = {"sensitivity": sensitivity, "allocator": allocator, "proxy": proxy}
     said = find_search(method, given)
     check_objective(optimize)
@@ -176,14 +206,16 @@ def search(
     from tinyq.exploration.search import search as run
     from tinyq.exploration.sensitivities import find_sensitivity
     from tinyq.exploration.space import default_space, read_space
+    from tinyq.exploration.threads import limit_threads
 
+    limit_threads(threads, storage is not None)
     find_sensitivity(said["sensitivity"])
     parts = find_allocator(said["allocator"]), find_proxy(said["proxy"])
-    wish = Wish(limits, said["sensitivity"], *parts, trials, seed)
-    if not wish.proxy.trains:
+    wish = Wish(limits, said["sensitivity"], *parts, trials, seed, pace)
+    if not wish.proxy.trains:  # what is not trained on is not looked at
         learned = learned.take(samples)
     loaded, name = _load(model, trust)
-    network = Network(loaded, learned, judged, name)
+    network = Network(loaded, learned, judged, name, samples)
     names = network.layers()
     wanted = default_space(names, network.formats()) if space is None else read_space(space, names)
     (folder / MODELS).mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from tinyq.api.origin import naming_command
 from tinyq.commands.boards import boards
 from tinyq.commands.build import build
 from tinyq.commands.check import check
+from tinyq.commands.compare import compare
 from tinyq.commands.demo import demo
 from tinyq.commands.diff import diff
 from tinyq.commands.doctor import doctor
@@ -46,6 +47,7 @@ COMMANDS = (
     flash,
     measure,
     profile,
+    compare,
     diff,
     inspect,
     boards,

@@ -28,6 +28,19 @@ def search(
     instructions: Annotated[
         str | None, typer.Option(help="Most instructions of an inference, such as 2M.")
     ] = None,
+    cycles: Annotated[
+        str | None, typer.Option(help="Most cycles of an inference, such as 2M; estimated.")
+    ] = None,
+    milliseconds: Annotated[
+        float | None, typer.Option(help="Most time of an inference in ms; estimated.")
+    ] = None,
+    energy: Annotated[
+        float | None, typer.Option(help="Most energy of an inference in µJ; estimated.")
+    ] = None,
+    power: Annotated[
+        float | None,
+        typer.Option(help="What the board draws while it computes in mW, for --energy."),
+    ] = None,
     space: Annotated[
         Path | None, typer.Option(help="A YAML file with the methods of each layer.")
     ] = None,
@@ -53,6 +66,10 @@ def search(
         str | None,
         typer.Option(help="Journal or database that workers share; a journal in the folder."),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of this worker; one where a storage is named."),
+    ] = None,
     optimize: Annotated[
         str, typer.Option(help="What kernels are chosen for: balanced, speed, size or ram.")
     ] = "balanced",
@@ -75,6 +92,10 @@ def search(
         flash=flash,
         ram=ram,
         instructions=instructions,
+        cycles=cycles,
+        milliseconds=milliseconds,
+        energy=energy,
+        power=power,
         space=space,
         method=method,
         sensitivity=sensitivity,
@@ -82,6 +103,7 @@ def search(
         proxy=proxy,
         trials=trials,
         storage=storage,
+        threads=threads,
         optimize=optimize,
         seed=seed,
         samples=samples,

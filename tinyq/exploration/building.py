@@ -14,7 +14,7 @@ from tinyq.project import Selection, create_project
 
 
 def build_and_count(graph: Graph, board: Board, optimize: str) -> Costs | None:
-    """Flash and RAM of the linked firmware, instructions of one inference in the emulator.
+    """Flash and RAM of the linked firmware, one inference's instructions in the emulator.
 
     Returns:
         None where the board is too small, its compiler is missing or nothing emulates its core.
@@ -26,6 +26,12 @@ def build_and_count(graph: Graph, board: Board, optimize: str) -> Costs | None:
             counted = profile(made)
         except (BoardError, BudgetError, LinkError, ToolMissing):
             return None
+        costs = counted.costs
+        cycles = costs.cycles if counted.prediction is None else round(counted.prediction.cycles)
         return Costs(
-            made.image.flash_bytes, made.image.ram_bytes, counted.costs.instructions, counted=True
+            made.image.flash_bytes,
+            made.image.ram_bytes,
+            costs.instructions,
+            cycles or 0,
+            counted=True,
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tinyq.exploration.budgets import RESOURCES, Limits
 from tinyq.exploration.trials import Trial
+from tinyq.support.fronts import mark_unbeaten
 
 
 def find_front(trials: Sequence[Trial]) -> list[Trial]:
@@ -13,14 +14,10 @@ def find_front(trials: Sequence[Trial]) -> list[Trial]:
 
     Of trials that are equal in all the first stays.
     """
-    front = [
-        it
-        for place, it in enumerate(trials)
-        if not any(
-            _beats(other, it) or at < place and _measure(other) == _measure(it)
-            for at, other in enumerate(trials)
-        )
-    ]
+    first = {_measure(it): it for it in reversed(trials)}
+    distinct = [it for it in trials if first[_measure(it)] is it]
+    unbeaten = mark_unbeaten([_measure(it) for it in distinct])
+    front = [it for it, stays in zip(distinct, unbeaten, strict=True) if stays]
     return sorted(front, key=lambda it: (-it.score, *(it.costs[name] for name in RESOURCES)))
 
 
@@ -44,8 +41,3 @@ def _excess(trial: Trial, limits: Limits) -> float:
 
 def _measure(trial: Trial) -> tuple[float, ...]:
     return (-trial.score, *(float(trial.costs[name]) for name in RESOURCES))
-
-
-def _beats(one: Trial, other: Trial) -> bool:
-    mine, its = _measure(one), _measure(other)
-    return mine != its and all(a <= b for a, b in zip(mine, its, strict=True))

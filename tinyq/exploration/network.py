@@ -31,9 +31,10 @@ class Network:
 
     Attributes:
         model: The float model; it is left as it is.
-        calibration: Inputs that ranges are taken from and, with labels, trained on.
+        calibration: Inputs that ranges are taken from and, with labels or targets, trained on.
         validation: Inputs, with labels or targets where there are some, that judge.
         name: Name of the graphs.
+        samples: Ranges are taken from the first so many calibration inputs.
         wanted: What the float model answers to the validation inputs.
         fused_layers: Its layers, as those that quantize group them.
     """
@@ -42,6 +43,7 @@ class Network:
     calibration: Dataset
     validation: Dataset
     name: str = "model"
+    samples: int = 512
     wanted: npt.NDArray[np.float32] = field(init=False)
     fused_layers: tuple[FusedLayer, ...] = field(init=False)
 
@@ -103,7 +105,7 @@ class Network:
         options = PostTraining(recipe=recipe, reconstruction=way)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return post_training(self.model, self.calibration.x, options)
+            return post_training(self.model, self.calibration.x[: self.samples], options)
 
     def start(self, space: Space, assignment: Assignment) -> keras.Model:
         """A version to train."""

@@ -7,7 +7,7 @@ board they stay estimates. RAM is planned for the graph as a whole, never summed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from tinyq.exploration.budgets import RESOURCES, Costs
 from tinyq.graph import Graph
 from tinyq.graph.passes import simplify
 from tinyq.hardware.boards import Board
+from tinyq.kernels.base import Bound
 from tinyq.measurement.counting import count_candidates
 from tinyq.project import Setting, foresee
 from tinyq.selection import gather_candidates, prefer_isas
@@ -47,15 +48,15 @@ class Pricer:
         counts: Whether instructions are counted on the emulated core; False where nothing
             emulates it, found out by the first graph.
         cache: Folder of what was counted before; the user's cache folder when None.
-        firmware: Flash, RAM and instructions of a firmware beside its layers, as far as they
-            differ from what is assumed, see `learn`.
+        firmware: What a firmware takes of each resource beside its layers, as far as that differs
+            from what is assumed, see `learn`.
     """
 
     board: Board
     optimize: str = "balanced"
     counts: bool = True
     cache: Path | None = None
-    firmware: tuple[int, int, int] = (0, 0, 0)
+    firmware: tuple[int, ...] = (0,) * len(RESOURCES)
 
     def price(self, graph: Graph) -> Priced:
         """What a graph takes.
@@ -81,6 +82,7 @@ class Pricer:
                 seen.flash_bytes + self.firmware[0],
                 seen.ram_bytes + self.firmware[1],
                 max(instructions + _PER_INFERENCE + self.firmware[2], 1),
+                _estimate_cycles(bounds.values(), self.firmware[3]),
             ),
             MappingProxyType(dict(zip(nodes, seen.memory.live_bytes, strict=True))),
         )
@@ -88,5 +90,19 @@ class Pricer:
     def learn(self, priced: Priced, built: Costs) -> None:
         """Take over what a built firmware says that estimates leave out."""
         differences = [built[name] - priced.costs[name] for name in RESOURCES]
-        flash, ram, instructions = map(sum, zip(self.firmware, differences, strict=True))
-        self.firmware = (flash, ram, instructions)
+        self.firmware = tuple(map(sum, zip(self.firmware, differences, strict=True)))
+
+
+def _estimate_cycles(bounds: Iterable[Bound], more: int) -> int:
+    """Cycles of kernels and calls; 0 where nothing was counted.
+
+    A kernel that could not be counted takes as many cycles an instruction as the others.
+    """
+    known = [(it.instructions or 0, it.cycles) for it in bounds]
+    counted = [(work, cycles) for work, cycles in known if cycles is not None]
+    if not counted:
+        return 0
+    rate = sum(cycles for _, cycles in counted) / max(sum(work for work, _ in counted), 1)
+    beside = len(known) * _PER_LAYER + _PER_INFERENCE
+    others = beside + sum(work for work, cycles in known if cycles is None)
+    return max(sum(cycles for _, cycles in counted) + round(rate * others) + more, 1)

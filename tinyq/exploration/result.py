@@ -10,10 +10,11 @@ import yaml
 
 from tinyq.exploration.budgets import RESOURCES, Costs
 from tinyq.exploration.search import Found
+from tinyq.exploration.space import Assignment
 from tinyq.exploration.trials import Trial
+from tinyq.measurement.comparison import Entry, draw_plots
 from tinyq.support.documents import render_document
 from tinyq.support.files import write_files
-from tinyq.support.plot.scatter import Point, draw_scatter
 from tinyq.support.templates import fill_page
 
 SEARCH, PAGE, RECIPES, MODELS, JOURNAL = (
@@ -33,6 +34,7 @@ def describe(found: Found, name: str, board: str, folder: Path | None = None) ->
         "model": name,
         "board": board,
         "limits": {resource: wish.limits[resource] for resource in RESOURCES},
+        "pace": {"clock_hz": wish.pace.clock_hz, "nanojoules_per_cycle": wish.pace.nanojoules},
         "sensitivity": wish.sensitivity,
         "allocator": wish.allocator.name,
         "proxy": str(wish.proxy),
@@ -43,9 +45,13 @@ def describe(found: Found, name: str, board: str, folder: Path | None = None) ->
             {"layer": layer, "methods": label, "reason": reason}
             for (layer, label), reason in found.refused.items()
         ],
-        "base": _describe_costs(found.table.base),
+        "base": _describe_costs(found, found.table.base),
         "table": found.table.to_json(),
         "trials": [_describe_trial(found, it, folder) for it in found.trials],
+        "failures": [
+            {"methods": _label(found, assignment), "reason": reason}
+            for assignment, reason in found.failures
+        ],
         "front": [it.number for it in found.front],
         "best": None if found.best is None else found.best.number,
         "fits": found.fits,
@@ -83,9 +89,10 @@ def write_recipe(found: Found, trial: Trial) -> str:
     costs = found.counted.get(trial.number, trial.costs)
     recipe = found.table.space.to_recipe(trial.assignment, None)
     kind = "counted" if costs.counted else "foreseen"
+    time = f", about {costs.cycles:,} cycles" if costs.cycles else ""
     head = (
         f"# score {trial.score:.4f} ({found.wish.proxy}); {costs.flash_bytes:,} B of flash, "
-        f"{costs.ram_bytes:,} B of RAM, {costs.instructions:,} instructions ({kind})\n"
+        f"{costs.ram_bytes:,} B of RAM, {costs.instructions:,} instructions ({kind}){time}\n"
     )
     return head + str(yaml.safe_dump(recipe, sort_keys=False))
 
@@ -93,7 +100,8 @@ def write_recipe(found: Found, trial: Trial) -> str:
 def draw_page(found: Found, name: str, board: str) -> str:
     """HTML of a search: front, layers, and what changes from neighbour to neighbour."""
     front = sorted(found.front, key=lambda it: it.costs.instructions)
-    plots = [_draw_plot(found, resource) for resource in RESOURCES]
+    levels = {"float": found.float_score}
+    plots = draw_plots(_list_entries(found, name, board), levels, "front", "other trials", "score")
     rows = [
         {
             "trial": it,
@@ -121,19 +129,23 @@ def draw_page(found: Found, name: str, board: str) -> str:
     )
 
 
-def _draw_plot(found: Found, resource: str) -> str:
+def _list_entries(found: Found, name: str, board: str) -> list[Entry]:
+    """All trials as rows of a comparison."""
     front = {it.number for it in found.front}
-    title = f"score in percent over {resource.replace('_', ' ')}"
-    points = [
-        Point(
+    return [
+        Entry(
             str(it.number),
-            float(max(it.costs[resource], 1)),
-            _PERCENT * it.score,
-            "front" if it.number in front else "other trials",
+            name,
+            board,
+            it.costs.flash_bytes,
+            it.costs.ram_bytes,
+            it.score,
+            instructions=it.costs.instructions,
+            cycles=it.costs.cycles or None,
+            best=it.number in front,
         )
         for it in found.trials
     ]
-    return draw_scatter(title, points, {"float": _PERCENT * found.float_score})
 
 
 def _list_changes(found: Found, before: Trial | None, after: Trial) -> list[str]:
@@ -144,8 +156,19 @@ def _list_changes(found: Found, before: Trial | None, after: Trial) -> list[str]
     return [f"{layer} {new[layer].label}" for layer in new if new[layer] != old[layer]]
 
 
-def _describe_costs(costs: Costs) -> dict[str, Any]:
-    return {**{name: costs[name] for name in RESOURCES}, "counted": costs.counted}
+def _describe_costs(found: Found, costs: Costs) -> dict[str, Any]:
+    pace = found.wish.pace
+    return {
+        **{name: costs[name] for name in RESOURCES},
+        "cycles": costs.cycles or None,
+        "milliseconds": pace.milliseconds(costs.cycles),
+        "microjoules": pace.microjoules(costs.cycles),
+        "counted": costs.counted,
+    }
+
+
+def _label(found: Found, assignment: Assignment) -> dict[str, str]:
+    return {name: it.label for name, it in found.table.space.pairs(assignment).items()}
 
 
 def _describe_trial(found: Found, trial: Trial, folder: Path | None) -> dict[str, Any]:
@@ -154,13 +177,11 @@ def _describe_trial(found: Found, trial: Trial, folder: Path | None) -> dict[str
     exists = file is not None and file.exists()
     return {
         "number": trial.number,
-        "methods": {
-            layer: pair.label for layer, pair in found.table.space.pairs(trial.assignment).items()
-        },
+        "methods": _label(found, trial.assignment),
         "score": trial.score,
         "loss": trial.loss,
-        "foreseen": _describe_costs(trial.costs),
-        "firmware": None if counted is None else _describe_costs(counted),
+        "foreseen": _describe_costs(found, trial.costs),
+        "firmware": None if counted is None else _describe_costs(found, counted),
         "model": _relate(file, folder) if exists and file is not None else None,
     }
 
@@ -171,8 +192,20 @@ def _relate(file: Path, folder: Path | None) -> str:
     return str(file)
 
 
+def list_heads(found: Found) -> tuple[str, ...]:
+    """Heads of a table of trials; cycles, time and energy where the board's are known."""
+    pace, cycles = found.wish.pace, found.table.base.cycles
+    known = {
+        "cycles, estimated": cycles or None,
+        "ms": pace.milliseconds(cycles),
+        "µJ": pace.microjoules(cycles),
+    }
+    times = [name for name, value in known.items() if value is not None]
+    return ("trial", "score %", "flash B", "RAM B", "instructions", *times, "costs")
+
+
 def list_rows(found: Found, trials: Sequence[Trial]) -> list[list[str]]:
-    """Cells of a table of trials: number, score, resources, whether counted, bits of the layers."""
+    """Cells of a table of trials under `list_heads`, and the bits of the layers."""
     rows = []
     for it in trials:
         costs = found.counted.get(it.number, it.costs)
@@ -181,9 +214,20 @@ def list_rows(found: Found, trials: Sequence[Trial]) -> list[list[str]]:
             [
                 str(it.number),
                 f"{_PERCENT * it.score:.2f}",
-                *(f"{costs[name]:,}" for name in RESOURCES),
+                f"{costs.flash_bytes:,}",
+                f"{costs.ram_bytes:,}",
+                f"{costs.instructions:,}",
+                *_list_times(found, costs),
                 "counted" if costs.counted else "foreseen",
                 " ".join(labels),
             ]
         )
     return rows
+
+
+def _list_times(found: Found, costs: Costs) -> list[str]:
+    if not costs.cycles:
+        return []
+    pace = found.wish.pace
+    times = (pace.milliseconds(costs.cycles), pace.microjoules(costs.cycles))
+    return [f"{costs.cycles:,}", *(f"{time:,.2f}" for time in times if time is not None)]

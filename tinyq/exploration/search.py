@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tinyq.errors import BoardError
 from tinyq.exploration.allocators import Allocator
 from tinyq.exploration.allocators.registry import Plan
 from tinyq.exploration.budgets import RESOURCES, Costs, Limits
@@ -25,10 +26,13 @@ from tinyq.exploration.sensitivities import find_sensitivity
 from tinyq.exploration.space import Assignment, Space
 from tinyq.exploration.table import Survey, Table, survey, tabulate
 from tinyq.exploration.trials import Trial, Trials
+from tinyq.hardware.boards import Board
+from tinyq.measurement.profile.energy import Pace
 from tinyq.support.files import replace_file
 
 _FRONT, _FITTING, _FINALISTS = 16, 8, 8
 _TIGHTENINGS = 12
+_NO_PACE = Pace(0, None, "")
 
 Progress = Callable[[int, int], None]
 Show = Callable[[str], AbstractContextManager[Progress]]
@@ -45,6 +49,7 @@ class Wish:
         proxy: What judges.
         trials: Trials of all workers; None for as many as the allocator plans by itself.
         seed: Of everything that is random.
+        pace: What a cycle of the board is in time and energy.
     """
 
     limits: Limits
@@ -53,6 +58,7 @@ class Wish:
     proxy: Proxy
     trials: int | None = None
     seed: int = 0
+    pace: Pace = _NO_PACE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +72,11 @@ class Found:
         front: Trials that no other beats, best score first.
         best: The trial to take: of those within the limits the one with the best score.
         fits: Whether it is within the limits.
-        counted: Flash, RAM and instructions of the firmware of some trials, by number.
+        counted: What the firmware of some trials takes, by number.
         float_score: The float model's.
         refused: Why pairs were taken out of the space, by layer and label.
         models: Files of the trials' Keras models, by number.
+        failures: Assignments that could not be tried, with the reason.
     """
 
     wish: Wish
@@ -82,6 +89,7 @@ class Found:
     float_score: float
     refused: Mapping[tuple[str, str], str]
     models: Mapping[int, Path] = field(default_factory=dict)
+    failures: tuple[tuple[Assignment, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,7 @@ def search(network: Network, space: Space, pricer: Pricer, wish: Wish, place: Pl
     if (built := build_and_count(base, pricer.board, pricer.optimize)) is not None:
         pricer.learn(found.base.priced, built)
         found = _shift(found, found.base.priced.costs, built)
+    _check_cycles(wish.limits, found.base.priced.costs, pricer.board)
     losses = find_sensitivity(wish.sensitivity)(network, found, wish.seed)
     table = tabulate(found, losses)
     name = identify(network, found.space, pricer, wish)
@@ -149,7 +158,18 @@ def search(network: Network, space: Space, pricer: Pricer, wish: Wish, place: Pl
         network.score(network.wanted),
         found.refused,
         {it.number: name_model(place.models, it.assignment) for it in finished},
+        tuple(trials.failures()),
     )
+
+
+def _check_cycles(limits: Limits, base: Costs, board: Board) -> None:
+    """Refuse a limit of what nobody knows."""
+    if limits.cycles is not None and not base.cycles:
+        raise BoardError(
+            f"no cycles can be estimated for {board.title}",
+            where=f"board {board.name}",
+            remedy="limit --instructions in their place, or install what `tinyq doctor` misses",
+        )
 
 
 def identify(network: Network, space: Space, pricer: Pricer, wish: Wish) -> str:
@@ -161,6 +181,7 @@ def identify(network: Network, space: Space, pricer: Pricer, wish: Wish) -> str:
         "limits": [wish.limits[name] for name in RESOURCES],
         "parts": [wish.sensitivity, wish.allocator.name, str(wish.proxy)],
         "seed": wish.seed,
+        "samples": network.samples,
     }
     text = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     for data in (network.calibration, network.validation):
@@ -250,8 +271,8 @@ def _shift(found: Survey, before: Costs, built: Costs) -> Survey:
     """A survey whose costs are those of firmware, which the base's image told."""
 
     def move(costs: Costs) -> Costs:
-        flash, ram, instructions = (costs[it] + built[it] - before[it] for it in RESOURCES)
-        return Costs(flash, ram, max(instructions, 1))
+        flash, ram, work, time = (costs[it] + built[it] - before[it] for it in RESOURCES)
+        return Costs(flash, ram, max(work, 1), max(time, 1) if costs.cycles else 0)
 
     def moved(it: Any) -> Any:
         return replace(it, priced=replace(it.priced, costs=move(it.priced.costs)))

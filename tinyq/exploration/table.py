@@ -16,6 +16,7 @@ from tinyq.exploration.pricing import Priced, Pricer
 from tinyq.exploration.space import Assignment, Space
 
 Progress = Callable[[int, int], None]
+_SUMMED = ("flash_bytes", "instructions", "cycles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Table:
         live: Arena bytes that it adds, at each node of the base.
         base_live: Arena bytes of the base at each node.
         arena_overhead: RAM of the base that is not arena.
+        cycles: Cycles that it adds; empty where none are known.
     """
 
     space: Space
@@ -58,6 +60,7 @@ class Table:
     live: tuple[tuple[tuple[int, ...], ...], ...]
     base_live: tuple[int, ...]
     arena_overhead: int
+    cycles: tuple[tuple[int, ...], ...] = ()
 
     def predict(self, assignment: Assignment) -> Costs:
         """What an assignment takes, if what its layers add simply adds up."""
@@ -69,6 +72,9 @@ class Table:
             self.base.flash_bytes + sum(self.flash[layer][pair] for layer, pair in places),
             self.arena_overhead + int(live.max(initial=0)),
             self.base.instructions + sum(self.instructions[layer][pair] for layer, pair in places),
+            self.base.cycles + sum(self.cycles[layer][pair] for layer, pair in places)
+            if self.cycles
+            else 0,
         )
 
     def loss_of(self, assignment: Assignment) -> float:
@@ -84,6 +90,7 @@ class Table:
                 "loss": self.loss[layer][index],
                 "flash_bytes": self.flash[layer][index],
                 "instructions": self.instructions[layer][index],
+                "cycles": self.cycles[layer][index] if self.cycles else None,
                 "arena_bytes": max(self.live[layer][index], key=abs, default=0),
             }
             for layer, (name, pairs) in enumerate(self.space.layers.items())
@@ -157,12 +164,11 @@ def tabulate(found: Survey, losses: Losses) -> Table:
     base = found.base.priced
     rows = list(base.live_bytes)
     nothing = (0,) * len(rows)
-    flash = [[0] * count for count in counts]
-    instructions = [[0] * count for count in counts]
+    added = {name: [[0] * count for count in counts] for name in _SUMMED}
     live = [[nothing] * count for count in counts]
     for it in found.deviations:
-        flash[it.layer][it.pair] = it.priced.costs.flash_bytes - base.costs.flash_bytes
-        instructions[it.layer][it.pair] = it.priced.costs.instructions - base.costs.instructions
+        for name, rows_of in added.items():
+            rows_of[it.layer][it.pair] = it.priced.costs[name] - base.costs[name]
         live[it.layer][it.pair] = _compare(rows, base.live_bytes, it.priced.live_bytes)
     largest = max(base.live_bytes.values(), default=0)
     return Table(
@@ -172,11 +178,12 @@ def tabulate(found: Survey, losses: Losses) -> Table:
             tuple(float(losses[layer, pair]) for pair in range(count))
             for layer, count in enumerate(counts)
         ),
-        tuple(map(tuple, flash)),
-        tuple(map(tuple, instructions)),
+        tuple(map(tuple, added["flash_bytes"])),
+        tuple(map(tuple, added["instructions"])),
         tuple(map(tuple, live)),
         tuple(base.live_bytes.values()),
         base.costs.ram_bytes - largest,
+        tuple(map(tuple, added["cycles"])) if base.costs.cycles else (),
     )
 
 

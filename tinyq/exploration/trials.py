@@ -24,6 +24,7 @@ from tinyq.exploration.space import Assignment, Space
 
 _HEARTBEAT_S = 30
 _STALE_S = 3600.0  # of a trial in a journal whose worker runs on another machine
+_NAMELESS_S = 120.0  # of a trial whose worker has not said its name, which it does at once
 _PATIENCE_S, _PAUSE_S = 600.0, 0.2  # for another worker's plan
 _START_TRIES = 12
 _WORKER, _PLANNED, _ENTERED = "worker", "planned", "entered"
@@ -104,7 +105,10 @@ class Trials:
         count: int | None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Try assignments until ``count`` trials are finished by all workers, or none is planned.
+        """Try assignments until all workers have finished ``count``, or all that are planned.
+
+        Where others still try the last ones this waits for them, lest one of them dies: what it was
+        trying is tried here then.
 
         Args:
             evaluate: Tries one; a `TinyqError` of its ends that trial alone.
@@ -113,10 +117,13 @@ class Trials:
             progress: Called with trials finished and wanted.
         """
         shift = _Shift(self, evaluate, limits, count)
-        while self._has_work(count):
+        while True:
             self._give_back_stale()
-            self._study.optimize(shift.work, n_trials=1, catch=(TinyqError,))
-            if shift.is_over:
+            if self._has_work(count):
+                self._study.optimize(shift.work, n_trials=1, catch=(TinyqError,))
+            elif self._count(self._states.RUNNING):
+                time.sleep(_PAUSE_S)
+            else:
                 break
             if progress is not None:
                 done = len(self.finished())
@@ -129,8 +136,7 @@ class Trials:
             if trial.state != self._states.COMPLETE:
                 continue
             assignment = self.read(trial.params)
-            flash, ram, instructions = trial.user_attrs[_COSTS]
-            costs = Costs(flash, ram, instructions)
+            costs = Costs(*trial.user_attrs[_COSTS])
             loss = float(trial.user_attrs[_LOSS])
             found.setdefault(
                 assignment, Trial(trial.number, assignment, float(trial.values[0]), loss, costs)
@@ -202,8 +208,8 @@ class Trials:
 
     def place_of(self, number: int) -> int:
         """How many trials that count began before one."""
-        states = (self._states.COMPLETE, self._states.RUNNING)
-        return sum(it.number < number for it in self._list(states))
+        waiting = self._states.WAITING
+        return sum(it.number < number and it.state != waiting for it in self._list_begun())
 
     def enter(self, words: Mapping[str, str]) -> None:
         """Leave an assignment to whichever worker comes first."""
@@ -217,8 +223,14 @@ class Trials:
         return len(self._list(states))
 
     def _count_begun(self) -> int:
+        return len(self._list_begun())
+
+    def _list_begun(self) -> list[Any]:
+        """Trials that count: all but those that were lost, which others have again."""
         states = self._states
-        return self._count(states.COMPLETE, states.RUNNING, states.WAITING)
+        kept = (states.COMPLETE, states.RUNNING, states.WAITING)
+        failed = [it for it in self._list((states.FAIL,)) if _NOTE in it.user_attrs]
+        return [*self._list(kept), *failed]
 
     def known(self, assignment: Assignment) -> tuple[float, float, Costs] | None:
         """What an earlier trial of the same assignment has found."""
@@ -228,18 +240,24 @@ class Trials:
         return None
 
     def _give_back_stale(self) -> None:
-        """Hand trials of dead workers out again; a database does so by heartbeats itself."""
+        """Hand trials of dead workers out again, in a database by their heartbeats."""
         if not self._is_journal:
-            return
+            self._optuna.storages.fail_stale_trials(self._study)
         for it in self._list((self._states.RUNNING,)):
-            worker = str(it.user_attrs.get(_WORKER, ""))
-            begun = it.datetime_start
-            age = 0.0 if begun is None else (datetime.now() - begun).total_seconds()
-            if not _is_gone(worker) and age < _STALE_S:
+            if not self._is_lost(it):
                 continue
             with suppress(self._optuna.exceptions.UpdateFinishedTrialError):
                 if self._storage.set_trial_state_values(it._trial_id, state=self._states.FAIL):
-                    self.enter(it.params)
+                    # A worker that died at once had no time to draw what was planned for it.
+                    self.enter({**it.system_attrs.get("fixed_params", {}), **it.params})
+
+    def _is_lost(self, trial: Any) -> bool:
+        """Whether no heartbeat will tell that the worker of a running trial is dead."""
+        worker, begun = str(trial.user_attrs.get(_WORKER, "")), trial.datetime_start
+        age = 0.0 if begun is None else (datetime.now() - begun).total_seconds()
+        if not worker:
+            return age > _NAMELESS_S
+        return self._is_journal and (_is_gone(worker) or age > _STALE_S)
 
     def _words(self, assignment: Assignment) -> dict[str, str]:
         return {name: pair.label for name, pair in self.space.pairs(assignment).items()}
@@ -253,25 +271,28 @@ class Trials:
 
 
 class _Shift:
-    """One worker's share of the trials, as Optuna calls it."""
+    """One worker's share of the trials, as Optuna calls it.
+
+    What is handed to it beyond what is planned or wanted it gives up.
+    """
 
     def __init__(
         self, trials: Trials, evaluate: Evaluate, limits: Limits, count: int | None
     ) -> None:
         self._trials, self._evaluate = trials, evaluate
+        self._optuna = _import_optuna()
         self._limits, self._count = limits, count
-        self.is_over = False
 
     def work(self, trial: Any) -> list[float]:
         """Try what a trial of Optuna says."""
         trials = self._trials
         if trials.is_planned and not trial.user_attrs.get(_ENTERED):
-            self._stop("others have taken what was planned")
+            raise self._optuna.TrialPruned("others have taken what was planned")
         for name, pairs in trials.space.layers.items():
             trial.suggest_categorical(name, [pair.label for pair in pairs])
         beyond = self._count is not None and trials.place_of(trial.number) >= self._count
         if beyond and not trial.user_attrs.get(_ENTERED):
-            self._stop("as many trials as are wanted have begun")
+            raise self._optuna.TrialPruned("as many trials as are wanted have begun")
         trial.set_user_attr(_WORKER, _name_worker())
         assignment = trials.read(trial.params)
         try:
@@ -287,12 +308,6 @@ class _Shift:
         for name, share in _list_shares(self._limits, costs).items():
             trial.set_constraint(name, share)
         return [score, *(float(costs[name]) for name in RESOURCES)]
-
-    def _stop(self, reason: str) -> None:
-        import optuna
-
-        self.is_over = True
-        raise optuna.TrialPruned(reason)
 
 
 def _name_worker() -> str:

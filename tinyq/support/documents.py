@@ -27,6 +27,7 @@ SCHEMAS: Mapping[str, int] = MappingProxyType(
         "boards": 1,  # tinyq boards --json
         "build": 1,  # tinyq build --json
         "check": 1,  # tinyq check --json
+        "compared": 1,  # tinyq compare --json
         "comparison": 1,  # tinyq diff --json
         "diagnosis": 1,  # tinyq doctor --json
         "estimates": 1,  # templates/kernels/generic.json

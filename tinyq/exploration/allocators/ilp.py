@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from tinyq.exploration.allocators.registry import plans
-from tinyq.exploration.budgets import Limits
+from tinyq.exploration.budgets import Limits, time_of
 from tinyq.exploration.space import Assignment
 from tinyq.exploration.table import Table
 
@@ -23,11 +23,12 @@ def solve(table: Table, limits: Limits, count: int) -> list[Assignment]:
 
     minimise  sum_l loss[l, c_l]
     so that   flash   = base + sum_l flash[l, c_l]         <= its limit
-              instr.  = base + sum_l instructions[l, c_l]  <= its limit
+              instr.  = base + sum_l instructions[l, c_l]  <= its limit, and so cycles
               arena_n = base_n + sum_l live[n, l, c_l]     <= its limit, at every node n
 
     Without limits the front: such programs for limits spread between the least and the most that
-    any assignment takes of flash and of instructions, together and one at a time.
+    any assignment takes of flash and of time, together and one at a time; time is cycles where they
+    are known, else instructions.
 
     Reference: Yao et al. 2021, HAWQ-V3, arXiv:2011.10680, section 3.4.
     """
@@ -44,26 +45,30 @@ def solve(table: Table, limits: Limits, count: int) -> list[Assignment]:
 
 
 def least(table: Table, resource: str) -> Assignment:
-    """An assignment that takes least of flash or of instructions."""
-    column = {"flash_bytes": table.flash, "instructions": table.instructions}[resource]
+    """An assignment that takes least of flash, of instructions or of cycles."""
+    column = {
+        "flash_bytes": table.flash,
+        "instructions": table.instructions,
+        "cycles": table.cycles,
+    }[resource]
     return tuple(min(range(len(row)), key=row.__getitem__) for row in column)
 
 
 def _spread(table: Table, count: int) -> list[Assignment]:
-    """Assignments along the front of loss against flash and instructions."""
-    base = table.base
-    small, quick = (table.predict(least(table, it)) for it in ("flash_bytes", "instructions"))
+    """Assignments along the front of loss against flash and time."""
+    base, time = table.base, time_of(table.base)
+    small, quick = (table.predict(least(table, it)) for it in ("flash_bytes", time))
     found: dict[Assignment, None] = {table.space.base: None}
     steps = max(count, 2)
     for tries in range(1, 5):
         for share in np.linspace(1.0, 0.0, steps * tries):
             flash = int(small.flash_bytes + share * (base.flash_bytes - small.flash_bytes))
-            most = max(base.instructions, quick.instructions)
-            instructions = int(quick.instructions + share * (most - quick.instructions))
+            slowest = max(base[time], quick[time])
+            within = {time: int(quick[time] + share * (slowest - quick[time]))}
             for limits in (
-                Limits(flash_bytes=flash, instructions=instructions),
+                Limits(flash_bytes=flash, **within),
                 Limits(flash_bytes=flash),
-                Limits(instructions=instructions),
+                Limits(**within),
             ):
                 answer = _Program(table, limits).solve([])
                 if answer is not None:
@@ -96,6 +101,9 @@ class _Program:
             self._rows.append((row, 1.0, 1.0))
         self._limit(flash, table.base.flash_bytes, limits.flash_bytes)
         self._limit(work, table.base.instructions, limits.instructions)
+        if table.cycles:
+            cycles = np.array([value for row in table.cycles for value in row], float)
+            self._limit(cycles, table.base.cycles, limits.cycles)
         if limits.ram_bytes is not None:
             self._limit_arena(table, limits.ram_bytes - table.arena_overhead)
 

@@ -13,8 +13,8 @@ def descend(table: Table, limits: Limits, count: int) -> list[Assignment]:
     """A walk from the base: the step that saves most for its loss, until everything fits.
 
     The step of a layer goes to the pair with the least (loss added) / (share saved), where shares
-    are of the base's flash, RAM and instructions, of those resources that are limited, or of all
-    where none is. The last ``count`` assignments of the walk, those that fit first.
+    are of the base's flash, RAM, instructions and cycles, of those resources that are limited, or
+    of all where none is. The last ``count`` assignments of the walk, those that fit first.
 
     Reference: Cai et al. 2020, ZeroQ, arXiv:2001.00281, section 3.3 (its greedy alternative).
     """

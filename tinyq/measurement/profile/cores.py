@@ -93,6 +93,8 @@ class BoardConstant:
         cycles_per_flash_load: Cycles for each data load from flash.
         error: Least and largest difference, measured against predicted, in percent.
         source: Results that it was fitted to.
+        nanojoules_per_cycle: Energy of a cycle while it computes; None where none is known.
+        energy_source: Where that comes from.
     """
 
     board: str
@@ -101,6 +103,8 @@ class BoardConstant:
     cycles_per_flash_load: float
     error: tuple[float, float]
     source: str
+    nanojoules_per_cycle: float | None = None
+    energy_source: str | None = None
 
 
 def find_core(board: Board) -> Core:

@@ -11,6 +11,7 @@ from tinyq.support.plot.colors import COLORS
 
 _WIDTH, _HEIGHT, _EDGE = 900, 620, 60
 _LINE = 11  # height of a label
+_FEWEST_MARKS = 3  # across
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,27 @@ def _grid(place: _Axes, low: int, high: int) -> list[str]:
             f'<line x1="{_EDGE}" x2="{_WIDTH - _EDGE}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
             f'<text x="{_EDGE - 8}" y="{y + 4:.1f}" text-anchor="end">{value}</text>'
         )
-    decades = range(math.floor(place.left), math.ceil(place.right) + 1)
-    leads = (1, 2, 5) if place.right - place.left > 1 else (1, 1.5, 2, 2.5, 3, 4, 5, 7)
-    for mark in (lead * 10.0**decade for decade in decades for lead in leads):
-        if not place.left <= math.log10(mark) <= place.right:
-            continue
+    for mark in _list_marks(place):
         x = place.across(mark)
         lines.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_EDGE}" y2="{_HEIGHT - _EDGE}" stroke="#ddd"/>'
             f'<text x="{x:.1f}" y="{_HEIGHT - _EDGE + 18}" text-anchor="middle">{mark:,.0f}</text>'
         )
     return lines
+
+
+def _list_marks(place: _Axes) -> list[float]:
+    """Round values across; where decades have too few of them in between, even steps."""
+    decades = range(math.floor(place.left), math.ceil(place.right) + 1)
+    leads = (1, 2, 5) if place.right - place.left > 1 else (1, 1.5, 2, 2.5, 3, 4, 5, 7)
+    marks = [lead * 10.0**decade for decade in decades for lead in leads]
+    marks = [mark for mark in marks if place.left <= math.log10(mark) <= place.right]
+    if len(marks) >= _FEWEST_MARKS:
+        return marks
+    low, high = 10.0**place.left, 10.0**place.right
+    unit = 10.0 ** math.floor(math.log10((high - low) / _FEWEST_MARKS))
+    step = next(it for it in (5 * unit, 2 * unit, unit) if (high - low) / it >= _FEWEST_MARKS)
+    return [at * step for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _levels(place: _Axes, levels: Mapping[str, float]) -> list[str]:
