@@ -12,6 +12,7 @@ from tinyq.errors import TinyqError
 from tinyq.graph import Graph
 from tinyq.hardware.boards import Board, find_board
 from tinyq.memory.planner import MemoryPlan
+from tinyq.memory.states import measure_states
 from tinyq.project import capacities, find_budget
 from tinyq.selection import (
     GENERIC,
@@ -159,7 +160,7 @@ def make_library(graph: Graph, request: Request, classes: Sequence[str] = ()) ->
 def _choose(graph: Graph, core: Core, request: Request) -> Choice:
     """The choice of a build for the board, or for a board of unlimited memory with the core."""
     board = request.board or find_board(core.board)
-    budget = find_budget(board, capacities(graph, board))
+    budget = find_budget(board, capacities(graph, board), measure_states(graph))
     if request.board is None:
         budget = replace(budget, flash_bytes=0, ram_bytes=0)
     isas = GENERIC if core.isa == PORTABLE else prefer_isas(board.isa)

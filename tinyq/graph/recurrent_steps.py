@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyq.graph import TensorType
 from tinyq.graph.builder import GraphBuilder
 from tinyq.graph.epilogues import Requantize
-from tinyq.graph.graph import TensorType
 from tinyq.graph.ops.recurrence import Recurrence, RecurrenceStates
 from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.strided_copy import StridedCopy

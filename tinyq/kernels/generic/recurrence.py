@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from tinyq.graph import TensorType
 from tinyq.kernels.base import Bound
@@ -24,7 +25,7 @@ from tinyq.numerics.formats import find_format
 _TEXT = "generic/recurrence"
 _FORMATS = (*WEIGHTS, GROUPED)
 # What differs between hidden codes that come out, from zeros, and states, from one that is given.
-_RESULTS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+_RESULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "recurrence": {
             "start": "from a state of zeros",
