@@ -166,7 +166,8 @@ def test_a_profile_adds_up_to_plain_counts(project):
     low, high = graph.input.type.format.lo, graph.input.type.format.hi
     values = np.random.default_rng(1).uniform(low, high, (1, *graph.input.type.shape))
     plain = measure(project, "qemu", make_dataset(values))
-    found = profile(project, reference.quantize_input(values, graph.input.type))
+    codes = {graph.input.name: reference.quantize_input(values, graph.input.type)}
+    found = profile(project, codes)
     assert [it.costs.instructions for it in found.layers] == [
         layer.instructions for layer in plain.layers
     ]
