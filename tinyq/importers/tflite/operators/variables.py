@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import struct
 
@@ -93,13 +94,12 @@ def import_ring(layer: Layer) -> None:
 
 def _read_number(layer: Layer, key: str) -> int | None:
     """A number of a custom operator's options, which are a map in flexbuffers; None without it."""
-    from flatbuffers import flexbuffers
-
     content = layer.operator.custom
     if not content:
         return None
     layer.require(len(content) <= _MOST_OPTIONS, f"options of {len(content)} bytes")
     try:
+        flexbuffers = importlib.import_module("flatbuffers.flexbuffers")
         found = flexbuffers.GetRoot(bytearray(content)).AsMap[key].AsInt
     except KeyError:
         return None
