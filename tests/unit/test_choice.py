@@ -74,6 +74,35 @@ def test_ram_limits_the_scratch():
     assert pick("ram", **found)[0] == "slow"
 
 
+def test_time_is_limited_within_memory():
+    found = {"layer_0": (entry("fast", 10, 900), entry("mean", 50, 300), entry("small", 99, 100))}
+    assert pick("size", Budget(cycles=60), **found) == ["mean"]
+    assert pick("size", Budget(cycles=20), **found) == ["fast"]
+    assert pick("size", Budget(flash_bytes=500, cycles=20), **found) == ["mean"], (
+        "as near as can be"
+    )
+    assert choose_kernels(chain(8, 1), found, "size", Budget(cycles=60)).cycles == 50
+
+
+@pytest.mark.parametrize(
+    ("objective", "rivals", "taken"),
+    [
+        # Twice the flash for less than 5 % of the time, and for more.
+        ("speed", (entry("fast", 100, 300), entry("small", 104, 100)), "small"),
+        ("speed", (entry("fast", 100, 300), entry("small", 106, 100)), "fast"),
+        ("speed", (entry("fast", 100, 190), entry("small", 104, 100)), "fast"),
+        ("size", (entry("small", 900, 100), entry("fast", 100, 104)), "fast"),
+        ("size", (entry("small", 900, 100), entry("fast", 100, 106)), "small"),
+        ("ram", (entry("least", 900, 10, 1000), entry("fast", 100, 10, 1040)), "fast"),
+        ("ram", (entry("least", 900, 10, 1000), entry("fast", 100, 10, 1100)), "least"),
+        # What the objective does not look at may be wasted no more than twice.
+        ("size", (entry("small", 900, 100), entry("fast", 100, 104, 4000)), "small"),
+    ],
+)
+def test_no_resource_is_wasted_for_five_percent_of_another(objective, rivals, taken):
+    assert pick(objective, layer_0=rivals) == [taken]
+
+
 def test_balanced_weighs_shares():
     rivals = (entry("fast", 100, 200), entry("small", 150, 100))
     assert pick("balanced", layer_0=rivals) == ["small"], "twice the flash for half the time more"

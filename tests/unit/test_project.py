@@ -13,7 +13,7 @@ from tests.random_graphs import draw_graph
 from tinyq.errors import BudgetError, TinyqError
 from tinyq.graph import Graph
 from tinyq.hardware.boards import find_board
-from tinyq.project import MANIFEST, Selection, create_project, open_project
+from tinyq.project import MANIFEST, Limits, Project, Selection, create_project, open_project
 from tinyq.selection import OBJECTIVES
 
 pytestmark = pytest.mark.requires("gcc")
@@ -79,6 +79,33 @@ def test_a_board_that_is_just_too_small_gets_smaller_kernels(
     with pytest.raises(BudgetError, match="bytes of flash.*most go to layer by conv2d"):
         create_project(layer, tiny, tmp_path / "tiny", kernels=fastest)
     assert not (tmp_path / "tiny").exists()
+
+
+@pytest.mark.requires("arm-none-eabi-gcc")
+def test_limits_of_the_user_are_kept_or_refused(tmp_path: Path) -> None:
+    layer = make_graph(Layer("Conv2D", (16, 16, 32), 32), "model", "s8", "s8")
+    board = find_board("nucleo-l4r5zi")
+
+    def build(name: str, objective: str, **limits: int) -> Project:
+        selection = Selection(optimize=objective, limits=Limits(**limits))
+        return create_project(layer, board, tmp_path / name, kernels=selection)
+
+    fast, small = build("fast", "speed"), build("small", "size")
+    flash = (fast.image.flash_bytes + small.image.flash_bytes) // 2
+    between = build("flash", "speed", flash_bytes=flash)
+    assert small.image.flash_bytes <= between.image.flash_bytes <= flash
+    assert between.image.board == board
+    cycles = fast.chosen["layer"].instructions * 3
+    assert build("cycles", "size", cycles=cycles).chosen["layer"].instructions <= cycles
+    ram = build("ram", "speed", ram_bytes=fast.image.ram_bytes - 1000)
+    assert ram.image.ram_bytes <= fast.image.ram_bytes - 1000
+    with pytest.raises(BudgetError, match="bytes of flash"):
+        build("tiny", "speed", flash_bytes=4096)
+    with pytest.raises(BudgetError, match="about .* cycles by the fastest"):
+        build("quick", "speed", cycles=1000)
+    with pytest.raises(TinyqError, match="at least 0"):
+        build("odd", "speed", ram_bytes=-1)
+    assert not {"tiny", "quick", "odd"} & {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.requires("arm-none-eabi-gcc")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tinyq.api.stream import describe, read_option, stream_as_asked
 from tinyq.errors import TinyqError
 from tinyq.graph.streaming import Streamed
 from tinyq.hardware.boards import Board
-from tinyq.project import Project, Selection, check_request, create_project
+from tinyq.project import Limits, Project, Selection, check_request, create_project
 from tinyq.selection import EXPLANATIONS, GENERIC
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
@@ -115,6 +115,9 @@ def build(
     optimize: str = "balanced",
     tune: bool = False,
     weights_in_ram: bool = False,
+    max_flash: int = 0,
+    max_ram: int = 0,
+    max_cycles: int = 0,
     rounding: str = "half_up",
     trust: bool = False,
     inputs: Names = None,
@@ -136,6 +139,10 @@ def build(
             ``ram``, within the board's memory.
         tune: Whether the kernels of each layer are counted on the emulated core first.
         weights_in_ram: Whether the weights are copied to RAM at start.
+        max_flash: Bytes of flash that the image may take; 0 for what the board has.
+        max_ram: Bytes of RAM that it may take, stack and buffers too; 0 for what the board has.
+        max_cycles: Cycles that one inference may take, as estimated from counts with ``tune``, or
+            instructions without; 0 for any number.
         rounding: As of `tinyq.load`.
         trust: As of `tinyq.load`.
         inputs: As of `tinyq.load`.
@@ -154,13 +161,15 @@ def build(
         read_option(stream)
     chosen, folder = as_board(board), as_path(output)
     isas = GENERIC if kernels == "generic" else None
-    check_request(chosen, folder, build_system, Selection(isas, optimize, None, weights_in_ram))
+    limits = Limits(max_flash, max_ram, max_cycles)
+    selection = Selection(isas, optimize, None, weights_in_ram, limits)
+    check_request(chosen, folder, build_system, selection)
     tuner = None
     if tune:
         from tinyq.measurement.counting import count_candidates
 
         tuner = partial(count_candidates, progress=progress)
-    selection = Selection(isas, optimize, tuner, weights_in_ram)
+    selection = replace(selection, tuner=tuner)
     with requiring_finished(unfinished):
         graph = load(model, rounding, trust, inputs, outputs)
     streamed = None if stream is None else stream_as_asked(graph, stream)

@@ -46,6 +46,22 @@ def build(
     weights_in_ram: Annotated[
         bool, typer.Option(help="Copy the weights to RAM at start: faster where flash is slow.")
     ] = False,
+    max_flash: Annotated[
+        int, typer.Option(min=0, help="Bytes of flash at most; 0: what the board has.")
+    ] = 0,
+    max_ram: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Bytes of RAM at most, stack and buffers too; 0: what the board has."
+        ),
+    ] = 0,
+    max_cycles: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Cycles of one inference at most, estimated by --tune, else instructions; 0: any.",
+        ),
+    ] = 0,
     rounding: RoundingOption = "half_up",
     trust: TrustOption = False,
     inputs: InputsOption = None,
@@ -68,6 +84,9 @@ def build(
             optimize=optimize,
             tune=tune,
             weights_in_ram=weights_in_ram,
+            max_flash=max_flash,
+            max_ram=max_ram,
+            max_cycles=max_cycles,
             rounding=rounding,
             trust=trust,
             inputs=inputs,

@@ -23,13 +23,22 @@ from tinyq.project.creation import (
 )
 from tinyq.project.foresight import Foresight, foresee
 from tinyq.project.manifest import GRAPH, MANIFEST, open_project, write_manifest
-from tinyq.project.records import LayerKernel, Project, Selection, Setting, Tuner, describe_kernel
+from tinyq.project.records import (
+    LayerKernel,
+    Limits,
+    Project,
+    Selection,
+    Setting,
+    Tuner,
+    describe_kernel,
+)
 
 __all__ = [
     "GRAPH",
     "MANIFEST",
     "Foresight",
     "LayerKernel",
+    "Limits",
     "Project",
     "Selection",
     "Setting",

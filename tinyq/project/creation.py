@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from tinyq.codegen import emit
 from tinyq.errors import BudgetError, TinyqError
-from tinyq.firmware.build import BuildOptions, Image, build
+from tinyq.firmware.build import BuildOptions, Image, build, check_budget
 from tinyq.firmware.build_systems import DIRECT, find_build_system
 from tinyq.firmware.cmsis_nn import ISA, find_cmsis_nn
 from tinyq.firmware.settings import Costs
@@ -22,7 +22,7 @@ from tinyq.hardware.boards import Board, find_board
 from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.memory.states import measure_states
 from tinyq.project.manifest import GRAPH, MANIFEST, write_manifest
-from tinyq.project.records import LayerKernel, Project, Selection, Setting, describe_kernel
+from tinyq.project.records import LayerKernel, Limits, Project, Selection, Setting, describe_kernel
 from tinyq.selection import (
     Budget,
     Candidates,
@@ -55,6 +55,7 @@ class _Job:
     options: BuildOptions
     isas: tuple[str, ...]
     optimize: str
+    limits: Limits
 
 
 def create_project(
@@ -96,7 +97,8 @@ def create_project(
         candidates = selection.tuner(simplified, candidates, setting)
     budget = find_budget(board, options, measure_states(simplified))
     with stage(folder) as staged:
-        job = _Job(simplified, board, staged, options, isas, selection.optimize)
+        job = _Job(simplified, board, staged, options, isas, selection.optimize, selection.limits)
+        budget = _limit(budget, selection.limits)
         choice, memory, image = _build_fitting(job, candidates, budget)
         made = describe_project(simplified, memory, image, choice, setting)
         save_graph(simplified, staged / GRAPH)
@@ -114,6 +116,7 @@ def check_request(board: Board, folder: Path, build_system: str, kernels: Select
     check_replaceable(folder, MANIFEST, "a build folder")
     find_build_system(build_system)
     check_objective(kernels.optimize)
+    _check_limits(kernels.limits)
     _list_flags(kernels, board)
 
 
@@ -177,6 +180,7 @@ def _build_fitting(
     """Choose and build; where the board turns out too small, choose again within what is left."""
     choice = choose_kernels(job.graph, candidates, job.optimize, budget)
     for _ in range(_MOST_TRIES):
+        _check_time(choice, job.limits.cycles)
         memory = plan_kernels(job.graph, choice.bounds)
         try:
             return choice, memory, _build(job, choice, memory)
@@ -205,7 +209,47 @@ def _build(job: _Job, choice: Choice, memory: MemoryPlan) -> Image:
         job.options, flash_costs=flash_costs(choice), ram_costs=_ram_costs(job.graph, memory)
     )
     sources = emit(job.graph, memory, choice.bounds).files
-    return build(sources, job.board, job.folder, costs)
+    image = build(sources, job.board, job.folder, costs)
+    limited = dataclasses.replace(
+        job.board, flash_bytes=job.limits.flash_bytes, ram_bytes=job.limits.ram_bytes
+    )
+    check_budget(dataclasses.replace(image, board=limited), costs.flash_costs, costs.ram_costs)
+    return image
+
+
+def _limit(budget: Budget, limits: Limits) -> Budget:
+    """The board's memory or less."""
+    return dataclasses.replace(
+        budget,
+        flash_bytes=_take_less(budget.flash_bytes, limits.flash_bytes),
+        ram_bytes=_take_less(budget.ram_bytes, limits.ram_bytes),
+        cycles=limits.cycles,
+    )
+
+
+def _take_less(one: int, other: int) -> int:
+    """The smaller limit, of which 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
+def _check_limits(limits: Limits) -> None:
+    for name, most in dataclasses.asdict(limits).items():
+        if most < 0:
+            raise TinyqError(
+                f"a limit is at least 0, not {most:,}",
+                where=f"--max-{name.removesuffix('_bytes')}",
+                remedy="name what the build may take, or leave it out for what the board has",
+            )
+
+
+def _check_time(choice: Choice, most: int) -> None:
+    if most and choice.cycles > most:
+        raise BudgetError(
+            f"the network takes about {choice.cycles:,} cycles by the fastest kernels that the "
+            f"other limits leave, {choice.cycles - most:,} more than {most:,}",
+            where="--max-cycles",
+            remedy="allow more cycles, flash or RAM, or give layers fewer channels",
+        )
 
 
 def _ram_costs(graph: Graph, memory: MemoryPlan) -> Costs:

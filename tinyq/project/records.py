@@ -33,6 +33,21 @@ Tuner = Callable[[Graph, Candidates, Setting], Candidates]
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a build may take at most; 0 for what the board has.
+
+    Attributes:
+        flash_bytes: Flash of the whole image.
+        ram_bytes: RAM of the whole image, its stack and buffers too.
+        cycles: Of one inference, as estimated; instructions where no kernel was counted.
+    """
+
+    flash_bytes: int = 0
+    ram_bytes: int = 0
+    cycles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """How kernels are chosen.
 
@@ -43,12 +58,14 @@ class Selection:
         tuner: Counts candidates; None to go by estimates.
         weights_in_ram: Whether start-up code copies the constants of all layers to RAM, whose
             loads wait for nothing.
+        limits: What the build may take.
     """
 
     isas: tuple[str, ...] | None = None
     optimize: str = "balanced"
     tuner: Tuner | None = None
     weights_in_ram: bool = False
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The memory of a board that kernels may take."""
+"""The memory and the time that kernels may take."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The memory of a board, in bytes; 0 for no limit.
+    """The memory of a board, in bytes, and the time that its user allows; 0 for no limit.
 
     Attributes:
         flash_bytes: Flash.
         ram_bytes: RAM.
         firmware_flash_bytes: Flash that is no kernel's: start-up, port, protocol.
         firmware_ram_bytes: RAM that is not the arena: stack, buffers of the protocol.
+        cycles: Of one inference; instructions where no kernel was counted.
     """
 
     flash_bytes: int = 0
     ram_bytes: int = 0
     firmware_flash_bytes: int = 0
     firmware_ram_bytes: int = 0
+    cycles: int = 0
 
     @property
     def kernel_bytes(self) -> int:

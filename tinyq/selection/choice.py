@@ -61,6 +61,14 @@ class Choice:
     candidates: Candidates
 
     @property
+    def cycles(self) -> int:
+        """Of one inference, estimated from counts; instructions where a kernel was not counted."""
+        bounds = self.bounds.values()
+        if any(bound.cycles is None for bound in bounds):
+            return sum(bound.instructions or 0 for bound in bounds)
+        return sum(bound.cycles or 0 for bound in bounds)
+
+    @property
     def flash_bytes(self) -> int:
         """Tables and code, shared code once."""
         parts = {key: size for bound in self.bounds.values() for key, size in bound.code.items()}

@@ -43,6 +43,7 @@ class Program:
         budget: The board's memory.
         flash_limit: Bytes of flash, 0 for none.
         arena_limit: Bytes of the arena, 0 for none.
+        time_limit: Cycles or instructions, 0 for none.
         caps: Left side and limit of what earlier goals have settled.
     """
 
@@ -54,6 +55,7 @@ class Program:
     budget: Budget
     flash_limit: int
     arena_limit: int
+    time_limit: int
     caps: tuple[tuple[np.ndarray, float], ...] = field(default=())
 
     @classmethod
@@ -89,6 +91,7 @@ class Program:
             budget,
             budget.kernel_bytes,
             budget.arena_bytes,
+            budget.cycles,
         )
 
     @property
@@ -154,18 +157,25 @@ class Program:
         return tuple(int(part.argmax()) for part in np.split(columns[: ends[-1]], ends[:-1]))
 
     def _list_caps(self) -> list[tuple[np.ndarray, float]]:
-        limits = ((self.flash, self.flash_limit), (self.arena, self.arena_limit))
+        limits = (
+            (self.flash, self.flash_limit),
+            (self.arena, self.arena_limit),
+            (self.instructions, self.time_limit),
+        )
         return [*self.caps, *((row, float(limit)) for row, limit in limits if limit)]
 
     def _relax(self) -> Program:
-        """The same with limits that some choice keeps: RAM as near as can be, then flash."""
-        program = replace(self, flash_limit=0)
+        """The same with limits that some choice keeps: RAM as near as can be, flash, then time."""
+        program = replace(self, flash_limit=0, time_limit=0)
         if self.arena_limit:
             least = replace(program, arena_limit=0).find_least(self.arena)
             program = replace(program, arena_limit=max(self.arena_limit, least))
         if self.flash_limit:
             least = program.find_least(self.flash)
             program = replace(program, flash_limit=max(self.flash_limit, least))
+        if self.time_limit:
+            least = program.find_least(self.instructions)
+            program = replace(program, time_limit=max(self.time_limit, least))
         return program
 
     def find_least(self, goal: np.ndarray) -> int:
@@ -176,7 +186,7 @@ class Program:
 
     def free(self) -> Program:
         """The same without limits."""
-        return replace(self, flash_limit=0, arena_limit=0, caps=())
+        return replace(self, flash_limit=0, arena_limit=0, time_limit=0, caps=())
 
 
 def _measure_time(candidates: Candidates) -> list[int]:
