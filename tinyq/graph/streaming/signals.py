@@ -114,7 +114,5 @@ def _hold_back(weaving: Weaving, node: Node, new: str, old: str, steps: int) -> 
     one = builder.constant(weaving.name(f"{node.output}_one"), [1], s16)
     counted = builder.apply(weaving.name(f"{node.output}_counted"), Append(0), count, one)
     builder.keep(count, counted)
-    begun = builder.apply(
-        weaving.name(f"{node.output}_begun"), StridedCopy((1,), (1,)), counted
-    )
+    begun = builder.apply(weaving.name(f"{node.output}_begun"), StridedCopy((1,), (1,)), counted)
     return builder.apply(weaving.name(f"{node.output}_next"), Choose(), new, old, begun)
