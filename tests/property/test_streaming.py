@@ -85,7 +85,7 @@ def test_any_network_is_streamed_exactly_or_refused(seed):
     try:
         streamed = stream(graph, axis)
     except ModelError as error:
-        assert error.where
+        assert error.where is not None
         assert error.remedy
         assume(False)
     require_equal(streamed, rng)
