@@ -85,6 +85,8 @@ def draw_causal(rng: np.random.Generator, *, padded: bool = False) -> tuple[Grap
         chosen(drawing, image_axis, padded)  # type: ignore[operator]
     if not padded or drawing.chance(0.7):
         add_end(drawing, image_axis)
+    if drawing.last == builder.input:
+        add_rescale(drawing, drawing.last, draw_requantize(drawing, "s8"))
     outputs = [drawing.last]
     if drawing.chance(0.15) and len(drawing.tensors) > 2:
         outputs.append(str(drawing.choose([it for it in drawing.tensors[1:] if it not in outputs])))
