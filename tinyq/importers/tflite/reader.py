@@ -332,8 +332,21 @@ class _Reader:
             self._indexes(table.OutputsLength(), table.Outputs, tensors, 0),
             self._indexes(table.IntermediatesLength(), table.Intermediates, tensors, 0),
             kind,
-            MappingProxyType(dict(self._read_options(kind, table.BuiltinOptions()))),
+            MappingProxyType(
+                {
+                    **dict(self._read_options(kind, table.BuiltinOptions())),
+                    **self._read_custom(table),
+                }
+            ),
         )
+
+    def _read_custom(self, table: Any) -> dict[str, bytes]:
+        """The bytes in which a custom operator has its options; other operators have none."""
+        length = table.CustomOptionsLength()
+        if not length:
+            return {}
+        self._spend(length)
+        return {"CustomOptions": bytes(table.CustomOptionsAsNumpy())}
 
     def _read_options(self, kind: str, union: Any) -> Iterator[tuple[str, Any]]:
         schema = getattr(self._schema, kind, None)
