@@ -7,28 +7,22 @@ import math
 from tests.drawing.formulas import flatten, pairs
 from tests.drawing.graphs import is_codes
 from tests.drawing.registry import bench_case, formula, step
-from tests.operations.lookup import add_lookup
 from tests.operations.tflite_wide_softmax import add_wide
 from tinyq.graph.ops.choose import Choose
 from tinyq.graph.ops.linear_filter import LinearTransform
-from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.reshape import Reshape
 
 
 @step(is_codes)
 def draw_step(drawing, source: str) -> str:
-    """Itself or a table of it, by the sign of a sum of it; of 8 bits or of 16."""
+    """One scaling or another, by the sign of a sum."""
     wide = add_wide(drawing, source)
     count = math.prod(drawing.type(wide).shape)
     signs = drawing.constant("signs", drawing.rng.integers(-1, 2, (1, count)), "s16")
     flat = drawing.apply(Reshape((count,)), wide)
     condition = drawing.apply(LinearTransform(0), flat, signs)
-    pair = (wide, add_wide(drawing, source))
-    if drawing.chance(0.5):
-        one = add_lookup(drawing, source)
-        table = drawing.constant("other", drawing.rng.integers(-128, 128, 256), "s8")
-        pair = one, drawing.apply(Lookup(0.5, drawing.type(one).zero_point), source, table)
-    return drawing.apply(Choose(), *pair, condition)
+    other = add_wide(drawing, source)
+    return drawing.apply(Choose(), wide, other, condition)
 
 
 @bench_case("choose")

@@ -21,13 +21,13 @@ class Choose(Op):
 
         y[e] = a[e] if condition > 0 else b[e]
 
-    Operands: a, b of one type; condition s16 (1).
+    Operands: a, b of one type, s16 or s32; condition s16 (1).
 
     Twin: templates/kernels/generic/elements.c.j2 with tinyq.kernels.generic.elements.ELEMENTS.
     """
 
     kernel: ClassVar[str] = "choose"
-    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8",), ("s16",), ("s32",))
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s16",), ("s32",))
     batched: ClassVar[tuple[int, ...]] = (0, 1, 2)
     in_place: ClassVar[tuple[int, ...]] = (0, 1)
 

@@ -21,7 +21,7 @@ class Extremum(Op):
 
         y = max(x, y)  or  min(x, y)
 
-    Operands: x, y (..., channels), of one shape, format, scale and zero point; s8 or s16.
+    Operands: x, y (..., channels), of one shape, format, scale and zero point; s8, s16 or s32.
 
     Attributes:
         largest: 1 for the larger code, 0 for the smaller one.
@@ -32,7 +32,7 @@ class Extremum(Op):
     largest: int
 
     kernel: ClassVar[str] = "extremum"
-    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"))
+    formats: ClassVar[tuple[tuple[str, ...], ...]] = (("s8", "s8"), ("s16", "s16"), ("s32", "s32"))
     batched: ClassVar[tuple[int, ...]] = (0, 1)
     keyed: ClassVar[tuple[int, ...]] = (0, 1)
     in_place: ClassVar[tuple[int, ...]] = (0, 1)
@@ -40,7 +40,7 @@ class Extremum(Op):
     def infer(self, *types: TensorType) -> TensorType:
         """Type of the output."""
         x, y = types
-        if x != y or x.format.name not in ("s8", "s16"):
+        if x != y or (x.format.name,) * 2 not in self.formats:
             raise ModelError(
                 f"cannot compare {x} (scale {x.scale}, zero point {x.zero_point}) and "
                 f"{y} (scale {y.scale}, zero point {y.zero_point})",

@@ -17,7 +17,7 @@ class FileLayer(Refusing):
 
     def name(self, suffix: str = "") -> str:
         """Name for what is made of this operator."""
-        base = f"{self.operator.name.lower()}_{self.operator.index}"
+        base = f"{self.operator.name.removeprefix('CUSTOM:').lower()}_{self.operator.index}"
         return f"{base}_{suffix}" if suffix else base
 
     def option(self, name: str, default: Any) -> Any:

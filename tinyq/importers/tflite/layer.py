@@ -19,6 +19,7 @@ from tinyq.numerics.formats import FORMATS, Codes, Format
 
 _FORMATS = {"BOOL": "s8", "INT4": "s4", "INT8": "s8", "INT16": "s16", "INT32": "s32"}
 _DTYPES = {"INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "FLOAT32": "<f4"}
+_AS_WORDS = ("INT64", "UINT32", "UINT64")  # of what indices, energies and their sums become
 CODES = ("s8", "s16")  # formats of activations that weights and functions take
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 _LIMITS = {
@@ -247,8 +248,13 @@ class Layer(FileLayer):
         self.require(
             math.prod(have) == math.prod(shape), f"computes {have}, the file says {tensor}"
         )
+        self.hand_on(self.reshape(name, shape, f"out_{position}"), position)
+
+    def hand_on(self, name: str, position: int = 0) -> None:
+        """Say which graph tensor an output is, whatever shape it has there."""
+        tensor = self.result(position)
         self.require(tensor.index not in self.conversion.names, f"computes {tensor} again")
-        self.conversion.names[tensor.index] = self.reshape(name, shape, f"out_{position}")
+        self.conversion.names[tensor.index] = name
 
     def check_outputs(self) -> None:
         """Check that every output was computed, in the format that the file says.
@@ -262,7 +268,7 @@ class Layer(FileLayer):
                 continue
             self.require(tensor.index in self.conversion.names, f"{tensor} is not computed")
             found = self.builder.type(self.conversion.names[tensor.index]).format.name
-            stated = _FORMATS.get(tensor.type, "s32" if tensor.type == "INT64" else "")
+            stated = _FORMATS.get(tensor.type, "s32" if tensor.type in _AS_WORDS else "")
             self.require(found == stated, f"computes {found}, the file says {tensor}")
 
     def limits(self, tensor: FileTensor, activation: int | str | None = None) -> tuple[int, int]:

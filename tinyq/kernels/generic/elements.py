@@ -125,6 +125,47 @@ ELEMENTS: Mapping[str, Element] = MappingProxyType(
             ("a", "b", "condition"),
             ("y[e] = condition[0] > 0 ? a[e] : b[e];",),
         ),
+        "widen": Element(
+            ("The same integers in 32 bits.", "", "x, y   [elements]"), ("x",), ("y[e] = x[e];",)
+        ),
+        "narrow": Element(
+            ("The low eight bits of integers.", "", "x, y   [elements]"),
+            ("x",),
+            ("y[e] = (int8_t)x[e];",),
+        ),
+        **{
+            name: Element(
+                (
+                    f"{what} of int32, modulo 2^32.",
+                    "",
+                    "a, b, y   [elements]; y may be the buffer of an operand",
+                    "",
+                    f"Twin: tinyq.graph.ops.integers.{twin}",
+                ),
+                ("a", "b"),
+                (statement,),
+            )
+            for name, what, twin, statement in (
+                (
+                    "integeradd",
+                    "Sum",
+                    "IntegerAdd",
+                    "y[e] = (int32_t)((uint32_t)a[e] + (uint32_t)b[e]);",
+                ),
+                (
+                    "integermultiply",
+                    "Product",
+                    "IntegerMultiply",
+                    "y[e] = (int32_t)((uint32_t)a[e] * (uint32_t)b[e]);",
+                ),
+                (
+                    "integerdivide",
+                    "Quotient towards 0; b is not 0",
+                    "IntegerDivide",
+                    "y[e] = b[e] == -1 ? (int32_t)(0 - (uint32_t)a[e]) : a[e] / b[e];",
+                ),
+            )
+        },
         "singleadd": Element(
             (
                 "Sum of two tensors of s8 with the roundings of float32.",

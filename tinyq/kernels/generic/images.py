@@ -41,7 +41,7 @@ def bind_reshape(layer: LayerSpec) -> Bound:
     return bind_shared(layer, code=read_code(layer.inputs[0].format, "x", "in_k"))
 
 
-@kernel("concatenate", _MOVED, text="generic/concatenate", shared=True)
+@kernel("concatenate", (*_MOVED, "s32"), text="generic/concatenate", shared=True)
 def bind_concatenate(layer: LayerSpec) -> Bound:
     """Channels of two tensors side by side."""
     a, b = (read_code(layer.inputs[0].format, row, "k") for row in "ab")

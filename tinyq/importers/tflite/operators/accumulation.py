@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from tinyq.graph.ops.cumulative_sum import CumulativeSum
+from tinyq.graph.ops.integers import IntegerDivide
 from tinyq.graph.ops.tflite_divide import MAX_EXPONENT, TfliteDivide
 from tinyq.importers.tflite.epilogues import FilledEpilogue, epilogue
+from tinyq.importers.tflite.integers import import_integers, is_plain
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import join_parts
 from tinyq.importers.tflite.registry import imports
@@ -76,6 +78,9 @@ def import_division(layer: Layer) -> None:
     Where TFLite shifts by more than 31 bits (small numerators, scales whose ratio is below 128), C
     leaves open what it does; here the quotient is 0 then, which is right.
     """
+    if is_plain(layer):
+        import_integers(layer, IntegerDivide())
+        return
     x, y = (layer.type_of(layer.source(place)) for place in (0, 1))
     z = layer.type_of(layer.result())
     scales = [

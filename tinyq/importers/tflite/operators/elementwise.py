@@ -9,11 +9,13 @@ import numpy as np
 from tinyq.graph.epilogues import Requantize
 from tinyq.graph.ops.add import Add
 from tinyq.graph.ops.extremum import Extremum
+from tinyq.graph.ops.integers import IntegerAdd, IntegerMultiply
 from tinyq.graph.ops.lookup import Lookup
 from tinyq.graph.ops.multiply import Multiply
 from tinyq.graph.ops.tflite_add import TfliteAdd
 from tinyq.graph.ops.tflite_squared_difference import SHIFTS, TfliteSquaredDifference
 from tinyq.importers.tflite.epilogues import epilogue
+from tinyq.importers.tflite.integers import import_integers, is_plain
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.tables import all_codes
@@ -23,6 +25,10 @@ from tinyq.numerics.fixed_point import quantize_multiplier
 @imports("ADD", "SUB")
 def import_add(layer: Layer) -> None:
     """Sum or difference."""
+    if is_plain(layer):
+        layer.require(layer.operator.name == "ADD", "a difference of plain integers")
+        import_integers(layer, IntegerAdd())
+        return
     x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = layer.scale(layer.source(0)), layer.scale(layer.source(1))
     sign = 1 if layer.operator.name == "ADD" else -1
@@ -49,6 +55,9 @@ def import_add(layer: Layer) -> None:
 @imports("MUL")
 def import_mul(layer: Layer) -> None:
     """Product."""
+    if is_plain(layer):
+        import_integers(layer, IntegerMultiply())
+        return
     x, y = (layer.type_of(layer.source(place), *CODES) for place in (0, 1))
     scales = [np.float32(layer.scale(layer.source(place))) for place in (0, 1)]
     gain = float(scales[0] * scales[1] / np.float32(layer.scale(layer.result())))
@@ -63,6 +72,9 @@ def import_mul(layer: Layer) -> None:
 def import_extremum(layer: Layer) -> None:
     """Larger or smaller code; TFLite compares codes, so all tensors have one scale."""
     largest = layer.operator.name == "MAXIMUM"
+    if is_plain(layer):
+        import_integers(layer, Extremum(int(largest)))
+        return
     _require_one_meaning(layer, 0, 1)
     scalar = [place for place in (0, 1) if _is_single_constant(layer, place)]
     if scalar and layer.source(1 - scalar[0]).type == "INT8":

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import struct
 
 from tinyq.graph import TensorType
 from tinyq.graph.ops.append import Append
 from tinyq.graph.ops.reshape import Reshape
+from tinyq.importers.tflite.custom import find_numbers
 from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.variables import ASSIGN, HANDLE, ONCE, READ, Key, name_variable
-
-_MOST_OPTIONS = 1 << 12  # bytes
-_FAULTS = (
-    *(ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError),
-    *(TypeError, ValueError, struct.error),
-)
 
 
 @imports(ONCE)
@@ -72,7 +65,7 @@ def import_assignment(layer: Layer) -> None:
 def import_ring(layer: Layer) -> None:
     """The last inputs of TFLite Micro's ring, the newest behind; a variable, so first real 0."""
     x, y = layer.type_of(layer.source(), *CODES), layer.type_of(layer.result(), *CODES)
-    cycles = _read_number(layer, "cycles_max")
+    cycles = find_numbers(layer).get("cycles_max")
     layer.require(
         cycles == 1,
         f"cycles_max is {cycles}: what follows is computed in some inferences alone",
@@ -90,23 +83,6 @@ def import_ring(layer: Layer) -> None:
     ring = layer.apply(Append(0), state, column, suffix="ring")
     layer.builder.keep(state, ring)
     layer.finish(ring)
-
-
-def _read_number(layer: Layer, key: str) -> int | None:
-    """A number of a custom operator's options, which are a map in flexbuffers; None without it."""
-    content = layer.operator.custom
-    if not content:
-        return None
-    layer.require(len(content) <= _MOST_OPTIONS, f"options of {len(content)} bytes")
-    try:
-        flexbuffers = importlib.import_module("flatbuffers.flexbuffers")
-        found = flexbuffers.GetRoot(bytearray(content)).AsMap[key].AsInt
-    except KeyError:
-        return None
-    except _FAULTS as error:
-        layer.require(False, f"its options are damaged ({type(error).__name__})")
-        raise AssertionError from error
-    return int(found)
 
 
 def _find_variable(layer: Layer) -> Key:
