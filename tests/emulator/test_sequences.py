@@ -1,11 +1,12 @@
 """Networks of sequences, trained: Keras, the reference, C on this machine and the emulated core.
 
 An LSTM and a GRU with few bits read digits row by row, and a transformer of two blocks with
-ternary weights reads them as eight tokens.
+ternary weights reads them as eight tokens. ``TINYQ_SEQUENCE_EPOCHS`` trains them longer.
 """
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import keras
@@ -27,8 +28,9 @@ from tinyq.training.lowering.network import import_keras, lower_keras
 
 L = keras.layers
 ISA = "armv7em"
-FLOAT_EPOCHS, EPOCHS = 10, 3
-PROBES = 24
+EPOCHS = int(os.environ.get("TINYQ_SEQUENCE_EPOCHS", "1"))
+FLOAT_EPOCHS, SAMPLES = 5 + EPOCHS, 640
+PROBES, COMPARED = 16, 128
 
 
 def read_by(*layers):
@@ -52,7 +54,7 @@ def transform(x):
 
 NETWORKS = {
     "lstm": (
-        read_by(L.LSTM(16, return_sequences=True, name="first"), L.LSTM(16, name="second")),
+        read_by(L.LSTM(12, return_sequences=True, name="first"), L.LSTM(12, name="second")),
         {"first": {"weights": "int4"}, "second": {"weights": "ternary"}},
     ),
     "gru": (
@@ -61,13 +63,13 @@ NETWORKS = {
     ),
     "transformer": (transform, {"multi_head_attention*": {"weights": "ternary"}}),
 }
-LEAST_ACCURACY = 0.8
+LEAST_ACCURACY = 0.5  # chance is 0.1; ten epochs and three, on all digits, give more than 0.8
 
 
 @pytest.fixture(scope="module")
 def digits():
     train, test = load_digits()
-    return (train.x[..., 0], train.y), (test.x[..., 0], test.y)
+    return (train.x[:SAMPLES, ..., 0], train.y[:SAMPLES]), (test.x[..., 0], test.y)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,9 @@ def trained(digits):
 def test_keras_reference_and_c_give_the_same_codes(name, trained, digits):
     model, (x, y) = trained[name], digits[1]
     lowered = lower_keras(model)
-    assert [entry for entry in compare_layers(model, lowered, x) if entry.differing] == []
+    assert [
+        entry for entry in compare_layers(model, lowered, x[:COMPARED]) if entry.differing
+    ] == []
     graph = import_keras(model)
     codes = quantize_input(x, graph.input.type)
     answers = run(graph, codes)

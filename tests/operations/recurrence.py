@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tests.drawing.formulas import clip
@@ -10,19 +12,23 @@ from tests.drawing.registry import bench_case, bench_tables, formula, step
 from tests.operations.tflite_wide_softmax import add_wide
 from tinyq.graph import TensorType
 from tinyq.graph.ops.recurrence import Recurrence, RecurrenceStates
+from tinyq.graph.ops.reshape import Reshape
 from tinyq.numerics.recurrence import CELLS
 
 WEIGHTS = ("b1", "t2", "s4", "s8", "s2", "s3", "p4", "a4", "c2", "c4", "n2", "d2", "d3", "g2")
 
 
-def takes_cells(x: TensorType) -> bool:
-    return is_codes(x) and len(x.shape) == 2 and x.shape[0] <= 9 and x.shape[1] <= 24
+def is_small(x: TensorType) -> bool:
+    return is_codes(x) and math.prod(x.shape) <= 96
 
 
-@step(takes_cells)
+@step(is_small)
 def draw_step(drawing, source: str) -> str:
-    wide = add_wide(drawing, source)
-    rows = drawing.type(wide).shape[1]
+    size = math.prod(drawing.type(source).shape)
+    steps = int(drawing.choose([count for count in range(1, 7) if size % count == 0]))
+    rows = size // steps
+    flat = drawing.apply(Reshape((steps, rows)), source)
+    wide = add_wide(drawing, flat)
     cells = [name for name, cell in CELLS.items() if rows % cell.gates == 0]
     name = str(drawing.choose(cells))
     kind, units = CELLS[name], rows // CELLS[name].gates

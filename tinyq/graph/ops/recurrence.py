@@ -165,7 +165,7 @@ class RecurrenceStates(Recurrence):
     Operands: as of `Recurrence`, then the state s16 (states * units). Output: s16 (steps, states *
     units), or (states * units) of the last step.
 
-    Twin: templates/kernels/generic/recurrence.c.j2 with tinyq.kernels.generic.recurrence.
+    Twin: tq_recurrence in templates/kernels/generic/recurrence.c.j2.
     """
 
     kernel: ClassVar[str] = "recurrencestates"

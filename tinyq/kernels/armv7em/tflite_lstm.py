@@ -24,7 +24,7 @@ _SOURCE = "armv7em/assembly.j2"
 _LIMIT = MappingProxyType({"limit": "tq_limit16"})
 _MOST_SCALED = 2**30
 # Instructions: of a value for four channels, of widening it, of four sums, of a step, of a cell.
-_INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST, _CELL_COST = 3.5, 1.3, 14, 80, 1080
+_INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST, _CELL_COST = 3.5, 1.3, 14, 80, 660
 
 
 @dataclass(frozen=True, slots=True)

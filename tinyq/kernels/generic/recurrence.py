@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyq.graph import TensorType
 from tinyq.kernels.base import Bound
-from tinyq.kernels.ctext import list_parameters
+from tinyq.kernels.ctext import COLUMNS, fill, list_parameters
 from tinyq.kernels.generic.products import (
     GROUPED,
     WEIGHTS,
@@ -45,8 +45,8 @@ _RESULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 (
                     "    for (int32_t c = 0; c < units; c++) {",
                     "        words[c] = g->cell == 1 ? state[units + c] : state[c];",
-                    "        hidden[c] = (int8_t)tq_clip(",
-                    "            g->cell < 2 ? state[c] : (state[c] + 128) >> 8, -128, 127);",
+                    "        const int32_t code = g->cell < 2 ? state[c] : (state[c] + 128) >> 8;",
+                    "        hidden[c] = (int8_t)tq_clip(code, -128, 127);",
                     "    }",
                     "",
                 )
@@ -74,11 +74,25 @@ def bind_recurrence(layer: LayerSpec) -> Bound:
     inner = replace(layer, inputs=(hidden, weights))
     product = multiply_rows(inner, "h", "w_row", "in_channels", "o").replace("g->x_zero", "0")
     names = [one.rpartition(" ")[2].lstrip("*") for one in list_parameters(weights.format, "w")]
+    passed = [*names, "units", "o"]
+    function = f"tq_{'_'.join((layer.operation, *layer.formats))}_generic_row"
     return bind_shared(
         layer,
         about=describe_rows(inner),
         locals=count_groups(inner),
-        sum=f"    const int32_t acc = {product};",
-        passed=[*names, "bias", "multiplier", "g"],
+        product=product,
+        reset=_assign("const int32_t acc", function, ["hidden", *passed], 12),
+        each=_assign("const int32_t acc", function, ["h", *passed], 16),
         **_RESULTS[layer.operation],
     )
+
+
+def _assign(target: str, function: str, arguments: list[str], margin: int) -> str:
+    """An assignment of a call: in one line, in two, or with its arguments below each other."""
+    call = f"{function}({', '.join(arguments)});"
+    line, below = f"{' ' * margin}{target} = {call}", f"{' ' * (margin + 4)}{call}"
+    if len(line) <= COLUMNS:
+        return line
+    if len(below) <= COLUMNS:
+        return f"{' ' * margin}{target} =\n{below}"
+    return " " * margin + fill(f"{target} = {function}", arguments, ";", margin)
