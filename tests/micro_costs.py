@@ -46,6 +46,7 @@ from tinyq.kernels.armv7m.conv_winograd4 import FourChannels
 from tinyq.kernels.armv7m.dense_row import PairedRow
 from tinyq.kernels.armv7m.quads import PairedQuads
 from tinyq.kernels.base import Part
+from tinyq.kernels.mve import depthwise_octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +143,22 @@ def list_packed(rng: np.random.Generator) -> Iterator[tuple[str, Cost]]:
 def list_others(rng: np.random.Generator) -> Iterator[tuple[str, Cost]]:
     """Those of kernels that move, pool, filter and finish."""
     # Four epilogues for each size.
-    short, long, wide = _take(list_octets(rng, ((8, (1, 3), 1), (8, (3, 3), 1), (24, (3, 3), 1))))[
-        ::4
-    ]
-    yield "tap of octets", Cost("mve", 11, (short, long), 6)
-    yield "octet", Cost("mve", 9 * 11 + 42, (long, wide), 2)
+    calls = _take(list_octets(rng, ((8, (1, 3), 1), (8, (3, 3), 1), (24, (3, 3), 1))))
+    short, long = calls[:8:4]
+    yield "tap of octets", Cost("mve", depthwise_octets.TAP_COST, (short, long), 6)
+    for place in range(4):
+        known = calls[4 + place].part.values["epilogue"]
+        octet = depthwise_octets.estimate_octet(9, known)
+        yield f"octet {place}", Cost("mve", octet, (calls[4 + place], calls[8 + place]), 2)
     calls = _take(list_wide_products(rng, ((32, 4), (96, 4))))
     yield "input of 16 bits", Cost("armv7em", dense_sums._WORDS_COST, calls, 64)
     sums = [call for key, call in list_sums(rng) if "sums" in key]
     yield "sum of terms", Cost("armv7em", tfliteadd._COST, (sums[1], sums[3]), 35)
     lists = [call for key, call in list_sums(rng) if "list_terms" in key]
     yield "list of terms", Cost("armv7em", tfliteadd._LIST_COST / 2, (sums[0], lists[0]), 1)
-    call = next(iter(list_wide(rng)))[1]
+    # With the low word of the multiplier, which most layers have.
+    drawn = (call for _ in range(9) for _, call in list_wide(rng))
+    call = next(it for it in drawn if it.part.values["low"])
     few = replace(call, arguments=(*call.arguments[:3], 5))
     yield "wide output", Cost("armv7em", wide_.FINISH_COST, (few, call), 10)
     calls = tuple(_copy(columns.copy_loose(4 * words), words) for words in (16, 256))

@@ -43,6 +43,8 @@ OCTET = Record(
     "odd_multiplier:4",
     "odd_exponent:twice*4",
 )
+TAP_COST = 10.5  # instructions of eight channels of two pixels
+_FINISH_COST, _CLIP_COST, _TWICE_COST = 30, 4, 14
 _CHANNELS = 8
 _MOST_TAPS = 49
 _MOST_STEP = 60_000  # bytes from line to line of a window
@@ -103,7 +105,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     same = g.stride_height == 1 and g.out_height == g.in_height and g.out_width <= g.in_width
     return Bound(
         layer,
-        _count(sizes),
+        round(_count(sizes, fold.epilogue)),
         tables=(Table("weights", _pack(taps << fold.power, fold), comment, "w"),),
         scratch_bytes=sizes.scratch,
         in_place=(0,) if same and g.pad_top < g.window_height else (),
@@ -192,9 +194,15 @@ def _list_taps(g: WindowGeometry) -> list[dict[str, Any]]:
     return taps
 
 
-def _count(sizes: Sizes) -> int:
+def estimate_octet(taps: int, epilogue: VectorEpilogue) -> float:
+    """Instructions of eight channels of two pixels."""
+    clip = 0 if epilogue.whole else _CLIP_COST
+    return taps * TAP_COST + _FINISH_COST + clip + (_TWICE_COST if epilogue.twice else 0)
+
+
+def _count(sizes: Sizes, epilogue: VectorEpilogue) -> float:
     g = sizes.g
     copied = g.out_height * g.window_height * (sizes.bytes // 16 * 3 + 20)
-    octet = g.kernel_height * g.kernel_width * 11 + 42
+    octet = estimate_octet(g.kernel_height * g.kernel_width, epilogue)
     pair = divide_up(g.in_channels, _CHANNELS) * octet + 40
     return g.out_height * divide_up(g.out_width, 2) * pair + copied
