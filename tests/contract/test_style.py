@@ -245,8 +245,8 @@ def test_help_of_a_command_is_one_instruction(name: str) -> None:
 
 
 UNITS = re.compile(
-    r"\b(bits?|bytes?|per cent|samples?|loops?|seconds?|milliseconds|microjoules|milliwatts|epochs?|first so many|instructions?"
-    r"|share|rate|seed|trials?|threads?)\b",
+    r"\b(bits?|bytes?|per cent|samples?|loops?|seconds?|epochs?|first so many|instructions?"
+    r"|milliseconds|microjoules|milliwatts|share|rate|seed|trials?|threads?)\b",
     re.IGNORECASE,
 )
 
