@@ -246,7 +246,7 @@ def test_help_of_a_command_is_one_instruction(name: str) -> None:
 
 UNITS = re.compile(
     r"\b(bits?|bytes?|per cent|samples?|loops?|seconds?|epochs?|first so many|instructions?"
-    r"|share|rate|seed|trials?)\b",
+    r"|milliseconds|microjoules|milliwatts|share|rate|seed|trials?|threads?)\b",
     re.IGNORECASE,
 )
 

@@ -32,14 +32,15 @@ def search(
         str | None, typer.Option(help="Most cycles of an inference, such as 2M; estimated.")
     ] = None,
     milliseconds: Annotated[
-        float | None, typer.Option(help="Most time of an inference in ms; estimated.")
+        float | None,
+        typer.Option(help="Most milliseconds of an inference, such as 12.5; estimated."),
     ] = None,
     energy: Annotated[
-        float | None, typer.Option(help="Most energy of an inference in µJ; estimated.")
+        float | None, typer.Option(help="Most microjoules of an inference, such as 250; estimated.")
     ] = None,
     power: Annotated[
         float | None,
-        typer.Option(help="What the board draws while it computes in mW, for --energy."),
+        typer.Option(help="Milliwatts that the board draws while it computes, for --energy."),
     ] = None,
     space: Annotated[
         Path | None, typer.Option(help="A YAML file with the methods of each layer.")
