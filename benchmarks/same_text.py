@@ -129,8 +129,15 @@ folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 cores, objectives = json.loads(sys.argv[4])
 found = {}
 for path in sorted(folder.iterdir()):
-    graph = load_graph(path) if path.suffix == ".tqg" else import_tflite(path)
-    graph = simplify(graph)
+    try:
+        graph = load_graph(path) if path.suffix == ".tqg" else import_tflite(path)
+        graph = simplify(graph)
+    except Exception as error:  # sums that can leave 32 bits were not refused then
+        found |= {
+            f"{path.stem}/{core}/{objective}": {"refused": type(error).__name__}
+            for core in cores for objective in objectives
+        }
+        continue
     for core in cores:
         for objective in objectives:
             key = f"{path.stem}/{core}/{objective}"

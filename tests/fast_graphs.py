@@ -294,6 +294,21 @@ def _make_moved(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     return builder.build(builder.apply("layer_0", operation, *operands))
 
 
+def _make_appended(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
+    """Columns that come behind others: two times in a row, so that they also move in place."""
+    x = _draw_input(rng, kernel)
+    shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
+    builder = GraphBuilder.start(name, TensorType(shape, x))
+    last = builder.apply("before", OPERATIONS["MaxPool2D"](Window((1, 1))), "input")
+    axis = int(rng.integers(0, 3))
+    for index in range(2):
+        count = int(rng.integers(1, (shape[axis] + 3) // 2))
+        other = (*shape[:axis], count, *shape[axis + 1 :])
+        new = builder.constant(f"new_{index}", draw_codes(rng, other, x), x)
+        last = builder.apply(f"layer_{index}", OPERATIONS["Append"](axis), last, new)
+    return builder.build(last)
+
+
 def _make_product(rng: np.random.Generator, kernel: Kernel, name: str) -> Graph:
     x = _draw_input(rng, kernel)
     shape = tuple(int(rng.choice(options)) for options in (_SIDES, _SIDES, _CHANNELS))
@@ -433,6 +448,7 @@ def _make_tfliteadd(rng: np.random.Generator, kernel: Kernel, name: str) -> Grap
 
 _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "add": _make_add,
+    "append": _make_appended,
     "averagepool2d": _make_pool,
     "concatenate": _make_moved,
     "conv2d": _make_windowed,

@@ -60,7 +60,7 @@ static void run(const void *input, void *output)
 }}
 
 const tq_model tq_model_instance = {{
-    "many", {{0}}, {input_bytes}, {output_bytes}, 0, {layers}, run, 0, 0, 0,
+    "many", {{0}}, {input_bytes}, {output_bytes}, 0, {layers}, run, 0, 0, 0, 0, 0,
 }};
 """
 

@@ -48,7 +48,8 @@ static void run(const void *input, void *output)
     TQ_MARK({marks});
 }}
 
-const tq_model tq_model_instance = {{"micro", {{0}}, 4, {output_bytes}, 0, {marks}, run, 0, 0, 0}};
+const tq_model tq_model_instance = {{"micro", {{0}}, 4, {output_bytes}, 0, {marks}, run, 0, 0,
+                                     0, 0, 0}};
 """
 
 

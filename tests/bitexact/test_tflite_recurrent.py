@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from tests.bitexact.litert import run_litert
-from tests.harness import compile_model, differences
+from tests.harness import compile_model, differences, sequence_differences
 from tests.requirements import require_module
 from tinyq.codegen import emit
 from tinyq.errors import ModelError
 from tinyq.graph import reference
 from tinyq.importers.tflite import import_tflite
+from tinyq.importers.tflite.litert import open_interpreter
 from tinyq.memory.planner import plan
 from tinyq.numerics import gates
 
@@ -145,6 +146,31 @@ def compare(content: bytes, tmp_path, rng) -> None:
 )
 def test_svdf_equals_litert(schema, tmp_path, rng, inputs, units, rank, memory, bias):
     compare(write_svdf(schema, rng, inputs, units, rank, memory, bias), tmp_path, rng)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "units", "rank", "memory"), [(10, 7, 1, 3), (33, 5, 2, 8), (4, 3, 1, 1)]
+)
+def test_svdf_remembers_as_litert(schema, tmp_path, rng, inputs, units, rank, memory):
+    """Every step of a sequence, whose memory LiteRT keeps between its calls."""
+    content = write_svdf(schema, rng, inputs, units, rank, memory)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    graph = import_tflite(path, "tflite")
+    assert bool(graph.states) == (memory > 1)
+    codes = rng.integers(-128, 128, (2, 3 * memory + 4, *graph.input.type.shape)).astype(np.int32)
+    (found,) = reference.run_sequences(graph, {"input": codes}).values()
+    for sequence, steps in zip(codes, found, strict=True):
+        interpreter = open_interpreter(content)
+        source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        for step, answer in zip(sequence, steps, strict=True):
+            data = step.reshape(source["shape"]).astype(np.int8)
+            interpreter.set_tensor(source["index"], data)
+            interpreter.invoke()
+            wanted = interpreter.get_tensor(target["index"])
+            np.testing.assert_array_equal(answer, wanted.reshape(answer.shape))
+    program = compile_model(emit(graph, plan(graph)))
+    assert sequence_differences(graph, program, {"input": codes}) == 0
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,27 @@ CASES = {
 }
 
 
+def micro_ring(options: bytes, depth: int = 3) -> File:
+    """A ring of TFLite Micro, which LiteRT does not have."""
+    file = File(calls=False)
+    main = file.main
+    x, y = main.tensor("INT8", (1, 1, 1, depth)), main.tensor("INT8", (1, 4, 1, depth))
+    main.apply("CUSTOM:CIRCULAR_BUFFER", [x], [y])
+    main.operators[-1].customOptions = list(options)
+    main.inputs, main.outputs = [x], [y]
+    return file
+
+
+def write_options(**numbers: int) -> bytes:
+    from flatbuffers import flexbuffers
+
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key, number in numbers.items():
+            builder.Int(key, number)
+    return bytes(builder.Finish())
+
+
 def load(file: File, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(file.write())
@@ -117,6 +138,36 @@ def test_a_window_lies_in_the_ring(name, tmp_path):
     assert found.copies == ()
     (state,) = simple.states
     assert found.state_bytes >= found.sizes[state.name]
+
+
+@pytest.mark.requires("gcc")
+def test_a_micro_ring_holds_the_last_columns(tmp_path):
+    """Codes that TFLite Micro gives: zero points before the first columns, then these in order."""
+    _, graph = load(micro_ring(write_options(cycles_max=1)), tmp_path)
+    columns = np.arange(3) + 10 * np.arange(6)[:, None]
+    inputs = {"input": np.stack([columns, columns + 5])[:, :, None].astype(np.int32)}
+    inputs["input"] = inputs["input"].reshape(2, 6, *graph.input.type.shape)
+    (found,) = run_sequences(graph, inputs).values()
+    before = np.concatenate([np.full((3, 3), 3), columns])
+    for step in range(6):
+        wanted = before[step : step + 4].reshape(found.shape[2:])
+        np.testing.assert_array_equal(found[0, step], wanted)
+    assert sequence_differences(graph, compile_model(emit(graph, plan(graph))), inputs) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (write_options(cycles_max=2), "cycles_max is 2"),
+        (write_options(other=1), "cycles_max is None"),
+        (b"", "cycles_max is None"),
+        (bytes(5000), "options of 5000 bytes"),
+        (bytes(range(60, 90)), "damaged|cycles_max"),
+    ],
+)
+def test_a_micro_ring_that_runs_now_and_then_is_refused(options, message, tmp_path):
+    with pytest.raises(ModelError, match=message):
+        load(micro_ring(options), tmp_path)
 
 
 def test_a_variable_that_nobody_began_is_refused(tmp_path):

@@ -78,14 +78,15 @@ class Subgraph:
 class File:
     """A file of a main subgraph, which calls the second one once."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: bool = True) -> None:
         from tensorflow.lite.python import schema_py_generated as schema
 
         self.schema = schema
         self.buffers = [schema.BufferT()]
         self.names: list[str] = []
         self.main, self.start = Subgraph(self), Subgraph(self)
-        self.main.apply("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=1)
+        if calls:
+            self.main.apply("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=1)
 
     def store(self, kind, data) -> int:
         if data is None:
@@ -114,7 +115,9 @@ class File:
         model.version, model.buffers, model.operatorCodes, model.subgraphs = 3, self.buffers, [], []
         for name in self.names:
             code = schema.OperatorCodeT()
-            number = getattr(schema.BuiltinOperator, name)
+            kind, _, custom = name.partition(":")
+            code.customCode = custom.encode() or None
+            number = getattr(schema.BuiltinOperator, kind)
             code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
             code.version = 1 if name != "CONCATENATION" else 2
             model.operatorCodes.append(code)

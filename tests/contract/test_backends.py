@@ -27,7 +27,7 @@ COMMANDS = {
     "quantize": "quantize f.keras --data d.npz -o new.keras",
     "quantize h5": "quantize f.h5 --data d.npz -o new.keras",
     "export": "export q.keras --as c -o package",
-    "diff": "diff q.keras @reference q.keras @c --data d.npz",
+    "diff": "diff q.keras@reference q.keras@c --data d.npz",
     "demo": "demo -o demo",
     "own": "--methods own.py methods own",
 }

@@ -54,7 +54,7 @@ static void run(const void *input, void *output)
     *(uint32_t *)output = *(const uint32_t *)input * 3u + 1u;
 }
 
-const tq_model tq_model_instance = {"triple", {7}, 4, 4, 0, 0, run, 0, 0, 0};
+const tq_model tq_model_instance = {"triple", {7}, 4, 4, 0, 0, run, 0, 0, 0, 0, 0};
 """
 }
 

@@ -39,7 +39,7 @@ static void run(const void *input, void *output)
     *(uint32_t *)output = *(const uint32_t *)input;
 }
 
-const tq_model tq_model_instance = {"wire", {7}, 4, 4, 0, 0, run, 0, 0, 0};
+const tq_model tq_model_instance = {"wire", {7}, 4, 4, 0, 0, run, 0, 0, 0, 0, 0};
 """
 }
 OPTIONS = {"payload_bytes": 16, "reply_bytes": 164}

@@ -48,7 +48,7 @@ static void run(const void *input, void *output)
     y[5] = 0xA5;
     TQ_MARK(3);
 }
-const tq_model tq_model_instance = {"hash", {DIGEST}, 7, 6, 16, 3, run, 0, 0, 0};
+const tq_model tq_model_instance = {"hash", {DIGEST}, 7, 6, 16, 3, run, 0, 0, 0, 0, 0};
 """
 
 PLACES = [

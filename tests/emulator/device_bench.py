@@ -82,7 +82,7 @@ static void run(const void *input, void *output)
 }}
 
 const tq_model tq_model_instance = {{"bench", {{0}}, {input_bytes}, {output_bytes}, 0, 1, run,
-    0, 0, 0}};
+    0, 0, 0, 0, 0}};
 """
 
 

@@ -41,7 +41,7 @@ __asm__(
     " strb r4, [r6]\\n"
     " pop {r4, r5, r6, pc}\\n"
     ".size run, . - run\\n");
-const tq_model tq_model_instance = {"hand", {0}, 1, 1, 0, 3, run, 0, 0, 0};
+const tq_model tq_model_instance = {"hand", {0}, 1, 1, 0, 3, run, 0, 0, 0, 0, 0};
 """
 
 

@@ -111,7 +111,7 @@ static void run(const void *input, void *output)
     zeroed[x[2]]++;
 }
 
-const tq_model tq_model_instance = {"pages", {0}, 4, 4, 0, 2, run, 0, 0, 0};
+const tq_model tq_model_instance = {"pages", {0}, 4, 4, 0, 2, run, 0, 0, 0, 0, 0};
 """
 }
 

@@ -75,7 +75,7 @@ __asm__(
     " .balign 4\\n9: .word table\\n"
     ".size run, . - run\\n"
     ".section .rodata.table\\n .balign 4\\ntable: .word 1, 2, 3, 4, 5\\n");
-const tq_model tq_model_instance = {"hand", {0}, 1, 1, 0, 3, run, 0, 0, 0};
+const tq_model tq_model_instance = {"hand", {0}, 1, 1, 0, 3, run, 0, 0, 0, 0, 0};
 """
 # movs r0 and the call of the next mark, which the layer before it pays.
 CALL_COUNT, CALL_CYCLES = 2, 4
@@ -166,7 +166,8 @@ def test_a_profile_adds_up_to_plain_counts(project):
     low, high = graph.input.type.format.lo, graph.input.type.format.hi
     values = np.random.default_rng(1).uniform(low, high, (1, *graph.input.type.shape))
     plain = measure(project, "qemu", make_dataset(values))
-    found = profile(project, reference.quantize_input(values, graph.input.type))
+    codes = {graph.input.name: reference.quantize_input(values, graph.input.type)}
+    found = profile(project, codes)
     assert [it.costs.instructions for it in found.layers] == [
         layer.instructions for layer in plain.layers
     ]

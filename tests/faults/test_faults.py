@@ -68,7 +68,7 @@ CASES = {
     "inspect": Case("inspect new.tqg", None),
     "inspect .keras": Case("inspect small.keras", None),
     "diff": Case("diff new.tqg@reference new.tqg@c --data data.npz", None),
-    "diff of a folder": Case("diff new.tqg out --data data.npz --samples 3", None),
+    "diff of a folder": Case("diff old.tqg out --data data.npz --samples 3", None),
     "boards": Case("boards", None, reads=BOARDS),
 }
 SHORT = ("build .", "export .", "measure", "methods", "inspect")  # the others take seconds each
@@ -83,6 +83,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults") / "model"
     folder.mkdir()
     save_graph(classifier(seed=8), folder / "new.tqg")
+    save_graph(classifier(seed=7), folder / "old.tqg")
     create_project(classifier(seed=7), find_board("host"), folder / "out")
     export(classifier(seed=7), "c", folder / "package")
     rng = np.random.default_rng(1)

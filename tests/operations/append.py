@@ -39,7 +39,7 @@ def draw_step(drawing, source: str) -> str:
 @bench_case("append")
 def draw_case(draw, kernel):
     (x,) = kernel.formats
-    shape = (draw.size(3), draw.size(6), draw.channels())
+    shape = (draw.size(4), draw.integer(4, 12), draw.channels())
     axis = draw.integer(0, 1 if x in ("b1", "s2", "s3", "s4", "u2", "u4") else 2)
     count = draw.integer(1, shape[axis])
     return Append(axis), [(shape, x), ((*shape[:axis], count, *shape[axis + 1 :]), x)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.harness import SanitizerError, compile_models, sequence_differences
+from tests.harness import (
+    SANITIZE,
+    STRICT,
+    SanitizerError,
+    compile_c,
+    compile_models,
+    sequence_differences,
+)
+from tests.listener import VALUES, listener
 from tests.random_graphs import draw_sequences, draw_stateful, stateful_networks
 from tinyq.codegen import emit
 from tinyq.graph.passes import PIPELINE
@@ -113,3 +122,44 @@ def test_generated_c_equals_the_reference_in_every_step(seed):
             if found:
                 wrong.append(f"{graph.name}: {graph} {found}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.requires("gcc")
+def test_sequences_with_contexts_of_their_own_do_not_meet(rng, tmp_path):
+    """Three run in turn: that of NAME_run, one from a context of zeros, one from a reset one."""
+    graph = listener()
+    tree = emit(graph, plan(graph))
+    for path, text in tree.files.items():
+        (tmp_path / path).write_text(text, "utf-8")
+    (tmp_path / "turns.c").write_text(_TURNS, "utf-8")
+    compile_c(tmp_path, ["turns.c", "listener.c"], "gcc", (*STRICT, *SANITIZE))
+    inputs = rng.integers(-128, 128, (3, 20, 1, VALUES)).astype(np.int32)
+    expected = run_sequences(graph, {"input": inputs})["scores"]
+    lines = np.swapaxes(inputs, 0, 1).astype(np.int8).tobytes()
+    done = subprocess.run([str(tmp_path / "program")], input=lines, capture_output=True, check=True)
+    found = np.frombuffer(done.stdout, np.int8).reshape(20, 3, -1)
+    np.testing.assert_array_equal(np.swapaxes(found, 0, 1), expected)
+
+
+_TURNS = """
+#include "listener.h"
+
+#include <stdio.h>
+
+int main(void)
+{
+    static listener_context zeros;
+    listener_context fresh;
+    int8_t x[LISTENER_INPUT_BYTES], y[LISTENER_OUTPUT_BYTES];
+    listener_reset_context(&fresh);
+    for (int turn = 0; fread(x, sizeof x, 1, stdin) == 1; turn = (turn + 1) % 3) {
+        if (turn == 0) {
+            listener_run(x, y);
+        } else {
+            listener_run_context(turn == 1 ? &zeros : &fresh, x, y);
+        }
+        fwrite(y, sizeof y, 1, stdout);
+    }
+    return 0;
+}
+"""

@@ -30,7 +30,7 @@ static void run(const void *input, void *output)
     TQ_MARK(1);
 }
 
-const tq_model tq_model_instance = {"tiny", {0}, 1, 1, 600, 1, run, 0, 0, 0};
+const tq_model tq_model_instance = {"tiny", {0}, 1, 1, 600, 1, run, 0, 0, 0, 0, 0};
 """,
 }
 WITH_ARM_GCC = pytest.mark.requires("arm-none-eabi-gcc")

@@ -36,7 +36,7 @@ static void run(const void *input, void *output)
     *(uint32_t *)output = *(const uint32_t *)input;
 }
 
-const tq_model tq_model_instance = {"wire", {7}, 4, 4, 0, 0, run, 0, 0, 0};
+const tq_model tq_model_instance = {"wire", {7}, 4, 4, 0, 0, run, 0, 0, 0, 0, 0};
 """
 }
 NUCLEO = find_board("nucleo-f411re")

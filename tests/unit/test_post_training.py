@@ -133,11 +133,44 @@ def test_ranges_of_a_softmax_layer_are_those_of_its_logits(rng):
 def histogram_of(values):
     values = np.asarray(values, np.float32)
     found = Histogram()
-    for act in (found.widen, found.count):
-        for start in range(0, len(values), 100_000):
-            act(values[start : start + 100_000])
+    for start in range(0, len(values), 100_000):
+        found.count(values[start : start + 100_000])
     assert found.counts.sum() == values.size
+    assert found.edges[0] == min(values.min(), 0) and found.edges[-1] == max(values.max(), 0)
     return found
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 3e5])
+def test_bins_do_not_depend_on_the_order_of_the_values(rng, scale):
+    """Bins that grew hold what bins of the last width would have held from the beginning."""
+    values = np.float32(scale) * rng.normal(0, 1, 5000).astype(np.float32) ** 5
+    values[::7] = 0
+    upwards = values[np.argsort(np.abs(values))]
+    found = [Histogram() for _ in range(2)]
+    for start in range(0, len(values), 100):
+        found[0].count(upwards[start : start + 100])
+        found[1].count(upwards[::-1][start : start + 100])
+    np.testing.assert_array_equal(found[0].edges, found[1].edges)
+    # A value next to a border may fall on its other side: sums of float32 are rounded.
+    borders, near = found[1].edges[1:-1], 2.0 ** (found[1].power - 10)
+    below = np.searchsorted(np.sort(values), [borders - near, borders + near])
+    for each in found:
+        reached = np.cumsum(each.counts)[:-1]
+        assert (below[0] <= reached).all() and (reached <= below[1]).all()
+
+
+def test_a_histogram_of_zeros_alone_has_no_width():
+    found = histogram_of(np.zeros(9))
+    assert choose_range(found, "mse", 0.0) == (0.0, 0.0)
+
+
+def test_large_tensors_are_counted_in_part_and_their_ends_are_seen(rng):
+    values = rng.normal(0, 1, (2, 300, 300, 2)).astype(np.float32)
+    values[1, 0, 1, 0] = 50
+    found = Histogram()
+    found.count(values)
+    assert 100_000 <= found.counts.sum() <= 2 * 65_536
+    assert found.high == 50
 
 
 def test_an_outlier_stretches_min_max_alone(rng):
@@ -151,7 +184,7 @@ def test_an_outlier_stretches_min_max_alone(rng):
 
 def test_ranges_hold_zero_and_survive_a_constant():
     assert choose_range(histogram_of(np.full(50, 3.0)), "mse", 0.0)[0] == 0.0
-    empty = Histogram(0.0, 0.0, np.zeros(8, np.int64))
+    empty = Histogram()
     assert choose_range(empty, "percentile", 99.0) == (0.0, 0.0)
 
 

@@ -41,6 +41,7 @@ from tinyq.targets.counts import InstructionCounts, LayerCount
 Progress = Callable[[int, int], None]
 
 _CHUNK = 32
+_BATCH = 64  # sequences that the reference runs at once
 
 
 def measure(
@@ -220,8 +221,12 @@ def _expect(
     """What the reference says of every step."""
     if not graph.states:
         return reference.run_named_batched(graph, inputs.codes, observe=observe)
-    found = reference.run_sequences(graph, sequences.split(inputs.codes), observe)
-    return {name: codes.reshape(-1, *codes.shape[2:]) for name, codes in found.items()}
+    split, parts = sequences.split(inputs.codes), []
+    for start in range(0, sequences.count, _BATCH):
+        part = {name: codes[start : start + _BATCH] for name, codes in split.items()}
+        parts.append(reference.run_sequences(graph, part, observe))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
+    return {name: codes.reshape(-1, *codes.shape[2:]) for name, codes in joined.items()}
 
 
 def _score(

@@ -221,9 +221,15 @@ class FinishedLayer(QuantizedLayer):
 
     def requantize(self, acc: Any, gain: Any, offset: Any) -> Any:
         """Codes before zero point and saturation, with the rounding of the output's quantizer."""
+        folded = self.fold_map(gain, offset)
         if self.rounds_to_even:
-            return integer.requantize_even(acc, *integer.fold_even(gain, offset))
-        return integer.requantize(acc, integer.fold_affine(gain, offset))
+            return integer.requantize_even(acc, *folded)
+        return integer.requantize(acc, folded)
+
+    def fold_map(self, gain: Any, offset: Any) -> Any:
+        """Integers that stand for a map from accumulators to codes."""
+        fold = integer.fold_even if self.rounds_to_even else integer.fold_affine
+        return fold(gain, offset)
 
     def finish(self, acc: Any) -> Any:
         """Output values from integer accumulators, as the deployed code computes them."""

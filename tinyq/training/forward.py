@@ -5,19 +5,31 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from tinyq.training.attributes import remembering
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.tracing import find_producer, tensors_in_order
 
 MOST_SAMPLES = 64
-_REAL_VALUES = 1 << 22
-_CODES = 1 << 20  # integers are computed with 8 bytes each
+_REAL_VALUES = 1 << 24  # of all layers
+_CODES = 1 << 22  # of a layer; integers are computed with 8 bytes each
 _BYTES_IN_MEMORY = 1 << 24
+# What follows from a layer's numbers alone, whatever it is given.
+_SETTLED = (
+    "encoding",
+    "input_encoding",
+    "inference_kernel",
+    "code_map",
+    "fold_map",
+    "clip_range",
+    "borders",
+)
 
 Arrays = Sequence[np.ndarray]
 
@@ -65,8 +77,8 @@ def list_applications(model: keras.Model, ends: Iterable[Any]) -> tuple[Applied,
 
 def follow(
     model: keras.Model, wanted: Mapping[str, Any], values: Arrays
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Values of layers' outputs in inference, batch by batch, each as soon as it is known.
+) -> Iterator[tuple[str, np.ndarray, int]]:
+    """Values of layers' outputs in inference, batch by batch.
 
     Args:
         model: Functional model that uses every layer once.
@@ -74,31 +86,24 @@ def follow(
         values: Real inputs, one array for each input of the model.
 
     Yields:
-        Name and values, a float32 array of a batch; every name comes once for each batch.
+        Name, values (a float32 array of a batch) and the first sample's index; every name comes
+        once for each batch.
     """
-    applications = list_applications(model, wanted.values())
     names: dict[int, list[str]] = {}
+    tensors = {id(tensor): tensor for tensor in wanted.values()}
     for name, tensor in wanted.items():
         names.setdefault(id(tensor), []).append(name)
-    readers = Counter(source for one in applications for source in one.sources)
-    sizes = [int(np.prod(x.shape[1:])) for x in values] + [one.size for one in applications]
-    for start, stop in _spans(len(values[0]), max(sizes), _REAL_VALUES):
-        known: dict[int, Any] = {
-            id(tensor): keras.ops.convert_to_tensor(np.asarray(x[start:stop], np.float32))
-            for tensor, x in zip(model.inputs, values, strict=True)
-        }
-        left = readers.copy()
-        for tensor in model.inputs:
-            for name in names.get(id(tensor), ()):
-                yield name, keras.ops.convert_to_numpy(known[id(tensor)])
-        for one in applications:
-            result = known[id(one.tensor)] = one.apply(known)
-            for name in names.get(id(one.tensor), ()):
-                yield name, keras.ops.convert_to_numpy(result)
-            left.subtract(one.sources)
-            for source in {*one.sources, id(one.tensor)}:
-                if left[source] <= 0:
-                    known.pop(source, None)
+    if not tensors:
+        return
+    probe = keras.Model(model.inputs, list(tensors.values()))
+    probe.compile(jit_compile=False)
+    total = sum(one.size for one in list_applications(model, wanted.values()))
+    for start, stop in _spans(len(values[0]), total, _REAL_VALUES):
+        given = [np.asarray(x[start:stop], np.float32) for x in values]
+        found = probe.predict_on_batch(given if len(given) > 1 else given[0])
+        for key, result in zip(tensors, keras.tree.flatten(found), strict=True):
+            for name in names[key]:
+                yield name, result, start
 
 
 def _spans(samples: int, values: int, most: int) -> Iterator[tuple[int, int]]:
@@ -120,8 +125,13 @@ class _Spool:
             narrow = number_format.lo >= -128 and number_format.hi <= 127
             self._dtype = np.dtype(np.int8 if narrow else np.int16)
             self._zero_point = 0 if number_format.step == 2 else self._encoding.zero_point
-        self._sample_bytes = int(np.prod(shape, dtype=np.int64)) * self._dtype.itemsize
+        self._sample_bytes = self.size * self._dtype.itemsize
         self._file = tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY)  # noqa: SIM115
+
+    @property
+    def size(self) -> int:
+        """Values of one sample."""
+        return int(np.prod(self._shape, dtype=np.int64))
 
     def write(self, values: Any) -> None:
         """Append a batch."""
@@ -167,29 +177,34 @@ def settle_in_order(
     spools: dict[int, Any] = {
         id(tensor): _Reals(x) for tensor, x in zip(model.inputs, values, strict=True)
     }
-    sizes = {id(t): int(np.prod(t.shape[1:])) for t in model.inputs}
     means: dict[int, np.ndarray] = {}
-    for one in applications:
-        if len(one.sources) == 1 and one.sources[0] in means:
-            settle(one.layer, means[one.sources[0]])
-        read = {source: spools[source] for source in one.sources}
-        key, shape = id(one.tensor), tuple(one.tensor.shape[1:])
-        sizes[key] = one.size
-        spool = spools[key] = _Spool(_encoder(one), shape) if readers[key] else None
-        if spool is not None:
-            total = np.zeros(shape, np.float64)
-            largest = max(sizes[source] for source in (*read, key))
-            for start, stop in _spans(len(values[0]), largest, _CODES):
-                known = {source: kept.read(start, stop) for source, kept in read.items()}
-                result = one.apply(known)
-                spool.write(result)
-                total += keras.ops.convert_to_numpy(result).sum(axis=0, dtype=np.float64)
-            means[key] = total / len(values[0])
-        readers.subtract(one.sources)
-        for source in read:
-            if readers[source] <= 0:
-                spools.pop(source).close()
-                means.pop(source, None)
+    with ExitStack() as settled:
+        for one in applications:
+            if len(one.sources) == 1 and one.sources[0] in means:
+                settle(one.layer, means[one.sources[0]])
+            settled.enter_context(remembering(one.layer, _SETTLED))
+            key = id(one.tensor)
+            if readers[key]:
+                spools[key] = spool = _Spool(_encoder(one), tuple(one.tensor.shape[1:]))
+                read = {source: spools[source] for source in one.sources}
+                means[key] = _compute(one, read, spool, len(values[0]))
+            readers.subtract(one.sources)
+            for source in set(one.sources):
+                if readers[source] <= 0:
+                    spools.pop(source).close()
+                    means.pop(source, None)
+
+
+def _compute(one: Applied, read: Mapping[int, Any], spool: _Spool, samples: int) -> np.ndarray:
+    """Write a layer's output for all samples; its mean over them."""
+    total = np.zeros(tuple(one.tensor.shape[1:]), np.float64)
+    largest = max([one.size, *(kept.size for kept in read.values())])
+    for start, stop in _spans(samples, largest, _CODES):
+        known = {source: kept.read(start, stop) for source, kept in read.items()}
+        result = one.apply(known)
+        spool.write(result)
+        total += keras.ops.convert_to_numpy(result).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / samples)
 
 
 class _Reals:
@@ -197,6 +212,11 @@ class _Reals:
 
     def __init__(self, values: np.ndarray) -> None:
         self._values = values
+
+    @property
+    def size(self) -> int:
+        """Values of one sample."""
+        return int(np.prod(self._values.shape[1:], dtype=np.int64))
 
     def read(self, start: int, stop: int) -> Any:
         """Values of some samples."""

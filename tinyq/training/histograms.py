@@ -2,51 +2,97 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-_BINS = 2048
+_BINS = 4096  # on either side of 0
 _CANDIDATES = 64
 _STEPS = 255
 _CHUNK = 1 << 16
+_MOST_COUNTED = 1 << 16
+_LEAST_POWER = -126  # of a width whose reciprocal float32 has
 
 
 @dataclass(slots=True)
 class Histogram:
-    """How often an activation had which value, counted in two runs: its ends, then its values.
+    """How often an activation had which value, counted in one run.
+
+    Bin ``i`` holds values from ``i * width`` to ``(i + 1) * width``. The width is a power of two:
+    where a value lies outside of all bins, pairs of them become one of twice the width.
 
     Attributes:
         low: Smallest value, at most 0.
         high: Largest value, at least 0.
-        counts: Values per bin, int64; the bins divide the range evenly.
+        power: Binary logarithm of the width; None before a value that is not 0.
+        bins: Values per bin, int64, for ``i`` from -4096 to 4095.
     """
 
     low: float = 0.0
     high: float = 0.0
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(_BINS, np.int64))
+    power: int | None = None
+    bins: np.ndarray = field(default_factory=lambda: np.zeros(2 * _BINS, np.int64))
 
     @property
     def edges(self) -> np.ndarray:
-        """Borders of the bins."""
-        return np.linspace(self.low, self.high, len(self.counts) + 1)
+        """Borders of the bins from the smallest value to the largest, which are the ends."""
+        if self.power is None:
+            return np.zeros(2)
+        first, last = self._reach()
+        edges = np.arange(first, last + 2) * 2.0**self.power
+        edges[0], edges[-1] = self.low, self.high
+        return edges
 
-    def widen(self, values: np.ndarray) -> None:
-        """Take values into the range."""
-        self.low = min(self.low, float(values.min()))
-        self.high = max(self.high, float(values.max()))
+    @property
+    def counts(self) -> np.ndarray:
+        """Values of each of these bins."""
+        if self.power is None:
+            return self.bins[_BINS : _BINS + 1]
+        first, last = self._reach()
+        return self.bins[_BINS + first : _BINS + last + 1]
+
+    def _reach(self) -> tuple[int, int]:
+        assert self.power is not None
+        width = 2.0**self.power
+        return math.floor(self.low / width), math.floor(self.high / width)
 
     def count(self, values: np.ndarray) -> None:
-        """Count values of the range: ``floor((x - low) / (high - low) * bins)`` is the bin."""
-        if not self.low < self.high:
+        """Take values into the range and count them; of large tensors evenly spread ones.
+
+        Args:
+            values: Shape (samples, ...). The ends are those of all values.
+        """
+        self._widen(float(values.min()), float(values.max()))
+        if self.power is None:
+            self.bins[_BINS] += values.size
             return
-        bins = len(self.counts)
         flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-        low, factor = np.float32(self.low), np.float32(bins / (self.high - self.low))
+        flat = flat[:: _choose_stride(flat.size // len(values))]
+        factor = np.float32(2.0**-self.power)
         for start in range(0, flat.size, _CHUNK):
-            places = ((flat[start : start + _CHUNK] - low) * factor).astype(np.intp)
-            np.clip(places, 0, bins - 1, out=places)
-            self.counts += np.bincount(places, minlength=bins)
+            places = (flat[start : start + _CHUNK] * factor + np.float32(_BINS)).astype(np.intp)
+            np.clip(places, 0, 2 * _BINS - 1, out=places)
+            self.bins += np.bincount(places, minlength=2 * _BINS)
+
+    def _widen(self, low: float, high: float) -> None:
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        largest = max(self.high, -self.low)
+        if largest == 0:
+            return
+        # largest < 2**exponent, so that its bin is one of those on its side.
+        power = max(math.frexp(largest)[1] - math.frexp(_BINS)[1] + 1, _LEAST_POWER)
+        before = self.power
+        self.power = power if before is None else max(power, before)
+        for _ in range(self.power - (self.power if before is None else before)):
+            middle = self.bins.reshape(-1, 2).sum(axis=1)
+            self.bins = np.zeros_like(self.bins)
+            self.bins[_BINS // 2 : -_BINS // 2] = middle
+
+
+def _choose_stride(size: int) -> int:
+    """Every which value of a sample is counted; odd, so that all of 2**k channels are seen."""
+    return -(-size // _MOST_COUNTED) | 1
 
 
 def choose_range(histogram: Histogram, method: str, percentile: float) -> tuple[float, float]:

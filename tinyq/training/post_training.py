@@ -38,6 +38,7 @@ METHODS: Mapping[int, str] = {
 }
 RANGES = ("min_max", "percentile", "mse")
 _BATCH = 64
+_MOST_CORRECTING = 128  # samples
 _FINE = 127  # codes on either side that need no clipping
 
 Ranges = Literal["min_max", "percentile", "mse"]
@@ -264,7 +265,7 @@ def _observe(
 ) -> dict[str, np.ndarray]:
     """Set the ranges; returns the mean of each weighted layer's input in the float model.
 
-    One run over the samples finds the ends of the ranges and the means, a second one counts.
+    One run over the samples finds both; the means are those of the samples that correct biases.
     """
     histograms = {name: Histogram() for name in quantizers}
     means = {
@@ -276,15 +277,13 @@ def _observe(
     sources = {fused.name: fused.layer.input for fused in fused_layers if fused.name in means}
     wanted = {f"range {name}": end for name, end in ends.items()}
     wanted |= {f"mean {name}": source for name, source in sources.items()}
-    for key, batch in follow(twin, wanted, values):
+    chosen = _choose_samples(len(values[0]))
+    for key, batch, start in follow(twin, wanted, values):
         what, _, name = key.partition(" ")
         if what == "range":
-            histograms[name].widen(batch)
-        else:
-            means[name].add(batch)
-    if options.ranges != "min_max" and ends:
-        for name, batch in follow(twin, ends, values):
             histograms[name].count(batch)
+        else:
+            means[name].add(batch[chosen[start : start + len(batch)]])
     for name, quantizer in quantizers.items():
         low, high = choose_range(histograms[name], options.ranges, options.percentile)
         quantizer.low.assign(low)
@@ -321,7 +320,24 @@ def _correct_biases(
             kernel = layer.weight_quantizer.quantized(layer.kernel)
             _shift(layer, wanted[id(layer)] - _mean_of_sums(layer, mean, kernel))
 
-    settle_in_order(assembled.model, [layer.output for layer in layers.values()], values, correct)
+    chosen = _choose_samples(len(values[0]))
+    settle_in_order(
+        assembled.model,
+        [layer.output for layer in layers.values()],
+        [part[chosen] for part in values],
+        correct,
+    )
+
+
+def _choose_samples(count: int) -> np.ndarray:
+    """Which samples correct biases, bool: all, or evenly spread ones where there are many.
+
+    Both means are of the same samples, so that their difference is the error of quantization alone,
+    which varies little from sample to sample.
+    """
+    chosen = np.zeros(count, bool)
+    chosen[np.linspace(0, count - 1, min(count, _MOST_CORRECTING)).astype(int)] = True
+    return chosen
 
 
 def _mean_of_sums(layer: WeightedLayer, mean: np.ndarray, kernel: Any) -> np.ndarray:

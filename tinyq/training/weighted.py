@@ -113,6 +113,11 @@ class WeightedLayer(FinishedLayer):
         largest = terms * self.weight_quantizer.magnitude * reach
         return "float32" if largest < _FLOAT32_INTEGERS else "float64"
 
+    def inference_kernel(self) -> Any:
+        """Codes of the kernel in the dtype that inference adds them in."""
+        codes, _ = self.weight_quantizer.split(self.kernel)
+        return ops.cast(codes, self.accumulator_dtype())
+
     def training_kernel(self) -> Any:
         """Kernel that training computes with."""
         if self.rounding is not None:
@@ -131,10 +136,9 @@ class WeightedLayer(FinishedLayer):
             if self.gradient_method is not None:
                 sums = round_gradient(sums, GRADIENTS[self.gradient_method], self.gradient_noise)
             return self.simulate(sums)
-        dtype = self.accumulator_dtype()
-        codes, _ = self.weight_quantizer.split(self.kernel)
+        kernel = self.inference_kernel()
         centered = self.input_encoding().centered(inputs)
-        acc = self.accumulate(ops.cast(centered, dtype), ops.cast(codes, dtype))
+        acc = self.accumulate(ops.cast(centered, kernel.dtype), kernel)
         # The sums are exact where convolutions are computed directly; rounding takes back the small
         # errors of fast algorithms that some devices choose.
         return self.finish(ops.cast(ops.round(acc), "int64"))

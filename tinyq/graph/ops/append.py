@@ -54,7 +54,7 @@ class Append(Op):
         if self.axis == len(kept.shape) - 1 and kept.format.bits % 8:
             raise ModelError(
                 f"codes of {kept.format.name} have no address of their own",
-                remedy="append along another axis than the last",
+                remedy="use another axis than the last",
             )
         return kept
 

@@ -9,7 +9,6 @@ from flatbuffers import flexbuffers
 
 from tinyq.importers.tflite.layer import Layer
 
-FIELD = "CustomOptions"
 _MOST_OPTIONS = 64
 
 
@@ -23,7 +22,7 @@ def read_numbers(layer: Layer, *names: str) -> list[int]:
     """
     found: dict[str, Any] = {}
     try:
-        options = flexbuffers.GetRoot(layer.option(FIELD, b"")).AsMap
+        options = flexbuffers.GetRoot(bytearray(layer.operator.custom)).AsMap
         layer.require(len(options) <= _MOST_OPTIONS, f"has {len(options):,} options")
         for key, value in zip(options.Keys, options.Values, strict=True):
             if value.IsInt or value.IsBool:

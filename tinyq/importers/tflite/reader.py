@@ -73,7 +73,10 @@ class FileTensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileOperator:
-    """One operator of the file; an absent optional input is -1."""
+    """One operator of the file; an absent optional input is -1.
+
+    ``custom`` are the bytes of the options of a custom operator, which none but its importer reads.
+    """
 
     index: int
     name: str
@@ -82,6 +85,7 @@ class FileOperator:
     intermediates: tuple[int, ...]
     options_type: str
     options: Mapping[str, Any]
+    custom: bytes = b""
 
     def __str__(self) -> str:
         return f"operator {self.index} {self.name}"
@@ -332,21 +336,9 @@ class _Reader:
             self._indexes(table.OutputsLength(), table.Outputs, tensors, 0),
             self._indexes(table.IntermediatesLength(), table.Intermediates, tensors, 0),
             kind,
-            MappingProxyType(
-                {
-                    **dict(self._read_options(kind, table.BuiltinOptions())),
-                    **self._read_custom(table),
-                }
-            ),
+            MappingProxyType(dict(self._read_options(kind, table.BuiltinOptions()))),
+            bytes(self._vector(table.CustomOptionsLength(), table.CustomOptions)),
         )
-
-    def _read_custom(self, table: Any) -> dict[str, bytes]:
-        """The bytes in which a custom operator has its options; other operators have none."""
-        length = table.CustomOptionsLength()
-        if not length:
-            return {}
-        self._spend(length)
-        return {"CustomOptions": bytes(table.CustomOptionsAsNumpy())}
 
     def _read_options(self, kind: str, union: Any) -> Iterator[tuple[str, Any]]:
         schema = getattr(self._schema, kind, None)

@@ -93,7 +93,7 @@ def _run_start(start: FileModel) -> dict[Key, FileTensor]:
             raise ModelError(
                 f"is called once and is no assignment of a constant: {operator.name}",
                 where=f"{start.path}, {operator}",
-                remedy="initialize variables with constants",
+                remedy="convert a model whose variables begin with constants",
             )
         found[handles[operator.inputs[0]]] = value
     return found

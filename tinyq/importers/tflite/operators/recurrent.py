@@ -1,4 +1,4 @@
-"""Layers with a state, which is zero at the start of each inference: SVDF and LSTM."""
+"""SVDF, whose memory is a state, and LSTM, whose state is zero at the start of each inference."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from tinyq.graph import TensorType
+from tinyq.graph.epilogues import RequantizeTwice
+from tinyq.graph.ops.append import Append
+from tinyq.graph.ops.dense import Dense
 from tinyq.graph.ops.svdf import Svdf
+from tinyq.graph.ops.svdf_memory import SvdfMemory
 from tinyq.graph.ops.tflite_lstm import MAX_CELLS, TfliteLstm
 from tinyq.importers.tflite.epilogues import epilogue
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import bias_of
 from tinyq.importers.tflite.reader import FileTensor
 from tinyq.importers.tflite.registry import imports
+from tinyq.numerics import fixed_point
 from tinyq.numerics.fixed_point import quantize_multiplier
+from tinyq.numerics.formats import FORMATS
 from tinyq.numerics.rounding import INT32_MAX
 
 # Inputs of a UNIDIRECTIONAL_SEQUENCE_LSTM, each in the order of TfliteLstm's gates.
@@ -26,11 +33,12 @@ _UNSUPPORTED = {
     "layer normalization": (20, 21, 22, 23),
 }
 _RELU, _TANH = 1, 4
+_INT16_MIN = -(2**15)
 
 
 @imports("SVDF")
 def import_svdf(layer: Layer) -> None:
-    """Low-rank layer with a memory, of which one inference sees the newest step alone.
+    """Low-rank layer with a memory of the features of earlier steps, which is a state.
 
     Its ReLU is the output's range: TFLite's integer kernel demands it and clips to int8 alone.
     """
@@ -44,9 +52,7 @@ def import_svdf(layer: Layer) -> None:
         f"{filters} filters of rank {rank} do not fit an input {x}",
     )
     _require_state(layer, state, "INT16", filters * time.shape[1])
-    bias, newest = bias_of(layer, filters // rank, position=3), time[:, -1]
-    reach = np.abs(newest).reshape(-1, rank).sum(axis=1) << 15
-    layer.require(int((reach + np.abs(bias)).max()) <= INT32_MAX, "a sum of features leaves int32")
+    bias = bias_of(layer, filters // rank, position=3)
     layer.require(int(np.abs(weights).sum(axis=1).max()) * 255 <= INT32_MAX, "too many inputs")
     scales = [_single_scale(layer, layer.source(position)) for position in (0, 1, 4, 2)]
     gain = float(np.float32(layer.scale(layer.result())))
@@ -59,9 +65,51 @@ def import_svdf(layer: Layer) -> None:
         channels=filters // rank,
         activation="NONE",
     )
-    operation = Svdf(output, rank, *feature, x.zero_point)
-    names = layer.number("weights", weights, "s8"), layer.number("time", newest, "s16")
-    layer.finish(layer.apply(operation, layer.activation(), *names, *constants))
+    most = _bound_features(weights, feature, x)
+    sums = np.abs(time).reshape(filters // rank, -1).sum(axis=1) * most
+    layer.require(int((sums + np.abs(bias)).max()) <= INT32_MAX, "a sum of features leaves int32")
+    if time.shape[1] == 1:
+        operation = Svdf(output, rank, *feature, x.zero_point)
+        names = layer.number("weights", weights, "s8"), layer.number("time", time[:, 0], "s16")
+        layer.finish(layer.apply(operation, layer.activation(), *names, *constants))
+        return
+    memory = _remember(layer, weights, feature, most)
+    over_time = layer.number("time", time, "s16")
+    layer.finish(layer.apply(SvdfMemory(output, rank), memory, over_time, *constants))
+
+
+def _bound_features(weights: npt.NDArray[np.int64], scale: tuple[int, int], x: TensorType) -> int:
+    """Largest absolute value of a feature."""
+    most = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
+    sums = np.abs(weights).sum(axis=1) * most
+    reach = fixed_point.scale_twice(np.asarray([-sums.max(), sums.max()]), *scale)
+    return int(min(np.abs(reach).max(), -_INT16_MIN))
+
+
+def _remember(
+    layer: Layer, weights: npt.NDArray[np.int64], scale: tuple[int, int], most: int
+) -> str:
+    """The memory with the features of this step in its last column."""
+    filters, steps = layer.source(2).shape
+    unit = float(_single_scale(layer, layer.source(4)))
+    limits = max(-most, _INT16_MIN), min(most, -_INT16_MIN - 1)
+    mantissas, exponents = (np.full(filters, part) for part in scale)
+    x = layer.type_of(layer.source())
+    features = layer.apply(
+        Dense(RequantizeTwice("s16", unit, 0, *limits), x.zero_point),
+        layer.activation(),
+        layer.number("weights", weights, "s8"),
+        layer.number("no_bias", np.zeros(filters, np.int64), "s32"),
+        layer.number("feature_multiplier", mantissas, "s32"),
+        layer.number("feature_exponent", exponents, "s32"),
+        suffix="features",
+    )
+    column = layer.reshape(features, (filters, 1), "column")
+    kind = TensorType((filters, steps), FORMATS["s16"], unit, 0)
+    state = layer.builder.add_state(layer.name("state"), kind)
+    memory = layer.apply(Append(1), state, column, suffix="memory")
+    layer.builder.keep(state, memory)
+    return memory
 
 
 @imports("UNIDIRECTIONAL_SEQUENCE_LSTM")

@@ -1,13 +1,23 @@
-"""Variables: handles, reads and assignments. See `tinyq.importers.tflite.variables`."""
+"""Variables: handles, reads and assignments (`tinyq.importers.tflite.variables`), and rings."""
 
 from __future__ import annotations
 
+import importlib
 import math
+import struct
 
+from tinyq.graph import TensorType
+from tinyq.graph.ops.append import Append
 from tinyq.graph.ops.reshape import Reshape
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.layer import CODES, Layer
 from tinyq.importers.tflite.registry import imports
 from tinyq.importers.tflite.variables import ASSIGN, HANDLE, ONCE, READ, Key, name_variable
+
+_MOST_OPTIONS = 1 << 12  # bytes
+_FAULTS = (
+    *(ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError),
+    *(TypeError, ValueError, struct.error),
+)
 
 
 @imports(ONCE)
@@ -56,6 +66,47 @@ def import_assignment(layer: Layer) -> None:
         if given.shape != kept.shape:
             name = layer.apply(Reshape(kept.shape), name, suffix="kept")
     variables.values[key] = name
+
+
+@imports("CUSTOM:CIRCULAR_BUFFER")
+def import_ring(layer: Layer) -> None:
+    """The last inputs of TFLite Micro's ring, the newest behind; a variable, so first real 0."""
+    x, y = layer.type_of(layer.source(), *CODES), layer.type_of(layer.result(), *CODES)
+    cycles = _read_number(layer, "cycles_max")
+    layer.require(
+        cycles == 1,
+        f"cycles_max is {cycles}: what follows is computed in some inferences alone",
+        "build the part behind it as a model of its own, and run that when it is due",
+    )
+    shape = layer.result().shape
+    layer.require(
+        len(shape) == 4 and shape[0] == 1 and layer.source().elements == shape[2] * shape[3],
+        f"{layer.source()} is no column of {layer.result()}",
+    )
+    layer.require((x.scale, x.zero_point) == (y.scale, y.zero_point), "the scales differ")
+    kind = TensorType((shape[1], shape[2] * shape[3]), y.format, y.scale, y.zero_point)
+    state = layer.builder.add_state(layer.name("state"), kind, y.zero_point)
+    column = layer.reshape(layer.activation(), (1, kind.shape[1]), "column")
+    ring = layer.apply(Append(0), state, column, suffix="ring")
+    layer.builder.keep(state, ring)
+    layer.finish(ring)
+
+
+def _read_number(layer: Layer, key: str) -> int | None:
+    """A number of a custom operator's options, which are a map in flexbuffers; None without it."""
+    content = layer.operator.custom
+    if not content:
+        return None
+    layer.require(len(content) <= _MOST_OPTIONS, f"options of {len(content)} bytes")
+    try:
+        flexbuffers = importlib.import_module("flatbuffers.flexbuffers")
+        found = flexbuffers.GetRoot(bytearray(content)).AsMap[key].AsInt
+    except KeyError:
+        return None
+    except _FAULTS as error:
+        layer.require(False, f"its options are damaged ({type(error).__name__})")
+        raise AssertionError from error
+    return int(found)
 
 
 def _find_variable(layer: Layer) -> Key:
