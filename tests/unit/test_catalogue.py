@@ -124,7 +124,7 @@ def test_the_list_holds_all_rows(capsys):
     assert len(rows) == len(load_catalogue())
     by_id = {row["id"]: row for row in rows}
     assert by_id["twn"]["trains"] and "generic" in by_id["twn"]["kernels"]["weights t2"]
-    assert not by_id["adaround"]["exports"] and "wave D" in by_id["adaround"]["missing"]
+    assert not by_id["boolnet"]["exports"] and "wave D" in by_id["boolnet"]["missing"]
     assert cli.main(["methods"]) == 0
     assert f"of {len(rows)} train and export" in capsys.readouterr().out
 
@@ -160,9 +160,9 @@ def test_every_method_is_explained(wave, capsys):
 
 
 def test_a_method_without_presets_says_why(capsys, tmp_path):
-    assert cli.main(["methods", "hawq"]) == 0
+    assert cli.main(["methods", "haq"]) == 0
     assert "not yet: wave E" in capsys.readouterr().out
-    assert cli.main(["methods", "hawq", "--svg", str(tmp_path / "x.svg")]) == 2
+    assert cli.main(["methods", "haq", "--svg", str(tmp_path / "x.svg")]) == 2
     assert "nothing to plot" in capsys.readouterr().err
 
 

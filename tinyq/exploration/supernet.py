@@ -116,7 +116,7 @@ def train_gates(
         gates.append(gate)
     task = choose_task(network, student)
     supernet = _Supernet(student, gates, pull)
-    supernet.compile(_TwoRates(gates), task.loss)
+    supernet.compile(TwoRates(gates), task.loss)
     batches = -(-len(task.x) // _BATCH)
     epochs = max(_EPOCHS, -(-_LEAST_STEPS // batches))
     changed = [
@@ -135,7 +135,7 @@ def train_gates(
     return gates
 
 
-class _TwoRates(keras.optimizers.Adam):
+class TwoRates(keras.optimizers.Adam):
     """Adam with a larger rate for gates.
 
     Args:

@@ -199,7 +199,9 @@ def _find_sharing(
         new, output = layout.block_of[node.output], node.output
         for source in list_overwritable(graph, node, layout.reusable[node.name]):
             old = layout.block_of.get(source, new)
-            taken = (old, new) in layout.shared.takeovers and offsets[source] == offsets[output]
-            if taken or (old != new and source in held and held[source] == held.get(output)):
+            inside = (old, new) in layout.shared.takeovers and source in offsets
+            if inside and offsets[source] == offsets.get(output):
+                sharing[output] = source
+            if old != new and source in held and held[source] == held.get(output):
                 sharing[output] = source
     return sharing
