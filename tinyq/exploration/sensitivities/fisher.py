@@ -51,7 +51,7 @@ def trace_outputs(
     twin = curvature.model
     ends = {fused.name: fused.end for fused in find_fused_layers(twin) if fused.is_weighted}
     tensors = [twin.get_layer(end).output for end in ends.values()]
-    probe = keras.Model(twin.inputs, [*tensors, twin.outputs[0]])
+    probe = keras.Model(twin.inputs[0], [*tensors, twin.outputs[0]])
     with tf.GradientTape() as tape:
         *inner, output = probe(curvature.x, training=False)
         total = len(curvature.x) * curvature.measure(output, curvature.wanted)
@@ -70,6 +70,6 @@ def _weigh(
     wanted: npt.NDArray[np.float32],
     slopes: npt.NDArray[np.float64],
 ) -> float:
-    probe = keras.Model(model.inputs, model.get_layer(name).output)
+    probe = keras.Model(model.inputs[0], model.get_layer(name).output)
     error = np.asarray(probe.predict(x, verbose=0), np.float64).reshape(wanted.shape) - wanted
     return float(0.5 * np.sum(np.square(error) * np.square(slopes)) / len(x))

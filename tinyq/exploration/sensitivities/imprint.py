@@ -58,7 +58,7 @@ def imprint(network: Network) -> list[float]:
     if labels is None:
         labels = network.model.predict(x, verbose=0).reshape(len(x), -1).argmax(axis=1)
     labels = np.unique(labels, return_inverse=True)[1].reshape(-1)
-    probe = keras.Model(twin.inputs, [twin.get_layer(end).output for end in ends])
+    probe = keras.Model(twin.inputs[0], [twin.get_layer(end).output for end in ends])
     outputs = probe.predict(x, verbose=0)
     listed = outputs if isinstance(outputs, list) else [outputs]
     chance = float(np.bincount(labels).max() / len(labels))
