@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 
 import keras
@@ -54,7 +55,18 @@ def shorten(recipe):
     return {**recipe, "phases": [{**phase, "epochs": 1} for phase in recipe["phases"]]}
 
 
+# The rest is made of the same phases; TINYQ_RECIPES=all trains them, too.
+SOME = ("apprentice_a", "zhuang2018_4", "reactnet_two_steps")
+TRAINED = tuple(RECIPES) if os.environ.get("TINYQ_RECIPES") == "all" else SOME
+
+
 @pytest.mark.parametrize("name", RECIPES)
+def test_a_whole_recipe_is_one(name):
+    phases = read_recipe(RECIPES[name]).phases
+    assert phases and any(phase.teacher for phase in phases)
+
+
+@pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.filterwarnings("ignore::tinyq.errors.TinyqWarning")
 def test_a_whole_recipe_trains_and_leaves_codes(name, model, data):
     trained = train(model, shorten(RECIPES[name]), data, data, Course(batch_size=16))
