@@ -23,7 +23,13 @@ from tinyq.graph.passes import simplify
 from tinyq.graph.storage import load_graph, save_graph
 from tinyq.hardware.boards import Board, find_board, load_boards
 from tinyq.project import capacities, create_project
-from tinyq.selection import plan_kernels, prefer_isas, select_kernels
+from tinyq.selection import (
+    Budget,
+    choose_kernels,
+    gather_candidates,
+    plan_kernels,
+    prefer_isas,
+)
 
 # What the firmware takes besides the network's own constants and activations.
 CODE_BYTES = 16384
@@ -82,12 +88,13 @@ def estimate(graph: Graph, board: Board) -> Need:
     simplified = simplify(graph)
     constants = [simplified.constant_bytes(node) for node in simplified.nodes]
     sizes = capacities(simplified, board)
+    candidates = gather_candidates(simplified, prefer_isas(board.isa))
+    choice = choose_kernels(simplified, candidates, "ram", Budget(0, 0, 0, 0))
     return Need(
         flash_bytes=sum(constants) + CODE_BYTES,
-        ram_bytes=plan_kernels(
-            simplified, select_kernels(simplified, prefer_isas(board.isa))
-        ).arena_bytes
+        ram_bytes=plan_kernels(simplified, choice.bounds).arena_bytes
         + board.stack_bytes
+        + board.line_bytes
         + sizes.payload_bytes
         + (sizes.reply_bytes or sizes.payload_bytes)
         # AVR reads constants from RAM, one layer's at a time.

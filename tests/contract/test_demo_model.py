@@ -66,7 +66,8 @@ def test_demo_model_is_built_or_refused_by_its_size(graph, board: Board, tmp_pat
     # The estimate counts packed weights, which faster kernels may unpack.
     smallest = create_project(graph, board, folder, kernels=Selection(optimize="size")).image
     assert smallest.flash_bytes <= need.flash_bytes
-    assert smallest.ram_bytes <= need.ram_bytes
+    least = create_project(graph, board, folder, kernels=Selection(optimize="ram")).image
+    assert least.ram_bytes <= need.ram_bytes
 
 
 def test_both_outcomes_occur(graph) -> None:

@@ -126,7 +126,7 @@ def test_layers_share_what_unpacks_and_may_write_over_their_input():
     graph, isas = builder.build(last), ("armv7em", "generic")
     names = {node.name: ROWS for node in graph.nodes}
     memory = plan_kernels(graph, force_kernels(graph, isas, names))
-    assert memory.sharing == {"layer_1": "layer_0", "layer_2": "layer_1"}
+    assert memory.sharing == {"layer_0": "input", "layer_1": "layer_0", "layer_2": "layer_1"}
     text = "".join(emit_for(graph, isas, names).files.values())
     assert text.count("static void tq_unpack_u4(") == 1
     assert text.count("    tq_unpack_u4(x, 640, scratch);") == 3

@@ -99,6 +99,11 @@ class Board:
     source: Annotated[str, MinLen(1)]
 
     @property
+    def line_bytes(self) -> int:
+        """Bytes in which the port gathers what an emulator hands over without a UART."""
+        return 1024 if "TQ_SEMIHOSTING" in self.defines else 0
+
+    @property
     def batch_bytes(self) -> int:
         """Bytes of samples that a request may carry: a sixteenth of the RAM, at most 4,096."""
         return min(self.ram_bytes // 16, _LARGEST_BATCH) if self.ram_bytes else _LARGEST_BATCH

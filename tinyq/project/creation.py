@@ -170,7 +170,7 @@ def find_budget(board: Board, options: BuildOptions, state_bytes: int) -> Budget
         board.flash_bytes,
         board.ram_bytes,
         _FIRMWARE_BYTES,
-        board.stack_bytes + buffers + state_bytes + _VARIABLE_BYTES,
+        board.stack_bytes + board.line_bytes + buffers + state_bytes + _VARIABLE_BYTES,
     )
 
 
