@@ -48,8 +48,17 @@ PORTS = ("image", "Image", "mask:0", "int", "arena", "2nd", "model/x", "input", 
 NOT_DRAWN: frozenset[str] = frozenset()
 
 
-def draw_graph(rng: np.random.Generator, name: str = "model") -> Graph:
-    """A verified graph of 1 to about 6 nodes that the reference can run on any input."""
+def draw_graph(
+    rng: np.random.Generator, name: str = "model", preferred: str | None = None
+) -> Graph:
+    """A verified graph of 1 to about 6 nodes that the reference can run on any input.
+
+    Args:
+        rng: What is drawn from.
+        name: Of the graph.
+        preferred: An operation that is drawn wherever it fits.
+    """
+    module = REGISTRY.modules["formula", preferred] if preferred else None
     number_format = str(rng.choice(ACTIVATIONS, p=(0.25, 0.05, 0.05, 0.05, 0.15, 0.2, 0.2, 0.05)))
     shape = draw_shape(rng, number_format)
     zero_point = draw_zero_point(rng, number_format)
@@ -64,7 +73,8 @@ def draw_graph(rng: np.random.Generator, name: str = "model") -> Graph:
         newest = 0.8 if is_activation(drawing.type(drawing.last)) else 0.3
         source = drawing.last if drawing.chance(newest) else str(drawing.choose(drawing.tensors))
         steps = [step for fits, step in REGISTRY.steps if fits(drawing.type(source))]
-        chosen = drawing.choose(steps)
+        wished = [step for step in steps if step.__module__ == module]
+        chosen = drawing.choose(wished or steps)
         chosen(drawing, source)  # type: ignore[operator]
     return builder.build(drawing.last)
 

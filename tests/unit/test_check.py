@@ -127,8 +127,9 @@ def test_float_models_are_checked_as_quantize_would(tmp_path):
     inputs = keras.Input((8, 8, 3), name="image")
     y = keras.layers.Conv2D(4, 3, name="first")(inputs)
     y = keras.layers.Conv3D(2, 1, name="volume")(keras.layers.Reshape((6, 6, 4, 1))(y))
-    y = keras.layers.Reshape((72, 4))(y)
-    y = keras.layers.GRU(4, name="memory")(y)
+    y = keras.layers.Reshape((6, 12, 4))(y)
+    y = keras.layers.ConvLSTM1D(4, 3, name="memory")(y)
+    y = keras.layers.GlobalAveragePooling1D()(y)
     model = keras.Model(inputs, keras.layers.Dense(2)(y), name="float")
     found = tinyq.check(model)
     assert found.is_float and not found.ok
