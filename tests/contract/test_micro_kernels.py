@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,6 +14,15 @@ from tests.emulator.test_micro_kernels import CHECKS
 from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
 
 KERNELS = Path(__file__).resolve().parents[2] / "tinyq" / "kernels"
+
+
+def _read_name(module: ModuleType, source: ast.expr) -> str:
+    """What an argument says: a constant, a module's own name, or another module's."""
+    if isinstance(source, ast.Name):
+        return str(getattr(module, source.id))
+    if isinstance(source, ast.Attribute) and isinstance(source.value, ast.Name):
+        return str(getattr(getattr(module, source.value.id), source.attr))
+    return str(ast.literal_eval(source))
 
 
 def list_parts() -> dict[str, str]:
@@ -27,8 +37,7 @@ def list_parts() -> dict[str, str]:
                 continue
             source, macro = node.args[:2]
             where = f"{path.relative_to(KERNELS.parents[1])}:{node.lineno}"
-            named = isinstance(source, ast.Name)
-            file = getattr(module, source.id) if named else ast.literal_eval(source)
+            file = _read_name(module, source)
             if isinstance(macro, ast.Constant):
                 found[f"{file}:{macro.value}"] = where
             else:

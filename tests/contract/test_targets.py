@@ -253,6 +253,7 @@ class NoisyStream:
         self._lines = 0
         self.seconds_per_byte = 1e-5
         self.boots = True
+        self.cabled = False
 
     def read(self, timeout):
         received = bytearray(self._stream.read(timeout))

@@ -81,6 +81,9 @@ def parts(graph: Graph) -> set[tuple[str, ...]]:
 
 # Random networks hand sums to no addition; tests/operations/offset_add.py has these.
 SUMS_OF_TWO_FORMATS = {("offsetadd", "s32", "s8"), ("offsetadd", "s8", "s32")}
+# Random graphs have no plain integers of 32 bits side by side: tests/bitexact/test_kernels.py has
+# these, and whole front ends in tests/bitexact/test_front_end.py.
+OF_PLAIN_INTEGERS = {("choose", "s32"), ("concatenate", "s32"), ("extremum", "s32", "s32")}
 
 
 def all_parts() -> set[tuple[str, ...]]:
@@ -91,7 +94,7 @@ def all_parts() -> set[tuple[str, ...]]:
     epilogues = {(it.epilogue, it.format) for it in list_epilogues()}
     # Of 16-bit codes few operations are drawn; tests/bitexact has a network of all of them.
     drawn = {part for part in kernels | epilogues if part[0] in known and "s16" not in part}
-    return drawn - SUMS_OF_TWO_FORMATS
+    return drawn - SUMS_OF_TWO_FORMATS - OF_PLAIN_INTEGERS
 
 
 def draw_cases(seed: int, count: int) -> Iterator[Case]:

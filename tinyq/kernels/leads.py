@@ -42,6 +42,8 @@ def lead_lines(layer: LayerSpec, high: int = 1, *, ahead: bool = False) -> Mappi
     A block of lines reads no line above the first of its windows; all of them before it writes
     where ``ahead`` is set.
     """
+    if not layer.geometry.keys() >= {*_WINDOW}:  # a kernel that is looked at without a layer
+        return NONE
     g = _Lines(*(layer.geometry[key] for key in _WINDOW))
     line = layer.inputs[0].packed_bytes // g.in_height
     out_line = layer.output.packed_bytes // g.out_height

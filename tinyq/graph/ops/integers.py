@@ -96,7 +96,7 @@ class IntegerDivide(_Pair, Op):
         """Check that no divisor is 0."""
         x, y = operands
         if y.lo <= 0 <= y.hi and (y.codes is None or not y.codes.all()):
-            raise ModelError("a divisor can be 0", remedy="divide by constants other than 0")
+            raise ModelError("a divisor can be 0", remedy="use constants other than 0")
         reach = max(-x.lo, x.hi)
         return _within(-reach, reach)
 
