@@ -6,7 +6,7 @@ are known to the text, so that a sum is scaled by one SMLAL and a shift.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -167,7 +167,7 @@ def sum_products(rows: Int64s, bias: Int64s, label: str) -> tuple[Table, Part]:
     comment = "four channels: biases, weights two to a halfword"
     pairs, fours = round_up(rows.shape[1], 8) // 2, divide_up(len(rows), 4)
     product = multiply_lanes(pairs, fours, Epilogue())
-    part = Part(product.source, product.macro, f"{product.name}_{label}", product.values)
+    part = replace(product, name=f"{product.name}_{label}", shared=False)
     return Table(f"weights_{label}", words, comment, f"w_{label}"), part
 
 
