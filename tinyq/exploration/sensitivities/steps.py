@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -46,7 +48,7 @@ def measure_steps(network: Network, found: Survey, seed: int) -> Losses:
             where="--sensitivity steps",
             remedy="give a --space with lsq4, lsq3 or lsq2 for the weights",
         )
-    said = {"activations": "int8", "first": None, "last": None}
+    said: dict[str, Any] = {"activations": "int8", "first": None, "last": None}
     said["input"] = {"range": [float(end) for end in network.input_range]}
     recipes = [{**said, "weights": name} for name in ("int8", *methods)]
     course = Course(_EPOCHS, _RATE, seed=seed)
