@@ -156,7 +156,7 @@ def test_ranges_by_prediction_come_nearer(model, rng):
 
 @pytest.mark.parametrize(
     "options",
-    [{"rounding": "gptq"}, {"rounding": "best", "reconstruct": "layer"}, {"ranges": "predictions"}],
+    [{"solver": "gptq"}, {"solver": "best", "reconstruct": "layer"}, {"ranges": "predictions"}],
 )
 def test_wrong_options_are_refused(options, model, rng):
     x = rng.normal(0, 1, (8, 6, 6, 2)).astype(np.float32)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BITS = (8, 7, 6, 5, 4, 3, 2)
 RANGES = ("min_max", "percentile", "mse", "prediction")
 EXTENTS = ("layer", "block")
-ROUNDINGS = ("learned", "gptq", "bit_split")
+SOLVERS = ("learned", "gptq", "bit_split")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Calibration:
     equalization: bool = False
     reconstruct: str | None = None
     drop: float = 0.0
-    rounding: str = "learned"
+    solver: str = "learned"
     samples: int = 512
 
 
@@ -101,7 +101,7 @@ def quantize(
     equalization: bool = False,
     reconstruct: str | None = None,
     drop: float = 0.0,
-    rounding: str = "learned",
+    solver: str = "learned",
     samples: int = 512,
     trust: bool = False,
 ) -> keras.Model:
@@ -130,7 +130,7 @@ def quantize(
         reconstruct: ``layer`` or ``block``: weights are rounded up or down such that the output of
             each layer or block stays near the float model's, in place of the nearest code.
         drop: Share of activations that each step of the reconstruction leaves in floating point.
-        rounding: How ``reconstruct`` chooses codes: ``learned`` trains whether each weight goes up
+        solver: How ``reconstruct`` chooses codes: ``learned`` trains whether each weight goes up
             or down; ``gptq`` and ``bit_split``, for ``layer``, follow from the inputs' moments.
         samples: Use the first so many samples only.
         trust: As of `tinyq.load`.
@@ -149,7 +149,7 @@ def quantize(
         equalization=equalization,
         reconstruct=reconstruct,
         drop=drop,
-        rounding=rounding,
+        solver=solver,
         samples=samples,
     )
     if (recipe is None) == (data is None):
@@ -219,7 +219,7 @@ def calibrate(
             else Reconstruction(
                 options.reconstruct,  # type: ignore[arg-type]  # checked above
                 drop=options.drop,
-                rounding=options.rounding,
+                rounding=options.solver,
             ),
         ),
         progress,
@@ -253,17 +253,17 @@ def check_options(options: Calibration) -> None:
             set() if 0.0 <= options.drop < 1.0 else {options.drop},
             "give a number from 0 on, below 1",
         ),
-        "--rounding": (
-            {options.rounding} - set(ROUNDINGS),
-            f"choose {', '.join(ROUNDINGS)}",
+        "--solver": (
+            {options.solver} - set(SOLVERS),
+            f"choose {', '.join(SOLVERS)}",
         ),
         "--samples": (
             set() if options.samples >= 1 else {options.samples},
             "give a number of at least 1",
         ),
     }
-    if options.rounding != ROUNDINGS[0] and options.reconstruct != EXTENTS[0]:
-        faults["--rounding"] = ({options.rounding}, "give --reconstruct layer with it")
+    if options.solver != SOLVERS[0] and options.reconstruct != EXTENTS[0]:
+        faults["--solver"] = ({options.solver}, "give --reconstruct layer with it")
     for option, (wrong, remedy) in faults.items():
         for value in wrong:
             raise TinyqError(f"{value} is not supported", where=option, remedy=remedy)

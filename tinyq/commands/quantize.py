@@ -39,7 +39,7 @@ def quantize(
         float,
         typer.Option(help="Share of activations that reconstruction leaves real, 0 to below 1."),
     ] = 0.0,
-    rounding: Annotated[
+    solver: Annotated[
         str,
         typer.Option(help="How reconstruction chooses codes: learned, gptq or bit_split."),
     ] = "learned",
@@ -59,7 +59,7 @@ def quantize(
         equalization=equalization,
         reconstruct=reconstruct,
         drop=drop,
-        rounding=rounding,
+        solver=solver,
         samples=samples,
     )
     with show_progress("reconstructing", quiet=json or reconstruct is None) as update:

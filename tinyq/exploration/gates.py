@@ -18,6 +18,7 @@ from tinyq.training.weighted import WeightedLayer
 
 FIRST_HEAT, LAST_HEAT = 5.0, 0.5
 _MOST_CODES = 127
+_FIRST_PLACE = 0.05
 
 
 def count_bits(method: str) -> int:
@@ -129,7 +130,7 @@ class GumbelGate(MixtureGate):
 class FractionalGate(MixtureGate):
     """A trained place among the methods, between two of which the kernel is interpolated.
 
-        m_k = max(0, 1 - |n - k|),  0 <= n <= methods - 1, 0 at first
+        m_k = max(0, 1 - |n - k|),  0 <= n <= methods - 1, near 0 at first
 
     Reference: Nikolic et al. 2020, BitPruning, arXiv:2002.03090, eq. 3.
     """
@@ -137,7 +138,9 @@ class FractionalGate(MixtureGate):
     def build(self, input_shape: Any = None) -> None:
         """Create the place."""
         super().build(input_shape)
-        self.place = self.add_weight(name="place", shape=(), initializer="zeros")
+        # At a whole number the interpolation has a corner, and no slope to leave it by.
+        first = keras.initializers.Constant(_FIRST_PLACE)
+        self.place = self.add_weight(name="place", shape=(), initializer=first)
 
     def shares(self) -> Any:
         """Interpolation between the two neighbouring methods."""

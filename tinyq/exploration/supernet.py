@@ -143,7 +143,7 @@ class TwoRates(keras.optimizers.Adam):
     """
 
     def __init__(self, gates: Sequence[Gate]) -> None:
-        super().__init__(_RATE)
+        super().__init__(_RATE, name="two_rates")
         self._fast = {id(variable) for gate in gates for variable in gate.trainable_variables}
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -44,8 +44,8 @@ describe(
             "min of |X (w - w_q)|^2 over one t_m after another, and over a",
         ),
         calibrations={
-            "bit_split4": {"bits": 4, "reconstruct": "layer", "rounding": "bit_split"},
-            "bit_split3": {"bits": 3, "reconstruct": "layer", "rounding": "bit_split"},
+            "bit_split4": {"bits": 4, "reconstruct": "layer", "solver": "bit_split"},
+            "bit_split3": {"bits": 3, "reconstruct": "layer", "solver": "bit_split"},
         },
         leaves_out=(
             "a stays where the clipped range has put it; activations that make up for the error, "
@@ -71,8 +71,8 @@ describe(
             "one column of the Cholesky factor of H^-1 after another, d 1 % of the mean diagonal",
         ),
         calibrations={
-            "gptq4": {"bits": 4, "reconstruct": "layer", "rounding": "gptq"},
-            "gptq3": {"bits": 3, "reconstruct": "layer", "rounding": "gptq"},
+            "gptq4": {"bits": 4, "reconstruct": "layer", "solver": "gptq"},
+            "gptq3": {"bits": 3, "reconstruct": "layer", "solver": "gptq"},
         },
         leaves_out="blocks of columns and scales of groups, which large matrices need",
     )
