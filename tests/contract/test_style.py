@@ -275,7 +275,6 @@ def test_values_that_are_allowed_are_named(name: str) -> None:
     """Options that take a word out of a list say the list, or the command that prints it."""
     from tinyq.api.build import KERNELS
     from tinyq.api.quantize import RANGES
-    from tinyq.api.quantize import ROUNDINGS as ROUNDINGS_OF_WEIGHTS
     from tinyq.exports import export_kinds
     from tinyq.firmware.build_systems import build_system_names
     from tinyq.models import ROUNDINGS
@@ -285,7 +284,7 @@ def test_values_that_are_allowed_are_named(name: str) -> None:
         "--build-system": build_system_names(),
         "--kernels": KERNELS,
         "--optimize": OBJECTIVES,
-        "--rounding": ROUNDINGS_OF_WEIGHTS if name == "quantize" else ROUNDINGS,
+        "--rounding": ROUNDINGS,
         "--ranges": RANGES,
         "--as": export_kinds(),
     }
