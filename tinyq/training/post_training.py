@@ -12,6 +12,7 @@ import numpy as np
 from tinyq.errors import TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
 from tinyq.quantizers.parts.levels import Uniform
+from tinyq.support.heap import trim_heap
 from tinyq.training.assembly import Assembled
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
@@ -304,6 +305,7 @@ def _observe(
             histograms[name].count(batch)
         else:
             means[name].add(batch[chosen[start : start + len(batch)]])
+    trim_heap()  # of the float model's activations, before those of integers
     kind = "min_max" if options.ranges == "prediction" else options.ranges
     for name, quantizer in quantizers.items():
         low, high = choose_range(histograms[name], kind, options.percentile)
@@ -340,11 +342,11 @@ def _correct_biases(
             kernel = layer.weight_quantizer.quantized(layer.kernel)
             _shift(layer, wanted[id(layer)] - _mean_of_sums(layer, mean, kernel))
 
-    chosen = _choose_samples(len(values[0]))
     settle_in_order(
         assembled.model,
         [layer.output for layer in layers.values()],
-        [part[chosen] for part in values],
+        values,
+        np.flatnonzero(_choose_samples(len(values[0]))),
         correct,
     )
 
