@@ -161,9 +161,11 @@ def numbers(rng, outs, spread=0.4):
     return gain, rng.normal(0.0, 6.0, outs).astype(np.float32)
 
 
+CLAMPED = (("pointwise", RELU), ("same_zeros", RELU), ("same_ones", RELU6), ("grouped", RELU1))
+
+
 @pytest.mark.requires("gcc")
-@pytest.mark.parametrize("activation", [NONE, RELU, RELU1, RELU6])
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(("name", "activation"), [*((name, NONE) for name in WINDOWS), *CLAMPED])
 def test_codes_are_larq_s(name, activation, tmp_path, rng):
     shape, outs, _, stride, dilation, padding, ones, _ = WINDOWS[name]
     network, weights, x, acc = draw(name, rng)
