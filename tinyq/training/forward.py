@@ -20,7 +20,7 @@ from tinyq.training.tracing import find_producer, tensors_in_order
 MOST_SAMPLES = 64
 _REAL_VALUES = 1 << 24  # of all layers
 _CODES = 1 << 20  # of a layer; integers are computed with 8 bytes each
-_BYTES_IN_MEMORY = 1 << 24
+_BYTES_IN_MEMORY = 1 << 22
 # What follows from a layer's numbers alone, whatever it is given.
 _SETTLED = (
     "encoding",

@@ -305,7 +305,6 @@ def _observe(
             histograms[name].count(batch)
         else:
             means[name].add(batch[chosen[start : start + len(batch)]])
-    trim_heap()  # of the float model's activations, before those of integers
     kind = "min_max" if options.ranges == "prediction" else options.ranges
     for name, quantizer in quantizers.items():
         low, high = choose_range(histograms[name], kind, options.percentile)
@@ -318,12 +317,14 @@ def _observe(
 def _correct_biases(
     assembled: Assembled,
     summing: tuple[FusedLayer, ...],
-    means: Mapping[str, np.ndarray],
+    means: dict[str, np.ndarray],
     values: Arrays,
 ) -> None:
     """Take the mean error that the layers' sums have by now out of each channel, in order.
 
         bias += E[W x] - E[W_q x_q] = W E[x] - W_q E[x_q]
+
+    The means, which are as large as a sample's activations, are taken out of their mapping.
 
     Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
     """
@@ -331,11 +332,13 @@ def _correct_biases(
     wanted = {
         id(layers[fused.name]): _mean_of_sums(
             layers[fused.name],
-            means[fused.name],
+            means.pop(fused.name),
             layers[fused.name].order_kernel(fused.layer.kernel),
         )
         for fused in summing
     }
+
+    trim_heap()  # of the float model's activations and means, before those of integers
 
     def correct(layer: Any, mean: np.ndarray) -> None:
         if id(layer) in wanted:
