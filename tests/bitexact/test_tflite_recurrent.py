@@ -75,22 +75,27 @@ def schema():
     return require_module("tensorflow.lite.python.schema_py_generated")
 
 
-def write_svdf(schema, rng, inputs, units, rank, memory, bias=True) -> bytes:
+def write_svdf(
+    schema, rng, inputs, units, rank, memory, bias=True, kind="INT16", state_scale=0.0005
+) -> bytes:
     file, filters = File(schema), units * rank
-    scales = {"x": 0.03, "w": 0.01 * rng.uniform(0.5, 2), "state": 0.0005, "time": 2e-5}
+    scales = {"x": 0.03, "w": 0.01 * rng.uniform(0.5, 2), "state": state_scale, "time": 2e-5}
     x = file.add("INT8", (1, inputs), scales["x"], rng.integers(-128, 128))
     w = file.add(
         "INT8", (filters, inputs), scales["w"], 0, rng.integers(-127, 128, (filters, inputs))
     )
-    reach = 32767 // (4 * rank)
+    narrow = state_scale > 0.01
+    reach = 127 if narrow else 32767 // (4 * rank)
     codes = rng.integers(-reach, reach + 1, (filters, memory))
-    time = file.add("INT16", (filters, memory), scales["time"], 0, codes)
+    time = file.add(kind, (filters, memory), scales["time"], 0, codes)
     b = -1
     if bias:
         unit = scales["state"] * scales["time"]
-        b = file.add("INT32", (units,), unit, 0, rng.integers(-(2**24), 2**24, units))
-    state = file.add("INT16", (1, filters * memory), scales["state"], state=True)
-    y = file.add("INT8", (1, units), 0.03 * inputs**0.5 * rank**0.5 / 40, rng.integers(-128, 128))
+        spread = 2**9 if narrow else 2**24
+        b = file.add("INT32", (units,), unit, 0, rng.integers(-spread, spread, units))
+    state = file.add(kind, (1, filters * memory), scales["state"], state=True)
+    step = scales["state"] * 2e-3 if narrow else 0.03 * inputs**0.5 * rank**0.5 / 40
+    y = file.add("INT8", (1, units), step, rng.integers(-128, 128))
     options = schema.SVDFOptionsT()
     options.rank = rank
     options.fusedActivationFunction = schema.ActivationFunctionType.RELU
@@ -171,6 +176,40 @@ def test_svdf_remembers_as_litert(schema, tmp_path, rng, inputs, units, rank, me
             np.testing.assert_array_equal(answer, wanted.reshape(answer.shape))
     program = compile_model(emit(graph, plan(graph)))
     assert sequence_differences(graph, program, {"input": codes}) == 0
+
+
+@pytest.mark.parametrize(("inputs", "units", "rank", "memory"), [(10, 7, 1, 3), (9, 5, 2, 1)])
+def test_narrow_features_are_those_of_16_bits(schema, tmp_path, inputs, units, rank, memory):
+    """TFLite for microcontrollers has weights over time and features of 8 bits, LiteRT has not.
+
+    Where no feature leaves 8 bits, a file with 16 bits for both computes the same.
+    """
+    contents = {
+        kind: write_svdf(
+            *(schema, np.random.default_rng(1), inputs, units, rank, memory),
+            kind=kind,
+            state_scale=0.03 * 0.02 * 127 * 256 * inputs / 100,
+        )
+        for kind in ("INT8", "INT16")
+    }
+    path = tmp_path / "model.tflite"
+    path.write_bytes(contents["INT8"])
+    graph = import_tflite(path, "tflite")
+    assert bool(graph.states)
+    limits = [node.op.output for node in graph.nodes if getattr(node.op, "output", None)]
+    assert (min(it.lo for it in limits), max(it.hi for it in limits)) == (-128, 127)
+    rng = np.random.default_rng(2)
+    codes = rng.integers(-128, 128, (2, 3 * memory + 4, inputs)).astype(np.int32)
+    (found,) = reference.run_sequences(graph, {"input": codes}).values()
+    assert len(np.unique(found)) > 20
+    for sequence, steps in zip(codes, found, strict=True):
+        interpreter = open_interpreter(contents["INT16"])
+        source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        for step, answer in zip(sequence, steps, strict=True):
+            interpreter.set_tensor(source["index"], step.reshape(source["shape"]).astype(np.int8))
+            interpreter.invoke()
+            wanted = interpreter.get_tensor(target["index"])
+            np.testing.assert_array_equal(answer, wanted.reshape(answer.shape))
 
 
 @pytest.mark.parametrize(

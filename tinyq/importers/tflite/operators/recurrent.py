@@ -33,7 +33,7 @@ _UNSUPPORTED = {
     "layer normalization": (20, 21, 22, 23),
 }
 _RELU, _TANH = 1, 4
-_INT16_MIN = -(2**15)
+_INT8_MIN, _INT16_MIN = -(2**7), -(2**15)
 
 
 @imports("SVDF")
@@ -44,14 +44,17 @@ def import_svdf(layer: Layer) -> None:
     """
     layer.require(layer.option("FusedActivationFunction", 0) == _RELU, "only ReLU is supported")
     x = layer.type_of(layer.source())
-    weights, time = _weights(layer, 1, "INT8"), _weights(layer, 2, "INT16")
+    kind = "INT8" if layer.source(2).type == "INT8" else "INT16"  # of TFLite for microcontrollers
+    weights, time = _weights(layer, 1, "INT8"), _weights(layer, 2, kind)
     rank, state = layer.option("Rank", 1), layer.source(4)
     filters, inputs = weights.shape
     layer.require(
         time.shape[0] == filters and x.shape == (inputs,) and rank >= 1 and filters % rank == 0,
         f"{filters} filters of rank {rank} do not fit an input {x}",
     )
-    _require_state(layer, state, "INT16", filters * time.shape[1])
+    _require_state(layer, state, kind, filters * time.shape[1])
+    zeros = state.quantization.zero_points if state.quantization else ()
+    layer.require(not any(zeros), f"the state {state} is not symmetric")
     bias = bias_of(layer, filters // rank, position=3)
     layer.require(int(np.abs(weights).sum(axis=1).max()) * 255 <= INT32_MAX, "too many inputs")
     scales = [_single_scale(layer, layer.source(position)) for position in (0, 1, 4, 2)]
@@ -65,34 +68,39 @@ def import_svdf(layer: Layer) -> None:
         channels=filters // rank,
         activation="NONE",
     )
-    most = _bound_features(weights, feature, x)
+    limit = _INT8_MIN if kind == "INT8" else _INT16_MIN
+    most = _bound_features(weights, feature, x, limit)
     sums = np.abs(time).reshape(filters // rank, -1).sum(axis=1) * most
     layer.require(int((sums + np.abs(bias)).max()) <= INT32_MAX, "a sum of features leaves int32")
-    if time.shape[1] == 1:
+    if time.shape[1] == 1 and kind == "INT16":
         operation = Svdf(output, rank, *feature, x.zero_point)
         names = layer.number("weights", weights, "s8"), layer.number("time", time[:, 0], "s16")
         layer.finish(layer.apply(operation, layer.activation(), *names, *constants))
         return
-    memory = _remember(layer, weights, feature, most)
+    memory = _remember(layer, weights, feature, (max(-most, limit), min(most, ~limit)))
     over_time = layer.number("time", time, "s16")
     layer.finish(layer.apply(SvdfMemory(output, rank), memory, over_time, *constants))
 
 
-def _bound_features(weights: npt.NDArray[np.int64], scale: tuple[int, int], x: TensorType) -> int:
-    """Largest absolute value of a feature."""
+def _bound_features(
+    weights: npt.NDArray[np.int64], scale: tuple[int, int], x: TensorType, limit: int
+) -> int:
+    """Largest absolute value of a feature, whose smallest code is ``limit``."""
     most = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
     sums = np.abs(weights).sum(axis=1) * most
     reach = fixed_point.scale_twice(np.asarray([-sums.max(), sums.max()]), *scale)
-    return int(min(np.abs(reach).max(), -_INT16_MIN))
+    return int(min(np.abs(reach).max(), -limit))
 
 
 def _remember(
-    layer: Layer, weights: npt.NDArray[np.int64], scale: tuple[int, int], most: int
+    layer: Layer,
+    weights: npt.NDArray[np.int64],
+    scale: tuple[int, int],
+    limits: tuple[int, int],
 ) -> str:
     """The memory with the features of this step in its last column."""
     filters, steps = layer.source(2).shape
     unit = float(_single_scale(layer, layer.source(4)))
-    limits = max(-most, _INT16_MIN), min(most, -_INT16_MIN - 1)
     mantissas, exponents = (np.full(filters, part) for part in scale)
     x = layer.type_of(layer.source())
     features = layer.apply(
