@@ -25,6 +25,7 @@ from tinyq.exploration.result import describe, draw_page, write_results
 from tinyq.exploration.search import Found, Wish
 from tinyq.exploration.sensitivities.gradients import Curvature
 from tinyq.exploration.sensitivities.hessian import estimate_eigenvalues, estimate_traces
+from tinyq.exploration.sensitivities.second_order import average_gradients, foretell
 from tinyq.exploration.space import Pair, Space, read_space
 from tinyq.exploration.table import Table
 from tinyq.exploration.trials import Trial
@@ -93,6 +94,18 @@ def test_eigenvalues(curvature: Curvature) -> None:
         dense = write_hessian(curvature, at)
         wanted = np.linalg.eigvalsh((dense + dense.T) / 2).max()
         assert value == pytest.approx(wanted, rel=0.08)
+
+
+def test_second_order_equals_the_dense_hessian(curvature: Curvature) -> None:
+    """g . d + d' H d / 2 of drawn changes, where 1st and 2nd derivatives are those of the model."""
+    rng = np.random.default_rng(4)
+    gradients = average_gradients(curvature)
+    changes = [rng.normal(0, 0.1, kernel.shape) for kernel in curvature.kernels]
+    found = foretell(curvature, gradients, changes)
+    for at, change in enumerate(changes):
+        dense, flat = write_hessian(curvature, at), change.ravel()
+        first = float(np.sum(next(iter(curvature.gradients()))[at] * change))
+        assert found[at] == pytest.approx(first + 0.5 * flat @ dense @ flat, rel=0.02, abs=1e-4)
 
 
 def test_scores_and_losses() -> None:
