@@ -125,3 +125,19 @@ def test_a_space_says_forms() -> None:
             read_space({"layers": {"*": [{**pairs[0], **wrong}]}}, ["one"])
     with pytest.raises(RecipeError, match="no pair"):
         read_space({"layers": {"*": [{**pairs[0], "depth": 2}]}}, ["one"])
+
+
+def test_channels_go_through_a_flatten() -> None:
+    keras.utils.set_random_seed(4)
+    start = keras.Input((4, 4, 2), name="image")
+    x = L.Conv2D(5, 3, name="conv")(start)
+    model = rewrite(keras.Model(start, L.Dense(3, name="answer")(L.Flatten()(x)))).model
+    x = np.random.default_rng(1).normal(size=(5, 4, 4, 2)).astype(np.float32)
+    found = reshape_layers(model, {"conv": Form(0.6)})
+    kernel = model.get_layer("conv").get_weights()[0]
+    lost = np.ones(5, bool)
+    lost[np.argsort(-np.linalg.norm(kernel.reshape(-1, 5), axis=0))[:3]] = False
+    plain = silence(model, "conv", None, lost)
+    np.testing.assert_allclose(
+        found.predict(x, verbose=0), plain.predict(x, verbose=0), rtol=1e-4, atol=1e-5
+    )

@@ -130,7 +130,7 @@ class Agent:
         """Actions 0 .. 1 for observations of shape (rows, numbers)."""
         return 1.0 / (1.0 + np.exp(-self.actor(seen)))
 
-    def learn(self, moves: Moves, steps: int = 300) -> None:
+    def learn(self, moves: Moves, steps: int = 200) -> None:
         """Steps of critic and actor on batches of moves."""
         baseline = float(moves.got[moves.ends].mean()) if moves.ends.any() else 0.0
         for _ in range(steps):
