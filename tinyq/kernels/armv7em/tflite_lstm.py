@@ -27,7 +27,7 @@ _MOST_SCALED = 2**30
 # Instructions: of a value for four channels, of widening it, of four sums, of a step; of a cell
 # whose gates are computed, and of one whose gates are read.
 _INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST = 3.5, 1.3, 14, 80
-_CELL_COST, _READ_COST = 660, 208
+_CELL_COST, _READ_COST = 580, 208
 
 
 @dataclass(frozen=True, slots=True)
