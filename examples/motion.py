@@ -4,8 +4,8 @@
 
 A sensor that is held in any position rests, walks, is swung in circles or shaken; gravity and noise
 lie over it. The network begins with statistics of frames (mean, root of the mean square, lowest and
-highest sample, changes of sign, peaks of each axis), which the device computes from int16 samples as
-training did. It is trained on windows of three seconds; the firmware is a step that takes the
+highest sample, changes of sign, peaks of each axis), which the device computes from int16 samples
+as training did. It is trained on windows of three seconds; the firmware is a step that takes the
 samples of a third of a second and keeps what it needs of those before, exactly.
 """
 

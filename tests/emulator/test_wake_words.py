@@ -1,4 +1,4 @@
-"""A public wake word on the emulated Cortex-M4: from samples of speech to the word that is heard."""
+"""Public wake words on the emulated Cortex-M4: from samples of speech to the word."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     share(x) = (line[x >> 7] + (x & 127) * slope[x >> 7]) >> 8 plus a rest of four bits
 
-x is in steps of 2**-12, below 8. From there on the share rises in three places to 2. All of TFLite's
-gates have the same share for the same real number, whatever their integer bits, as long as their
-codes are no finer than a step.
+x is in steps of 2**-12, below 8. From there on the share rises in three places to 2. All of
+TFLite's gates have the same share for the same real number, whatever their integer bits, as long as
+their codes are no finer than a step.
 """
 
 from __future__ import annotations

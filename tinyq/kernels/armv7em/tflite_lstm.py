@@ -109,12 +109,14 @@ class Sizes:
 
 
 @kernel("tflitelstm", "s8", "s8", variant="lanes")
+@kernel("tflitelstmstates", "s8", "s8", variant="lanes")
 def bind(layer: LayerSpec) -> Bound | Refusal:
-    """All steps, from a state of zeros; gates are computed."""
+    """All steps, from a state of zeros or one that is given; gates are computed."""
     return _bind(layer, reads=False)
 
 
 @kernel("tflitelstm", "s8", "s8", variant="tables", text="armv7em/tflite_lstm")
+@kernel("tflitelstmstates", "s8", "s8", variant="tables", text="armv7em/tflite_lstm")
 def bind_reading(layer: LayerSpec) -> Bound | Refusal:
     """The same with gates from tables of 17 KiB."""
     bits = layer.geometry["cell_bits"]
@@ -128,6 +130,7 @@ def _bind(layer: LayerSpec, reads: bool) -> Bound | Refusal:
     if inputs is None or hidden is None or bias is None:
         return Refusal("the constants are no constants")
     g = layer.geometry
+    continues = layer.operation == "tflitelstmstates"
     sizes = Sizes(g["steps"], g["inputs"], g["cells"], reads)
     gates = [_read_gate(g, gate) for gate in GATES]
     tables, parts = [], {}
@@ -157,7 +160,8 @@ def _bind(layer: LayerSpec, reads: bool) -> Bound | Refusal:
                 **parts,
             }
         ),
-        values=MappingProxyType({"s": sizes, "gates": gates, "g": g}),
+        values=MappingProxyType({"s": sizes, "gates": gates, "g": g, "continues": continues}),
+        operands=("x", "state") if continues else ("x",),
     )
 
 
