@@ -185,7 +185,7 @@ class TfliteLstmStates(TfliteLstm):
     Operands: as of `TfliteLstm`, then the state. Output: s8 (steps + 2, cells), whose last three
     rows are the next state.
 
-    Twin: tq_tflitelstmstates in templates/kernels/generic/tflitelstm.c.j2.
+    Twin: tq_tflitelstm in templates/kernels/generic/tflitelstm.c.j2.
     """
 
     kernel: ClassVar[str] = "tflitelstmstates"
