@@ -54,6 +54,7 @@ missing() {
     have clang-format || echo clang-format
     have avr-gcc || echo gcc-avr
     have cmake || echo cmake
+    have espeak-ng || echo espeak-ng
     [[ -d /usr/share/arduino/hardware/arduino/avr ]] || echo arduino-core-avr
     have_avr_libc || echo avr-libc
     have_simavr || printf '%s\n' libsimavr-dev libelf-dev

@@ -518,7 +518,11 @@ def _make_tflitelstm(rng: np.random.Generator, kernel: Kernel, name: str) -> Gra
     hidden = int(rng.integers(2**30, 2**31)), int(rng.integers(-24, -20))
     clip = int(rng.choice((0, 2000)))
     zeros = [_zero(rng, entry) for _ in range(3)]
-    operation = OPERATIONS["TfliteLstm"](
+    continues = kernel.operation == "tflitelstmstates"
+    if continues:
+        state = rng.integers(-128, 128, (3, cells))
+        names.append(builder.constant("state", state, entry, 0.5, zeros[2]))
+    operation = OPERATIONS["TfliteLstmStates" if continues else "TfliteLstm"](
         *scales, hidden, int(rng.integers(0, 7)), clip, zeros[0], zeros[1], 0.5, zeros[2]
     )
     builder.apply("layer_0", operation, "input", *names)
@@ -542,6 +546,7 @@ _MAKERS: dict[str, Callable[[np.random.Generator, Kernel, str], Graph]] = {
     "tfliteadd": _make_tfliteadd,
     "tfliteaveragepool2d": _make_pool,
     "tflitelstm": _make_tflitelstm,
+    "tflitelstmstates": _make_tflitelstm,
 }
 
 

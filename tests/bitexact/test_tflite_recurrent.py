@@ -13,7 +13,7 @@ from tests.harness import compile_model, differences, sequence_differences
 from tests.requirements import require_module
 from tinyq.codegen import emit
 from tinyq.errors import ModelError
-from tinyq.graph import reference
+from tinyq.graph import Graph, reference
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.litert import open_interpreter
 from tinyq.memory.planner import plan
@@ -159,11 +159,16 @@ def test_svdf_equals_litert(schema, tmp_path, rng, inputs, units, rank, memory, 
 def test_svdf_remembers_as_litert(schema, tmp_path, rng, inputs, units, rank, memory):
     """Every step of a sequence, whose memory LiteRT keeps between its calls."""
     content = write_svdf(schema, rng, inputs, units, rank, memory)
+    graph = compare_steps(content, tmp_path, rng, 3 * memory + 4)
+    assert bool(graph.states) == (memory > 1)
+
+
+def compare_steps(content: bytes, tmp_path, rng, count: int) -> Graph:
+    """Two sequences of calls: LiteRT, the reference and C give the same codes."""
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
     graph = import_tflite(path, "tflite")
-    assert bool(graph.states) == (memory > 1)
-    codes = rng.integers(-128, 128, (2, 3 * memory + 4, *graph.input.type.shape)).astype(np.int32)
+    codes = rng.integers(-128, 128, (2, count, *graph.input.type.shape)).astype(np.int32)
     (found,) = reference.run_sequences(graph, {"input": codes}).values()
     for sequence, steps in zip(codes, found, strict=True):
         interpreter = open_interpreter(content)
@@ -176,6 +181,7 @@ def test_svdf_remembers_as_litert(schema, tmp_path, rng, inputs, units, rank, me
             np.testing.assert_array_equal(answer, wanted.reshape(answer.shape))
     program = compile_model(emit(graph, plan(graph)))
     assert sequence_differences(graph, program, {"input": codes}) == 0
+    return graph
 
 
 @pytest.mark.parametrize(("inputs", "units", "rank", "memory"), [(10, 7, 1, 3), (9, 5, 2, 1)])
@@ -252,3 +258,10 @@ def test_other_lstms_are_refused(schema, tmp_path, rng, place, message):
     path.write_bytes(bytes(builder.Output()))
     with pytest.raises(ModelError, match=message):
         import_tflite(path)
+
+
+@pytest.mark.parametrize(("steps", "inputs", "cells"), [(4, 5, 7), (1, 12, 3)])
+def test_an_lstm_goes_on_as_litert_s(schema, tmp_path, rng, steps, inputs, cells):
+    """LiteRT keeps hidden codes and cells between its calls; a sequence begins with zeros."""
+    content = write_lstm(schema, rng, steps, inputs, cells)
+    compare_steps(content, tmp_path, rng, 12)

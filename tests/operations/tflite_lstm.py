@@ -8,7 +8,7 @@ from tests.drawing.formulas import clip, power, truncate, twice
 from tests.drawing.graphs import draw_code, is_codes
 from tests.drawing.registry import bench_case, formula, step
 from tinyq.graph import TensorType
-from tinyq.graph.ops.tflite_lstm import TfliteLstm
+from tinyq.graph.ops.tflite_lstm import TfliteLstm, TfliteLstmStates
 from tinyq.numerics.fixed_point import quantize_multiplier
 
 
@@ -33,7 +33,7 @@ def draw_step(drawing, source: str) -> str:
     ]
     hidden = quantize_multiplier(2.0 ** float(drawing.rng.uniform(-24, -21)))
     clip = int(drawing.choose((0, 2000)))
-    operation = TfliteLstm(
+    fields = (
         *scales,
         hidden,
         drawing.integer(0, 6),
@@ -43,11 +43,25 @@ def draw_step(drawing, source: str) -> str:
         0.5,
         draw_code(drawing),
     )
-    return drawing.apply(operation, source, *names)
+    if drawing.chance(0.5):
+        return drawing.apply(TfliteLstm(*fields), source, *names)
+    state = drawing.rng.integers(-128, 128, (3, cells))
+    names.append(drawing.constant("state", state, "s8"))
+    return drawing.apply(TfliteLstmStates(*fields), source, *names)
 
 
 @bench_case("tflitelstm")
 def draw_case(draw, kernel):
+    return draw_layer(draw, TfliteLstm)
+
+
+@bench_case("tflitelstmstates")
+def draw_states_case(draw, kernel):
+    op, operands = draw_layer(draw, TfliteLstmStates)
+    return op, [*operands, ((3, operands[1][0][1]), "s8")]
+
+
+def draw_layer(draw, layer):
     steps, inputs, cells = draw.size(5), draw.channels(), draw.size(9)
     scales = [
         tuple(
@@ -59,7 +73,7 @@ def draw_case(draw, kernel):
     hidden = int(draw.rng.integers(2**30, 2**31)), draw.integer(-24, -20)
     clip = draw.integer(0, 1) * draw.integer(1, 32767)
     zeros = draw.zero_point("s8"), draw.zero_point("s8")
-    op = TfliteLstm(*scales, hidden, draw.integer(0, 6), clip, *zeros, 0.5, draw.zero_point("s8"))
+    op = layer(*scales, hidden, draw.integer(0, 6), clip, *zeros, 0.5, draw.zero_point("s8"))
     shapes = (steps, inputs), (4, cells, inputs), (4, cells, cells), (4, cells)
     return op, list(zip(shapes, ("s8", "s8", "s8", "s32"), strict=True))
 
@@ -123,6 +137,25 @@ def tanh16(a, bits):
 
 @formula("TfliteLstm")
 def compute(op, x, w, r, b):
+    """From zeros."""
+    return unroll(op, x, w, r, b, [op.h_zero] * len(r[0]), [0] * len(r[0]))[0]
+
+
+@formula("TfliteLstmStates")
+def compute_states(op, x, w, r, b, state):
+    """From the two bytes of a cell, each 128 less, to these."""
+    hidden, low, high = state
+    cells = [
+        int.from_bytes((a + 128, b & 255), "little", signed=True)
+        for a, b in zip(low, high, strict=True)
+    ]
+    rows, cells = unroll(op, x, w, r, b, hidden, cells)
+    ends = [value.to_bytes(2, "little", signed=True) for value in cells]
+    signed = [end[1] - 256 * (end[1] > 127) for end in ends]
+    return [*rows, [end[0] - 128 for end in ends], signed]
+
+
+def unroll(op, x, w, r, b, hidden, cell):
     """LstmStepInteger8x8_16 for each step, without projection, peepholes and normalization."""
 
     def product(weights, codes, zero, bias):
@@ -136,7 +169,7 @@ def compute(op, x, w, r, b):
         value = clip(value, -32768, 32767)
         return tanh16(value, 3) if place == 2 else logistic16(value, 3)
 
-    hidden, cell, result = [op.h_zero] * len(r[0]), [0] * len(r[0]), []
+    cell, result = list(cell), []
     for codes in x:
         row = []
         for c in range(len(cell)):
@@ -148,4 +181,4 @@ def compute(op, x, w, r, b):
             row.append(clip(shown + op.zero_point))
         result.append(row)
         hidden = row
-    return result
+    return result, cell

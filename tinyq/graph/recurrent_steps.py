@@ -38,7 +38,12 @@ def state_type(op: Recurrence, units: int) -> TensorType:
 
 
 def step_recurrence(
-    builder: GraphBuilder, name: str, op: Recurrence, inputs: tuple[str, ...], state: str
+    builder: GraphBuilder,
+    name: str,
+    op: Recurrence,
+    inputs: tuple[str, ...],
+    state: str,
+    inner: str = "",
 ) -> Stepped:
     """Add the nodes of new steps of a recurrent layer behind a state.
 
@@ -47,25 +52,27 @@ def step_recurrence(
 
     Args:
         builder: The graph of the step.
-        name: Of the hidden codes; the other nodes are called after it.
+        name: Of the hidden codes.
         op: The layer over a whole sequence.
         inputs: Its operands, gates of the new steps first.
         state: A tensor of `state_type`.
+        inner: What the other nodes are called after, the name where it is empty.
     """
+    inner = inner or name
     units = builder.type(inputs[1]).shape[1]
     steps = builder.type(inputs[0]).shape[0]
     whole = RecurrenceStates(op.cell, 1, op.shift)
     words = op.kind.states * units
-    states = builder.apply(f"{name}_states", whole, *inputs, state)
+    states = builder.apply(f"{inner}_states", whole, *inputs, state)
     last = StridedCopy((words,), (1,), (steps - 1) * words)
-    following = builder.apply(f"{name}_state", last, states)
+    following = builder.apply(f"{inner}_state", last, states)
     rows = steps if op.every else 1
     shown = StridedCopy((rows, units), (words, 1), (steps - rows) * words)
-    first = builder.apply(f"{name}_words", shown if op.every else _flat(shown), states)
+    first = builder.apply(f"{inner}_words", shown if op.every else _flat(shown), states)
     bits = 0 if op.kind.codes_first else _WORD_BITS - CODE_BITS
     epilogue = Requantize("s8", 2.0**-CODE_BITS, 0, -128, 127)
     constants = [
-        builder.constant(f"{name}_{key}", np.full(units, value, np.int64), find_format("s32"))
+        builder.constant(f"{inner}_{key}", np.full(units, value, np.int64), find_format("s32"))
         for key, value in (
             ("bias", 0),
             ("multiplier", 1 << _MULTIPLIER_BITS),

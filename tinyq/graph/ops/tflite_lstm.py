@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,6 +26,7 @@ from tinyq.numerics.formats import Codes, find_format
 
 MAX_CELLS = 512  # the cells of a step are on the stack of the kernel
 GATES = ("input", "forget", "update", "output")
+STATE_ROWS = 3  # hidden codes, low and high bytes of cells
 _GATE_BITS = 3  # gates before their function are Q3.12
 
 
@@ -93,19 +94,25 @@ class TfliteLstm(Op):
 
     def run(self, *codes: Codes) -> Codes:
         """Codes of the output."""
+        batch, cells = len(codes[0]), codes[1].shape[1]
+        hidden = np.full((batch, cells), self.h_zero, np.int64)
+        rows, _ = self.advance(codes, hidden, np.zeros((batch, cells), np.int64))
+        return np.stack(rows, axis=1).astype(np.int32)
+
+    def advance(
+        self, codes: Sequence[Codes], hidden: Int64s, cell: Int64s
+    ) -> tuple[list[Int64s], Int64s]:
+        """Hidden codes of all steps from a state on, and the last cells, shapes (batch, cells)."""
         x, w, r, b = (code.astype(np.int64) for code in codes)
-        batch, steps, cells = x.shape[0], x.shape[1], w.shape[1]
         sums = np.einsum("nti,gci->tngc", x - self.x_zero, w) + b
         first = gates.saturate16(_scale(sums, self.input_scales))
-        hidden = np.full((batch, cells), self.h_zero, np.int64)
-        cell = np.zeros((batch, cells), np.int64)
         rows = []
-        for step in range(steps):
+        for gate_inputs in first:
             recurrent = np.einsum("nh,gch->ngc", hidden - self.h_zero, r)
-            gate = gates.saturate16(first[step] + _scale(recurrent, self.recurrent_scales))
+            gate = gates.saturate16(gate_inputs + _scale(recurrent, self.recurrent_scales))
             hidden, cell = self._advance(gate, cell)
             rows.append(hidden)
-        return np.stack(rows, axis=1).astype(np.int32)
+        return rows, cell
 
     def _advance(self, gate: Int64s, cell: Int64s) -> tuple[Int64s, Int64s]:
         opening, keeping, output = (
@@ -165,6 +172,50 @@ class TfliteLstm(Op):
             "hidden_exponent": self.hidden_scale[1],
             **named,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class TfliteLstmStates(TfliteLstm):
+    """Steps of the same LSTM from a state that is given: their hidden codes, then the cells.
+
+        cell = 256 * high + low + 128
+
+    A state is s8 (3, cells): hidden codes, the low and the high bytes of the cells; the scale is
+    that of the hidden codes. `first_state` is its value after a reset.
+    Operands: as of `TfliteLstm`, then the state. Output: s8 (steps + 2, cells), whose last three
+    rows are the next state.
+
+    Twin: tq_tflitelstm in templates/kernels/generic/tflitelstm.c.j2.
+    """
+
+    kernel: ClassVar[str] = "tflitelstmstates"
+    batched: ClassVar[tuple[int, ...]] = (0, 4)
+
+    def infer(self, *types: TensorType) -> TensorType:
+        """Type of the output."""
+        if len(types) != 5:
+            raise ModelError(f"steps of an LSTM take 5 inputs, {len(types)} are given")
+        hidden, state = TfliteLstm.infer(self, *types[:4]), types[4]
+        steps, cells = hidden.shape
+        if state.shape != (STATE_ROWS, cells) or state.format != hidden.format:
+            raise ModelError(f"the state of {cells} cells is s8[{STATE_ROWS},{cells}], not {state}")
+        return replace(hidden, shape=(steps + STATE_ROWS - 1, cells))
+
+    def run(self, *codes: Codes) -> Codes:
+        """Codes of the output."""
+        hidden, low, high = np.moveaxis(codes[4].astype(np.int64), 1, 0)
+        rows, cell = self.advance(codes[:4], hidden, 256 * high + low + 128)
+        rows += [(cell & 255) - 128, cell >> 8]
+        return np.stack(rows, axis=1).astype(np.int32)
+
+    def prove(self, *operands: Operand) -> Span | None:
+        """Check scales, biases and sums of every gate, for any state."""
+        return TfliteLstm.prove(self, *operands[:4])
+
+    def first_state(self, cells: int) -> Codes:
+        """The state after a reset: hidden codes of real 0, cells of 0."""
+        rows = [[code] * cells for code in (self.h_zero, -128, 0)]
+        return np.array(rows, np.int32)
 
 
 def _by_gate(weights: Operand) -> Operand:

@@ -68,7 +68,7 @@ def _depends_on_padding(
             continue
         for name, reach in zip(node.inputs, found.reaches, strict=True):
             padded = reach is not None and lines[name].padded > reach.first
-            if padded or name in reached:
+            if padded or found.carries or name in reached:
                 reached.add(node.output)
     for name in graph.outputs:
         line = lines.get(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, GraphBuilder, Node, TensorType
 from tinyq.graph.passes import simplify
-from tinyq.graph.streaming import elements, moves, signals, windows
+from tinyq.graph.streaming import carried, elements, moves, signals, windows
 from tinyq.graph.streaming.padding import check_padding
 from tinyq.graph.streaming.sums import can_keep_sum, keep_sum
 from tinyq.graph.streaming.timeline import Timeline, Trace
@@ -17,7 +17,7 @@ from tinyq.graph.streaming.tracing import Cut, shorten, trace
 from tinyq.graph.streaming.weaving import Need, Weaving
 from tinyq.graph.streaming.windows import find_fill
 
-RULES = (elements, moves, signals, windows)
+RULES = (carried, elements, moves, signals, windows)
 """Modules whose functions say how operations hand on time."""
 
 
@@ -211,7 +211,8 @@ def _list_needs(
         if reach is not None:
             line = weaving.lines[name]
             fill = find_fill(node.op, weaving.window, node, line)
-            yield (name, fill), line.length - reach.first_of(column)
+            new_ones, first = line.count_new(weaving.step), reach.first_of(column)
+            yield (name, fill), new_ones if found.carries else line.length - first
 
 
 def _weave_node(weaving: Weaving, traces: Mapping[str, Trace], node: Node) -> None:
@@ -226,7 +227,7 @@ def _weave_node(weaving: Weaving, traces: Mapping[str, Trace], node: Node) -> No
         keep_sum(weaving, node, needs[0][0])
         return
     if found.carries:
-        signals.keep_estimate(weaving, node, needs[0][0])
+        carried.carry(node.op, weaving, node, needs[0][0])
         return
     new = 0 if found.line is None else found.line.count_new(weaving.step)
     inputs = []

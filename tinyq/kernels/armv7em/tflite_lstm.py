@@ -1,7 +1,7 @@
 """TFLite's LSTM on Arm v7E-M: products four channels at a time, scales known to the text.
 
 Both products of a step are those of `tinyq.kernels.armv7em.recurrence`; zero points are part of
-what sums begin with.
+what sums begin with. Gates are computed, or read from the tables of `tinyq.kernels.armv7em.shares`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from tinyq.graph.ops.tflite_lstm import GATES
 from tinyq.kernels.armv7em.dense_lanes import widen_inputs
 from tinyq.kernels.armv7em.recurrence import refuse_sums, saturate_words, sum_products
+from tinyq.kernels.armv7em.shares import FINEST_CELL_BITS, read_ends, share_tables
 from tinyq.kernels.base import Bound, Part, Refusal
 from tinyq.kernels.geometry import divide_up, round_up
 from tinyq.kernels.layer import LayerSpec
@@ -23,8 +24,10 @@ from tinyq.kernels.registry import kernel
 _SOURCE = "armv7em/assembly.j2"
 _LIMIT = MappingProxyType({"limit": "tq_limit16"})
 _MOST_SCALED = 2**30
-# Instructions: of a value for four channels, of widening it, of four sums, of a step, of a cell.
-_INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST, _CELL_COST = 3.5, 1.3, 14, 80, 660
+# Instructions: of a value for four channels, of widening it, of four sums, of a step; of a cell
+# whose gates are computed, and of one whose gates are read.
+_INPUT_COST, _WIDEN_COST, _FOUR_COST, _STEP_COST = 3.5, 1.3, 14, 80
+_CELL_COST, _READ_COST = 580, 208
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,13 @@ class Sizes:
         steps: Of the sequence.
         inputs: Of a step.
         cells: Of the layer.
+        reads: Whether gates are read from tables.
     """
 
     steps: int
     inputs: int
     cells: int
+    reads: bool
 
     @property
     def sums(self) -> int:
@@ -90,23 +95,43 @@ class Sizes:
         """Bytes of scratch memory."""
         return self.hidden_at + round_up(self.cells, 4)
 
+    def steps_of(self, bits: int) -> int:
+        """Steps of the tables in a code with integer bits whose hyperbolic tangent is taken."""
+        return 1 << max(bits - FINEST_CELL_BITS, 0)
+
     @property
     def cost(self) -> int:
         """Instructions."""
         places = round_up(self.inputs, 8) + round_up(self.cells, 8)
         fours = divide_up(4 * self.cells, 4)
         each = _STEP_COST + places * (_WIDEN_COST + fours * _INPUT_COST) + fours * 2 * _FOUR_COST
-        return int(self.steps * (each + self.cells * _CELL_COST))
+        return int(self.steps * (each + self.cells * (_READ_COST if self.reads else _CELL_COST)))
 
 
 @kernel("tflitelstm", "s8", "s8", variant="lanes")
+@kernel("tflitelstmstates", "s8", "s8", variant="lanes")
 def bind(layer: LayerSpec) -> Bound | Refusal:
-    """All steps, from a state of zeros."""
+    """All steps, from a state of zeros or one that is given; gates are computed."""
+    return _bind(layer, reads=False)
+
+
+@kernel("tflitelstm", "s8", "s8", variant="tables", text="armv7em/tflite_lstm")
+@kernel("tflitelstmstates", "s8", "s8", variant="tables", text="armv7em/tflite_lstm")
+def bind_reading(layer: LayerSpec) -> Bound | Refusal:
+    """The same with gates from tables of 17 KiB."""
+    bits = layer.geometry["cell_bits"]
+    if bits < FINEST_CELL_BITS:
+        return Refusal(f"cells of {bits} integer bits are finer than the tables")
+    return _bind(layer, reads=True)
+
+
+def _bind(layer: LayerSpec, reads: bool) -> Bound | Refusal:
     inputs, hidden, bias = layer.operands[1:4]
     if inputs is None or hidden is None or bias is None:
         return Refusal("the constants are no constants")
     g = layer.geometry
-    sizes = Sizes(g["steps"], g["inputs"], g["cells"])
+    continues = layer.operation == "tflitelstmstates"
+    sizes = Sizes(g["steps"], g["inputs"], g["cells"], reads)
     gates = [_read_gate(g, gate) for gate in GATES]
     tables, parts = [], {}
     offsets = bias.astype(np.int64).reshape(-1)
@@ -124,19 +149,27 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     return Bound(
         layer,
         sizes.cost,
-        tables=tuple(tables),
+        tables=(*tables, *(share_tables() if reads else ())),
         scratch_bytes=sizes.scratch,
         parts=MappingProxyType(
             {
                 **saturate_words(),
-                "functions": Part(_SOURCE, "gates", "tq_twice_gates", _LIMIT, shared=True),
+                "functions": _functions(reads),
                 "widen_x": widen_inputs(sizes.inputs),
                 "widen_h": widen_inputs(sizes.cells),
                 **parts,
             }
         ),
-        values=MappingProxyType({"s": sizes, "gates": gates, "g": g}),
+        values=MappingProxyType({"s": sizes, "gates": gates, "g": g, "continues": continues}),
+        operands=("x", "state") if continues else ("x",),
     )
+
+
+def _functions(reads: bool) -> Part:
+    if reads:
+        values = MappingProxyType({**_LIMIT, "ends": read_ends()})
+        return Part(_SOURCE, "read_gates", "tq_read_gates", values, shared=True)
+    return Part(_SOURCE, "gates", "tq_twice_gates", _LIMIT, shared=True)
 
 
 def _read_gate(g: Mapping[str, int], name: str) -> Gate:

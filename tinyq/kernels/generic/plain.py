@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from tinyq.graph.ops import OPERATIONS
 from tinyq.kernels.base import Binder, Bound
-from tinyq.kernels.generic import elements, signals, softmax, terms
+from tinyq.kernels.generic import elements, lstm, signals, softmax, terms
 from tinyq.kernels.generic.products import bind_shared
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
@@ -26,6 +26,7 @@ def bind_plain(layer: LayerSpec) -> Bound:
 _SHARED: Mapping[str, tuple[str, Binder]] = MappingProxyType(
     {
         **dict.fromkeys(elements.ELEMENTS, (elements.TEXT, elements.bind_element)),
+        **dict.fromkeys(lstm.LSTMS, (lstm.TEXT, lstm.bind_lstm)),
         **dict.fromkeys(signals.SIGNALS, (signals.TEXT, signals.bind_signal)),
         **dict.fromkeys(softmax.SOFTMAXES, (softmax.TEXT, softmax.bind_softmax)),
         **dict.fromkeys(terms.TERMS, (terms.TEXT, terms.bind_terms)),

@@ -27,6 +27,12 @@ static inline int32_t tq_twice_gates_scale(int32_t x, int32_t multiplier)
     return y;
 }
 
+/* x / 2^bits, half away from zero, |x| <= 2^30. */
+static inline int32_t tq_twice_gates_divide(int32_t x, int32_t bits)
+{
+    return bits > 0 ? (x + (int32_t)(((uint32_t)1 << bits) >> 1) + (x >> 31)) >> bits : x;
+}
+
 /* 2 / (1 + exp(x)) in Q2.13, raw is x < 0 with `bits` integer bits. */
 static inline int32_t tq_twice_gates_share(int32_t raw, int32_t bits)
 {
@@ -281,23 +287,23 @@ static void tq_tflitelstm_s8_s8_armv7em_lanes(const int8_t *x, const uint32_t *w
         for (int32_t c = 0; c < 17; c++) {
             const int32_t input_x = tq_twice_gates_scale(x_sums[0 + c] * 1, 1760008839);
             const int32_t input_h = tq_twice_gates_scale(h_sums[0 + c] * 1, 1081032260);
-            const int32_t input = tq_limit16(tq_limit16(tq_divide_by_power(input_x, 0)) + tq_divide_by_power(input_h, 3));
+            const int32_t input = tq_limit16(tq_limit16(tq_twice_gates_divide(input_x, 0)) + tq_twice_gates_divide(input_h, 3));
             const int32_t forget_x = tq_twice_gates_scale(x_sums[17 + c] * 1, 2119967306);
             const int32_t forget_h = tq_twice_gates_scale(h_sums[17 + c] * 1, 1926621780);
-            const int32_t forget = tq_limit16(tq_limit16(tq_divide_by_power(forget_x, 2)) + tq_divide_by_power(forget_h, 2));
+            const int32_t forget = tq_limit16(tq_limit16(tq_twice_gates_divide(forget_x, 2)) + tq_twice_gates_divide(forget_h, 2));
             const int32_t update_x = tq_twice_gates_scale(x_sums[34 + c] * 1, 1321836580);
             const int32_t update_h = tq_twice_gates_scale(h_sums[34 + c] * 2, 2024549032);
-            const int32_t update = tq_limit16(tq_limit16(tq_divide_by_power(update_x, 1)) + tq_divide_by_power(update_h, 0));
+            const int32_t update = tq_limit16(tq_limit16(tq_twice_gates_divide(update_x, 1)) + tq_twice_gates_divide(update_h, 0));
             const int32_t output_x = tq_twice_gates_scale(x_sums[51 + c] * 1, 1866897874);
             const int32_t output_h = tq_twice_gates_scale(h_sums[51 + c] * 1, 1159831210);
-            const int32_t output = tq_limit16(tq_limit16(tq_divide_by_power(output_x, 2)) + tq_divide_by_power(output_h, 0));
-            const int32_t kept = tq_divide_by_power(tq_twice_gates_logistic(forget, 3) * cells[c], 15);
-            const int32_t added = tq_divide_by_power(tq_twice_gates_logistic(input, 3) * tq_twice_gates_tanh(update, 3), 21);
+            const int32_t output = tq_limit16(tq_limit16(tq_twice_gates_divide(output_x, 2)) + tq_twice_gates_divide(output_h, 0));
+            const int32_t kept = tq_twice_gates_divide(tq_twice_gates_logistic(forget, 3) * cells[c], 15);
+            const int32_t added = tq_twice_gates_divide(tq_twice_gates_logistic(input, 3) * tq_twice_gates_tanh(update, 3), 21);
             int32_t cell = tq_limit16(kept + added);
             cell = tq_clip(cell, -2000, 2000);
             cells[c] = (int16_t)cell;
             const int32_t shown = tq_twice_gates_logistic(output, 3) * tq_twice_gates_tanh(cell, 6);
-            const int64_t code = tq_scale_twice(shown, 1279839562, -23);
+            const int32_t code = tq_twice_gates_divide(tq_twice_gates_scale(shown, 1279839562), 23);
             hidden[c] = (int8_t)tq_clip(code + 72, -128, 127);
             y[c] = hidden[c];
         }

@@ -1,4 +1,4 @@
-"""SVDF, whose memory is a state, and LSTM, whose state is zero at the start of each inference."""
+"""SVDF and LSTM, whose memory is a state: TFLite keeps it from one inference to the next."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tinyq.graph import TensorType
 from tinyq.graph.epilogues import RequantizeTwice
 from tinyq.graph.ops.append import Append
 from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.svdf import Svdf
 from tinyq.graph.ops.svdf_memory import SvdfMemory
-from tinyq.graph.ops.tflite_lstm import MAX_CELLS, TfliteLstm
+from tinyq.graph.ops.tflite_lstm import MAX_CELLS, STATE_ROWS, TfliteLstmStates
 from tinyq.importers.tflite.epilogues import epilogue
 from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import bias_of
@@ -122,7 +123,7 @@ def _remember(
 
 @imports("UNIDIRECTIONAL_SEQUENCE_LSTM")
 def import_lstm(layer: Layer) -> None:
-    """LSTM over the steps of one inference."""
+    """LSTM over the steps of one inference, which go on where those of the one before ended."""
     x, y = layer.type_of(layer.source()), layer.type_of(layer.result())
     for what, positions in _UNSUPPORTED.items():
         layer.require(not any(map(layer.has, positions)), f"an LSTM with {what} is not supported")
@@ -152,7 +153,12 @@ def import_lstm(layer: Layer) -> None:
         layer.number("bias", bias, "s32"),
     )
     data = layer.reshape(layer.activation(), (steps, inputs), "steps")
-    layer.finish(layer.apply(operation, data, *names))
+    kind = TensorType((STATE_ROWS, cells), FORMATS["s8"], operation.scale, operation.zero_point)
+    state = layer.builder.add_state(layer.name("state"), kind, operation.first_state(cells))
+    whole = layer.apply(operation, data, *names, state, suffix="steps_and_state")
+    last = StridedCopy(kind.shape, (cells, 1), (steps - 1) * cells)
+    layer.builder.keep(state, layer.apply(last, whole, suffix="kept"))
+    layer.finish(layer.apply(StridedCopy((steps, cells), (cells, 1)), whole))
 
 
 def _is_one(layer: Layer) -> bool:
@@ -162,7 +168,7 @@ def _is_one(layer: Layer) -> bool:
     return len(shape) in (2, 3) and batch == 1
 
 
-def _lstm(layer: Layer, x_zero: int, scale: float) -> TfliteLstm:
+def _lstm(layer: Layer, x_zero: int, scale: float) -> TfliteLstmStates:
     """The operation, its scales in float32 as TFLite computes them."""
     state, cell = layer.source(_OUTPUT_STATE), layer.source(_CELL_STATE)
     cells = layer.source(_RECURRENT_WEIGHTS[0]).shape[0]
@@ -185,7 +191,7 @@ def _lstm(layer: Layer, x_zero: int, scale: float) -> TfliteLstm:
     clip = np.float32(layer.option("CellClip", 0.0))
     layer.require(bool(np.isfinite(clip)), f"cells are clipped to {clip}")
     limit = min(clip / _single_scale(layer, cell), np.float32(32767)) if clip > 0 else 0
-    return TfliteLstm(
+    return TfliteLstmStates(
         _gate_scales(layer, layer.source(), _INPUT_WEIGHTS),
         _gate_scales(layer, state, _RECURRENT_WEIGHTS),
         _multiplier(layer, float(np.float32(unit))),
