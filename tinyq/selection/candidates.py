@@ -20,6 +20,7 @@ from tinyq.kernels.text import UNPACKED
 from tinyq.kernels.unpacking import UNPACKINGS, unpack_for
 from tinyq.memory.layout import find_views
 from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.memory.rows import Chain
 from tinyq.numerics.formats import find_format
 from tinyq.selection.sizes import Sizes
 
@@ -172,12 +173,18 @@ def find_output(graph: Graph, node: Node) -> EpilogueFunction | None:
     )
 
 
-def plan_kernels(graph: Graph, bounds: Bounds) -> MemoryPlan:
-    """The memory plan for `tinyq.codegen.emit`, with room for what the kernels need."""
+def plan_kernels(graph: Graph, bounds: Bounds, chains: Sequence[Chain] = ()) -> MemoryPlan:
+    """The memory plan for `tinyq.codegen.emit`, with room for what the kernels need.
+
+    Args:
+        graph: A verified graph.
+        bounds: The kernel of each node that needs one; of a chain's layers those of some rows.
+        chains: Layers that are computed row by row.
+    """
     needs = {name: bound.scratch_bytes for name, bound in bounds.items()}
     in_place = {name: bound.in_place for name, bound in bounds.items() if not bound.shared}
     leads = {name: bound.leads for name, bound in bounds.items() if bound.leads}
-    return plan(graph, scratch=needs, in_place=in_place, leads=leads)
+    return plan(graph, scratch=needs, in_place=in_place, leads=leads, chains=chains)
 
 
 def arrange_constants(graph: Graph, node: Node, bound: Bound) -> Mapping[str, Tensor]:

@@ -173,7 +173,8 @@ def _stay_inside(graph: Graph, nodes: Sequence[Node]) -> bool:
     outside = (name for it in graph.nodes if it.name not in own for name in it.inputs)
     states = {state.name for state in graph.states}
     return (
-        inner.isdisjoint(graph.results)
+        not any(node.op.aliases(*graph.types(node)) for node in nodes)
+        and inner.isdisjoint(graph.results)
         and inner.isdisjoint(outside)
         and inner <= {name for node in nodes for name in node.inputs}
         and states.isdisjoint(name for node in nodes for name in node.inputs)

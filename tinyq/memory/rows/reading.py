@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import get_args
 
-import numpy as np
-
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, Node, Tensor, TensorType
 from tinyq.graph.ops.average_pool2d import AveragePool2D
@@ -94,8 +92,9 @@ def cut_rows(graph: Graph, node: Node, readings: Readings, rows: int) -> Graph |
     operation = shorten(node.op, cut)
     tensors = {}
     for position, (name, reading) in enumerate(zip(node.inputs, readings, strict=True)):
-        steady = reading is None and position in node.op.batched
-        tensors[name] = _resize(graph.tensors[name], reading, rows, steady)
+        if reading is None and position in node.op.batched:
+            return None  # a constant with a value for each row
+        tensors[name] = _resize(graph.tensors[name], reading, rows)
     try:
         made = operation.infer(*(tensors[name].type for name in node.inputs))
     except ModelError:
@@ -144,14 +143,11 @@ def _list_lines(graph: Graph, node: Node) -> tuple[Timeline | None, ...]:
     )
 
 
-def _resize(tensor: Tensor, reading: Reading | None, rows: int, steady: bool) -> Tensor:
-    """An operand for some rows of the output; a constant with a value for each row is cut."""
-    if reading is not None:
-        return replace(tensor, type=_with_rows(tensor.type, reading.count(rows)))
-    if not steady or tensor.codes is None:
+def _resize(tensor: Tensor, reading: Reading | None, rows: int) -> Tensor:
+    """An operand for some rows of the output."""
+    if reading is None:
         return tensor
-    codes = np.ascontiguousarray(tensor.codes[:rows])
-    return replace(tensor, type=_with_rows(tensor.type, rows), codes=codes)
+    return replace(tensor, type=_with_rows(tensor.type, reading.count(rows)))
 
 
 def _with_rows(kind: TensorType, rows: int) -> TensorType:
