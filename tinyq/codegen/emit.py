@@ -141,7 +141,7 @@ def _collect(graph: Graph, plan: MemoryPlan, program: Program) -> dict[str, Any]
         "calls": calls,
         "steps": _list_steps(program),
         "loops": program.loops,
-        "fills": any(name == "tq_fill" for name in _list_functions(program.loops)),
+        "fills": any(name == "tq_pad" for name in _list_functions(program.loops)),
         "chooses": any("tq_least" in name for name in _list_functions(program.loops)),
         "marks": len({call.index for call in calls} - {None}),
         "macs": sum(graph.macs(node) for node in graph.nodes),

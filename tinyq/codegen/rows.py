@@ -231,7 +231,7 @@ def _compute(plan: MemoryPlan, chain: Chain, name: str) -> Case:
 def _fill(plan: MemoryPlan, chain: Chain, name: str) -> Case:
     ring, end = chain.rings[name], _name_end(chain, name)
     target = _locate_rows(plan, chain, name, end)
-    call = ("tq_fill", (target, f"{ring.fill}u", str(ring.row_bytes)))
+    call = ("tq_pad", (target, f"{ring.fill}u", str(ring.row_bytes)))
     return Case("", f"a row of padding of {name}", (call, _add(end, ring.row_bytes)))
 
 
