@@ -28,6 +28,7 @@ from tinyq.selection.choice import (
     check_objective,
     choose_kernels,
 )
+from tinyq.selection.fusion import fuse_layers, gather_chained
 
 __all__ = [
     "EXPLANATIONS",
@@ -41,7 +42,9 @@ __all__ = [
     "choose_kernels",
     "find_output",
     "force_kernels",
+    "fuse_layers",
     "gather_candidates",
+    "gather_chained",
     "list_bound",
     "list_rivals",
     "plan_kernels",

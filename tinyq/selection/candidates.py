@@ -64,7 +64,7 @@ def gather_candidates(graph: Graph, isas: Sequence[str]) -> Candidates:
                     code=MappingProxyType(sizes.split(bound)),
                     table_bytes=_measure_tables(graph, node, bound),
                 )
-                for bound in _compare(_list_fitting(graph, node, isas))
+                for bound in _compare(list_fitting(graph, node, isas))
             )
             for node in _list_nodes(graph)
         }
@@ -90,7 +90,7 @@ def select_kernel(graph: Graph, node: Node, isas: Sequence[str] = GENERIC) -> Bo
     Raises:
         TinyqError: There is none.
     """
-    fitting = _list_fitting(graph, node, isas)
+    fitting = list_fitting(graph, node, isas)
     first = fitting[0]
     if first.shared:
         return first
@@ -208,7 +208,12 @@ def _list_nodes(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes if node.name not in views]
 
 
-def _list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Bound, ...]:
+def list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Bound, ...]:
+    """All kernels that compute a node, in the order of ``isas``.
+
+    Raises:
+        TinyqError: There is none.
+    """
     found = tuple(it for it in list_bound(graph, node, isas) if isinstance(it, Bound))
     if not found:
         raise TinyqError(

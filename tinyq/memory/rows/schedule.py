@@ -146,29 +146,30 @@ class _Positions:
 
     Attributes:
         process: The chain.
+        readers: Layers that read each tensor, and how.
         ends: Rows of each store so far, padding counted.
         times: How often each layer was computed.
     """
 
     process: Process
+    readers: Mapping[str, list[tuple[str, Read]]]
     ends: dict[str, int]
     times: dict[str, int]
 
     @classmethod
     def of(cls, process: Process) -> _Positions:
         """Before anything is done."""
-        return cls(process, dict.fromkeys(process.stores, 0), dict.fromkeys(process.steps, 0))
-
-    def list_reads(self, tensor: str) -> Iterator[tuple[Read, int]]:
-        """Who reads a tensor, and the row at which it stands."""
-        for name, step in self.process.steps.items():
+        readers: dict[str, list[tuple[str, Read]]] = {}
+        for name, step in process.steps.items():
             for read in step.reads.values():
-                if read.tensor == tensor:
-                    yield read, read.first + self.times[name] * read.step
+                readers.setdefault(read.tensor, []).append((name, read))
+        ends, times = dict.fromkeys(process.stores, 0), dict.fromkeys(process.steps, 0)
+        return cls(process, readers, ends, times)
 
     def find_first(self, tensor: str) -> int:
-        """First row of a store that a layer may still read."""
-        return min(row for _, row in self.list_reads(tensor))
+        """First row of a tensor that a layer may still read."""
+        times = self.times
+        return min(it.first + times[name] * it.step for name, it in self.readers[tensor])
 
     def advance(self, action: Action) -> None:
         """After something that is no move."""
@@ -197,10 +198,12 @@ class _Demand:
     capacity: dict[str, int] = field(default_factory=dict)
     leads: dict[str, int] = field(default_factory=dict)
     at: _Positions = field(init=False)
+    writers: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is done yet."""
         self.at = _Positions.of(self.process)
+        self.writers = {step.tensor: name for name, step in self.process.steps.items()}
 
     def compute(self, name: str) -> None:
         """Compute a layer's next rows, and what they need before."""
@@ -224,10 +227,7 @@ class _Demand:
             elif store.copied:
                 self._add(Action(COPY, tensor))
             else:
-                self.compute(self._find_writer(tensor))
-
-    def _find_writer(self, tensor: str) -> str:
-        return next(name for name, step in self.process.steps.items() if step.tensor == tensor)
+                self.compute(self.writers[tensor])
 
     def _add(self, action: Action) -> None:
         self._note_capacity(action.name, self.at.count(action))
@@ -257,10 +257,7 @@ class _Demand:
         for step in self.process.steps.values():
             for read in step.reads.values():
                 if read.tensor not in self.process.stores and read.tensor not in made:
-                    yield (
-                        read.tensor,
-                        min(row * it.row_bytes for it, row in self.at.list_reads(read.tensor)),
-                    )
+                    yield read.tensor, self.at.find_first(read.tensor) * read.row_bytes
 
 
 def _insert_moves(process: Process, demand: _Demand, moved: dict[str, int]) -> Iterator[Action]:
