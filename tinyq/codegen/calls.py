@@ -157,9 +157,7 @@ def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> Program:
     read = {node.name: _read_constants(scope, node) for node in marked}
     readers = Counter(tensor.name for tensors in read.values() for tensor in tensors)
     marks = {
-        node.name: index
-        for index, layer in enumerate(mark_layers(graph, plan))
-        for node in layer
+        node.name: index for index, layer in enumerate(mark_layers(graph, plan)) for node in layer
     }
     calls: list[Call] = []
     known: set[str] = set()

@@ -136,8 +136,11 @@ def make_loop(plan: MemoryPlan, chain: Chain, name: str, index: int) -> Loop:
 
 
 def find_repetition(order: Sequence[int]) -> tuple[int, int, int]:
-    """First and last index of a part, and how often it comes again behind itself, so that leaving
-    the repetitions out saves most; (0, -1, 0) where nothing comes again."""
+    """The part whose repetitions behind itself are the most actions.
+
+    Returns:
+        Its first and its last index, and how often it comes again; (0, -1, 0) where nothing does.
+    """
     codes, best, found = np.asarray(order), 0, (0, -1, 0)
     for period in range(1, len(codes) // 2 + 1):
         start, length = _find_longest(codes[period:] == codes[:-period])
@@ -245,7 +248,9 @@ def _copy(plan: MemoryPlan, chain: Chain, name: str) -> Case:
 
 def _move(plan: MemoryPlan, chain: Chain, name: str) -> Case:
     ring, end = chain.rings[name], _name_end(chain, name)
-    reads = [_name_read(chain, it, place) for it, place, r in _list_reads(chain) if r.tensor == name]
+    reads = [
+        _name_read(chain, it, place) for it, place, r in _list_reads(chain) if r.tensor == name
+    ]
     least = reads[0]
     for other in reads[1:]:
         least = f"tq_least({least}, {other})"

@@ -28,11 +28,12 @@ from tinyq.selection import (
     Candidates,
     Choice,
     check_objective,
-    choose_kernels,
+    fuse_layers,
     gather_candidates,
     plan_kernels,
     prefer_isas,
 )
+from tinyq.selection.fusion import Tune
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.targets.wire import payload_bytes
 
@@ -93,13 +94,14 @@ def create_project(
         capacities(simplified, board), build_system=build_system, library=library, cflags=cflags
     )
     candidates, setting = gather_candidates(simplified, isas), Setting(board, isas, cflags)
-    if selection.tuner:
-        candidates = selection.tuner(simplified, candidates, setting)
+    tune = _bind_tuner(selection, setting)
+    if tune:
+        candidates = tune(simplified, candidates)
     budget = find_budget(board, options, measure_states(simplified))
     with stage(folder) as staged:
         job = _Job(simplified, board, staged, options, isas, selection.optimize, selection.limits)
         budget = _limit(budget, selection.limits)
-        choice, memory, image = _build_fitting(job, candidates, budget)
+        choice, memory, image = _build_fitting(job, candidates, budget, tune)
         made = describe_project(simplified, memory, image, choice, setting)
         save_graph(simplified, staged / GRAPH)
         write_manifest(made, staged / MANIFEST)
@@ -174,20 +176,30 @@ def find_budget(board: Board, options: BuildOptions, state_bytes: int) -> Budget
     )
 
 
+def _bind_tuner(selection: Selection, setting: Setting) -> Tune | None:
+    """The tuner of a selection for a board."""
+    tuner = selection.tuner
+    return None if tuner is None else lambda graph, found: tuner(graph, found, setting)
+
+
 def _build_fitting(
-    job: _Job, candidates: Candidates, budget: Budget
+    job: _Job, candidates: Candidates, budget: Budget, tune: Tune | None
 ) -> tuple[Choice, MemoryPlan, Image]:
     """Choose and build; where the board turns out too small, choose again within what is left."""
-    choice = choose_kernels(job.graph, candidates, job.optimize, budget)
+
+    def choose(budget: Budget) -> Choice:
+        return fuse_layers(job.graph, candidates, job.optimize, budget, job.isas, tune)
+
+    choice = choose(budget)
     for _ in range(_MOST_TRIES):
         _check_time(choice, job.limits.cycles)
-        memory = plan_kernels(job.graph, choice.bounds)
+        memory = plan_kernels(job.graph, choice.bounds, choice.chains)
         try:
             return choice, memory, _build(job, choice, memory)
         except BudgetError as error:
             budget, failure = _tighten(budget, choice, memory, error), error
-            other = choose_kernels(job.graph, candidates, job.optimize, budget)
-        if other.bounds == choice.bounds:
+            other = choose(budget)
+        if other.names == choice.names:
             break
         choice = other
     raise failure

@@ -9,7 +9,7 @@ from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan
 from tinyq.memory.states import measure_states
 from tinyq.project.creation import capacities, find_budget
-from tinyq.selection import Budget, Candidates, Choice, choose_kernels, plan_kernels
+from tinyq.selection import Budget, Candidates, Choice, fuse_layers, plan_kernels, prefer_isas
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,5 +56,6 @@ def foresee(
         if board is None
         else find_budget(board, capacities(graph, board), measure_states(graph))
     )
-    choice = choose_kernels(graph, candidates, optimize, budget)
-    return Foresight(choice, plan_kernels(graph, choice.bounds), budget)
+    isas = prefer_isas(board.isa if board else "generic")
+    choice = fuse_layers(graph, candidates, optimize, budget, isas)
+    return Foresight(choice, plan_kernels(graph, choice.bounds, choice.chains), budget)

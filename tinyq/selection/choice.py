@@ -73,6 +73,12 @@ class Choice:
         return sum(bound.cycles or 0 for bound in bounds)
 
     @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Kernels and chains by their names: what tells one choice from another."""
+        chains = ((it.name, " ".join(str(own.rows) for own in it.members)) for it in self.chains)
+        return (*((key, it.kernel.name) for key, it in self.bounds.items()), *chains)
+
+    @property
     def flash_bytes(self) -> int:
         """Tables and code, shared code once."""
         parts = {key: size for bound in self.bounds.values() for key, size in bound.code.items()}

@@ -201,9 +201,7 @@ def _measure_time(candidates: Candidates) -> list[int]:
     return [entry.cycles or entry.instructions or 0 for entry in columns]
 
 
-def _measure_arenas(
-    graph: Graph, candidates: Candidates, chains: Sequence[Chain]
-) -> list[int]:
+def _measure_arenas(graph: Graph, candidates: Candidates, chains: Sequence[Chain]) -> list[int]:
     """Bytes of arena that each candidate's node needs at least while it runs.
 
     Of a chain's layers one runs at a time, beside the rings, so that the scratch memory of each is

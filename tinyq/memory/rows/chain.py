@@ -277,9 +277,7 @@ def _finish(graph: Graph, members: tuple[Member, ...], process: Process, order: 
     rings, offset = {}, 0
     for name, store in process.stores.items():
         rows, moved = order.capacity[name], order.moved[name] * store.row_bytes
-        ring = Ring(
-            name, store.row_bytes, rows, store.top, store.fill, offset, moved, store.copied
-        )
+        ring = Ring(name, store.row_bytes, rows, store.top, store.fill, offset, moved, store.copied)
         rings[name] = ring
         offset += ring.size_bytes
     inner = {member.node.output for member in members[:-1]}
@@ -300,4 +298,3 @@ def _finish(graph: Graph, members: tuple[Member, ...], process: Process, order: 
 
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
-
