@@ -13,14 +13,24 @@ from tests.random_graphs import draw_inputs
 from tests.row_graphs import draw_chains, draw_rows
 from tinyq.codegen import emit
 from tinyq.codegen.rows import find_repetition
-from tinyq.memory.placement import overlap
 from tinyq.memory.layout import lay_out
+from tinyq.memory.placement import overlap
 from tinyq.memory.planner import plan
-from tinyq.memory.rows import COMPUTE, COPY, FILL, MOVE, Chain, find_readings, fold, fold_scratch
+from tinyq.memory.rows import (
+    COMPUTE,
+    COPY,
+    FILL,
+    MOVE,
+    Chain,
+    Member,
+    find_readings,
+    fold,
+    fold_scratch,
+)
 from tinyq.selection import GENERIC, plan_kernels, select_kernel, select_kernels
 
 GRAPHS = int(os.environ.get("TINYQ_FUZZ_GRAPHS", "60"))
-PADDING = -1
+PADDING, NEVER = -1, 1 << 40
 
 
 def draw(seed: int, index: int, salt: int):
@@ -67,6 +77,27 @@ class Memory:
         for reader in readers:
             self.at[reader] -= first
 
+    def compute(self, graph, member: Member, read: dict[str, int]) -> None:
+        """Look at the rows that a layer reads; note the first byte of each whole tensor."""
+        name, row = member.node.name, self.made[member.node.name]
+        readings = find_readings(graph, member.node)
+        for place, it in member.reads.items():
+            reading, at = readings[place], self.at[name, place]
+            first = row * reading.scale - reading.before
+            height = graph.tensors[it.tensor].type.shape[0]
+            wanted = [*range(first, first + reading.count(member.rows))]
+            if it.tensor in self.chain.rings:
+                found = self.rows[it.tensor][at : at + len(wanted)]
+                assert found == [r if 0 <= r < height else PADDING for r in wanted]
+            else:
+                assert at == first
+                assert wanted[-1] < height
+                read[it.tensor] = min(read.get(it.tensor, NEVER), at * it.row_bytes)
+            self.at[name, place] += it.step
+        if member.node.output in self.chain.rings:
+            self.write(member.node.output, [*range(row, row + member.rows)])
+        self.made[name] += member.rows
+
 
 def follow(graph, chain: Chain) -> dict[str, int]:
     """Go through the order of a chain; leads of its inputs as they turn out."""
@@ -89,32 +120,14 @@ def follow(graph, chain: Chain) -> dict[str, int]:
             memory.made[name] += count
         else:
             assert action.kind == COMPUTE
-            member = members[name]
-            readings = find_readings(graph, member.node)
-            row = memory.made[name]
-            for place, it in member.reads.items():
-                reading, at = readings[place], memory.at[name, place]
-                first = row * reading.scale - reading.before
-                height = graph.tensors[it.tensor].type.shape[0]
-                wanted = [*range(first, first + reading.count(member.rows))]
-                if it.tensor in chain.rings:
-                    found = memory.rows[it.tensor][at : at + len(wanted)]
-                    assert found == [r if 0 <= r < height else PADDING for r in wanted]
-                else:
-                    assert at == first and wanted[-1] < height
-                    read[it.tensor] = min(read.get(it.tensor, 1 << 40), at * it.row_bytes)
-                memory.at[name, place] += it.step
-            output = member.node.output
-            if output in chain.rings:
-                memory.write(output, [*range(row, row + member.rows)])
-            memory.made[name] += member.rows
+            memory.compute(graph, members[name], read)
         if action.kind == COMPUTE and name == chain.members[-1].node.name:
             kind = graph.tensors[chain.output].type
             ends.append(memory.made[name] * kind.packed_bytes // kind.shape[0])
         else:
             ends.append(ends[-1] if ends else 0)
         for tensor, byte in needed.items():
-            byte.append(read.get(tensor, 1 << 40))
+            byte.append(read.get(tensor, NEVER))
     assert all(memory.made[it.node.name] <= it.rows * it.calls for it in chain.members)
     last = chain.members[-1]
     assert memory.made[last.node.name] == last.rows * last.calls
