@@ -55,8 +55,7 @@ class _Job:
     folder: Path
     options: BuildOptions
     isas: tuple[str, ...]
-    optimize: str
-    limits: Limits
+    selection: Selection
 
 
 def create_project(
@@ -99,7 +98,7 @@ def create_project(
         candidates = tune(simplified, candidates)
     budget = find_budget(board, options, measure_states(simplified))
     with stage(folder) as staged:
-        job = _Job(simplified, board, staged, options, isas, selection.optimize, selection.limits)
+        job = _Job(simplified, board, staged, options, isas, selection)
         budget = _limit(budget, selection.limits)
         choice, memory, image = _build_fitting(job, candidates, budget, tune)
         made = describe_project(simplified, memory, image, choice, setting)
@@ -146,7 +145,7 @@ def repeat_kernels(project: Project) -> Selection:
             for name, found in candidates.items()
         }
 
-    return Selection(project.isas, project.optimize, keep)
+    return Selection(project.isas, project.optimize, keep, eager=False)
 
 
 def build_for_host(project: Project) -> Image:
@@ -188,11 +187,14 @@ def _build_fitting(
     """Choose and build; where the board turns out too small, choose again within what is left."""
 
     def choose(budget: Budget) -> Choice:
-        return fuse_layers(job.graph, candidates, job.optimize, budget, job.isas, tune)
+        taken = job.selection
+        return fuse_layers(
+            job.graph, candidates, taken.optimize, budget, job.isas, tune, eager=taken.eager
+        )
 
     choice = choose(budget)
     for _ in range(_MOST_TRIES):
-        _check_time(choice, job.limits.cycles)
+        _check_time(choice, job.selection.limits.cycles)
         memory = plan_kernels(job.graph, choice.bounds, choice.chains)
         try:
             return choice, memory, _build(job, choice, memory)
@@ -223,7 +225,9 @@ def _build(job: _Job, choice: Choice, memory: MemoryPlan) -> Image:
     sources = emit(job.graph, memory, choice.bounds).files
     image = build(sources, job.board, job.folder, costs)
     limited = dataclasses.replace(
-        job.board, flash_bytes=job.limits.flash_bytes, ram_bytes=job.limits.ram_bytes
+        job.board,
+        flash_bytes=job.selection.limits.flash_bytes,
+        ram_bytes=job.selection.limits.ram_bytes,
     )
     check_budget(dataclasses.replace(image, board=limited), costs.flash_costs, costs.ram_costs)
     return image

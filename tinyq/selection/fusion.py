@@ -46,6 +46,8 @@ def fuse_layers(
     budget: Budget,
     isas: Sequence[str],
     tune: Tune | None = None,
+    *,
+    eager: bool = True,
 ) -> Choice:
     """The best choice by an objective, with chains where they are needed.
 
@@ -56,15 +58,17 @@ def fuse_layers(
         budget: What the choice may take.
         isas: Instruction sets whose kernels may be used, best first.
         tune: Puts counts in the place of estimates, for layers of chains too.
+        eager: Whether the objective ``ram`` takes chains where all fits without.
 
     Raises:
         TinyqError: There is no such objective.
     """
     base = choose_kernels(graph, candidates, objective, budget)
     arena = measure_arena(graph, base.bounds)
-    limit = 0 if objective == RAM else budget.arena_bytes
+    smallest = eager and objective == RAM
+    limit = 0 if smallest else budget.arena_bytes
     unknown = any(it.instructions is None for found in candidates.values() for it in found)
-    if unknown or (objective != RAM and not 0 < limit < arena):
+    if unknown or (not smallest and not 0 < limit < arena):
         return base
     ways = _Ways(graph, candidates, tuple(isas))
     chains = ways.find_chains(limit, arena)
