@@ -34,6 +34,7 @@ from tinyq.project import capacities  # noqa: E402
 from tinyq.selection import (  # noqa: E402
     Budget,
     Choice,
+    Fusion,
     choose_kernels,
     fuse_layers,
     gather_candidates,
@@ -87,7 +88,7 @@ def measure(path: Path, asked: int) -> Row:
     plain = choose_kernels(graph, candidates)
     objective = "balanced" if asked else "ram"
     budget = Budget(ram_bytes=asked)
-    fused = fuse_layers(graph, candidates, objective, budget, isas)
+    fused = fuse_layers(graph, candidates, objective, budget, Fusion(isas))
     first, second = run(graph, plain), run(graph, fused)
     memory = plan_kernels(graph, fused.bounds, fused.chains)
     return Row(

@@ -17,6 +17,7 @@ from tinyq.project import capacities, find_budget
 from tinyq.selection import (
     GENERIC,
     Choice,
+    Fusion,
     check_objective,
     fuse_layers,
     gather_candidates,
@@ -165,7 +166,7 @@ def _choose(graph: Graph, core: Core, request: Request) -> Choice:
         budget = replace(budget, flash_bytes=0, ram_bytes=0)
     isas = GENERIC if core.isa == PORTABLE else prefer_isas(board.isa)
     candidates = gather_candidates(graph, isas)
-    return fuse_layers(graph, candidates, request.optimize, budget, isas)
+    return fuse_layers(graph, candidates, request.optimize, budget, Fusion(isas))
 
 
 def _find_core(name: str) -> Core:

@@ -27,6 +27,7 @@ from tinyq.selection import (
     Budget,
     Candidates,
     Choice,
+    Fusion,
     check_objective,
     fuse_layers,
     gather_candidates,
@@ -188,9 +189,8 @@ def _build_fitting(
 
     def choose(budget: Budget) -> Choice:
         taken = job.selection
-        return fuse_layers(
-            job.graph, candidates, taken.optimize, budget, job.isas, tune, eager=taken.eager
-        )
+        fusion = Fusion(job.isas, tune, taken.eager)
+        return fuse_layers(job.graph, candidates, taken.optimize, budget, fusion)
 
     choice = choose(budget)
     for _ in range(_MOST_TRIES):

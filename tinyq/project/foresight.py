@@ -13,6 +13,7 @@ from tinyq.selection import (
     Budget,
     Candidates,
     Choice,
+    Fusion,
     choose_kernels,
     fuse_layers,
     plan_kernels,
@@ -72,7 +73,7 @@ def foresee(
     )
     isas = prefer_isas(board.isa if board else "generic")
     if by_rows:
-        choice = fuse_layers(graph, candidates, optimize, budget, isas)
+        choice = fuse_layers(graph, candidates, optimize, budget, Fusion(isas))
     else:
         choice = choose_kernels(graph, candidates, optimize, budget)
     return Foresight(choice, plan_kernels(graph, choice.bounds, choice.chains), budget)

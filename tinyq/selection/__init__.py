@@ -28,7 +28,7 @@ from tinyq.selection.choice import (
     check_objective,
     choose_kernels,
 )
-from tinyq.selection.fusion import fuse_layers, gather_chained
+from tinyq.selection.fusion import Fusion, fuse_layers, gather_chained
 
 __all__ = [
     "EXPLANATIONS",
@@ -38,6 +38,7 @@ __all__ = [
     "Budget",
     "Candidates",
     "Choice",
+    "Fusion",
     "check_objective",
     "choose_kernels",
     "find_output",

@@ -39,15 +39,27 @@ Tune = Callable[[Graph, Candidates], Candidates]
 """Puts counts in the place of the candidates' estimates."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How layers of chains are computed.
+
+    Attributes:
+        isas: Instruction sets whose kernels may be used, best first.
+        tune: Puts counts in the place of estimates.
+        eager: Whether the objective ``ram`` takes chains where all fits without.
+    """
+
+    isas: Sequence[str]
+    tune: Tune | None = None
+    eager: bool = True
+
+
 def fuse_layers(
     graph: Graph,
     candidates: Candidates,
     objective: str,
     budget: Budget,
-    isas: Sequence[str],
-    tune: Tune | None = None,
-    *,
-    eager: bool = True,
+    fusion: Fusion,
 ) -> Choice:
     """The best choice by an objective, with chains where they are needed.
 
@@ -56,25 +68,23 @@ def fuse_layers(
         candidates: What can compute each of its nodes.
         objective: One of `tinyq.selection.OBJECTIVES`.
         budget: What the choice may take.
-        isas: Instruction sets whose kernels may be used, best first.
-        tune: Puts counts in the place of estimates, for layers of chains too.
-        eager: Whether the objective ``ram`` takes chains where all fits without.
+        fusion: How layers of chains are computed.
 
     Raises:
         TinyqError: There is no such objective.
     """
     base = choose_kernels(graph, candidates, objective, budget)
     arena = measure_arena(graph, base.bounds)
-    smallest = eager and objective == RAM
+    smallest = fusion.eager and objective == RAM
     limit = 0 if smallest else budget.arena_bytes
     unknown = any(it.instructions is None for found in candidates.values() for it in found)
     if unknown or (not smallest and not 0 < limit < arena):
         return base
-    ways = _Ways(graph, candidates, tuple(isas))
+    ways = _Ways(graph, candidates, tuple(fusion.isas))
     chains = ways.find_chains(limit, arena)
     if not chains:
         return base
-    return _choose_better(base, graph, chains, budget, ways, tune)
+    return _choose_better(base, graph, chains, budget, fusion)
 
 
 def measure_arena(graph: Graph, bounds: Bounds, chains: Sequence[Chain] = ()) -> int:
@@ -123,11 +133,10 @@ def _choose_better(
     graph: Graph,
     chains: Sequence[Chain],
     budget: Budget,
-    ways: _Ways,
-    tune: Tune | None,
+    fusion: Fusion,
 ) -> Choice:
     """The choice with chains where it needs fewer bytes of the arena, else that without."""
-    taken = gather_chained(base.candidates, chains, ways.isas, tune)
+    taken = gather_chained(base.candidates, chains, fusion.isas, fusion.tune)
     most = round(MOST * base.cycles)
     if base.objective == RAM:
         budget = replace(budget, cycles=min(budget.cycles, most) if budget.cycles else most)
