@@ -26,6 +26,7 @@ from tinyq.graph.ops.window import Window, same_padding
 from tinyq.graph.reference import run, run_batched
 from tinyq.hardware.boards import find_board
 from tinyq.measurement.arena import draw_arena
+from tinyq.measurement.places import choose_target
 from tinyq.measurement.profile import profile
 from tinyq.numerics.formats import find_format
 from tinyq.project import MANIFEST, Selection, create_project, open_project
@@ -39,6 +40,16 @@ SAMPLES = 3
 S8, EPILOGUE = find_format("s8"), Requantize("s8", 0.1, -5, -5, 127)
 # Expanded channels, taps, stride and channels of inverted bottlenecks.
 BOTTLENECKS = ((48, 3, 1, 8), (48, 5, 2, 16), (96, 3, 1, 16))
+SMALL = ((24, 3, 2, 8), (32, 3, 1, 8))
+WIDE = ((120, 3, 1, 8), (48, 5, 2, 16))
+# One board of each other core. The last has too little RAM for the network without chains.
+BOARDS = {
+    "mps2-an385": BOTTLENECKS,
+    "mps3-an547": BOTTLENECKS,
+    "riscv-virt": BOTTLENECKS,
+    "arduino-mega": SMALL,
+    "microbit-v1": WIDE,
+}
 
 
 def draw_case(seed: int, index: int) -> tuple[Case, list[str]]:
@@ -77,6 +88,9 @@ def test_the_device_answers_as_the_reference(seed, tmp_path):
     assert isas[True] > GRAPHS // 4, isas
 
 
+Sizes = tuple[tuple[int, int, int, int], ...]
+
+
 class _Builder:
     """A graph of layers whose codes spread over int8.
 
@@ -110,10 +124,10 @@ class _Builder:
         self.codes[self.last] = np.clip(acc // scale, -128, 127).astype(np.int32)
 
 
-def draw_bottlenecks(rng: np.random.Generator) -> Graph:
-    """Inverted bottlenecks, the last one with a sum."""
+def draw_bottlenecks(rng: np.random.Generator, sizes: Sizes = BOTTLENECKS) -> Graph:
+    """Inverted bottlenecks, some with a sum."""
     made = _Builder(rng)
-    for number, (wide, taps, stride, narrow) in enumerate(BOTTLENECKS):
+    for number, (wide, taps, stride, narrow) in enumerate(sizes):
         before = made.last
         shape = made.builder.type(before).shape
         pixel, size = Window((1, 1)), (taps, taps)
@@ -158,6 +172,21 @@ def test_a_build_for_ram_goes_by_rows_and_opens_again(seed, tmp_path):
     again = open_project(tmp_path / "out")
     assert again.plan.offsets == project.plan.offsets
     assert [it.name for it in again.plan.chains] == [it.name for it in chains]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_core_answers_as_the_reference(board, seed, tmp_path):
+    rng = np.random.default_rng((seed, 9))
+    graph, chosen = draw_bottlenecks(rng, BOARDS[board]), find_board(board)
+    objective = "balanced" if BOARDS[board] == WIDE else "ram"
+    project = create_project(graph, chosen, tmp_path / "out", kernels=Selection(optimize=objective))
+    assert project.plan.chains
+    codes = rng.integers(-128, 128, (2, *graph.input.type.shape)).astype(np.int32)
+    packed = graph.input.type.format.pack(codes).reshape(2, -1)
+    with closing(open_link(project.image, choose_target(chosen))) as link:
+        found = link.infer(packed)
+    expected = run_batched(project.graph, codes)
+    assert np.array_equal(found, graph.output.type.format.pack(expected).reshape(2, -1))
 
 
 @pytest.mark.parametrize("damage", ["rows", "layers", "twice"])
