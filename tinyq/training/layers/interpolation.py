@@ -156,8 +156,8 @@ def build_interpolation(
 ) -> QuantizedInterpolation:
     """An interpolation to the size of the float one."""
     del rule
-    layer = fused.layer
-    return QuantizedInterpolation(*layer.size, layer.places, name=options["name"])
+    height, width = fused.layer.size
+    return QuantizedInterpolation(height, width, fused.layer.places, name=options["name"])
 
 
 @lowers("QuantizedInterpolation")

@@ -73,9 +73,9 @@ def rewrite_take(rewriting: Rewriting, use: Application) -> Any:
         raise use.refuse("takes some samples of the batch", "choose along another axis")
     place = axis % len(x.shape)
     length, wanted = x.shape[place], np.asarray(given, np.int64)
-    indices = np.where(wanted < 0, wanted + length, wanted).reshape(-1)
-    outer = math.prod(x.shape[1:place])
-    if not ((indices >= 0) & (indices < length)).all() or max(outer, length) >= _MOST:
+    indices = [int(index) for index in np.where(wanted < 0, wanted + length, wanted).reshape(-1)]
+    outer, reach = math.prod(x.shape[1:place]), range(length)
+    if not all(index in reach for index in indices) or max(outer, length) >= _MOST:
         raise use.refuse(
             f"chooses among {length} elements by {given!s:.60}", "choose what is there"
         )

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.graph import TensorType
-from tinyq.graph.epilogues import RequantizeTwice
+from tinyq.graph.epilogues import Requantize, RequantizeTwice
 from tinyq.graph.ops.append import Append
 from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.lookup import Lookup
+from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.svdf import Svdf
 from tinyq.graph.ops.svdf_memory import SvdfMemory
@@ -20,6 +22,7 @@ from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import bias_of
 from tinyq.importers.tflite.reader import FileTensor
 from tinyq.importers.tflite.registry import imports
+from tinyq.importers.tflite.tables import all_codes
 from tinyq.numerics import fixed_point
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import FORMATS
@@ -54,8 +57,9 @@ def import_svdf(layer: Layer) -> None:
         f"{filters} filters of rank {rank} do not fit an input {x}",
     )
     _require_state(layer, state, kind, filters * time.shape[1])
-    zeros = state.quantization.zero_points if state.quantization else ()
-    layer.require(not any(zeros), f"the state {state} is not symmetric")
+    zero = state.quantization.zero_points[0] if state.quantization else 0
+    layer.require(kind == "INT8" or zero == 0, f"the state {state} is not symmetric")
+    layer.require(_INT8_MIN <= zero <= ~_INT8_MIN, f"zero point {zero} of {state}")
     bias = bias_of(layer, filters // rank, position=3)
     layer.require(int(np.abs(weights).sum(axis=1).max()) * 255 <= INT32_MAX, "too many inputs")
     scales = [_single_scale(layer, layer.source(position)) for position in (0, 1, 4, 2)]
@@ -71,14 +75,15 @@ def import_svdf(layer: Layer) -> None:
     )
     limit = _INT8_MIN if kind == "INT8" else _INT16_MIN
     most = _bound_features(weights, feature, x, limit)
-    sums = np.abs(time).reshape(filters // rank, -1).sum(axis=1) * most
+    farthest = most if zero == 0 else -2 * _INT8_MIN
+    sums = np.abs(time).reshape(filters // rank, -1).sum(axis=1) * farthest
     layer.require(int((sums + np.abs(bias)).max()) <= INT32_MAX, "a sum of features leaves int32")
     if time.shape[1] == 1 and kind == "INT16":
         operation = Svdf(output, rank, *feature, x.zero_point)
         names = layer.number("weights", weights, "s8"), layer.number("time", time[:, 0], "s16")
         layer.finish(layer.apply(operation, layer.activation(), *names, *constants))
         return
-    memory = _remember(layer, weights, feature, (max(-most, limit), min(most, ~limit)))
+    memory = _remember(layer, weights, feature, (max(-most, limit), min(most, ~limit)), zero)
     over_time = layer.number("time", time, "s16")
     layer.finish(layer.apply(SvdfMemory(output, rank), memory, over_time, *constants))
 
@@ -98,14 +103,19 @@ def _remember(
     weights: npt.NDArray[np.int64],
     scale: tuple[int, int],
     limits: tuple[int, int],
+    zero: int,
 ) -> str:
-    """The memory with the features of this step in its last column."""
+    """The memory with the features of this step in its last column.
+
+    A zero point is added to a feature of 8 bits, which then keeps its lower 8 bits alone.
+    """
     filters, steps = layer.source(2).shape
     unit = float(_single_scale(layer, layer.source(4)))
     mantissas, exponents = (np.full(filters, part) for part in scale)
     x = layer.type_of(layer.source())
+    number_format = "s8" if zero else "s16"
     features = layer.apply(
-        Dense(RequantizeTwice("s16", unit, 0, *limits), x.zero_point),
+        Dense(RequantizeTwice(number_format, unit, 0, *limits), x.zero_point),
         layer.activation(),
         layer.number("weights", weights, "s8"),
         layer.number("no_bias", np.zeros(filters, np.int64), "s32"),
@@ -113,12 +123,32 @@ def _remember(
         layer.number("feature_exponent", exponents, "s32"),
         suffix="features",
     )
+    if zero:
+        features = _wrap(layer, features, unit, zero)
     column = layer.reshape(features, (filters, 1), "column")
     kind = TensorType((filters, steps), FORMATS["s16"], unit, 0)
     state = layer.builder.add_state(layer.name("state"), kind)
     memory = layer.apply(Append(1), state, column, suffix="memory")
     layer.builder.keep(state, memory)
     return memory
+
+
+def _wrap(layer: Layer, features: str, unit: float, zero: int) -> str:
+    """What a state of 8 bits with a zero point holds of features, less the zero point.
+
+    y = (feature + zero + 128) % 256 - 128 - zero
+    """
+    table = (all_codes() + zero + 128) % 256 - 128
+    held = layer.apply(
+        Lookup(unit, zero), features, layer.number("held", table, "s8"), suffix="held"
+    )
+    count = layer.builder.type(held).shape[-1]
+    same = [
+        layer.number(f"centered_{name}", np.full(count, value), "s32")
+        for name, value in (("bias", 0), ("multiplier", 2), ("shift", 1))
+    ]
+    output = Requantize("s16", unit, 0, 2 * _INT8_MIN, -2 * _INT8_MIN)
+    return layer.apply(Rescale(output, zero), held, *same, suffix="centered")
 
 
 @imports("UNIDIRECTIONAL_SEQUENCE_LSTM")

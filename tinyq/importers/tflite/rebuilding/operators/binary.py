@@ -90,7 +90,7 @@ def rebuild_binary_convolution(layer: Layer) -> None:
         offset = np.clip(2.0 * thresholds - taps, -2.0 * taps - 2.0, 2.0 * taps + 2.0)
     else:
         layer.require(layer.result().type == "FLOAT32", f"computes {layer.result()}")
-        gain, offset = (layer.constant(place).reshape(-1) for place in (2, 3))
+        gain, offset = (layer.constant(place).reshape(-1).astype(np.float64) for place in (2, 3))
         layer.require(gain.size == offset.size == filters, f"no {filters} scales and offsets")
         value = activate(_FUSED[activation], value)
     norm = keras.layers.BatchNormalization(epsilon=_EPSILON, name=layer.name("scale"))

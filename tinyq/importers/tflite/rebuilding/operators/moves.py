@@ -177,8 +177,8 @@ def rebuild_resize(layer: Layer) -> None:
         layer.require(not (corners and centers), "resizing with aligned corners and pixel centers")
         if method == "nearest":
             for axis, have, size in ((1, height, want[0]), (2, width, want[1])):
-                places = [nearest_pixel(layer, index, have, size) for index in range(size)]
-                x = ops.take(x, np.asarray(places, np.int32), axis=axis)
+                pixels = [nearest_pixel(layer, index, have, size) for index in range(size)]
+                x = ops.take(x, np.asarray(pixels, np.int32), axis=axis)
             layer.finish(x)
             return
         places = CORNERS if corners else EDGES
