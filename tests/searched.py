@@ -17,6 +17,9 @@ from tinyq.support.datasets import make_dataset
 from tinyq.training.lowering.network import import_keras
 
 L = keras.layers
+PAIRS = ["int8", *({"weights": name, "activations": "int8"} for name in ("int4", "ternary"))]
+SPACE = {"layers": {"*": PAIRS, "first": PAIRS[:2], "last": PAIRS[:2]}}
+"""For methods that bring no space of their own."""
 BOARD, SAMPLES, COMPARED = "stm32", 192, 32
 SEARCHES: Mapping[str, Mapping[str, Any]] = {
     name: said for row in load_catalogue().values() for name, said in row.searches.items()
@@ -67,6 +70,7 @@ def search_and_measure(
         folder,
         val=data,
         method=name,
+        space=SEARCHES[name].get("space", SPACE),
         proxy=proxy,
         trials=trials,
         samples=64,

@@ -92,12 +92,14 @@ def test_agents_come_to_better_trials_than_chance(propose) -> None:
     table = draw_table(np.random.default_rng(5), layers=6)
     middle = [table.predict(it).flash_bytes for it in list_assignments(table)]
     limits = Limits(flash_bytes=int(np.median(middle)))
+
+    def ask(known, draws):
+        return propose(table, limits, known, draws, 1)
+
     tried: list[Tried] = []
     generator = np.random.default_rng(0)
     for _ in range(20):
-        found = find_new(
-            table, lambda known, draws: propose(table, limits, known, draws, 1), tried, generator
-        )
+        found = find_new(table, limits, ask, tried, generator)
         tried.append(Tried(found, -table.loss_of(found) / 10))
     assert len({it.assignment for it in tried}) == len(tried)
     assert all(limits.admit(table.predict(it.assignment)) for it in tried)

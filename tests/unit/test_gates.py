@@ -268,7 +268,7 @@ def test_a_penalty_can_begin_at_a_budget() -> None:
     table = table_of(network)
     free, loose, tight = (
         train_gates(network, table, ParametrizedGate, pull, seed=1)
-        for pull in (Pull(0.0), Pull(100.0, within=1.0), Pull(100.0, within=0.8))
+        for pull in (Pull(0.0), Pull(1000.0, within=1.0), Pull(1000.0, within=0.8))
     )
     bits = [sum(float(gate.bits()) for gate in gates) for gates in (free, loose, tight)]
     assert bits[2] < min(bits[:2]) - 0.5

@@ -28,6 +28,8 @@ class BitPlaneGate(Gate):
     Reference: Yang et al. 2021, BSQ, arXiv:2102.10462, eq. 3 to 6 and section 3.3.
     """
 
+    replaces_kernel = True
+
     def build(self, input_shape: Any = None) -> None:
         """Create planes from the layer's kernel."""
         del input_shape

@@ -34,7 +34,12 @@ class Gate(keras.layers.Layer):
         methods: Methods of weights that it may have, the most exact first.
         costs: What each takes, in parts of the whole base, less what the first takes.
         keeps: Share of the channels that stay with each; all where nothing is said.
+
+    Attributes:
+        replaces_kernel: Whether the layer's own kernel does not train meanwhile.
     """
+
+    replaces_kernel = False
 
     def __init__(
         self,

@@ -47,6 +47,14 @@ class _Supernet(keras.Model):
         self.pull = pull
         self.built = True
 
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """All but the kernels in whose place gates have weights of their own."""
+        unused = {id(gate.find_owner().kernel) for gate in self.gates if gate.replaces_kernel}
+        return [weight for weight in super().trainable_weights if id(weight) not in unused]
+
+    trainable_variables = trainable_weights
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Outputs of the student; costs are those of the kernels that it has just used."""
         outputs = self.student(inputs, training=training)

@@ -25,7 +25,7 @@ from tinyq.exploration.budgets import RESOURCES, Limits
 from tinyq.exploration.space import Assignment
 from tinyq.exploration.table import Table
 
-_NOISE, _CALMING = 0.5, 0.97  # deviation of the first actions, and what a trial leaves of it
+_NOISE, _CALMING = 0.4, 0.9  # deviation of the first actions, and what a trial leaves of it
 _REWARD = 10.0  # of a score from 0 to 1
 
 
@@ -41,7 +41,7 @@ def choose_by_actor(table: Table, limits: Limits, seed: int) -> Any:
     def propose(tried: Sequence[Tried], generator: np.random.Generator) -> Assignment:
         return act(table, limits, tried, generator, seed)
 
-    return make_sampler(table, propose, seed)
+    return make_sampler(table, limits, propose, seed)
 
 
 @samples("hierarchy")
@@ -58,7 +58,7 @@ def choose_by_goals(table: Table, limits: Limits, seed: int) -> Any:
     def propose(tried: Sequence[Tried], generator: np.random.Generator) -> Assignment:
         return act_by_goals(table, limits, tried, generator, seed)
 
-    return make_sampler(table, propose, seed)
+    return make_sampler(table, limits, propose, seed)
 
 
 def act(

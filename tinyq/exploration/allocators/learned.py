@@ -15,7 +15,7 @@ from tinyq.exploration.supernet import Pull, draw_gates, read_gates, train_gates
 from tinyq.exploration.table import Table
 
 _STRENGTHS = (0.1, 0.5, 2.0, 8.0)
-_FIRM = 100.0  # strength of a penalty that begins beyond the budget
+_FIRM = 1000.0  # strength of a penalty that begins beyond the budget
 _SHARES = (0.85, 0.7, 0.55, 0.4)  # of the base, where no budget is given
 _TIGHTER = (1.0, 0.85, 0.7, 0.55)  # what is aimed at in parts of the budget, until something fits
 

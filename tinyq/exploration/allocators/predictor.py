@@ -42,7 +42,7 @@ def breed_by_prediction(table: Table, limits: Limits, seed: int) -> Any:
         known = [it.assignment for it in tried]
         return breed(table, within, learn_scores(table, tried, seed), known, generator)
 
-    return make_sampler(table, propose, seed)
+    return make_sampler(table, limits, propose, seed)
 
 
 def learn_scores(table: Table, tried: Sequence[Tried], seed: int) -> Predict:

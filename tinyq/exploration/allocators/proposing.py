@@ -17,7 +17,7 @@ from tinyq.exploration.table import Table
 FIRST = 6
 """Trials at random before anything learns."""
 
-_DRAWS = 16
+_PROPOSALS, _DRAWS = 4, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ Propose = Callable[[Sequence[Tried], np.random.Generator], Assignment]
 """The next assignment, from all that were tried and what draws at random."""
 
 
-def make_sampler(table: Table, propose: Propose, seed: int) -> Any:
+def make_sampler(table: Table, limits: Limits, propose: Propose, seed: int) -> Any:
     """A sampler of Optuna that asks a function.
 
     It keeps nothing between trials, so that every worker proposes from what all of them have found.
-    What was tried before is asked for again, with other draws, and after 16 of them drawn at
-    random.
+    What was tried before is asked for again, with other draws; the fourth time a walk of single
+    layers within the limits goes from there to something new.
     """
     import optuna
 
@@ -52,7 +52,7 @@ def make_sampler(table: Table, propose: Propose, seed: int) -> Any:
         for name, pairs in space.layers.items()
     }
 
-    class Proposing(optuna.samplers.BaseSampler):  # type: ignore[misc]
+    class Proposing(optuna.samplers.BaseSampler):
         def infer_relative_search_space(self, study: Any, trial: Any) -> Mapping[str, Any]:
             return choices
 
@@ -63,7 +63,7 @@ def make_sampler(table: Table, propose: Propose, seed: int) -> Any:
                 for it in study.get_trials(deepcopy=False, states=states)
             ]
             generator = np.random.default_rng((seed, trial.number))
-            found = find_new(table, propose, tried, generator)
+            found = find_new(table, limits, propose, tried, generator)
             return {name: pair.label for name, pair in space.pairs(found).items()}
 
         def sample_independent(self, study: Any, trial: Any, name: str, choice: Any) -> Any:
@@ -76,18 +76,26 @@ def make_sampler(table: Table, propose: Propose, seed: int) -> Any:
 
 
 def find_new(
-    table: Table, propose: Propose, tried: Sequence[Tried], generator: np.random.Generator
+    table: Table,
+    limits: Limits,
+    propose: Propose,
+    tried: Sequence[Tried],
+    generator: np.random.Generator,
 ) -> Assignment:
-    """What is proposed and was not tried; drawn at random where proposals repeat themselves."""
+    """What is proposed and was not tried; near it, within limits, where proposals repeat."""
     known = {it.assignment for it in tried}
-    for _ in range(_DRAWS):
+    for _ in range(_PROPOSALS):
         found = propose(tried, generator)
         if found not in known:
             return found
     for _ in range(_DRAWS):
-        found = draw_any(table, generator)
-        if found not in known:
-            return found
+        layer = int(generator.integers(len(found)))
+        pair = int(generator.integers(len(table.loss[layer])))
+        near = (*found[:layer], pair, *found[layer + 1 :])
+        if limits.admit(table.predict(near)):
+            if near not in known:
+                return near
+            found = near
     return found
 
 
