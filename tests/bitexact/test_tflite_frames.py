@@ -117,6 +117,14 @@ CASES = {
 }
 
 
+OPERATORS = {
+    "CUSTOM:SignalDelay",
+    "CUSTOM:SignalFramer",
+    "CUSTOM:SignalOverlapAdd",
+    "CUSTOM:SignalStacker",
+}
+
+
 def write(case: Case, path) -> None:
     chain = Chain()
     chain.tensor("signal", "INT16", case.shape)
@@ -172,6 +180,10 @@ def run_micro(path, case: Case, x: np.ndarray) -> Outputs:
         count = 2 if case.name in ("SignalFramer", "SignalStacker") else 1
         answers.append([np.array(interpreter.get_output(place)) for place in range(count)])
     return [np.stack(part).astype(np.int32) for part in zip(*answers, strict=True)]
+
+
+def test_each_operator_has_cases():
+    assert {f"CUSTOM:{case.name}" for case in CASES.values()} == OPERATORS
 
 
 @pytest.mark.parametrize(
