@@ -26,7 +26,7 @@ help:
 	@echo 'make demo            train, build and run the demo on the emulated STM32 -> build/demo/report.html'
 	@echo 'make test            every test that this machine can run (BENCH=FILE adds the boards named there)'
 	@echo 'make test-boards     models on every emulated core and the demo on every board, as tables'
-	@echo 'make test-kernels    every generic kernel on the emulated ATmega2560, whose int has 16 bits'
+	@echo 'make test-kernels    every generic kernel by every compiler, and on the ATmega2560, whose int has 16 bits'
 	@echo 'make estimates       estimates of all kernels against counts on every emulated core'
 	@echo 'make converter       every operator as TensorFlow writes it against LiteRT, as a table'
 	@echo 'make lint            ruff, mypy, import order, clang-format'
@@ -66,6 +66,7 @@ test-boards: setup
 	$(BIN)/python -m tests.footprint
 
 test-kernels: setup
+	TINYQ_KERNELS=all $(BIN)/python -m pytest $(WORKERS) tests/bitexact/test_kernels.py
 	TINYQ_GENERIC_KERNELS=all $(BIN)/python -m pytest tests/emulator/test_generic_kernels.py
 
 estimates: setup

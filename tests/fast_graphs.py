@@ -47,13 +47,16 @@ _MOST_BYTES = 2100  # of an input or output: the emulated serial line is slow
 
 
 def draw_codes(rng: np.random.Generator, shape: Shape, entry: Format) -> np.ndarray:
-    """Random codes; now and then all lowest, all highest, one of these two, or of few bits."""
+    """Random codes; now and then the lowest or highest alone, few bits, or few of the codes."""
     if entry.levels or entry.values:
         return random_graphs.draw_codes(rng, entry, shape)
     if entry.step == 2:
         return rng.integers(0, 2, shape).astype(np.int32) * 2 - 1
     low = max(entry.lo, -127) if entry.lo == -128 and rng.random() < 0.5 else entry.lo
     kind = rng.integers(0, 8)
+    if kind == 3:  # kernels may list the codes that there are
+        few = rng.integers(low, entry.hi + 1, (1, 2, 4, 16)[int(rng.integers(0, 4))])
+        return rng.choice(few, shape).astype(np.int32)
     if kind < 2:
         return np.full(shape, (low, entry.hi)[kind], np.int32)
     if kind > 5:

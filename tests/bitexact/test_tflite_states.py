@@ -161,7 +161,7 @@ def test_a_micro_ring_holds_the_last_columns(tmp_path):
         (write_options(cycles_max=2), "cycles_max is 2"),
         (write_options(other=1), "cycles_max is None"),
         (b"", "cycles_max is None"),
-        (bytes(5000), "options of 5000 bytes"),
+        (bytes(5000), "options of 5,000 bytes"),
         (bytes(range(60, 90)), "damaged|cycles_max"),
     ],
 )

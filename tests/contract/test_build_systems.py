@@ -141,7 +141,9 @@ def test_weights_in_ram_are_loaded_from_there(tmp_path, rng):
     assert moved.image.ram_bytes - plain.image.ram_bytes > 0.9 * tables
     assert abs(moved.image.flash_bytes - plain.image.flash_bytes) < 64
     few, many = (profile(project).costs.flash_loads for project in (moved, plain))
-    assert few < many / 8  # what is left are numbers of the code itself
+    # 7,550 and 908: what is left are numbers of the code itself, whatever the kernels load besides.
+    assert few < 1_000
+    assert many - few > 6_000
     with pytest.raises(TinyqError, match="in RAM anyway"):
         create_project(
             graph, find_board("mega"), tmp_path / "avr", kernels=Selection(weights_in_ram=True)

@@ -14,7 +14,7 @@ import pytest
 
 from tinyq.firmware.build import BuildOptions, Image, build
 from tinyq.hardware.boards import Board, load_boards
-from tinyq.targets import simavr
+from tinyq.targets import qemu, simavr
 
 APPLICATION = Path(__file__).parent / "application"
 # The Uno's 2 KiB of RAM do not hold the frame that the application puts on the stack.
@@ -77,16 +77,7 @@ def build_echo(board: Board, out: Path) -> Image:
 
 
 def emulator_command(image: Image) -> list[str]:
-    if image.board.simavr_mcu:
-        return simavr.chip_command(image)
-    riscv = image.board.toolchain == "riscv"
-    serials = ["null"] * image.board.qemu_serial + ["stdio"]
-    return [
-        *(("qemu-system-riscv32", "-bios", "none") if riscv else ("qemu-system-arm",)),
-        *("-machine", str(image.board.qemu_machine), "-kernel", str(image.elf)),
-        *("-display", "none", "-monitor", "none", "-nodefaults"),
-        *(word for serial in serials for word in ("-serial", serial)),
-    ]
+    return (simavr.chip_command if image.board.simavr_mcu else qemu.machine_command)(image)
 
 
 def boards(*, stm32: bool = False) -> list:

@@ -144,9 +144,9 @@ def test_every_address_has_the_count_of_the_emulators_own_log(hand, tmp_path, mo
     function = read_functions(hand.elf).find("run")
     start, end = function.address - 32, function.address + function.size_bytes
     log = tmp_path / "log"
-    command = qemu._machine_command(hand)
+    command = qemu.machine_command(hand)
     command += ["-singlestep", "-d", "exec,nochain", "-D", str(log), "-dfilter", f"{start}..{end}"]
-    monkeypatch.setattr(qemu, "_machine_command", lambda image: command)
+    monkeypatch.setattr(qemu, "machine_command", lambda image: command)
     with open_link(hand, "qemu") as plain:
         plain.infer(np.zeros((1, 1), np.uint8))
     logged = Counter(

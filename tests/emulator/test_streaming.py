@@ -8,7 +8,6 @@ from contextlib import closing
 import numpy as np
 
 from tests.causal_graphs import count_wrong, draw_streamed, join_rows
-from tests.fast_graphs import add_tables
 from tests.many_graphs import Case, ask_device
 from tests.selected import emit_for
 from tinyq.graph import Graph, GraphBuilder, TensorType
@@ -20,6 +19,7 @@ from tinyq.graph.reference import run_batched
 from tinyq.graph.streaming import stream
 from tinyq.hardware.boards import find_board
 from tinyq.numerics.formats import find_format
+from tinyq.numerics.rounding import fold_affine
 from tinyq.project import Selection, create_project
 from tinyq.selection import prefer_isas
 from tinyq.targets import open_link
@@ -55,7 +55,7 @@ def test_random_steps_answer_as_windows(seed, tmp_path):
 
 def draw_wake_word(rng: np.random.Generator) -> Graph:
     """Layers of the sizes of MLPerf Tiny's streaming wake word, with other weights."""
-    entry = find_format("s8")
+    entry, words = find_format("s8"), find_format("s32")
     kind = TensorType((FRAMES, 1, FEATURES), entry, 0.1, -5)
     builder = GraphBuilder.start("wake_word", kind)
     last, epilogue = builder.input, Requantize("s8", 0.1, -5, -5, 127)
@@ -70,21 +70,22 @@ def draw_wake_word(rng: np.random.Generator) -> Graph:
         ):
             weights = rng.integers(-127, 128, size).astype(np.int32)
             acc = operation.accumulate(samples, weights)
-            samples = np.clip(acc // 4096, -128, 127).astype(np.int32)
-            with_weights = builder.constant(f"{name}_weights", weights, entry)
-            tables = add_tables(_Named(builder, name), rng, epilogue, acc, True)
-            last = builder.apply(name, operation, last, with_weights, *tables)
+            rows = acc.reshape(-1, acc.shape[-1])
+            gain = 60 / np.maximum(rows.std(0), rows.std() / 4)  # no channel stays the same
+            folded = fold_affine(gain, 20 - gain * rows.mean(0))
+            tables = (folded.bias, folded.multiplier, folded.shift)
+            samples = epilogue.finish(acc, *tables)
+            constants = [
+                builder.constant(f"{name}_{part}", codes, each)
+                for part, codes, each in zip(
+                    ("weights", *epilogue.names),
+                    (weights, *tables),
+                    (entry, *[words] * 3),
+                    strict=True,
+                )
+            ]
+            last = builder.apply(name, operation, last, *constants)
     return builder.build(last)
-
-
-class _Named:
-    """A builder whose constants have the name of a layer before their own."""
-
-    def __init__(self, builder: GraphBuilder, prefix: str) -> None:
-        self.builder, self.prefix = builder, prefix
-
-    def constant(self, name: str, *content: object) -> str:
-        return self.builder.constant(f"{self.prefix}_{name}", *content)
 
 
 def test_a_wake_word_is_a_few_instructions_a_frame(seed, tmp_path):

@@ -120,7 +120,7 @@ def test_a_layer_by_itself_computes_the_same(operation):
     ("size", "variant"), [((3, 3), "rows"), ((3, 3), "image"), ((1, 1), "pixels")]
 )
 def test_layers_that_work_in_place_are_exact(size, variant, tmp_path):
-    """Three in a row: the middle one reads and writes the same bytes."""
+    """Three in a row: each one reads and writes the same bytes, the first those of the input."""
     layer = Layer("Conv2D", (6, 6, 8), 8, size)
     graph = stack(make_graph(layer, "model", "s8", "s8"))
     kernel = f"conv2d_s8_int8_armv7em-{variant}"
@@ -133,6 +133,7 @@ def test_layers_that_work_in_place_are_exact(size, variant, tmp_path):
 
     bounds = force_kernels(graph, FAST, {node.name: kernel for node in graph.nodes})
     assert plan_kernels(graph, bounds).sharing == {
+        "layer_0": "input",
         "layer_1": "layer_0",
         "layer_2": "layer_1",
     }

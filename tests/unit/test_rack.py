@@ -13,7 +13,7 @@ from tests.mixed_model import mixed_model
 from tests.rack import Place, read_rack
 from tinyq.errors import TinyqError
 from tinyq.targets.flash import Flashed
-from tinyq.targets.qemu import _machine_command
+from tinyq.targets.qemu import machine_command
 
 
 def test_a_file_names_places(tmp_path):
@@ -55,7 +55,7 @@ def test_a_place_is_written_and_measured_through_its_port(tmp_path, monkeypatch,
 
     def write(image, port, flasher):
         assert flasher == "pyocd"
-        chips.append(subprocess.Popen(_machine_command(image), stdin=master, stdout=master))
+        chips.append(subprocess.Popen(machine_command(image), stdin=master, stdout=master))
         return Flashed("pyocd", port, None)
 
     monkeypatch.setattr(rack, "flash", write)

@@ -99,9 +99,14 @@ class Board:
     source: Annotated[str, MinLen(1)]
 
     @property
+    def has_semihosting(self) -> bool:
+        """Whether the port asks the emulator for bytes, in place of a UART."""
+        return "TQ_SEMIHOSTING" in self.defines
+
+    @property
     def line_bytes(self) -> int:
         """Bytes in which the port gathers what an emulator hands over without a UART."""
-        return 1024 if "TQ_SEMIHOSTING" in self.defines else 0
+        return 1024 if self.has_semihosting else 0
 
     @property
     def batch_bytes(self) -> int:

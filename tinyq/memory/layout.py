@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tinyq.graph import Graph, Node
 from tinyq.memory.placement import Block, Pair, Sharing
-from tinyq.memory.states import ALIGNMENT, place_states
+from tinyq.memory.states import align, place_states
 
 Leads = Mapping[int, int]
 """Bytes by which an operand must begin behind the output that may lie over it, by its index."""
@@ -73,7 +73,7 @@ def lay_out(
     )
     ports = {block_of[name] for name in (*graph.inputs, *graph.outputs)}
     needs = [(index, node) for index, node in enumerate(graph.nodes) if scratch.get(node.name)]
-    rooms = tuple(Block(_aligned(scratch[node.name]), index, index) for index, node in needs)
+    rooms = tuple(Block(align(scratch[node.name]), index, index) for index, node in needs)
     scratch_of = {node.name: len(blocks) + place for place, (_, node) in enumerate(needs)}
     return Layout(
         lifetimes,
@@ -145,7 +145,7 @@ def _measure_blocks(
         members.setdefault(index, []).append(name)
     return tuple(
         Block(
-            _aligned(max(graph.tensors[name].type.packed_bytes for name in names)),
+            align(max(graph.tensors[name].type.packed_bytes for name in names)),
             min(lifetimes[name][0] for name in names),
             max(lifetimes[name][1] for name in names),
         )
@@ -186,7 +186,7 @@ def _find_leads(
             once = node.inputs.count(source) == 1
             last = old not in kept and blocks[old].last == blocks[new].first == index
             if old != new and once and last:
-                found[old, new] = _aligned(lead)
+                found[old, new] = align(lead)
     return found
 
 
@@ -197,7 +197,3 @@ def list_overwritable(graph: Graph, node: Node, positions: tuple[int, ...]) -> I
         source = graph.tensors[node.inputs[position]].type
         if source.format == output.format and source.packed_bytes == output.packed_bytes:
             yield node.inputs[position]
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -14,9 +14,14 @@ from tinyq.memory.placement import Block, Pair
 ALIGNMENT = 4
 
 
+def align(size: int) -> int:
+    """The next multiple of `ALIGNMENT` from a number of bytes on, which may be negative."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 def measure_states(graph: Graph) -> int:
     """Bytes of a graph's states, each from a multiple of 4 on."""
-    return sum(_aligned(graph.tensors[it.name].type.packed_bytes) for it in graph.states)
+    return sum(align(graph.tensors[it.name].type.packed_bytes) for it in graph.states)
 
 
 def place_states(
@@ -39,14 +44,10 @@ def place_states(
     start = 0
     for state in graph.states:
         held[block_of[state.name]] = start
-        start += _aligned(graph.tensors[state.name].type.packed_bytes)
+        start += align(graph.tensors[state.name].type.packed_bytes)
     for state in graph.states:
         old, new = block_of[state.name], block_of[state.next]
         over = blocks[old].last < blocks[new].first or (old, new) in takeovers
         if over and new not in given and new not in held and blocks[new].size <= blocks[old].size:
             held[new] = held[old]
     return held
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -62,7 +62,7 @@ def open(  # noqa: A001
     """
     if address:
         raise LinkError(f"target qemu takes no address, not {address!r}", remedy="say qemu")
-    command = _machine_command(image)
+    command = machine_command(image)
     flash = code_memory(image.board) if costs else None
     counter = functools.partial(counts.plugin_arguments, command[0], flash=flash)
     where = f"{Path(command[0]).name} -machine {image.board.qemu_machine}"
@@ -81,7 +81,13 @@ def _find_emulator(emulator: _Emulator) -> str:
     return program
 
 
-def _machine_command(image: Image) -> list[str]:
+def machine_command(image: Image) -> list[str]:
+    """Return the command that runs an image, with its line on standard input and output.
+
+    Raises:
+        ToolMissing: If QEMU is not installed.
+        LinkError: If QEMU does not have the board.
+    """
     board = image.board
     if not board.qemu_machine:
         raise LinkError(
@@ -92,7 +98,7 @@ def _machine_command(image: Image) -> list[str]:
     command = [_find_emulator(emulator), *emulator.options]
     command += ["-machine", board.qemu_machine, "-kernel", str(image.elf)]
     command += ["-display", "none", "-monitor", "none", "-nodefaults"]
-    if "TQ_SEMIHOSTING" in board.defines:
+    if board.has_semihosting:
         return [*command, "-semihosting-config", "enable=on,target=native", "-serial", "null"]
     # mux puts 32 bytes of buffer before a UART without one, which makes the line five times faster.
     # Its escape character must not occur in the data, so it is none of the 256 bytes.

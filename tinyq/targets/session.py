@@ -13,7 +13,6 @@ from tinyq.targets.greeting import (
     check_stack,
     explain_restarts,
 )
-from tinyq.targets.streams import Stream
 from tinyq.targets.wire import DeviceInfo, Kind
 
 if TYPE_CHECKING:
@@ -21,31 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tinyq.targets.counts import InstructionCounts
-    from tinyq.targets.symbols import Identity
 
 _FIRST_INFERENCE_SECONDS = 20.0
 
 
 class Session(Exchange):
-    """A greeted device behind a stream; the `Link` of every target.
+    """A greeted device behind a stream; the `Link` of every target."""
 
-    Args:
-        connect: Opens the stream; called again when a program ends because of a reset.
-        where: What a message calls the device.
-        identity: What the device must be, or `None` to take any.
-
-    Raises:
-        LinkError: If the device is silent, speaks another protocol or holds another model.
-    """
-
-    def __init__(
-        self,
-        connect: Callable[[], Stream],
-        where: str,
-        identity: Identity | None = None,
-    ) -> None:
-        self._seconds_per_inference = _FIRST_INFERENCE_SECONDS
-        super().__init__(connect, where, identity)
+    _seconds_per_inference = _FIRST_INFERENCE_SECONDS
 
     def __enter__(self) -> Session:
         return self

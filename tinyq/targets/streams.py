@@ -160,26 +160,23 @@ class ProcessStream:
 
 
 def _start(command: Sequence[str]) -> _Child:
-    outer, inner = socket.socketpair()
-    guard_read, guard_write = os.pipe()
-    log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the program)
-    try:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "tinyq", *command],
-            stdin=inner.fileno(),
-            stdout=guard_read,
-            stderr=log,
-            start_new_session=True,
-        )
-    except OSError:
-        outer.close()
-        os.close(guard_write)
-        log.close()
-        raise
-    finally:
-        inner.close()
-        os.close(guard_read)
-    return _Child(process, os.fdopen(guard_write, "wb", buffering=0), outer, log)
+    with contextlib.ExitStack() as on_error:
+        outer, inner = socket.socketpair()
+        on_error.callback(outer.close)
+        with inner:
+            guard_read, guard_write = os.pipe()
+            guard = on_error.enter_context(os.fdopen(guard_write, "wb", buffering=0))
+            with os.fdopen(guard_read, "rb", buffering=0):
+                log = on_error.enter_context(tempfile.TemporaryFile())
+                process = subprocess.Popen(
+                    ["/bin/sh", "-c", _GUARD, "tinyq", *command],
+                    stdin=inner.fileno(),
+                    stdout=guard_read,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        on_error.pop_all()
+    return _Child(process, guard, outer, log)
 
 
 def port_errors() -> tuple[type[Exception], ...]:

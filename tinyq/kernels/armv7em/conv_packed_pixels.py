@@ -14,7 +14,6 @@ from tinyq.kernels.armv7em.packed_blocks import (
     estimate_panels,
     limit_panels,
     list_parts,
-    reserve_levels,
 )
 from tinyq.kernels.armv7em.packed_weights import (
     find_form,
@@ -89,7 +88,7 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
     sizes, form = Sizes(g), find_form(layer)
     fold = fold_gain(layer, form.gain)
     blocks = divide_up(sizes.all, sizes.per)
-    room = reserve_levels(layer) + count_unpacked(sizes.pairs)
+    room = form.listed * 4 + count_unpacked(sizes.pairs)
     return Bound(
         layer,
         int(estimate_panels(layer, sizes.pairs, sizes.all, blocks, sizes.words)),

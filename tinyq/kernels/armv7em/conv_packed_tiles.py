@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tinyq.kernels.armv7em.assembly import copy_bytes
 from tinyq.kernels.armv7em.conv_winograd2 import Sizes as TileSizes
-from tinyq.kernels.armv7em.packed_blocks import list_levels, reserve_levels
+from tinyq.kernels.armv7em.packed_blocks import list_levels
 from tinyq.kernels.armv7em.packed_tiles import (
     PAIR,
     declare_job,
@@ -33,7 +33,6 @@ from tinyq.kernels.registry import kernel
 from tinyq.kernels.thumb import largest_divisor
 
 _SLOTS, _FEW_SLOTS = 4, 2
-_NIBBLE = (-8, 7)
 _ALIGNED = 252  # bytes that the panels' alignment may cost
 # Instructions: of a pair of places, of a pair of channels, of a channel across four tiles, of a
 # code downwards; of transforming a pair of places, from fields too, and a pair of channels.
@@ -140,7 +139,7 @@ def _bind(layer: LayerSpec, slots: int) -> Bound | Refusal:
         return Refusal(reason)
     form = find_form(layer)
     fold = fold_gain(layer, GAIN + form.gain)
-    loose = _reserve_loose(layer)
+    loose = _reserve_loose(g.in_channels, form)
     kept = sizes.transformed * 4 + 2 * sizes.line
     room = _ALIGNED + sizes.panels + kept + g.in_channels * 64 + loose
     return Bound(
@@ -165,14 +164,11 @@ def _bind(layer: LayerSpec, slots: int) -> Bound | Refusal:
     )
 
 
-def _reserve_loose(layer: LayerSpec) -> int:
+def _reserve_loose(channels: int, form: Form) -> int:
     """Bytes of unpacked fields of less than eight bits, or of codes and the table that has them."""
-    weights, channels = layer.weights, layer.geometry["in_channels"]
-    assert weights is not None
-    if levels := reserve_levels(layer):
-        return channels * 36 + levels
-    narrow = weights.min() >= _NIBBLE[0] and weights.max() <= _NIBBLE[1]
-    return channels * 18 + 28 if narrow else 0
+    if form.levels:
+        return channels * 36 + form.listed * 4
+    return channels * 18 + 28 if form.width < 8 else 0
 
 
 def _estimate(sizes: Sizes, loose: int) -> int:

@@ -18,7 +18,6 @@ from tinyq.kernels.armv7em.packed_blocks import (
     estimate_panels,
     limit_panels,
     list_parts,
-    reserve_levels,
 )
 from tinyq.kernels.armv7em.packed_weights import (
     find_form,
@@ -203,7 +202,7 @@ def _bind(layer: LayerSpec, *, whole: bool, slim: bool = False) -> Bound | Refus
         layer,
         int(_estimate(layer, sizes)),
         tables=(pack_packed(layer, form, fold),),
-        scratch_bytes=reserve_levels(layer) + unpacked + sizes.panels + sizes.padded + last,
+        scratch_bytes=images + sizes.padded + last,
         in_place=(0,) if sizes.in_place else (),
         leads=lead_freely(layer) if whole else lead_lines(layer, sizes.high, ahead=True),
         parts=MappingProxyType(parts),

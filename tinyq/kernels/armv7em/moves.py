@@ -9,7 +9,7 @@ from tinyq.kernels.base import Bound, Part, Refusal
 from tinyq.kernels.layer import LayerSpec
 from tinyq.kernels.registry import kernel
 
-_SOURCE = "armv7em/moves.j2"
+_SOURCE, _JOINED = "armv7em/moves.j2", "armv7em/joined_runs"
 _FORMATS = ("s8", "s16")
 _CHUNK = 8  # words of a load of several
 _MOST_UNROLLED = 4  # chunks
@@ -58,37 +58,40 @@ class Run:
         return loops + words + 2 * self.rest
 
 
-@kernel("concatenate", _FORMATS, variant="runs", text="armv7em/concatenate_runs")
+@kernel("concatenate", _FORMATS, variant="runs", text=_JOINED)
 def bind_joined(layer: LayerSpec) -> Bound | Refusal:
     """Rows of both operands in turn."""
-    if reason := _refuse(layer):
-        return Refusal(reason)
-    g, each = layer.geometry, layer.output.format.bits // 8
-    sizes = [each * g[key] for key in ("first_channels", "second_channels")]
-    aligned = all(size % 4 == 0 for size in sizes)
-    runs = [Run(size, aligned) for size in sizes]
-    values = MappingProxyType({"rows": g["rows"], "runs": runs, "skipped": 0})
-    part = Part(_SOURCE, "join", "_join", values)
-    cost = g["rows"] * (_ROW_COST + sum(run.instructions for run in runs)) + _CALL_COST
-    return Bound(
-        layer, cost, parts=MappingProxyType({"join": part}), values=values, operands=("a", "b")
-    )
+    return _join(layer, "rows", "first_channels", "second_channels")
 
 
-@kernel("append", _FORMATS, variant="runs", text="armv7em/append_runs")
+@kernel("append", _FORMATS, variant="runs", text=_JOINED)
 def bind_appended(layer: LayerSpec) -> Bound | Refusal:
     """Columns move to the front, eight words loaded before eight are stored: also in place."""
+    return _join(layer, "lines", "kept_words", "new_words", moves=True)
+
+
+def _join(
+    layer: LayerSpec, rows: str, first: str, second: str, *, moves: bool = False
+) -> Bound | Refusal:
+    """Rows of a run of each operand; behind as many bytes as the second has where they move."""
     if reason := _refuse(layer):
         return Refusal(reason)
     g, each = layer.geometry, layer.output.format.bits // 8
-    sizes = [each * g[key] for key in ("kept_words", "new_words")]
+    sizes = [each * g[key] for key in (first, second)]
     aligned = all(size % 4 == 0 for size in sizes)
     runs = [Run(size, aligned) for size in sizes]
-    values = MappingProxyType({"rows": g["lines"], "runs": runs, "skipped": sizes[1]})
-    part = Part(_SOURCE, "join", "_append", values)
-    cost = g["lines"] * (_ROW_COST + 1 + sum(run.instructions for run in runs)) + _CALL_COST
+    skipped = sizes[1] if moves else 0
+    values = {"rows": g[rows], "runs": runs, "skipped": skipped}
+    part = Part(_SOURCE, "join", "_join", MappingProxyType(values))
+    each_row = _ROW_COST + int(moves) + sum(run.instructions for run in runs)
     return Bound(
-        layer, cost, parts=MappingProxyType({"append": part}), values=values, operands=("a", "b")
+        layer,
+        g[rows] * each_row + _CALL_COST,
+        parts=MappingProxyType({"join": part}),
+        values=MappingProxyType(
+            {**values, "front": f" behind the first {skipped}" if moves else ""}
+        ),
+        operands=("a", "b"),
     )
 
 

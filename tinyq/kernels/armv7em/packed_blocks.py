@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-from tinyq.kernels.armv7em.packed_weights import PAIR, Form, GainedFold
+from tinyq.kernels.armv7em.packed_weights import PAIR, Form, GainedFold, find_form
 from tinyq.kernels.base import Part
 from tinyq.kernels.geometry import divide_up
 from tinyq.kernels.layer import LayerSpec
@@ -20,7 +19,7 @@ from tinyq.kernels.packing.epilogue import Clip, Epilogue
 _SOURCE = "armv7em/packed_blocks.j2"
 _PANEL_BYTES = 16  # of a pair of places
 _MOST_PANEL_BYTES, _MOST_PANELS, _LEAST_PANELS = 10_240, 8, 2
-_NARROW, _NIBBLE, _CRUMB = 4, (-8, 7), (-2, 1)
+_NARROW = 4
 _ALL_BYTES = 0x01010101
 _LOOKUP_COST, _FIELD_COST, _BYTE_COST, _UNPACK_COST = 6, 4.3, 3, 70
 # Instructions: of a pair of places, of sixteen of them, of a pair of channels' outputs.
@@ -210,16 +209,6 @@ def name_range(epilogue: Epilogue, lift: int) -> str:
     return f"{names[epilogue.clip]}{'_twice' if epilogue.twice else ''}{lifted}"
 
 
-def reserve_levels(layer: LayerSpec) -> int:
-    """Bytes of the table of pair indices at the start of scratch, at most."""
-    bits, low, high = _measure_codes(layer)
-    if bits <= _NARROW and (low < _NIBBLE[0] or high > _NIBBLE[1]):
-        return 1024
-    if bits == 2 and (low < _CRUMB[0] or high > _CRUMB[1]):
-        return 64
-    return 0
-
-
 def count_unpacked(pairs: int) -> int:
     """Bytes of unpacked weights of a pair of channels, with the widest padding, of one bit."""
     return divide_up(pairs, 8) * 64
@@ -253,13 +242,7 @@ def estimate_unpacking(layer: LayerSpec, pairs: int) -> float:
 
 
 def _cost_of_unpacking(layer: LayerSpec) -> float:
-    _, low, high = _measure_codes(layer)
-    if reserve_levels(layer):
+    form = find_form(layer)
+    if form.levels:
         return _LOOKUP_COST
-    return _FIELD_COST if _NIBBLE[0] <= low and high <= _NIBBLE[1] else _BYTE_COST
-
-
-def _measure_codes(layer: LayerSpec) -> tuple[int, int, int]:
-    """Bits of the weights' format, the lowest and the highest code."""
-    weights: Any = layer.weights
-    return layer.inputs[-1].format.bits, int(weights.min()), int(weights.max())
+    return _FIELD_COST if form.width < 8 else _BYTE_COST

@@ -94,6 +94,7 @@ def bind_pool(layer: LayerSpec) -> Bound:
     return bind_shared(
         layer,
         lead_lines(layer),
+        words=False,
         about=write_about(*row.about),
         window=row.window,
         begin=row.begin.format(lo=codes.lo),
@@ -102,7 +103,7 @@ def bind_pool(layer: LayerSpec) -> Bound:
     )
 
 
-@kernel("maxpool2d", "b1", text=f"{TEXT}_bits", shared=True)
+@kernel("maxpool2d", "b1", text=TEXT, shared=True)
 def bind_bits(layer: LayerSpec) -> Bound:
     """Pooling of whole words of signs."""
     return bind_shared(
@@ -117,4 +118,5 @@ def bind_bits(layer: LayerSpec) -> Bound:
             "+1 is bit 0, so the largest sign is the AND of the bits; padding bits stay 0. Every",
             "window has a tap inside the image.",
         ),
+        words=True,
     )

@@ -130,35 +130,15 @@ class OddUniform:
 
 
 @dataclass(frozen=True, slots=True)
-class Truncated:
+class Truncated(OddUniform):
     """Odd integers whose first bits are those of any wider set: what is rounded is cut off.
 
         code = 2 * clip(floor((w / step + 2**bits) / 2), 0, 2**bits - 1) + 1 - 2**bits
 
     With step = 2**-bits and w in -1 .. 1 the code of k bits is that of k + 1 bits without its last.
 
-    Attributes:
-        bits: Binary logarithm of the number of levels.
-
     Reference: Jin et al. 2020, arXiv:1912.09666, section 3.2.
     """
-
-    bits: int
-
-    @property
-    def hi(self) -> int:
-        """Largest code."""
-        return int(2**self.bits - 1)
-
-    @property
-    def lo(self) -> int:
-        """Smallest code."""
-        return -self.hi
-
-    @property
-    def codes(self) -> tuple[int, ...]:
-        """All codes, ascending."""
-        return tuple(range(self.lo, self.hi + 1, 2))
 
     def encode(self, weights: Any, step: Any) -> Any:
         """Codes, in the dtype of ``weights``; ``step`` is the real value of code 1."""

@@ -1,6 +1,6 @@
-/* conv2d_s8_int8_armv6m-pixels: s8[1,5,16], t2[40,1,1,16] -> u8[1,5,40] by requantize */
+/* conv2d_s8_int8_armv6m-pixels: s8[8,9,8], s8[8,1,1,8] -> u4[8,9,8] by requantize */
 static TQ_NAKED void
-tq_gather_4(const int8_t *x __attribute__((unused)), void *panel __attribute__((unused)))
+tq_gather_2(const int8_t *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -8,12 +8,12 @@ tq_gather_4(const int8_t *x __attribute__((unused)), void *panel __attribute__((
         "mov r4, r8\n"
         "push {r4}\n"
         "mov r3, r1\n"
-        "movs r2, #16\n"
+        "movs r2, #8\n"
         "adds r1, r0, r2\n"
         "adds r2, r2, r1\n"
         "movs r4, #0\n"
         "1:\n"
-        ".rept 16\n"
+        ".rept 8\n"
         "ldrsb r5, [r0, r4]\n"
         "ldrsb r6, [r1, r4]\n"
         "ldrsb r7, [r2, r4]\n"
@@ -28,7 +28,7 @@ tq_gather_4(const int8_t *x __attribute__((unused)), void *panel __attribute__((
 
 
 static TQ_NAKED void
-tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
+tq_conv2d_s8_s8_u4_armv6m_pixels_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -42,12 +42,11 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "str r1, [sp, #0]\n"
         "str r2, [sp, #4]\n"
         "str r3, [sp, #8]\n"
-        "movs r3, #192\n"
+        "movs r3, #96\n"
         "adds r3, r3, r1\n"
         "str r3, [sp, #12]\n"
-        "movs r3, #1\n"
+        "movs r3, #9\n"
         "lsls r3, r3, #8\n"
-        "adds r3, #154\n"
         "str r3, [sp, #16]\n"
         "1:\n"
         "ldm r0!, {r2, r3}\n"
@@ -58,7 +57,7 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "mov r12, r3\n"
         "mov lr, r3\n"
         "2:\n"
-        ".rept 8\n"
+        ".rept 4\n"
         "ldm r0!, {r6}\n"
         "ldm r1!, {r2, r3, r4}\n"
         "sxtb r5, r6\n"
@@ -120,14 +119,18 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #2\n"
-        "cmp r7, #255\n"
+        "asrs r7, r7, #9\n"
+        "cmp r7, #15\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
         "5:\n"
-        "strb r7, [r1, #0]\n"
-        "adds r1, #40\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
+        "mov r8, r7\n"
+        "adds r1, #4\n"
         "mov r7, r9\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -147,14 +150,18 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #2\n"
-        "cmp r7, #255\n"
+        "asrs r7, r7, #9\n"
+        "cmp r7, #15\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
         "5:\n"
-        "strb r7, [r1, #0]\n"
-        "adds r1, #40\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
+        "mov r9, r7\n"
+        "adds r1, #4\n"
         "mov r7, r10\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -174,13 +181,17 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #2\n"
-        "cmp r7, #255\n"
+        "asrs r7, r7, #9\n"
+        "cmp r7, #15\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
         "5:\n"
-        "strb r7, [r1, #0]\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
+        "mov r10, r7\n"
         "ldm r0!, {r3}\n"
         "uxth r2, r3\n"
         "asrs r3, r3, #16\n"
@@ -203,14 +214,19 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #2\n"
-        "cmp r7, #255\n"
+        "asrs r7, r7, #9\n"
+        "cmp r7, #15\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
         "5:\n"
-        "strb r7, [r1, #1]\n"
-        "subs r1, #40\n"
+        "mov r4, r10\n"
+        "lsls r7, r7, #4\n"
+        "orrs r7, r4\n"
+        "strb r7, [r1]\n"
+        "subs r1, #4\n"
         "mov r7, r12\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -230,14 +246,19 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #2\n"
-        "cmp r7, #255\n"
+        "asrs r7, r7, #9\n"
+        "cmp r7, #15\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
         "5:\n"
-        "strb r7, [r1, #1]\n"
-        "subs r1, #40\n"
+        "mov r4, r9\n"
+        "lsls r7, r7, #4\n"
+        "orrs r7, r4\n"
+        "strb r7, [r1]\n"
+        "subs r1, #4\n"
         "mov r7, r11\n"
         "uxth r4, r7\n"
         "asrs r7, r7, #16\n"
@@ -257,14 +278,19 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
         "adds r7, r7, r4\n"
         "ldr r4, [sp, #16]\n"
         "adds r7, r7, r4\n"
-        "asrs r7, r7, #2\n"
-        "cmp r7, #255\n"
+        "asrs r7, r7, #9\n"
+        "cmp r7, #15\n"
         "bls 5f\n"
         "asrs r7, r7, #31\n"
         "mvns r7, r7\n"
+        "movs r5, #15\n"
+        "ands r7, r5\n"
         "5:\n"
-        "strb r7, [r1, #1]\n"
-        "adds r1, #2\n"
+        "mov r4, r8\n"
+        "lsls r7, r7, #4\n"
+        "orrs r7, r4\n"
+        "strb r7, [r1]\n"
+        "adds r1, #1\n"
         "str r1, [sp, #4]\n"
         "ldr r1, [sp, #0]\n"
         "ldr r7, [sp, #8]\n"
@@ -283,12 +309,12 @@ tq_conv2d_s8_t2_u8_armv6m_pixels_product(const uint32_t *w __attribute__((unused
 }
 
 
-/* 5 pixels of 16 channels by 40, 3 at a time; the last ones may overlap. */
-static void tq_conv2d_s8_t2_u8_armv6m_pixels(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
+/* 72 pixels of 8 channels by 8, 3 at a time; the last ones may overlap. */
+static void tq_conv2d_s8_s8_u4_armv6m_pixels(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
 {
-    for (int32_t p = 0; p < 5; p += 3) {
-        const int32_t first = p < 2 ? p : 2;
-        tq_gather_4(x + first * 16, scratch);
-        tq_conv2d_s8_t2_u8_armv6m_pixels_product(w, scratch, y + first * 40, w + 240);
+    for (int32_t p = 0; p < 72; p += 3) {
+        const int32_t first = p < 69 ? p : 69;
+        tq_gather_2(x + first * 8, scratch);
+        tq_conv2d_s8_s8_u4_armv6m_pixels_product(w, scratch, y + first * 4, w + 32);
     }
 }

@@ -1,6 +1,6 @@
 /* append_s16_armv7em-runs: s16[7,13,3], s16[7,7,3] -> s16[7,13,3] by  */
 static TQ_NAKED void
-tq_append_s16_armv7em_runs_append(const void *a __attribute__((unused)), const void *b __attribute__((unused)), void *y __attribute__((unused)))
+tq_append_s16_armv7em_runs_join(const void *a __attribute__((unused)), const void *b __attribute__((unused)), void *y __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -58,8 +58,8 @@ tq_append_s16_armv7em_runs_append(const void *a __attribute__((unused)), const v
 }
 
 
-/* 7 row(s) of 36 bytes behind the first 42, and 42 new ones in turn. */
+/* 7 row(s) of 36 bytes behind the first 42, and 42 of the other operand in turn. */
 static void tq_append_s16_armv7em_runs(const int16_t *a, const int16_t *b, int16_t *y)
 {
-    tq_append_s16_armv7em_runs_append(a, b, y);
+    tq_append_s16_armv7em_runs_join(a, b, y);
 }

@@ -22,7 +22,7 @@ tq_concatenate_s16_armv7em_runs_join(const void *a __attribute__((unused)), cons
 }
 
 
-/* 104 row(s) of 2 and 2 bytes in turn. */
+/* 104 row(s) of 2 bytes, and 2 of the other operand in turn. */
 static void tq_concatenate_s16_armv7em_runs(const int16_t *a, const int16_t *b, int16_t *y)
 {
     tq_concatenate_s16_armv7em_runs_join(a, b, y);

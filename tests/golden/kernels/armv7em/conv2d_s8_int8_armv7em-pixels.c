@@ -1,15 +1,15 @@
-/* conv2d_s8_int8_armv7em-pixels: s8[4,1,4], s8[16,1,1,4] -> u8[4,1,16] by requantize */
+/* conv2d_s8_int8_armv7em-pixels: s8[2,13,12], s8[8,1,1,12] -> u8[2,13,8] by requantize */
 static TQ_NAKED void
-tq_gather_1(const void *x __attribute__((unused)), void *panel __attribute__((unused)))
+tq_gather_3(const void *x __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
         "1:\n"
-        ".rept 1\n"
-        "ldr r4, [r0, #4]\n"
-        "ldr r5, [r0, #8]\n"
-        "ldr r6, [r0, #12]\n"
+        ".rept 3\n"
+        "ldr r4, [r0, #12]\n"
+        "ldr r5, [r0, #24]\n"
+        "ldr r6, [r0, #36]\n"
         "ldr r3, [r0], #4\n"
         "sxtb16 r8, r3\n"
         "sxtb16 r9, r4\n"
@@ -34,12 +34,11 @@ tq_conv2d_s8_s8_u8_armv7em_pixels_product(const uint32_t *w __attribute__((unuse
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
         "sub sp, #28\n"
-        "movw r12, #32\n"
+        "movw r12, #96\n"
         "add r12, r12, r1\n"
         "strd r1, r2, [sp]\n"
         "strd r3, r12, [sp, #8]\n"
-        "movw r4, #59392\n"
-        "movt r4, #8\n"
+        "movw r4, #16896\n"
         "str r4, [sp, #16]\n"
         "1:\n"
         "ldrd r2, r6, [r0], #8\n"
@@ -50,7 +49,7 @@ tq_conv2d_s8_s8_u8_armv7em_pixels_product(const uint32_t *w __attribute__((unuse
         "mov r8, r6\n"
         "mov r9, r6\n"
         "2:\n"
-        ".rept 2\n"
+        ".rept 6\n"
         "ldrd r10, r11, [r0], #8\n"
         "ldrd r12, lr, [r1], #8\n"
         "smlad r2, r12, r10, r2\n"
@@ -67,29 +66,53 @@ tq_conv2d_s8_s8_u8_armv7em_pixels_product(const uint32_t *w __attribute__((unuse
         "ldr r12, [sp, #16]\n"
         "ldr lr, [sp, #4]\n"
         "smmla r2, r2, r10, r12\n"
-        "usat r2, #8, r2, asr #12\n"
+        "usat r2, #31, r2, asr #10\n"
+        "rsb r2, r2, #143\n"
+        "usat r2, #31, r2\n"
+        "rsb r2, r2, #253\n"
         "smmla r6, r6, r11, r12\n"
-        "usat r6, #8, r6, asr #12\n"
+        "usat r6, #31, r6, asr #10\n"
+        "rsb r6, r6, #143\n"
+        "usat r6, #31, r6\n"
+        "rsb r6, r6, #253\n"
         "strb r2, [lr, #0]\n"
         "strb r6, [lr, #1]\n"
         "smmla r3, r3, r10, r12\n"
-        "usat r3, #8, r3, asr #12\n"
+        "usat r3, #31, r3, asr #10\n"
+        "rsb r3, r3, #143\n"
+        "usat r3, #31, r3\n"
+        "rsb r3, r3, #253\n"
         "smmla r7, r7, r11, r12\n"
-        "usat r7, #8, r7, asr #12\n"
-        "strb r3, [lr, #16]\n"
-        "strb r7, [lr, #17]\n"
+        "usat r7, #31, r7, asr #10\n"
+        "rsb r7, r7, #143\n"
+        "usat r7, #31, r7\n"
+        "rsb r7, r7, #253\n"
+        "strb r3, [lr, #8]\n"
+        "strb r7, [lr, #9]\n"
         "smmla r4, r4, r10, r12\n"
-        "usat r4, #8, r4, asr #12\n"
+        "usat r4, #31, r4, asr #10\n"
+        "rsb r4, r4, #143\n"
+        "usat r4, #31, r4\n"
+        "rsb r4, r4, #253\n"
         "smmla r8, r8, r11, r12\n"
-        "usat r8, #8, r8, asr #12\n"
-        "strb r4, [lr, #32]\n"
-        "strb r8, [lr, #33]\n"
+        "usat r8, #31, r8, asr #10\n"
+        "rsb r8, r8, #143\n"
+        "usat r8, #31, r8\n"
+        "rsb r8, r8, #253\n"
+        "strb r4, [lr, #16]\n"
+        "strb r8, [lr, #17]\n"
         "smmla r5, r5, r10, r12\n"
-        "usat r5, #8, r5, asr #12\n"
+        "usat r5, #31, r5, asr #10\n"
+        "rsb r5, r5, #143\n"
+        "usat r5, #31, r5\n"
+        "rsb r5, r5, #253\n"
         "smmla r9, r9, r11, r12\n"
-        "usat r9, #8, r9, asr #12\n"
-        "strb r5, [lr, #48]\n"
-        "strb r9, [lr, #49]\n"
+        "usat r9, #31, r9, asr #10\n"
+        "rsb r9, r9, #143\n"
+        "usat r9, #31, r9\n"
+        "rsb r9, r9, #253\n"
+        "strb r5, [lr, #24]\n"
+        "strb r9, [lr, #25]\n"
         "add lr, #2\n"
         "ldr r1, [sp]\n"
         "ldr r12, [sp, #8]\n"
@@ -102,12 +125,12 @@ tq_conv2d_s8_s8_u8_armv7em_pixels_product(const uint32_t *w __attribute__((unuse
 }
 
 
-/* 4 pixels of 4 channels by 16, 4 at a time; the last ones may overlap. */
+/* 26 pixels of 12 channels by 8, 4 at a time; the last ones may overlap. */
 static void tq_conv2d_s8_s8_u8_armv7em_pixels(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
 {
-    for (int32_t p = 0; p < 4; p += 4) {
-        const int32_t first = p < 0 ? p : 0;
-        tq_gather_1(x + first * 4, scratch);
-        tq_conv2d_s8_s8_u8_armv7em_pixels_product(w, scratch, y + first * 16, w + 64);
+    for (int32_t p = 0; p < 26; p += 4) {
+        const int32_t first = p < 22 ? p : 22;
+        tq_gather_3(x + first * 12, scratch);
+        tq_conv2d_s8_s8_u8_armv7em_pixels_product(w, scratch, y + first * 8, w + 64);
     }
 }

@@ -1,22 +1,22 @@
-/* conv2d_s8_int8_armv7em-winograd2: s8[8,8,16], s8[16,3,3,16] -> s8[8,8,16] by requantize */
+/* conv2d_s8_int8_armv7em-winograd2: s8[4,8,32], s8[4,3,3,32] -> u8[4,8,4] by requantize */
 static TQ_NAKED void
-tq_downwards_8_16(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *t __attribute__((unused)))
+tq_downwards_8_32(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)), const int8_t *c __attribute__((unused)), const int8_t *d __attribute__((unused)), void *t __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
         "ldr r4, [sp, #36]\n"
-        "mov r5, #4\n"
+        "mov r5, #8\n"
         "push {r5}\n"
         "add r4, #32\n"
         "1:\n"
         "movw r5, #8\n"
         "push {r5}\n"
         "2:\n"
-        "ldr r5, [r0], #16\n"
-        "ldr r6, [r1], #16\n"
-        "ldr r7, [r2], #16\n"
-        "ldr r8, [r3], #16\n"
+        "ldr r5, [r0], #32\n"
+        "ldr r6, [r1], #32\n"
+        "ldr r7, [r2], #32\n"
+        "ldr r8, [r3], #32\n"
         "sxtb16 r9, r5\n"
         "sxtb16 r10, r6\n"
         "sxtb16 r11, r7\n"
@@ -40,7 +40,7 @@ tq_downwards_8_16(const int8_t *a __attribute__((unused)), const int8_t *b __att
         "str r9, [sp]\n"
         "bne 2b\n"
         "add sp, #4\n"
-        "movw r9, #124\n"
+        "movw r9, #252\n"
         "sub r0, r0, r9\n"
         "sub r1, r1, r9\n"
         "sub r2, r2, r9\n"
@@ -57,12 +57,12 @@ tq_downwards_8_16(const int8_t *a __attribute__((unused)), const int8_t *b __att
 
 
 static TQ_NAKED void
-tq_across_8_16(const void *t __attribute__((unused)), void *panel __attribute__((unused)))
+tq_across_8_32(const void *t __attribute__((unused)), void *panel __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r11, lr}\n"
-        "add r12, r1, #2048\n"
+        "add r12, r1, #4096\n"
         "1:\n"
         "ldr r2, [r0, #0]\n"
         "ldr r3, [r0, #32]\n"
@@ -153,7 +153,7 @@ static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
 }
 
 static TQ_NAKED void
-tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
+tq_conv2d_s8_s8_u8_armv7em_winograd2_product(const uint32_t *w __attribute__((unused)), const void *panel __attribute__((unused)), void *y __attribute__((unused)), const uint32_t *end __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -165,7 +165,7 @@ tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((un
         "str r4, [sp, #20]\n"
         "strd r1, r2, [sp]\n"
         "str r3, [sp, #8]\n"
-        "movw r4, #28672\n"
+        "movw r4, #1480\n"
         "str r4, [sp, #12]\n"
         "9:\n"
         "1:\n"
@@ -180,7 +180,7 @@ tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((un
         "smuad r5, lr, r10\n"
         "smuad r8, r12, r11\n"
         "smuad r9, lr, r11\n"
-        ".rept 7\n"
+        ".rept 15\n"
         "ldrd r10, r11, [r0], #8\n"
         "ldrd r12, lr, [r1], #8\n"
         "smlad r2, r12, r10, r2\n"
@@ -194,7 +194,7 @@ tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((un
         "smlad r9, lr, r11, r9\n"
         ".endr\n"
         "push {r2-r9}\n"
-        "movw r12, #2032\n"
+        "movw r12, #4080\n"
         "sub r1, r1, r12\n"
         "tst r1, #0xF0\n"
         "bne 1b\n"
@@ -246,24 +246,36 @@ tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((un
         "add r0, r0, r2\n"
         "sub r1, r1, r3\n"
         "smmla r0, r0, r11, r10\n"
-        "ssat r0, #8, r0, asr #13\n"
+        "usat r0, #31, r0, asr #4\n"
+        "rsb r0, r0, #172\n"
+        "usat r0, #31, r0\n"
+        "rsb r0, r0, #246\n"
         "strb r0, [lr, #0]\n"
         "smmla r1, r1, r11, r10\n"
-        "ssat r1, #8, r1, asr #13\n"
-        "strb r1, [lr, #16]\n"
+        "usat r1, #31, r1, asr #4\n"
+        "rsb r1, r1, #172\n"
+        "usat r1, #31, r1\n"
+        "rsb r1, r1, #246\n"
+        "strb r1, [lr, #4]\n"
         "add r4, r4, r5\n"
         "sub r5, r5, r6\n"
         "add r4, r4, r6\n"
         "sub r5, r5, r7\n"
         "smmla r4, r4, r11, r10\n"
-        "ssat r4, #8, r4, asr #13\n"
-        "strb r4, [lr, #128]\n"
+        "usat r4, #31, r4, asr #4\n"
+        "rsb r4, r4, #172\n"
+        "usat r4, #31, r4\n"
+        "rsb r4, r4, #246\n"
+        "strb r4, [lr, #32]\n"
         "smmla r5, r5, r11, r10\n"
-        "ssat r5, #8, r5, asr #13\n"
-        "strb r5, [lr, #144]\n"
+        "usat r5, #31, r5, asr #4\n"
+        "rsb r5, r5, #172\n"
+        "usat r5, #31, r5\n"
+        "rsb r5, r5, #246\n"
+        "strb r5, [lr, #36]\n"
         "add r12, #4\n"
         "tst r12, #12\n"
-        "addw lr, lr, #32\n"
+        "addw lr, lr, #8\n"
         "bne 8b\n"
         "ldr r0, [sp, #528]\n"
         "ldr lr, [sp, #516]\n"
@@ -285,29 +297,29 @@ tq_conv2d_s8_s8_s8_armv7em_winograd2_product(const uint32_t *w __attribute__((un
 }
 
 
-/* 8 x 8 x 16 by 16 channels, in tiles of 2 x 2. */
-static void tq_conv2d_s8_s8_s8_armv7em_winograd2(const int8_t *x, const uint32_t *w, int8_t *y, void *scratch)
+/* 4 x 8 x 32 by 4 channels, in tiles of 2 x 2. */
+static void tq_conv2d_s8_s8_u8_armv7em_winograd2(const int8_t *x, const uint32_t *w, uint8_t *y, void *scratch)
 {
     uint8_t *const panel = (uint8_t *)(((uintptr_t)scratch + 255u) & ~(uintptr_t)255u);
-    uint32_t *const t = (uint32_t *)(void *)(panel + 2048);
-    uint32_t *const outside = t + 320;
-    tq_fill(outside, 32, 522133279u);
-    for (int32_t k = 0; k < 4; k++) {
+    uint32_t *const t = (uint32_t *)(void *)(panel + 4096);
+    uint32_t *const outside = t + 640;
+    tq_fill(outside, 64, 791621423u);
+    for (int32_t k = 0; k < 8; k++) {
         for (int32_t side = 0; side < 2; side++) {
             uint32_t *const edge = t + k * 80 + side * 72;
             tq_fill(edge, 8, 0u);
-            edge[2] = 4063294u;
-            edge[6] = 4063294u;
+            edge[2] = 6160478u;
+            edge[6] = 6160478u;
         }
     }
-    for (int32_t r = 0; r < 8; r += 2) {
-        const int8_t *const at = x + r * 128;
-        const int8_t *const above = r == 0 ? (const int8_t *)outside : at - 128;
-        const int8_t *const below = r == 6 ? (const int8_t *)outside : at + 256;
-        tq_downwards_8_16(above, at, at + 128, below, t);
+    for (int32_t r = 0; r < 4; r += 2) {
+        const int8_t *const at = x + r * 256;
+        const int8_t *const above = r == 0 ? (const int8_t *)outside : at - 256;
+        const int8_t *const below = r == 2 ? (const int8_t *)outside : at + 512;
+        tq_downwards_8_32(above, at, at + 256, below, t);
         for (int32_t c = 0; c < 8; c += 8) {
-            tq_across_8_16(t + c * 8, panel);
-            tq_conv2d_s8_s8_s8_armv7em_winograd2_product(w, panel, y + (r * 8 + c) * 16, w + 2080);
+            tq_across_8_32(t + c * 8, panel);
+            tq_conv2d_s8_s8_u8_armv7em_winograd2_product(w, panel, y + (r * 8 + c) * 4, w + 1032);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* conv2d_s8_int8_armv7em-winograd4: s8[16,4,32], c4[6,3,3,32] -> u8[16,4,6] by requantize */
+/* conv2d_s8_int8_armv7em-winograd4: s8[4,16,32], s8[8,3,3,32] -> s8[4,16,8] by requantize */
 static void tq_fill(uint32_t *to, int32_t words, uint32_t value)
 {
     for (int32_t i = 0; i < words; i++) {
@@ -85,16 +85,16 @@ static inline void tq_four(const uint32_t m[6], uint32_t *to, int32_t step)
 }
 
 /* Six padded lines of bytes to positions [word][column][lane][6]. */
-static __attribute__((noinline)) void tq_down_192_32(const uint32_t *lines, uint32_t *t)
+static __attribute__((noinline)) void tq_down_576_32(const uint32_t *lines, uint32_t *t)
 {
     for (int32_t k = 0; k < 8; k++) {
-        for (int32_t c = 0; c < 6; c++) {
+        for (int32_t c = 0; c < 18; c++) {
             const uint32_t *const at = lines + c * 8 + k;
             uint32_t even[6];
             uint32_t odd[6];
             for (int32_t i = 0; i < 6; i++) {
-                even[i] = tq_widen(at[i * 48]);
-                odd[i] = tq_widen_odd(at[i * 48]);
+                even[i] = tq_widen(at[i * 144]);
+                odd[i] = tq_widen_odd(at[i * 144]);
             }
             tq_six(even, t, 1);
             tq_six(odd, t + 6, 1);
@@ -104,7 +104,7 @@ static __attribute__((noinline)) void tq_down_192_32(const uint32_t *lines, uint
 }
 
 /* Positions of six columns to a tile's slot in the panel [pair of places][36][4]. */
-static __attribute__((noinline)) void tq_down_192_32_across(const uint32_t *t, uint32_t *panel)
+static __attribute__((noinline)) void tq_down_576_32_across(const uint32_t *t, uint32_t *panel)
 {
     for (int32_t k = 0; k < 8; k++) {
         for (int32_t place = 0; place < 12; place++) {
@@ -113,7 +113,7 @@ static __attribute__((noinline)) void tq_down_192_32_across(const uint32_t *t, u
             panel += 24;
             t++;
         }
-        t += 60;
+        t += 204;
     }
 }
 
@@ -167,7 +167,7 @@ tq_product36_16(const uint32_t *w __attribute__((unused)), const uint32_t *panel
 
 
 /* One tile of one channel: products m[36], eight words apart, to 4 x 4 outputs. */
-static __attribute__((noinline)) void tq_conv2d_s8_c4_u8_armv7em_winograd4_finish(const int32_t *m, uint8_t *y, uint32_t bias, int32_t multiplier)
+static __attribute__((noinline)) void tq_conv2d_s8_s8_s8_armv7em_winograd4_finish(const int32_t *m, int8_t *y, uint32_t bias, int32_t multiplier)
 {
     uint32_t t[24];
     for (int32_t j = 0; j < 6; j++) {
@@ -178,153 +178,153 @@ static __attribute__((noinline)) void tq_conv2d_s8_c4_u8_armv7em_winograd4_finis
         uint32_t o[4];
         tq_four(t + 0, o, 1);
         {
-            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 6)), multiplier, 1429504);
+            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 6)), multiplier, 28966912);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #13" : "=r"(code) : "r"(high));
-            y[0] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #18" : "=r"(code) : "r"(high));
+            y[0] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 5)), multiplier, 714752);
+            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 5)), multiplier, 14483456);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #12" : "=r"(code) : "r"(high));
-            y[6] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #17" : "=r"(code) : "r"(high));
+            y[8] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 4)), multiplier, 357376);
+            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 4)), multiplier, 7241728);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #11" : "=r"(code) : "r"(high));
-            y[12] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #16" : "=r"(code) : "r"(high));
+            y[16] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 4)), multiplier, 357376);
+            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 4)), multiplier, 7241728);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #11" : "=r"(code) : "r"(high));
-            y[18] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #16" : "=r"(code) : "r"(high));
+            y[24] = (int8_t)code;
         }
     }
     {
         uint32_t o[4];
         tq_four(t + 6, o, 1);
         {
-            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 5)), multiplier, 714752);
+            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 5)), multiplier, 14483456);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #12" : "=r"(code) : "r"(high));
-            y[24] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #17" : "=r"(code) : "r"(high));
+            y[128] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 4)), multiplier, 357376);
+            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 4)), multiplier, 7241728);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #11" : "=r"(code) : "r"(high));
-            y[30] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #16" : "=r"(code) : "r"(high));
+            y[136] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 3)), multiplier, 178688);
+            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 3)), multiplier, 3620864);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #10" : "=r"(code) : "r"(high));
-            y[36] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #15" : "=r"(code) : "r"(high));
+            y[144] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 3)), multiplier, 178688);
+            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 3)), multiplier, 3620864);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #10" : "=r"(code) : "r"(high));
-            y[42] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #15" : "=r"(code) : "r"(high));
+            y[152] = (int8_t)code;
         }
     }
     {
         uint32_t o[4];
         tq_four(t + 12, o, 1);
         {
-            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 4)), multiplier, 357376);
+            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 4)), multiplier, 7241728);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #11" : "=r"(code) : "r"(high));
-            y[48] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #16" : "=r"(code) : "r"(high));
+            y[256] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 3)), multiplier, 178688);
+            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 3)), multiplier, 3620864);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #10" : "=r"(code) : "r"(high));
-            y[54] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #15" : "=r"(code) : "r"(high));
+            y[264] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 2)), multiplier, 89344);
+            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 2)), multiplier, 1810432);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #9" : "=r"(code) : "r"(high));
-            y[60] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #14" : "=r"(code) : "r"(high));
+            y[272] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 2)), multiplier, 89344);
+            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 2)), multiplier, 1810432);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #9" : "=r"(code) : "r"(high));
-            y[66] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #14" : "=r"(code) : "r"(high));
+            y[280] = (int8_t)code;
         }
     }
     {
         uint32_t o[4];
         tq_four(t + 18, o, 1);
         {
-            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 4)), multiplier, 357376);
+            const int32_t high = tq_high((int32_t)(o[0] * 954437177u + (bias << 4)), multiplier, 7241728);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #11" : "=r"(code) : "r"(high));
-            y[72] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #16" : "=r"(code) : "r"(high));
+            y[384] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 3)), multiplier, 178688);
+            const int32_t high = tq_high((int32_t)(o[1] * 954437177u + (bias << 3)), multiplier, 3620864);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #10" : "=r"(code) : "r"(high));
-            y[78] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #15" : "=r"(code) : "r"(high));
+            y[392] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 2)), multiplier, 89344);
+            const int32_t high = tq_high((int32_t)(o[2] * 954437177u + (bias << 2)), multiplier, 1810432);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #9" : "=r"(code) : "r"(high));
-            y[84] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #14" : "=r"(code) : "r"(high));
+            y[400] = (int8_t)code;
         }
         {
-            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 2)), multiplier, 89344);
+            const int32_t high = tq_high((int32_t)(o[3] * 954437177u + (bias << 2)), multiplier, 1810432);
             int32_t code;
-            __asm__("usat %0, #8, %1, asr #9" : "=r"(code) : "r"(high));
-            y[90] = (uint8_t)code;
+            __asm__("ssat %0, #8, %1, asr #14" : "=r"(code) : "r"(high));
+            y[408] = (int8_t)code;
         }
     }
 }
 
-/* 16 x 4 x 32 by 6 channels, in tiles of 4 x 4, four at a time. The lines of x under
+/* 4 x 16 x 32 by 8 channels, in tiles of 4 x 4, four at a time. The lines of x under
  * a line of tiles are copied before its outputs are written, and the last two stay for the next. */
-static void tq_conv2d_s8_c4_u8_armv7em_winograd4(const int8_t *x, const uint32_t *w, const uint32_t *constants, uint8_t *y, void *scratch)
+static void tq_conv2d_s8_s8_s8_armv7em_winograd4(const int8_t *x, const uint32_t *w, const uint32_t *constants, int8_t *y, void *scratch)
 {
     uint32_t *const lines = scratch;
-    uint32_t *const t = lines + 288;
-    uint32_t *const panel = t + 576;
+    uint32_t *const t = lines + 864;
+    uint32_t *const panel = t + 1728;
     int32_t *const m = (int32_t *)panel + 2304;
-    uint8_t *to[4];
+    int8_t *to[4];
     int32_t slot = 0;
-    tq_fill(lines, 288, 3318072773u);
-    for (int32_t r = 0; r < 16; r += 4) {
-        tq_copy_fours(lines, lines + 192, 48);
+    tq_fill(lines, 864, 235802126u);
+    for (int32_t r = 0; r < 4; r += 4) {
+        tq_copy_fours(lines, lines + 576, 144);
         if (r > 0) {
-            tq_copy_fours(lines + 48, lines + 240, 48);
+            tq_copy_fours(lines + 144, lines + 720, 144);
         }
         for (int32_t i = r > 0 ? 2 : 1; i < 6; i++) {
             const int32_t from = r + i - 1;
-            uint32_t *const at = lines + i * 48 + 8;
-            if (from < 16) {
-                tq_copy_fours(at, (const uint32_t *)(const void *)(x + from * 128), 32);
+            uint32_t *const at = lines + i * 144 + 8;
+            if (from < 4) {
+                tq_copy_fours(at, (const uint32_t *)(const void *)(x + from * 512), 128);
             } else {
-                tq_fill(at, 32, 3318072773u);
+                tq_fill(at, 128, 235802126u);
             }
         }
-        tq_down_192_32(lines, t);
-        for (int32_t c = 0; c < 4; c += 4) {
-            tq_down_192_32_across(t + c * 12, panel + slot);
-            to[slot] = y + (r * 4 + c) * 6;
+        tq_down_576_32(lines, t);
+        for (int32_t c = 0; c < 16; c += 4) {
+            tq_down_576_32_across(t + c * 12, panel + slot);
+            to[slot] = y + (r * 16 + c) * 8;
             slot++;
             if (slot == 4) {
                 slot = 0;
-                for (int32_t o = 0; o < 6; o += 2) {
+                for (int32_t o = 0; o < 8; o += 2) {
                     tq_product36_16(w + o * 576, panel, m);
                     for (int32_t i = 0; i < 8; i++) {
                         const int32_t channel = o + i / 4;
-                        tq_conv2d_s8_c4_u8_armv7em_winograd4_finish(m + i, to[i % 4] + channel, constants[2 * channel], (int32_t)constants[2 * channel + 1]);
+                        tq_conv2d_s8_s8_s8_armv7em_winograd4_finish(m + i, to[i % 4] + channel, constants[2 * channel], (int32_t)constants[2 * channel + 1]);
                     }
                 }
             }
