@@ -70,9 +70,10 @@ class Chain:
             operator.customOptions = np.frombuffer(flexbuffers.Dumps(options), np.uint8)
         self.operators.append(operator)
 
-    def write(self, path, start: str, end: str) -> None:
+    def write(self, path, start: str, end: str | list[str]) -> None:
         import flatbuffers
 
+        ends = [self.places[name] for name in ([end] if isinstance(end, str) else end)]
         codes = []
         for name in self.codes:
             code, custom = self.schema.OperatorCodeT(), name.startswith("Signal")
@@ -81,7 +82,7 @@ class Chain:
             code.customCode = name if custom else None
             codes.append(code)
         self.graph.tensors, self.graph.operators = self.tensors, self.operators
-        self.graph.inputs, self.graph.outputs = [self.places[start]], [self.places[end]]
+        self.graph.inputs, self.graph.outputs = [self.places[start]], ends
         self.model.version, self.model.operatorCodes = 3, codes
         self.model.subgraphs, self.model.buffers = [self.graph], self.buffers
         builder = flatbuffers.Builder(1024)

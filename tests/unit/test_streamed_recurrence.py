@@ -69,7 +69,7 @@ def test_steps_are_those_of_all_frames_since_the_reset(cell, every, taps, step, 
         length: draw_network(cell, every, length, taps, np.random.default_rng(seed))
         for length in range(frames, STEPS + 1, step)
     }
-    streamed = stream(graphs[frames], step=step)
+    streamed = stream(graphs[frames], step=step, carry=True)
     assert streamed.padded == ("layer",)
     assert streamed.macs[1] < streamed.macs[0]
     signal = np.random.default_rng(seed + 1).integers(-128, 128, (STEPS, 1, CHANNELS))
@@ -82,3 +82,15 @@ def test_steps_are_those_of_all_frames_since_the_reset(cell, every, taps, step, 
     assert len(np.unique(found)) > 3
     program = compile_model(emit(streamed.graph, plan(streamed.graph)))
     assert sequence_differences(streamed.graph, program, inputs) == 0
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("every", [0, 1])
+def test_without_carry_steps_are_windows(cell, every, rng):
+    graph = draw_network(cell, every, 8, 3, rng)
+    streamed = stream(graph)
+    assert streamed.padded == ()
+    signal = rng.integers(-128, 128, (STEPS, 1, CHANNELS)).astype(np.int32)
+    (found,) = run_sequences(streamed.graph, {"input": signal[None, :, None]}).values()
+    windows = np.stack([signal[end - 8 : end] for end in range(8, STEPS + 1)])
+    np.testing.assert_array_equal(found[0, 7:], run(graph, windows))

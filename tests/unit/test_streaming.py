@@ -193,9 +193,10 @@ def test_different_constants_of_columns_end_time():
 
 
 def test_the_option_is_read_or_refused():
-    assert read_option("time=0") == (0, None)
-    assert read_option("step=4, time=1") == (1, 4)
-    for wrong in ("", "0", "time", "time=x", "step=1", "time=0,time=1", "time=0,hop=2", "time=-1"):
+    assert read_option("time=0") == (0, None, False)
+    assert read_option("step=4, time=1, carry=1") == (1, 4, True)
+    doubtful = ("time=0,time=1", "time=0,hop=2", "time=-1", "time=0,carry=2")
+    for wrong in ("", "0", "time", "time=x", "step=1", *doubtful):
         with pytest.raises(TinyqError) as caught:
             read_option(wrong)
         assert caught.value.where == "--stream"

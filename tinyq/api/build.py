@@ -148,8 +148,8 @@ def build(
         inputs: As of `tinyq.load`.
         outputs: As of `tinyq.load`.
         unfinished: Whether a model is taken although the method of a layer has not come to its end.
-        stream: ``time=AXIS[,step=N]``: the model becomes a step that takes the newest N frames
-            along an axis of its inputs, see `tinyq.stream`.
+        stream: ``time=AXIS[,step=N][,carry=1]``: the model becomes a step that takes the newest N
+            frames along an axis of its inputs, see `tinyq.stream`.
         progress: Called with the kernels counted and all kernels, where ``tune`` is set.
 
     Raises:

@@ -13,7 +13,8 @@ from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 
 _OPTION = "--stream"
-_FORM = "write time=AXIS or time=AXIS,step=N: --stream time=0,step=1"
+_FORM = "write time=AXIS, with ,step=N or ,carry=1 behind it: --stream time=0,step=1"
+_NAMES = ("time", "step", "carry")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -99,6 +100,7 @@ def stream(
     trust: bool = False,
     inputs: Names = None,
     outputs: Names = None,
+    carry: bool = False,
 ) -> Streaming:
     """Turn a network over a window of frames into a step, which takes the newest frames alone.
 
@@ -114,25 +116,26 @@ def stream(
         trust: As of `tinyq.load`.
         inputs: As of `tinyq.load`.
         outputs: As of `tinyq.load`.
+        carry: Whether recurrent layers go on from step to step: an answer is that of all frames
+            since the reset. Without it they begin anew in each window.
 
     Raises:
         ModelError: A layer looks into the future, or there is no such axis or step.
     """
-    return Streaming(make_step(load(model, rounding, trust, inputs, outputs), time, step))
+    return Streaming(make_step(load(model, rounding, trust, inputs, outputs), time, step, carry))
 
 
 def stream_as_asked(graph: Graph, option: str) -> Streamed:
-    """The step that the option ``time=AXIS[,step=N]`` asks for.
+    """The step that the option ``time=AXIS[,step=N][,carry=1]`` asks for.
 
     Raises:
         TinyqError: The option says something else, or the graph cannot be a step.
     """
-    time, step = read_option(option)
-    return make_step(graph, time, step)
+    return make_step(graph, *read_option(option))
 
 
-def read_option(option: str) -> tuple[int, int | None]:
-    """Axis and frames of ``time=AXIS[,step=N]``.
+def read_option(option: str) -> tuple[int, int | None, bool]:
+    """Axis, frames and carry of ``time=AXIS[,step=N][,carry=1]``.
 
     Raises:
         TinyqError: It says something else.
@@ -140,11 +143,13 @@ def read_option(option: str) -> tuple[int, int | None]:
     found: dict[str, int] = {}
     for part in option.split(","):
         name, _, value = part.partition("=")
-        if name.strip() not in ("time", "step") or name.strip() in found:
+        if name.strip() not in _NAMES or name.strip() in found:
             raise TinyqError(f"cannot read {option!r}", where=_OPTION, remedy=_FORM)
         if not (value.strip().isascii() and value.strip().isdigit()):
             raise TinyqError(f"{value!r} is no number", where=_OPTION, remedy=_FORM)
         found[name.strip()] = int(value)
     if "time" not in found:
         raise TinyqError("the axis of time is missing", where=_OPTION, remedy=_FORM)
-    return found["time"], found.get("step")
+    if found.get("carry", 0) > 1:
+        raise TinyqError(f"carry is {found['carry']}", where=_OPTION, remedy="give carry=0 or 1")
+    return found["time"], found.get("step"), bool(found.get("carry", 0))

@@ -72,8 +72,9 @@ UnfinishedOption = Annotated[
 StreamOption = Annotated[
     str | None,
     typer.Option(
-        help="time=AXIS[,step=N]: make a step of the model that takes the newest N frames along an "
-        "axis of its inputs, 0 the first, and keeps what it needs of those before."
+        help="time=AXIS[,step=N][,carry=1]: make a step of the model that takes the newest N "
+        "frames along an axis of its inputs, 0 the first, and keeps what it needs of those before; "
+        "with carry=1 recurrent layers go on from step to step."
     ),
 ]
 

@@ -51,6 +51,11 @@ def _trace_rows(lines: Lines, every: bool) -> Trace:
     return Trace(after, (reach, *(None for _ in others)), carries=True)
 
 
+def can_begin_anew(operation: Op) -> bool:
+    """Whether an operation may be computed over each window from its beginning."""
+    return isinstance(operation, Recurrence)
+
+
 @singledispatch
 def carry(operation: Op, weaving: Weaving, node: Node, need: Need) -> None:
     """Add the nodes of an operation that goes on from step to step.

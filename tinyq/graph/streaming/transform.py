@@ -13,7 +13,7 @@ from tinyq.graph.streaming import carried, elements, moves, signals, windows
 from tinyq.graph.streaming.padding import check_padding
 from tinyq.graph.streaming.sums import can_keep_sum, keep_sum
 from tinyq.graph.streaming.timeline import Timeline, Trace
-from tinyq.graph.streaming.tracing import Cut, shorten, trace
+from tinyq.graph.streaming.tracing import Cut, end_time, shorten, trace
 from tinyq.graph.streaming.weaving import Need, Weaving
 from tinyq.graph.streaming.windows import find_fill
 
@@ -64,7 +64,7 @@ class Streamed:
         return [(name, window[name], steps.get(name, 0)) for name in names]
 
 
-def stream(graph: Graph, axis: int = 0, step: int | None = None) -> Streamed:
+def stream(graph: Graph, axis: int = 0, step: int | None = None, carry: bool = False) -> Streamed:
     """Turn a network over a window of frames into a step, which takes the newest frames alone.
 
     Args:
@@ -72,13 +72,15 @@ def stream(graph: Graph, axis: int = 0, step: int | None = None) -> Streamed:
         axis: Of the inputs' shapes, without batch, that is time; one column is a frame.
         step: Frames of a step; the fewest with which every layer moves on by whole columns when
             None.
+        carry: Whether recurrent layers go on from step to step, so that an answer is that of all
+            frames since the reset; without it they begin anew in each window, as they are.
 
     Raises:
         ModelError: There is no such axis or step, or a layer looks into the future.
     """
     window = simplify(graph)
     frames = _count_frames(window, axis)
-    lines, traces = _trace_nodes(window, axis, frames)
+    lines, traces = _trace_nodes(window, axis, frames, carry)
     fewest = math.lcm(*(line.stride for line in lines.values()))
     chosen = _check_step(window, lines, frames, fewest, step)
     padded = check_padding(window, lines, traces, frames, chosen)
@@ -119,7 +121,7 @@ def _count_frames(graph: Graph, axis: int) -> int:
 
 
 def _trace_nodes(
-    graph: Graph, axis: int, frames: int
+    graph: Graph, axis: int, frames: int, carry: bool
 ) -> tuple[dict[str, Timeline], dict[str, Trace]]:
     """Timelines of the tensors that have time, and what nodes that read one make of it."""
     lines = {
@@ -130,7 +132,8 @@ def _trace_nodes(
         read = tuple(lines.get(name) for name in node.inputs)
         if not any(read):
             continue
-        found = trace(node.op, graph, node, read)
+        anew = carried.can_begin_anew(node.op) and not carry
+        found = end_time(read) if anew else trace(node.op, graph, node, read)
         traces[node.name] = found
         if found.line is not None:
             kind = graph.tensors[node.output].type

@@ -119,7 +119,8 @@ def _require_known(use: Application, cell: Any) -> None:
         raise use.refuse("return_state is not supported", "use return_sequences and slice")
     if layer.stateful:
         raise use.refuse(
-            "a state that is kept between batches is not supported", "build it with stateful=False"
+            "a state that is kept between batches is not supported",
+            "build it with stateful=False; --stream time=0,carry=1 keeps it on the device",
         )
     if len(use.inputs) != 1 or use.kwargs.get("initial_state") is not None:
         raise use.refuse("begins with a state that is given", "let it begin with zeros")
