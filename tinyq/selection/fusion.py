@@ -47,11 +47,13 @@ class Fusion:
         isas: Instruction sets whose kernels may be used, best first.
         tune: Puts counts in the place of estimates.
         eager: Whether the objective ``ram`` takes chains where all fits without.
+        paged: Whether the constants of one layer at a time lie in RAM, and of a chain's all.
     """
 
     isas: Sequence[str]
     tune: Tune | None = None
     eager: bool = True
+    paged: bool = False
 
 
 def fuse_layers(
@@ -80,7 +82,7 @@ def fuse_layers(
     unknown = any(it.instructions is None for found in candidates.values() for it in found)
     if unknown or (not smallest and not 0 < limit < arena):
         return base
-    ways = _Ways(graph, candidates, tuple(fusion.isas))
+    ways = _Ways(graph, candidates, fusion)
     chains = ways.find_chains(limit, arena)
     if not chains:
         return base
@@ -172,7 +174,7 @@ class _Ways:
 
     graph: Graph
     candidates: Candidates
-    isas: tuple[str, ...]
+    fusion: Fusion
     _layout: Layout = field(init=False)
     _kernels: dict[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
@@ -276,7 +278,7 @@ class _Ways:
 
     def _price_chain(self, chain: Chain, step: _Step) -> tuple[tuple[int, int], ...]:
         """Bytes and instructions of a chain, with more and more scratch memory for its kernels."""
-        base = self._measure_around(chain, step) + chain.ring_bytes
+        base = self._measure_around(chain, step) + chain.ring_bytes + self._measure_page(chain)
         moved = sum(ring.moved_bytes for ring in chain.rings.values())
         beside = round(_PER_BYTE * moved) + _PER_ACTION * len(chain.order)
         kernels = [
@@ -303,11 +305,18 @@ class _Ways:
 
     def _bind_rows(self, alone: Graph) -> tuple[tuple[int, int], ...]:
         try:
-            found = list_fitting(alone, alone.nodes[0], self.isas)
+            found = list_fitting(alone, alone.nodes[0], self.fusion.isas)
         except TinyqError:
             return ()
         known = (it for it in found if it.instructions is not None)
         return tuple((-(-it.scratch_bytes // 4) * 4, it.instructions or 0) for it in known)
+
+    def _measure_page(self, chain: Chain) -> int:
+        """Bytes by which a chain's constants are more than the largest layer's, where they page."""
+        if not self.fusion.paged:
+            return 0
+        tables = {name: found[0].table_bytes for name, found in self.candidates.items()}
+        return max(sum(tables[node.name] for node in chain.nodes) - max(tables.values()), 0)
 
     def _measure_around(self, chain: Chain, step: _Step) -> int:
         """Bytes that are alive beside a chain's rings: its inputs, its output and what waits."""
