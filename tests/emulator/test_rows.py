@@ -33,7 +33,7 @@ from tinyq.project import MANIFEST, Selection, create_project, open_project
 from tinyq.selection import plan_kernels, prefer_isas, select_kernel, select_kernels
 from tinyq.targets import open_link
 
-GRAPHS = int(os.environ.get("TINYQ_EMULATOR_GRAPHS", "24"))
+GRAPHS = int(os.environ.get("TINYQ_EMULATOR_GRAPHS", "16"))
 BOARD = "mps2-an386"
 ISAS = prefer_isas("armv7em")
 SAMPLES = 3
