@@ -76,9 +76,11 @@ def fuse_layers(
         TinyqError: There is no such objective.
     """
     base = choose_kernels(graph, candidates, objective, budget)
-    arena = measure_arena(graph, base.bounds)
     smallest = fusion.eager and objective == RAM
     limit = 0 if smallest else budget.arena_bytes
+    # Kernels that fit may be slow ones: chains are an alternative wherever the limit is felt.
+    free = choose_kernels(graph, candidates, objective, replace(budget, ram_bytes=0))
+    arena = measure_arena(graph, free.bounds)
     unknown = any(it.instructions is None for found in candidates.values() for it in found)
     if unknown or (not smallest and not 0 < limit < arena):
         return base
@@ -137,14 +139,20 @@ def _choose_better(
     budget: Budget,
     fusion: Fusion,
 ) -> Choice:
-    """The choice with chains where it needs fewer bytes of the arena, else that without."""
+    """The choice with chains, or that without: the smaller arena, or the faster of two that fit."""
     taken = gather_chained(base.candidates, chains, fusion.isas, fusion.tune)
     most = round(MOST * base.cycles)
     if base.objective == RAM:
         budget = replace(budget, cycles=min(budget.cycles, most) if budget.cycles else most)
     choice = choose_kernels(graph, taken, base.objective, budget, chains)
-    arenas = measure_arena(graph, choice.bounds, chains), measure_arena(graph, base.bounds)
-    return choice if arenas[0] < arenas[1] else base
+    fitting = 0 if base.objective == RAM and fusion.eager else budget.arena_bytes
+    return min(base, choice, key=lambda it: _rank(graph, it, fitting))
+
+
+def _rank(graph: Graph, choice: Choice, fitting: int) -> tuple[int, int]:
+    """Bytes above an arena that fits, then instructions or cycles."""
+    arena = measure_arena(graph, choice.bounds, choice.chains)
+    return max(arena, fitting), choice.cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,7 @@ class _Ways:
         """
         alone = self._list_nodes()
         least = limit or max(block.size for block in self._layout.blocks[: len(self.graph.inputs)])
-        hot = {it.first for it in alone if min(need for need, _ in it.options) > least}
+        hot = {it.first for it in alone if min(it.options, key=lambda own: own[1])[0] > least}
         steps = [*alone, *self._list_chains(hot)]
         sizes = sorted({need for it in steps for need, _ in it.options if limit <= need <= arena})
         sizes = sorted({*sizes, limit} - {0}) if limit else sizes
