@@ -254,8 +254,7 @@ def main(words: Sequence[str] | None = None) -> None:
         row = measure(Path(path), int(asked or 0))
         keep("rows", f"{row.model}:{row.asked}", asdict(row))
     for path in sorted(arguments.beside.glob("*.t*")) if arguments.beside else ():
-        found = {Path(name).stem for name in read("rows_beside")}
-        if path.stem in PUBLISHED and path.stem not in found:
+        if path.stem in PUBLISHED and path.stem not in read("rows_beside"):
             keep("rows_beside", path.stem, asdict(compare(path)))
     rows = [Row(**it) for it in read("rows").values()]
     beside = [Beside(**it) for it in read("rows_beside").values()]
