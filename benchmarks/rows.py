@@ -78,8 +78,9 @@ SHARE = 0.8
 BESIDE = """
 ## Beside ST's published RAM
 
-`python benchmarks/rows.py --beside DIR`: arenas for at most 0.8 of ST's total RAM where that can be
-had, otherwise the nearest above; instructions are estimates of the same kind on both sides.
+`python benchmarks/rows.py --beside DIR`: arenas for at most 0.8 of ST's total RAM, or the input
+where that alone is more; the nearest above where that cannot be had. Instructions are estimates of
+the same kind on both sides.
 
 | model | ST B | arena B without | with | of ST's | estimated instructions: ratio | chains |
 |---|--:|--:|--:|--:|--:|--:|
@@ -166,7 +167,8 @@ def compare(path: Path) -> Beside:
     published = round(PUBLISHED[path.stem] * 1024)
     candidates = gather_candidates(graph, isas)
     plain = choose_kernels(graph, candidates)
-    budget = Budget(ram_bytes=round(SHARE * published))
+    inputs = sum(graph.tensors[name].type.packed_bytes for name in graph.inputs)
+    budget = Budget(ram_bytes=max(round(SHARE * published), inputs))
     fused = fuse_layers(graph, candidates, "balanced", budget, Fusion(isas))
     arenas = (plan_kernels(graph, it.bounds, it.chains).arena_bytes for it in (plain, fused))
     before, after = arenas
@@ -252,8 +254,7 @@ def main(words: Sequence[str] | None = None) -> None:
         row = measure(Path(path), int(asked or 0))
         keep("rows", f"{row.model}:{row.asked}", asdict(row))
     for path in sorted(arguments.beside.glob("*.t*")) if arguments.beside else ():
-        found = {Path(name).stem for name in read("rows_beside")}
-        if path.stem in PUBLISHED and path.stem not in found:
+        if path.stem in PUBLISHED and path.stem not in read("rows_beside"):
             keep("rows_beside", path.stem, asdict(compare(path)))
     rows = [Row(**it) for it in read("rows").values()]
     beside = [Beside(**it) for it in read("rows_beside").values()]

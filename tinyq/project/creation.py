@@ -189,7 +189,7 @@ def _build_fitting(
 
     def choose(budget: Budget) -> Choice:
         taken = job.selection
-        fusion = Fusion(job.isas, tune, taken.eager)
+        fusion = Fusion(job.isas, tune, taken.eager, job.board.isa in _PAGED)
         return fuse_layers(job.graph, candidates, taken.optimize, budget, fusion)
 
     choice = choose(budget)

@@ -47,11 +47,13 @@ class Fusion:
         isas: Instruction sets whose kernels may be used, best first.
         tune: Puts counts in the place of estimates.
         eager: Whether the objective ``ram`` takes chains where all fits without.
+        paged: Whether the constants of one layer at a time lie in RAM, and of a chain's all.
     """
 
     isas: Sequence[str]
     tune: Tune | None = None
     eager: bool = True
+    paged: bool = False
 
 
 def fuse_layers(
@@ -74,13 +76,15 @@ def fuse_layers(
         TinyqError: There is no such objective.
     """
     base = choose_kernels(graph, candidates, objective, budget)
-    arena = measure_arena(graph, base.bounds)
     smallest = fusion.eager and objective == RAM
     limit = 0 if smallest else budget.arena_bytes
+    # Kernels that fit may be slow ones: chains are an alternative wherever the limit is felt.
+    free = choose_kernels(graph, candidates, objective, replace(budget, ram_bytes=0))
+    arena = measure_arena(graph, free.bounds)
     unknown = any(it.instructions is None for found in candidates.values() for it in found)
     if unknown or (not smallest and not 0 < limit < arena):
         return base
-    ways = _Ways(graph, candidates, tuple(fusion.isas))
+    ways = _Ways(graph, candidates, fusion)
     chains = ways.find_chains(limit, arena)
     if not chains:
         return base
@@ -135,14 +139,20 @@ def _choose_better(
     budget: Budget,
     fusion: Fusion,
 ) -> Choice:
-    """The choice with chains where it needs fewer bytes of the arena, else that without."""
+    """The choice with chains, or that without: the smaller arena, or the faster of two that fit."""
     taken = gather_chained(base.candidates, chains, fusion.isas, fusion.tune)
     most = round(MOST * base.cycles)
     if base.objective == RAM:
         budget = replace(budget, cycles=min(budget.cycles, most) if budget.cycles else most)
     choice = choose_kernels(graph, taken, base.objective, budget, chains)
-    arenas = measure_arena(graph, choice.bounds, chains), measure_arena(graph, base.bounds)
-    return choice if arenas[0] < arenas[1] else base
+    fitting = 0 if base.objective == RAM and fusion.eager else budget.arena_bytes
+    return min(base, choice, key=lambda it: _rank(graph, it, fitting))
+
+
+def _rank(graph: Graph, choice: Choice, fitting: int) -> tuple[int, int]:
+    """Bytes above an arena that fits, then instructions or cycles."""
+    arena = measure_arena(graph, choice.bounds, choice.chains)
+    return max(arena, fitting), choice.cycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +182,7 @@ class _Ways:
 
     graph: Graph
     candidates: Candidates
-    isas: tuple[str, ...]
+    fusion: Fusion
     _layout: Layout = field(init=False)
     _kernels: dict[tuple[str, int], tuple[tuple[int, int], ...]] = field(default_factory=dict)
 
@@ -189,7 +199,7 @@ class _Ways:
         """
         alone = self._list_nodes()
         least = limit or max(block.size for block in self._layout.blocks[: len(self.graph.inputs)])
-        hot = {it.first for it in alone if min(need for need, _ in it.options) > least}
+        hot = {it.first for it in alone if min(it.options, key=lambda own: own[1])[0] > least}
         steps = [*alone, *self._list_chains(hot)]
         sizes = sorted({need for it in steps for need, _ in it.options if limit <= need <= arena})
         sizes = sorted({*sizes, limit} - {0}) if limit else sizes
@@ -276,7 +286,7 @@ class _Ways:
 
     def _price_chain(self, chain: Chain, step: _Step) -> tuple[tuple[int, int], ...]:
         """Bytes and instructions of a chain, with more and more scratch memory for its kernels."""
-        base = self._measure_around(chain, step) + chain.ring_bytes
+        base = self._measure_around(chain, step) + chain.ring_bytes + self._measure_page(chain)
         moved = sum(ring.moved_bytes for ring in chain.rings.values())
         beside = round(_PER_BYTE * moved) + _PER_ACTION * len(chain.order)
         kernels = [
@@ -303,11 +313,18 @@ class _Ways:
 
     def _bind_rows(self, alone: Graph) -> tuple[tuple[int, int], ...]:
         try:
-            found = list_fitting(alone, alone.nodes[0], self.isas)
+            found = list_fitting(alone, alone.nodes[0], self.fusion.isas)
         except TinyqError:
             return ()
         known = (it for it in found if it.instructions is not None)
         return tuple((-(-it.scratch_bytes // 4) * 4, it.instructions or 0) for it in known)
+
+    def _measure_page(self, chain: Chain) -> int:
+        """Bytes by which a chain's constants are more than the largest layer's, where they page."""
+        if not self.fusion.paged:
+            return 0
+        tables = {name: found[0].table_bytes for name, found in self.candidates.items()}
+        return max(sum(tables[node.name] for node in chain.nodes) - max(tables.values()), 0)
 
     def _measure_around(self, chain: Chain, step: _Step) -> int:
         """Bytes that are alive beside a chain's rings: its inputs, its output and what waits."""

@@ -21,6 +21,8 @@ from tinyq.memory.rows.reading import Reading, Readings, cut_rows, find_readings
 from tinyq.memory.rows.schedule import Action, Order, Process, Read, Step, Store, order_actions
 from tinyq.memory.states import ALIGNMENT
 
+_MOST_LAYERS, _MOST_ACTIONS = 64, 256  # of a chain; a byte numbers the actions
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -130,7 +132,8 @@ def make_chain(graph: Graph, names: Sequence[str], rows: Sequence[int]) -> Chain
     members = _cut_members(graph, known, process) if process else None
     if process is None or members is None:
         return None
-    return _finish(graph, members, process, order_actions(process))
+    order = order_actions(process)
+    return _finish(graph, members, process, order) if len(order.actions) <= _MOST_ACTIONS else None
 
 
 def check_chain(graph: Graph, names: Sequence[str], rows: Sequence[int]) -> Chain:
@@ -159,7 +162,7 @@ def measure_row(kind: TensorType) -> int:
 def _find_nodes(graph: Graph, names: Sequence[str]) -> tuple[Node, ...] | None:
     """Nodes that stand one behind the other."""
     places = {node.name: place for place, node in enumerate(graph.nodes)}
-    if len(names) < 2 or names[0] not in places:
+    if not 1 < len(names) <= _MOST_LAYERS or names[0] not in places:
         return None
     first = places[names[0]]
     nodes = graph.nodes[first : first + len(names)]

@@ -23,6 +23,7 @@ from tinyq.graph.streaming.windows import Sliding, find_fill
 
 _SLIDING, _MEANS = get_args(Sliding), (AveragePool2D, TfliteAveragePool2D)
 _SAME = Reach(1, 0, 1)
+_MOST_ROWS = 4096  # so that the order of a chain is short, whoever made the graph
 _FEWEST_AXES = 2  # rows, and the axis along which codes are packed
 
 assert RULES, "importing the rules of streaming registers them"
@@ -62,6 +63,8 @@ def find_readings(graph: Graph, node: Node) -> Readings | None:
     data = [graph.tensors[name] for name in node.inputs if not graph.tensors[name].is_constant]
     types = [output, *(tensor.type for tensor in data)]
     if min(len(it.shape) for it in types) < _FEWEST_AXES or output.shape[0] == 1 or not data:
+        return None
+    if max(it.shape[0] for it in types) > _MOST_ROWS:
         return None
     if isinstance(node.op, (*_SLIDING, Pad2D)):
         return _read_windows(graph, node)
