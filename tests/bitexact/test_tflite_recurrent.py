@@ -236,7 +236,7 @@ def test_a_state_of_8_bits_keeps_the_lower_bits_of_a_feature(schema, tmp_path, z
     content = write_svdf(
         *(schema, np.random.default_rng(3), inputs, units, 1, memory),
         kind="INT8",
-        state_scale=0.03 * 0.02 * 127 * 256 * inputs / 1000,
+        state_scale=0.03 * 0.02 * 127 * 256 * inputs / 8000,
         zero=zero,
     )
     path = tmp_path / "model.tflite"

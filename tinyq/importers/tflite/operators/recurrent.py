@@ -140,7 +140,7 @@ def _wrap(layer: Layer, features: str, unit: float, zero: int) -> str:
     """
     table = (all_codes() + zero + 128) % 256 - 128
     held = layer.apply(
-        Lookup(unit, zero), features, layer.number("held", table, "s8"), suffix="held"
+        Lookup(unit, zero), features, layer.number("table", table, "s8"), suffix="held"
     )
     count = layer.builder.type(held).shape[-1]
     same = [
