@@ -150,7 +150,9 @@ def lower(
     Reference: Wang et al. 2019, HAQ, arXiv:1811.08886, section 3.3.
     """
     found = list(assignment)
-    layers = range(len(orders)) if actions is None else np.argsort(actions, kind="stable").tolist()
+    layers = (
+        list(range(len(orders))) if actions is None else np.argsort(actions, kind="stable").tolist()
+    )
     while not limits.admit(table.predict(tuple(found))):
         before = list(found)
         for layer in layers:
