@@ -132,13 +132,13 @@ class Agent:
 
     def learn(self, moves: Moves, steps: int = 200) -> None:
         """Steps of critic and actor on batches of moves."""
-        baseline = float(moves.got[moves.ends].mean()) if moves.ends.any() else 0.0
+        baseline = float(moves.got.mean())
         for _ in range(steps):
             rows = self._generator.integers(0, len(moves.done), self._BATCH)
             seen, done = moves.seen[rows], moves.done[rows]
             after = moves.after[rows]
             follows = np.where(moves.ends[rows], 0.0, self.critic(_join(after, self.act(after))))
-            wanted = moves.got[rows] - baseline * moves.ends[rows] + follows
+            wanted = moves.got[rows] - baseline + follows
             known = _join(seen, done)
             error = self.critic(known) - wanted
             self.critic.step(known, 2.0 * error / len(rows), self._CRITIC_RATE)
@@ -152,7 +152,7 @@ def _join(seen: Array, action: Array) -> Array:
 
 
 def record(observe: Sequence[Array], actions: Sequence[Array], rewards: Sequence[float]) -> Moves:
-    """The moves of episodes, each of which is rewarded at its end.
+    """The moves of episodes, each of which has its episode's reward, as in HAQ.
 
     Args:
         observe: What does not change from episode to episode, shape (moves, numbers) each.
@@ -165,7 +165,7 @@ def record(observe: Sequence[Array], actions: Sequence[Array], rewards: Sequence
         states = np.concatenate([fixed, before[:, None]], axis=1)
         seen.append(states)
         done.append(acted)
-        got.append(np.where(np.arange(len(acted)) == len(acted) - 1, reward, 0.0))
+        got.append(np.full(len(acted), float(reward)))
         after.append(np.concatenate([states[1:], states[-1:]]))
         ends.append(np.arange(len(acted)) == len(acted) - 1)
     return Moves(*(np.concatenate(it) for it in (seen, done, got, after, ends)))

@@ -77,7 +77,7 @@ def act(
     actions = [write_actions(orders, it.assignment) for it in tried]
     agent.learn(record([seen] * len(tried), actions, [_REWARD * it.score for it in tried]))
     chosen = _walk(agent, seen, _noise(len(tried)), generator)
-    return lower(table, within, orders, read_actions(orders, chosen))
+    return lower(table, within, orders, read_actions(orders, chosen), chosen)
 
 
 def act_by_goals(
@@ -111,7 +111,7 @@ def act_by_goals(
     below = Agent(seen.shape[1] + 2, seed + 1)
     below.learn(record(episodes, acted, got))
     chosen = _walk(below, _with_goals(seen, blocks, aims), _noise(len(tried)), generator)
-    return lower(table, within, orders, read_actions(orders, chosen))
+    return lower(table, within, orders, read_actions(orders, chosen), chosen)
 
 
 def observe(table: Table) -> npt.NDArray[np.float64]:

@@ -136,16 +136,27 @@ def write_actions(
 
 
 def lower(
-    table: Table, limits: Limits, orders: Sequence[Sequence[int]], assignment: Assignment
+    table: Table,
+    limits: Limits,
+    orders: Sequence[Sequence[int]],
+    assignment: Assignment,
+    actions: npt.NDArray[np.float64] | None = None,
 ) -> Assignment:
-    """Cheaper pairs, from the first layer to the last and again, until the sums fit.
+    """A cheaper pair for one layer after another, and again, until the sums fit.
+
+    Layers for which the agent asked least come first; without actions the first layer does, as in
+    the paper.
 
     Reference: Wang et al. 2019, HAQ, arXiv:1811.08886, section 3.3.
     """
     found = list(assignment)
+    layers = (
+        list(range(len(orders))) if actions is None else np.argsort(actions, kind="stable").tolist()
+    )
     while not limits.admit(table.predict(tuple(found))):
         before = list(found)
-        for layer, order in enumerate(orders):
+        for layer in layers:
+            order = orders[layer]
             place = order.index(found[layer])
             if place + 1 < len(order):
                 found[layer] = order[place + 1]

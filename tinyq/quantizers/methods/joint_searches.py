@@ -247,6 +247,7 @@ describe(
         ),
         searches={"haq": {"allocator": "actor", "proxy": "train:1"}},
         leaves_out=(
+            "hundreds of trials: after tens of them its choices are little better than drawn ones; "
             "target networks; bits of activations apart from those of weights: a choice is a pair; "
             "time is counted on the emulated core"
         ),
@@ -271,7 +272,8 @@ describe(
         searches={"autoq": {"allocator": "hierarchy", "proxy": "train:1"}},
         leaves_out=(
             "bits of single kernels, which no format has: goals are those of blocks of layers, "
-            "and the agent below chooses for layers; targets corrected off policy"
+            "and the agent below chooses for layers; targets corrected off policy; hundreds of "
+            "trials, as for haq"
         ),
     )
 )
