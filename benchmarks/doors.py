@@ -8,7 +8,8 @@ TABLE.json and is not tried again unless the file or tinyq's version of the tabl
 can be broken off at any point. The table by causes is printed at the end.
 
 * ``.tflite``: imported by ``--rounding tflite`` and held against LiteRT on random codes, byte for
-  byte; with LiteRT's default kernels where its reference kernels refuse the file.
+  byte; with LiteRT's default kernels where its reference kernels refuse the file. One with a state
+  sees sequences of steps; one with an unknown custom operator is cut before it, which is said.
 * ``.keras``, ``.h5``, and ``.tflite`` without integer activations: quantized after training with
   random samples, then Keras' codes held against the reference's, layer by layer.
 
@@ -32,6 +33,7 @@ from typing import Any
 SUFFIXES = (".tflite", ".lite", ".tfl", ".keras", ".h5")
 _INTEGER, _FLOAT, _STATE, _CUSTOM = "integer", "float", "state", "custom"
 _STATEFUL = {"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE", "SVDF"}
+_STEPS = 5  # of a sequence
 _EXACT, _DIFFERS, _TAKEN, _REFUSED, _FAULT = "exact", "differs", "taken", "refused", "fault"
 
 
@@ -90,21 +92,56 @@ def _try_tflite(path: Path, samples: int) -> dict[str, Any]:
     from tinyq.importers.tflite import import_tflite
     from tinyq.importers.tflite.litert import run_layers
 
-    graph = import_tflite(path, "tflite")
+    cut = _cut_custom(path)
+    graph = import_tflite(path, "tflite", cut)
     facts = _weigh(graph)
+    if cut:
+        facts["cut"] = ", ".join(cut.outputs)
     rng = np.random.default_rng(0)
     codes = {}
     for name in graph.inputs:
         kind = graph.tensors[name].type
         lo, hi = kind.format.lo, kind.format.hi
-        codes[name] = rng.integers(lo, hi, (samples, *kind.shape), np.int32, endpoint=True)
-    found = reference.run_named(graph, codes)
+        steps = (_STEPS,) if graph.states else ()
+        codes[name] = rng.integers(lo, hi, (samples, *steps, *kind.shape), np.int32, endpoint=True)
+    run = reference.run_sequences if graph.states else reference.run_named
+    found = {name: np.asarray(one) for name, one in run(graph, codes).items()}
     try:
-        expected = run_layers(path, graph, codes)
+        expected = run_layers(path, graph, codes, cut)
     except Exception as error:  # LiteRT raises what it likes
         return {"state": _TAKEN, "reason": f"LiteRT: {_last_line(error)}", **facts}
-    differing = sum(int((found[name] != expected[name]).sum()) for name in graph.outputs)
+    differing = sum(
+        int((found[name] != expected[name].reshape(found[name].shape)).sum())
+        for name in graph.outputs
+    )
     return {"state": _DIFFERS if differing else _EXACT, "differing": differing, **facts}
+
+
+def _cut_custom(path: Path) -> Any:
+    """Before the first operators that only their author's runtime has; nowhere if there are none.
+
+    The outputs are what such operators read and others compute.
+    """
+    from tinyq.graph.cutting import WHOLE, Cut
+    from tinyq.importers.tflite.reader import read_model
+    from tinyq.importers.tflite.registry import find_importers
+
+    model, known = read_model(path), find_importers()
+    unknown = [
+        it for it in model.operators if it.name.startswith("CUSTOM") and it.name not in known
+    ]
+    left_out = {index for operator in unknown for index in operator.outputs}
+    computed: list[int] = []
+    for operator in model.operators:
+        if operator in unknown or left_out.intersection(operator.inputs):
+            left_out.update(operator.outputs)
+        else:
+            computed += operator.outputs
+    read = {index for it in model.operators if it in unknown for index in it.inputs}
+    ends = [index for index in computed if index in read or index in model.outputs]
+    if not unknown or not ends:
+        return WHOLE
+    return Cut((), tuple(model.tensors[index].name for index in ends))
 
 
 def _try_keras(path: Path, samples: int) -> dict[str, Any]:
@@ -227,6 +264,7 @@ def write_page(rows: dict[str, Any], page: Path, command: str) -> None:
         sizes = (row.get(key) for key in ("macs", "arena_bytes", "constant_bytes"))
         cells = ["-" if size is None else f"{size:,}" for size in sizes]
         state = row["state"] if row["state"] == _EXACT else f"{row['state']}: {_shorten(row)}"
+        state += f", cut at {row['cut'][:60]}" if "cut" in row else ""
         lines.append(f"| {row['file']} | {row['kind']} | {state} | {' | '.join(cells)} |")
     page.write_text("\n".join(lines) + "\n", "utf-8")
 

@@ -16,13 +16,6 @@ from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.litert import open_interpreter
 
 require_module("ai_edge_litert")
-# What Keras has no layer for: refused by name, with a remedy.
-REFUSED = {
-    "nearest": "pixel centers",
-    "nearest corners": "aligned corners",
-    "bilinear": "pixel centers",
-    "bilinear corners": "aligned corners",
-}
 CHOSEN = 4  # every so many cases in one test
 
 
@@ -79,10 +72,6 @@ def test_float_operators_equal_litert(part, tmp_path, seed):
 def check_case(name, case, folder, seed):
     rng = np.random.default_rng([seed, list(CASES).index(name)])
     content = convert_floats(case, rng)
-    if name in REFUSED:
-        with pytest.raises(ModelError, match=REFUSED[name]):
-            compare(content, case.shape, folder / "model.tflite", rng)
-        return
     compare(content, case.shape, folder / "model.tflite", rng, spread=case.spread)
 
 
@@ -131,3 +120,41 @@ def test_integers_are_not_quantized_again(tmp_path, rng):
     with pytest.raises(ModelError, match="integers") as refusal:
         load_float_model(path)
     assert "tinyq build" in str(refusal.value.remedy)
+
+
+def moves(tf, rng):
+    """Blocks, broadcasts and images of other sizes: nearest and between, by every kind of place."""
+    first = conv(8, (3, 3), 1)(tf, rng)
+
+    def apply(x):
+        raw = tf.raw_ops
+        y = tf.nn.depth_to_space(first(x), 2)
+        y = tf.nn.space_to_depth(y, 4)
+        sizes = {"size": [7, 5], "half_pixel_centers": False}
+        parts = [
+            raw.ResizeBilinear(images=y, align_corners=True, **sizes),
+            raw.ResizeBilinear(images=y, align_corners=False, **sizes),
+            raw.ResizeNearestNeighbor(images=y, align_corners=True, **sizes),
+            raw.ResizeNearestNeighbor(images=y, align_corners=False, **sizes),
+            tf.broadcast_to(tf.reduce_mean(y, [1, 2], keepdims=True), [1, 7, 5, 32]),
+        ]
+        return tf.concat(parts, -1)
+
+    return apply
+
+
+def test_blocks_and_places_of_pixels_are_kept_to_the_integers(tmp_path, rng):
+    from tinyq.importers.float_models import load_float_model
+    from tinyq.training import post_training
+    from tinyq.training.lowering.agreement import compare_layers
+    from tinyq.training.lowering.network import lower_keras
+
+    case = Case("CONCATENATION", (1, 6, 8, 3), moves)
+    content = convert_floats(case, rng)
+    compare(content, case.shape, tmp_path / "model.tflite", rng)
+    inputs = normal(rng, 4, 6, 8, 3)
+    quantized = post_training(load_float_model(tmp_path / "model.tflite"), inputs)
+    graph = lower_keras(quantized)
+    assert not any(layer.differing for layer in compare_layers(quantized, graph, inputs))
+    expected = run_floats(content, inputs).reshape(4, 7, 5, -1)
+    assert np.abs(quantized.predict(inputs, verbose=0) - expected).max() < 0.1

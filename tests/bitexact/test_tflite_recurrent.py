@@ -16,8 +16,10 @@ from tinyq.errors import ModelError
 from tinyq.graph import Graph, reference
 from tinyq.importers.tflite import import_tflite
 from tinyq.importers.tflite.litert import open_interpreter
+from tinyq.importers.tflite.reader import read_model
 from tinyq.memory.planner import plan
 from tinyq.numerics import gates
+from tinyq.numerics.fixed_point import quantize_multiplier, scale_twice
 
 require_module("ai_edge_litert")
 SAMPLES = 20
@@ -75,22 +77,36 @@ def schema():
     return require_module("tensorflow.lite.python.schema_py_generated")
 
 
-def write_svdf(schema, rng, inputs, units, rank, memory, bias=True) -> bytes:
+def write_svdf(
+    schema,
+    rng,
+    inputs,
+    units,
+    rank,
+    memory,
+    bias=True,
+    kind="INT16",
+    state_scale=0.0005,
+    zero=0,
+) -> bytes:
     file, filters = File(schema), units * rank
-    scales = {"x": 0.03, "w": 0.01 * rng.uniform(0.5, 2), "state": 0.0005, "time": 2e-5}
+    scales = {"x": 0.03, "w": 0.01 * rng.uniform(0.5, 2), "state": state_scale, "time": 2e-5}
     x = file.add("INT8", (1, inputs), scales["x"], rng.integers(-128, 128))
     w = file.add(
         "INT8", (filters, inputs), scales["w"], 0, rng.integers(-127, 128, (filters, inputs))
     )
-    reach = 32767 // (4 * rank)
+    narrow = state_scale > 0.01
+    reach = 127 if narrow else 32767 // (4 * rank)
     codes = rng.integers(-reach, reach + 1, (filters, memory))
-    time = file.add("INT16", (filters, memory), scales["time"], 0, codes)
+    time = file.add(kind, (filters, memory), scales["time"], 0, codes)
     b = -1
     if bias:
         unit = scales["state"] * scales["time"]
-        b = file.add("INT32", (units,), unit, 0, rng.integers(-(2**24), 2**24, units))
-    state = file.add("INT16", (1, filters * memory), scales["state"], state=True)
-    y = file.add("INT8", (1, units), 0.03 * inputs**0.5 * rank**0.5 / 40, rng.integers(-128, 128))
+        spread = 2**9 if narrow else 2**24
+        b = file.add("INT32", (units,), unit, 0, rng.integers(-spread, spread, units))
+    state = file.add(kind, (1, filters * memory), scales["state"], zero, state=True)
+    step = scales["state"] * 2e-3 if narrow else 0.03 * inputs**0.5 * rank**0.5 / 40
+    y = file.add("INT8", (1, units), step, rng.integers(-128, 128))
     options = schema.SVDFOptionsT()
     options.rank = rank
     options.fusedActivationFunction = schema.ActivationFunctionType.RELU
@@ -177,6 +193,83 @@ def compare_steps(content: bytes, tmp_path, rng, count: int) -> Graph:
     program = compile_model(emit(graph, plan(graph)))
     assert sequence_differences(graph, program, {"input": codes}) == 0
     return graph
+
+
+@pytest.mark.parametrize(("inputs", "units", "rank", "memory"), [(10, 7, 1, 3), (9, 5, 2, 1)])
+def test_narrow_features_are_those_of_16_bits(schema, tmp_path, inputs, units, rank, memory):
+    """TFLite for microcontrollers has weights over time and features of 8 bits, LiteRT has not.
+
+    Where no feature leaves 8 bits, a file with 16 bits for both computes the same.
+    """
+    contents = {
+        kind: write_svdf(
+            *(schema, np.random.default_rng(1), inputs, units, rank, memory),
+            kind=kind,
+            state_scale=0.03 * 0.02 * 127 * 256 * inputs / 100,
+        )
+        for kind in ("INT8", "INT16")
+    }
+    path = tmp_path / "model.tflite"
+    path.write_bytes(contents["INT8"])
+    graph = import_tflite(path, "tflite")
+    assert bool(graph.states)
+    limits = [node.op.output for node in graph.nodes if getattr(node.op, "output", None)]
+    assert (min(it.lo for it in limits), max(it.hi for it in limits)) == (-128, 127)
+    rng = np.random.default_rng(2)
+    codes = rng.integers(-128, 128, (2, 3 * memory + 4, inputs)).astype(np.int32)
+    (found,) = reference.run_sequences(graph, {"input": codes}).values()
+    assert len(np.unique(found)) > 20
+    for sequence, steps in zip(codes, found, strict=True):
+        interpreter = open_interpreter(contents["INT16"])
+        source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        for step, answer in zip(sequence, steps, strict=True):
+            interpreter.set_tensor(source["index"], step.reshape(source["shape"]).astype(np.int8))
+            interpreter.invoke()
+            wanted = interpreter.get_tensor(target["index"])
+            np.testing.assert_array_equal(answer, wanted.reshape(answer.shape))
+
+
+@pytest.mark.parametrize("zero", [0, 37, -128])
+def test_a_state_of_8_bits_keeps_the_lower_bits_of_a_feature(schema, tmp_path, zero):
+    """What TFLite for microcontrollers does where a feature and the zero point leave 8 bits."""
+    inputs, units, memory = 6, 5, 3
+    content = write_svdf(
+        *(schema, np.random.default_rng(3), inputs, units, 1, memory),
+        kind="INT8",
+        state_scale=0.03 * 0.02 * 127 * 256 * inputs / 1000,
+        zero=zero,
+    )
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    graph = import_tflite(path, "tflite")
+    model = read_model(path)
+    x, weights, time, bias, state = (model.tensors[index] for index in model.operators[0].inputs)
+    y = model.tensors[model.outputs[0]]
+    codes = np.frombuffer(weights.data, np.int8).reshape(weights.shape).astype(np.int64)
+    over_time = np.frombuffer(time.data, np.int8).reshape(time.shape).astype(np.int64)
+    added = np.frombuffer(bias.data, "<i4").astype(np.int64)
+    one, two, three, four, five = (
+        np.float32(it.quantization.scales[0]) for it in (x, weights, state, time, y)
+    )
+    first, second = (
+        quantize_multiplier(float(one * two / three)),
+        quantize_multiplier(float(three * four / five)),
+    )
+    rng = np.random.default_rng(4)
+    given = rng.integers(-128, 128, (1, 12, inputs)).astype(np.int32)
+    kept, answers, wraps = np.full((units, memory), zero, np.int8), [], 0
+    for step in given[0]:
+        sums = codes @ (step.astype(np.int64) - x.quantization.zero_points[0])
+        feature = np.clip(scale_twice(sums, *first), -128, 127) + zero
+        wraps += int((np.abs(feature + 0.5) > 128).sum())
+        kept = np.concatenate([kept[:, 1:], feature.astype(np.int8)[:, None]], axis=1)
+        total = (over_time * (kept.astype(np.int64) - zero)).sum(axis=1) + added
+        answers.append(
+            np.clip(scale_twice(total, *second) + y.quantization.zero_points[0], -128, 127)
+        )
+    assert (wraps > 0) == (zero != 0)
+    (found,) = reference.run_sequences(graph, {"input": given}).values()
+    np.testing.assert_array_equal(found[0], np.asarray(answers))
 
 
 @pytest.mark.parametrize(

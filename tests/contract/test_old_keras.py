@@ -45,12 +45,25 @@ def operators(k, x):
     return tf.concat([y[:, 1:], tf.reshape(x, (-1, 8, 8, 4))[:, :7]], axis=-1)
 
 
+def functions(k, x):
+    """Functions of TensorFlow that published detectors and segmenters call between their layers."""
+    import tensorflow as tf
+
+    first, second = tf.split(k.layers.Conv2D(8, 1)(x), 2, axis=-1)
+    mean = tf.reduce_mean(first, [1, 2], keepdims=True)
+    blocks = tf.nn.depth_to_space(tf.nn.space_to_depth(second, 2), 2)
+    y = tf.concat([tf.tile(mean, [1, 8, 8, 1]), blocks], -1)
+    y = tf.stack(tf.unstack(y, axis=1), axis=1)
+    y = tf.nn.gelu(tf.cast(y, tf.float32)) + tf.reduce_sum(first, -1, keepdims=True) * 0.1
+    return tf.image.resize(tf.image.resize(y, (16, 16)), (5, 6), method="nearest")
+
+
 def nested(k, x):
     inner = k.Sequential([k.layers.Conv2D(3, 3), k.layers.LeakyReLU(0.1)], name="inner")
     return inner(x)
 
 
-BODIES = {body.__name__: body for body in (depthwise, transposed, operators, nested)}
+BODIES = {body.__name__: body for body in (depthwise, transposed, operators, functions, nested)}
 
 
 def build(tf_keras, body):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.peak_memory import measure_growth
 from tinyq.errors import DataError
+from tinyq.support import mapped
 from tinyq.support.datasets import load_dataset, make_dataset
 
 
@@ -248,3 +249,25 @@ def test_labels_of_a_part_must_be_as_many(tmp_path: Path) -> None:
     for count in (2, 4):
         with pytest.raises(DataError, match="`x` has 5 samples and `y` 3"):
             load_dataset(tmp_path / "data.npz", count)
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_large_arrays_may_stay_in_a_file(tmp_path: Path, monkeypatch, write) -> None:
+    monkeypatch.setattr(mapped, "LEAST_BYTES", 2**10)
+    rows = np.random.default_rng(0).normal(size=(2000, 1000)).astype(np.float32)
+    write(tmp_path / "data.npz", x=rows, y=np.arange(2000))
+    data = load_dataset(tmp_path / "data.npz", 1500, mapped=True)
+    assert data.y is not None
+    np.testing.assert_array_equal(data.x, rows[:1500])
+    mapped.forget(data.x)
+    np.testing.assert_array_equal(data.x[::-1], rows[1499::-1])
+    mapped.forget(rows)  # nothing is lost of an array in memory
+    assert rows.any()
+
+
+def test_a_large_array_that_ends_early_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(mapped, "LEAST_BYTES", 2**10)
+    path = tmp_path / "data.npz"
+    write_claim(path, (3, 1000), bytes(8000))
+    with pytest.raises(DataError, match="ends after 8,000 of 12,000 bytes"):
+        load_dataset(path, 3, mapped=True)

@@ -12,18 +12,21 @@ from tests.unit.test_exploration import draw_table
 from tests.unit.test_search import dense_network
 from tinyq.api.search import find_search
 from tinyq.errors import TinyqError
-from tinyq.exploration.allocators import find_allocator
+from tinyq.exploration.allocators import ALLOCATORS, find_allocator
+from tinyq.exploration.bit_planes import BitPlaneGate
+from tinyq.exploration.bottleneck import BottleneckGate
 from tinyq.exploration.budgets import Costs, Limits
 from tinyq.exploration.gates import (
     FractionalGate,
     GumbelGate,
+    MixtureGate,
     ParametrizedGate,
     count_bits,
     quantize_within,
 )
 from tinyq.exploration.proxies import find_proxy
 from tinyq.exploration.sensitivities import find_sensitivity
-from tinyq.exploration.space import Pair, Space
+from tinyq.exploration.space import Pair, Space, read_space
 from tinyq.exploration.supernet import Pull, price_pairs, read_gates, train_gates
 from tinyq.exploration.table import Table
 from tinyq.quantizers.catalogue import load_catalogue
@@ -60,7 +63,7 @@ def test_shares_of_a_gumbel_gate_are_a_softmax_with_noise():
     gate, _ = make_gate(GumbelGate)
     gate.logits.assign([0.0, 1.0, -1.0])
     for progress, spread in ((0.0, 0.2), (1.0, 0.9)):
-        gate.cool(progress)
+        gate.advance(progress)
         drawn = np.array([array(gate.shares()) for _ in range(400)])
         np.testing.assert_allclose(drawn.sum(axis=1), 1.0, atol=1e-5)
         assert (drawn.max(axis=1) > spread).mean() > 0.4
@@ -126,7 +129,9 @@ def test_bits_follow_from_step_and_range():
         assert float(gate.cost()) == pytest.approx(-0.2 * share, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", [GumbelGate, FractionalGate, ParametrizedGate])
+@pytest.mark.parametrize(
+    "kind", [GumbelGate, FractionalGate, ParametrizedGate, BitPlaneGate, BottleneckGate]
+)
 def test_costs_draw_gates_to_fewer_bits(kind):
     network = dense_network()
     table = table_of(network)
@@ -134,7 +139,7 @@ def test_costs_draw_gates_to_fewer_bits(kind):
     for strength in (0.0, 8.0 if kind is GumbelGate else 200.0):
         gates = train_gates(network, table, kind, Pull(strength, kind is GumbelGate), seed=1)
         costs = [
-            float(gate.cost() if kind is ParametrizedGate else _expect(gate)) for gate in gates
+            float(_expect(gate) if isinstance(gate, MixtureGate) else gate.cost()) for gate in gates
         ]
         bits.append(sum(costs))
         assert all(0 <= choice < 3 for choice in read_gates(gates))
@@ -148,7 +153,10 @@ def _expect(gate):
     return gate.cost()
 
 
-@pytest.mark.parametrize("name", ["gumbel", "fractional", "parametrized"])
+TRAINED = [name for name, it in ALLOCATORS.items() if it.learn is not None]
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_trained_allocators_plan(name):
     network = dense_network()
     table = table_of(network)
@@ -173,6 +181,8 @@ def test_a_named_method_is_made_of_parts_that_exist(name):
     said = find_search(name, {"proxy": None})
     assert find_sensitivity(said["sensitivity"]) and find_allocator(said["allocator"])
     assert find_proxy(said["proxy"]) and set(SEARCHES[name]) <= set(said)
+    if "space" in said:
+        read_space(said["space"], ["one", "two", "three"])
     assert find_search(name, {"proxy": "ptq"})["proxy"] == "ptq"
 
 
@@ -180,3 +190,85 @@ def test_an_unknown_method_of_search_is_refused():
     with pytest.raises(TinyqError, match="no method of search 'haw'") as caught:
         find_search("haw", {})
     assert "hawq_v3" in caught.value.remedy
+
+
+def test_planes_sum_to_the_codes_of_8_bits() -> None:
+    gate, layer = make_gate(BitPlaneGate)
+    kernel = array(layer.kernel)
+    wanted = np.rint(kernel / gate.unit) * gate.unit
+    np.testing.assert_allclose(array(gate.kernel()), wanted, atol=1e-6)
+    assert gate.bits() == 8 and gate.choose() == 0
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(gate.kernel())
+    slopes = array(tape.gradient(total, gate.positive.value))
+    np.testing.assert_allclose(slopes, gate.unit * 2.0 ** np.arange(7)[:, None, None] + 0 * slopes)
+
+
+@pytest.mark.parametrize(("codes", "bits"), [((3, -2, 1), 3), ((96, -32, 64), 3), ((0, 0, 0), 2)])
+def test_empty_planes_go_for_good_and_keep_the_value(codes, bits) -> None:
+    gate, _ = make_gate(BitPlaneGate)
+    every = np.zeros(gate.positive.shape[1:], np.int64)
+    every.ravel()[:3] = codes
+    gate._split(every)
+    np.testing.assert_allclose(array(gate.kernel()), every * gate.unit, atol=1e-6)
+    assert gate.bits() == bits and gate.choose() == (1 if bits == 3 else 2)
+    gone = array(gate.mask) == 0
+    gate.positive.assign(np.ones(gate.positive.shape))
+    gate.advance(0.3)
+    assert not array(gate.mask)[gone].any()
+
+
+def test_the_penalty_of_planes_is_the_mean_of_their_sizes(rng) -> None:
+    gate, _ = make_gate(BitPlaneGate)
+    drawn = [rng.uniform(0, 2, gate.positive.shape) for _ in range(2)]
+    gate.positive.assign(drawn[0]), gate.negative.assign(drawn[1])
+    gate.mask.assign([1, 1, 0, 1, 1, 0, 0])
+    sizes = np.sqrt((drawn[0] ** 2 + drawn[1] ** 2).mean(axis=(1, 2)))
+    wanted = -0.2 + 0.2 * (array(gate.mask) * sizes).mean()
+    assert float(gate.cost()) == pytest.approx(wanted, rel=1e-4)
+
+
+def make_bottleneck():
+    model = tinyq.quantize(dense_network().model, {"first": None, "last": None})
+    pairs = (("int8", 0.0, 1.0), ("int4", -0.1, 1.0), ("int8", -0.15, 0.5), ("int4", -0.3, 0.5))
+    gate = BottleneckGate(model.get_layer("hidden"), *zip(*pairs, strict=True))
+    gate.build()
+    return gate
+
+
+def test_noise_on_channels_has_their_mean_and_variance(rng) -> None:
+    gate = make_bottleneck()
+    mean, ratio = rng.normal(0, 1, 8), rng.uniform(0.5, 3.0, 8)
+    gate.mean.assign(mean), gate.log_variance.assign(np.log(mean**2 / ratio))
+    passed = array(gate.pass_on(tf.ones((20_000, 8))))
+    np.testing.assert_allclose(passed.mean(axis=0), mean, atol=0.06)
+    np.testing.assert_allclose(passed.var(axis=0), mean**2 / ratio, rtol=0.1)
+    assert gate.share() == np.mean(ratio > 1.0)
+    wanted = np.log(1.0 + ratio).mean() / np.log(101.0)
+    assert float(gate.openness()) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("bits", "share", "choice"), [(7.5, 1.0, 0), (3.5, 1.0, 1), (7.5, 0.4, 2), (3.5, 0.5, 3)]
+)
+def test_bits_and_channels_are_chosen_together(bits: float, share: float, choice: int) -> None:
+    gate = make_bottleneck()
+    gate.width.set(float(gate.range.value()) / (2.0 ** (bits - 1) - 1.0))
+    silent = np.arange(8) >= round(8 * share)
+    gate.log_variance.assign(np.where(silent, 1.0, -3.0))
+    assert gate.choose() == choice
+    opened = np.log(1 + np.exp(np.where(silent, -1.0, 3.0))).mean() / np.log(101.0)
+    wanted = -0.1 * (8.0 - bits) / 4.0 - 0.15 * (1.0 - opened)
+    assert float(gate.cost()) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_penalty_can_begin_at_a_budget() -> None:
+    """Costs below it have no pull: gates keep the bits that they would have without costs."""
+    network = dense_network()
+    table = table_of(network)
+    free, loose, tight = (
+        train_gates(network, table, ParametrizedGate, pull, seed=1)
+        for pull in (Pull(0.0), Pull(1000.0, within=1.0), Pull(1000.0, within=0.8))
+    )
+    bits = [sum(float(gate.bits()) for gate in gates) for gates in (free, loose, tight)]
+    assert bits[2] < min(bits[:2]) - 0.5

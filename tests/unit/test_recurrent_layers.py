@@ -8,10 +8,16 @@ import pytest
 import tensorflow as tf
 
 import tinyq
+from tests.harness import compile_model, differences
+from tinyq.codegen import emit
 from tinyq.errors import ModelError
 from tinyq.graph.ops.recurrence import Recurrence
+from tinyq.graph.reference import dequantize, quantize_input
+from tinyq.memory.planner import plan
 from tinyq.numerics.recurrence import CELLS, FUNCTIONS, GATES, NUMPY, find_curve, follow_curve
+from tinyq.training import post_training
 from tinyq.training.layers.recurrence import REALS, SIMULATED, Recurrent
+from tinyq.training.lowering.agreement import compare_layers
 from tinyq.training.lowering.network import import_keras
 from tinyq.training.overview import overview
 
@@ -132,5 +138,22 @@ def test_both_weights_have_methods_of_their_own(method, stored):
 
 def test_an_embedding_of_more_rows_than_codes_is_refused():
     x = keras.Input((STEPS,))
-    with pytest.raises(ModelError, match="among 300 rows"):
-        tinyq.quantize(keras.Model(x, L.GRU(3)(L.Embedding(300, 4)(x))), {})
+    with pytest.raises(ModelError, match="among 65,537 rows"):
+        tinyq.quantize(keras.Model(x, L.GRU(3)(L.Embedding(65_537, 4)(x))), {})
+
+
+@pytest.mark.parametrize("rows", [256, 257, 20_000])
+def test_rows_of_large_tables_are_told_apart(rows):
+    x = keras.Input((STEPS,))
+    model = keras.Model(x, L.Dense(2)(L.GlobalAveragePooling1D()(L.Embedding(rows, 4)(x))))
+    data = np.random.default_rng(0).integers(0, rows, (32, STEPS)).astype(np.float32)
+    data[0, :2] = 0, rows - 1
+    quantized = post_training(model, data)
+    graph = import_keras(quantized)
+    assert graph.input.type.format.name == ("s8" if rows <= 256 else "s16")
+    np.testing.assert_array_equal(
+        dequantize(quantize_input(data, graph.input.type), graph.input.type), data
+    )
+    assert not any(layer.differing for layer in compare_layers(quantized, graph, data))
+    program = compile_model(emit(graph, plan(graph)), "gcc", ("-O1",))
+    assert differences(graph, program, quantize_input(data[:4], graph.input.type)) == 0

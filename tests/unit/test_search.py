@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 import tinyq
 from tinyq.api.search import Searched
@@ -25,6 +27,7 @@ from tinyq.exploration.result import describe, draw_page, write_results
 from tinyq.exploration.search import Found, Wish
 from tinyq.exploration.sensitivities.gradients import Curvature
 from tinyq.exploration.sensitivities.hessian import estimate_eigenvalues, estimate_traces
+from tinyq.exploration.sensitivities.second_order import average_gradients, foretell
 from tinyq.exploration.space import Pair, Space, read_space
 from tinyq.exploration.table import Table
 from tinyq.exploration.trials import Trial
@@ -88,11 +91,38 @@ def test_traces_lie_within_their_error(curvature: Curvature) -> None:
     assert found == estimate_traces(curvature, seed=1)
 
 
+def test_the_order_of_layers_by_traces_is_the_same_for_other_seeds() -> None:
+    """Kendall's tau between seeds is at least .8, over eight layers."""
+    keras.utils.set_random_seed(2)
+    start = hidden = keras.Input((6,))
+    for at in range(7):
+        hidden = L.Dense(10, activation="tanh", name=f"hidden{at}")(hidden)
+    model = keras.Model(start, L.Dense(3, name="answer")(hidden))
+    rng = np.random.default_rng(2)
+    data = make_dataset(rng.normal(size=(48, 6)).astype(np.float32), rng.integers(0, 3, 48))
+    curvature = Curvature.of(Network(model, data, data))
+    means = [estimate_traces(curvature, seed).values for seed in range(3)]
+    for one, other in itertools.combinations(means, 2):
+        assert kendalltau(one, other).statistic >= 0.8
+
+
 def test_eigenvalues(curvature: Curvature) -> None:
     for at, value in enumerate(estimate_eigenvalues(curvature)):
         dense = write_hessian(curvature, at)
         wanted = np.linalg.eigvalsh((dense + dense.T) / 2).max()
         assert value == pytest.approx(wanted, rel=0.08)
+
+
+def test_second_order_equals_the_dense_hessian(curvature: Curvature) -> None:
+    """g . d + d' H d / 2 of drawn changes, where 1st and 2nd derivatives are those of the model."""
+    rng = np.random.default_rng(4)
+    gradients = average_gradients(curvature)
+    changes = [rng.normal(0, 0.1, kernel.shape) for kernel in curvature.kernels]
+    found = foretell(curvature, gradients, changes)
+    for at, change in enumerate(changes):
+        dense, flat = write_hessian(curvature, at), change.ravel()
+        first = float(np.sum(next(iter(curvature.gradients()))[at] * change))
+        assert found[at] == pytest.approx(first + 0.5 * flat @ dense @ flat, rel=0.02, abs=1e-4)
 
 
 def test_scores_and_losses() -> None:

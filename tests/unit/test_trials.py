@@ -21,9 +21,10 @@ import pytest
 
 from tests.requirements import report_missing, require_module
 from tinyq.errors import DataError, ModelError
-from tinyq.exploration.allocators import find_allocator
+from tinyq.exploration.allocators import ALLOCATORS, find_allocator
 from tinyq.exploration.budgets import Costs, Limits
 from tinyq.exploration.space import Assignment, Pair, Space
+from tinyq.exploration.table import Table
 from tinyq.exploration.trials import Trials
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,13 @@ WORKER = """
 def cost(assignment: Assignment) -> tuple[float, float, Costs]:
     bits = sum(assignment)
     return 1.0 - bits / 10, float(bits), Costs(1000 - 100 * bits, 500, 9000)
+
+
+def list_costs() -> Table:
+    """What `cost` says, by layers."""
+    each, nothing = (0, -100), (((0,), (0,)),) * 3
+    rows = ((0.0, 1.0),) * 3, (each,) * 3, (each,) * 3, nothing
+    return Table(SPACE, Costs(1000, 500, 9000), *rows, (100,), 400)
 
 
 def places(tmp_path: Path) -> list[str]:
@@ -178,11 +186,15 @@ def test_an_interrupted_trial_is_tried_again(storage: str) -> None:
     assert len(tried) == len(EVERY) + 1
 
 
-@pytest.mark.parametrize("name", ["evolution", "tpe"])
+SAMPLERS = [name for name, it in ALLOCATORS.items() if it.sampler is not None]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_samplers_learn_and_stop(name: str, tmp_path: Path) -> None:
     sampler = find_allocator(name).sampler
     assert sampler is not None
-    trials = Trials(tmp_path / "journal", name, SPACE, sampler(SPACE, Limits(flash_bytes=800), 3))
+    drawn = sampler(list_costs(), Limits(flash_bytes=800), 3)
+    trials = Trials(tmp_path / "journal", name, SPACE, drawn)
     trials.run(cost, Limits(flash_bytes=800), 12)
     assert 2 <= len(trials.finished()) <= 12
     trials.run(lambda _: pytest.fail("all is tried"), Limits(flash_bytes=800), 12)

@@ -75,7 +75,7 @@ def as_project(folder: object) -> Project:
     return open_project(as_path(place))
 
 
-def as_dataset(data: Any, samples: int | None = None) -> Dataset:
+def as_dataset(data: Any, samples: int | None = None, mapped: bool = False) -> Dataset:
     """Samples: an .npz file, a pair of inputs and labels, a mapping of them, or inputs alone.
 
     Inputs and answers of a model that has several are mappings by their names, or a mapping of all
@@ -84,12 +84,13 @@ def as_dataset(data: Any, samples: int | None = None) -> Dataset:
     Args:
         data: Path; `Dataset`; tuple (x, y); mapping with x and y, or of inputs; array.
         samples: The first so many, without reading the rest of a file; all when None.
+        mapped: Whether large arrays of a file stay in one, for one who reads them part by part.
 
     Raises:
         DataError: They cannot be used.
     """
     if is_path(data):
-        return load_dataset(as_path(data), samples)
+        return load_dataset(as_path(data), samples, mapped)
     return _as_dataset(data).take(samples)
 
 

@@ -13,6 +13,7 @@ from tinyq.api.stream import describe, read_option, stream_as_asked
 from tinyq.errors import TinyqError
 from tinyq.graph.streaming import Streamed
 from tinyq.hardware.boards import Board
+from tinyq.memory.rows import Chain
 from tinyq.project import Limits, Project, Selection, check_request, create_project
 from tinyq.selection import EXPLANATIONS, GENERIC
 from tinyq.support.documents import stamp
@@ -72,6 +73,14 @@ class Built(Shown):
                 "arena_bytes": project.plan.arena_bytes,
                 "arena_proven": project.plan.proven,
                 "state_bytes": project.plan.state_bytes,
+                "chains": [
+                    {
+                        "layers": [node.name for node in chain.nodes],
+                        "rows": [member.rows for member in chain.members],
+                        "ring_bytes": chain.ring_bytes,
+                    }
+                    for chain in project.plan.chains
+                ],
                 "optimize": project.optimize,
                 "meaning": EXPLANATIONS[project.optimize],
                 "layers": [asdict(entry) for entry in project.kernels],
@@ -99,6 +108,7 @@ class Built(Shown):
             ),
             f"activations take {project.plan.arena_bytes:,} bytes of RAM, {proof}"
             + (f"; state takes {project.plan.state_bytes:,}" if project.plan.state_bytes else ""),
+            *map(_describe_chain, project.plan.chains),
             f"firmware: {image.elf}",
             *(describe(self.streamed) if self.streamed else ()),
         ]
@@ -196,6 +206,13 @@ def check_kernels(kernels: str, cmsis_nn: str | None) -> None:
             where="--kernels",
             remedy="pass --kernels cmsis-nn --cmsis-nn DIR, where DIR has Include and the archive",
         )
+
+
+def _describe_chain(chain: Chain) -> str:
+    """Which layers go by rows, and what lies between them."""
+    layers = ", ".join(f"{it.node.name} ({it.rows})" for it in chain.members)
+    rings = f"{chain.ring_bytes:,} bytes of RAM hold the rows between them"
+    return f"by rows, so many at a time: {layers}; {rings}"
 
 
 def _budget_row(memory: str, needed: int, limit: int) -> tuple[str, str, str, str]:

@@ -16,7 +16,7 @@ from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan, plan
 from tinyq.memory.states import measure_states
 from tinyq.project import LayerKernel, capacities, find_budget, list_kernels
-from tinyq.selection import check_objective, choose_kernels, gather_candidates, prefer_isas
+from tinyq.selection import Fusion, check_objective, fuse_layers, gather_candidates, prefer_isas
 from tinyq.support.documents import stamp
 from tinyq.support.tables import Part, Shown, Table
 
@@ -184,8 +184,9 @@ def inspect(
 def _choose(graph: Graph, board: Board, optimize: str) -> tuple[LayerKernel, ...]:
     """What `tinyq build` would choose, estimated."""
     budget = find_budget(board, capacities(graph, board), measure_states(graph))
-    candidates = gather_candidates(graph, prefer_isas(board.isa))
-    return list_kernels(choose_kernels(graph, candidates, optimize, budget))
+    isas = prefer_isas(board.isa)
+    candidates = gather_candidates(graph, isas)
+    return list_kernels(fuse_layers(graph, candidates, optimize, budget, Fusion(isas)))
 
 
 def _advise(model: Any) -> tuple[Finding, ...]:

@@ -287,8 +287,10 @@ def _list_lines(entry: Entry, explanations: Explanations) -> list[str]:
 
 
 def _say(options: Mapping[str, Any]) -> str:
-    """Options of a command."""
-    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in options.items())
+    """Options of a command; a search's own space is named, and read with ``--json``."""
+    said = {key: value for key, value in options.items() if key != "space"}
+    words = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in said.items())
+    return f"{words}, in a space of its own" if said != options else words
 
 
 def _among(names: list[str]) -> str:

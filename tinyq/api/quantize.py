@@ -198,7 +198,7 @@ def calibrate(
         check_output(file)
     if is_path(model) and not as_path(model).exists():
         raise ModelError("there is no such file", where=str(model))
-    dataset = as_dataset(data, options.samples)
+    dataset = as_dataset(data, options.samples, mapped=True)
     from tinyq.training.advice import advise
     from tinyq.training.lowering.network import import_keras
     from tinyq.training.post_training import PostTraining, post_training

@@ -151,7 +151,8 @@ def search(
         milliseconds: Most time of an inference at the board's clock; estimated.
         energy: Most microjoules of an inference; estimated.
         power: Milliwatts that the board draws while it computes, where tinyq knows no figure.
-        space: Methods of each layer, a dict or a YAML file; 8 and 4 bits and ternary when None.
+        space: Methods of each layer, a dict or a YAML file; when None that of the method, else 8
+            and 4 bits and ternary.
         method: Method of the literature, such as ``hawq_v3``, that says the next three; what is
             given beside it takes the place of its own. `tinyq.methods()` lists them.
         sensitivity: What says how much a layer suffers: ``divergence``, ``hessian_trace``,
@@ -188,8 +189,8 @@ def search(
         read_amount(instructions, "--instructions", 1000),
         limit_cycles(most, milliseconds, energy, chosen, pace),
     )
-    given = {"sensitivity": sensitivity, "allocator": allocator, "proxy": proxy}
-    said = find_search(method, given)
+    parts_given = {"sensitivity": sensitivity, "allocator": allocator, "proxy": proxy}
+    said = find_search(method, {**parts_given, "space": space})
     check_objective(optimize)
     check_writable(folder)
     if trials is not None and trials < 1:
@@ -217,7 +218,8 @@ def search(
     loaded, name = _load(model, trust)
     network = Network(loaded, learned, judged, name, samples)
     names = network.layers()
-    wanted = default_space(names, network.formats()) if space is None else read_space(space, names)
+    own = said.get("space")
+    wanted = default_space(names, network.formats()) if own is None else read_space(own, names)
     (folder / MODELS).mkdir(parents=True, exist_ok=True)
     place = Place(storage or folder / JOURNAL, folder / MODELS, show)
     found = run(network, wanted, Pricer(chosen, optimize), wish, place)
@@ -225,8 +227,8 @@ def search(
     return Searched(found, name, chosen.name, folder)
 
 
-def find_search(method: str | None, given: Mapping[str, str | None]) -> dict[str, str]:
-    """Sensitivity, allocator and proxy: what is given, else what the method says, else defaults.
+def find_search(method: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Sensitivity, allocator, proxy and space: given, else what the method says, else defaults.
 
     Raises:
         TinyqError: There is no such method.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyq.codegen.calls import marked_nodes
+from tinyq.codegen.calls import mark_layers, marked_nodes
 from tinyq.codegen.emit import SourceTree, Variant, emit
 
-__all__ = ["SourceTree", "Variant", "emit", "marked_nodes"]
+__all__ = ["SourceTree", "Variant", "emit", "mark_layers", "marked_nodes"]

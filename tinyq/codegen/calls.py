@@ -6,29 +6,21 @@ from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
+from tinyq.codegen.places import locate
+from tinyq.codegen.records import Record, make_epilogue_records, make_records
+from tinyq.codegen.rows import Loop, PlacedMember, make_loop, place_members
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph, Node, Tensor, TensorType
-from tinyq.graph.accumulating import Accumulating
-from tinyq.graph.epilogues import Epilogue
 from tinyq.graph.interface import label_ports
 from tinyq.kernels.base import Bound
 from tinyq.kernels.ctext import identify
-from tinyq.kernels.epilogues import EpilogueFunction
 from tinyq.kernels.layer import split_inputs
 from tinyq.kernels.packing.record import Table
 from tinyq.kernels.text import write_kernel
 from tinyq.memory.layout import find_views
 from tinyq.memory.planner import MemoryPlan
+from tinyq.memory.rows import Chain
 from tinyq.selection.candidates import Bounds, arrange_constants
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A constant C struct: its type's name, its own name, and fields (C type, name, value)."""
-
-    type: str
-    name: str
-    fields: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +88,7 @@ class _Scope:
         functions: C name of each node's kernel.
         arranged: Constants of each node that take the place of the graph's.
         names: C names of constants and records.
+        members: For each layer of a chain: it, and where its operands and its output lie.
     """
 
     graph: Graph
@@ -104,10 +97,42 @@ class _Scope:
     functions: Mapping[str, str]
     arranged: Mapping[str, Mapping[str, Tensor]]
     names: Mapping[str, str]
+    members: Mapping[str, PlacedMember]
+
+    def find_alone(self, node: Node) -> tuple[Graph, Node]:
+        """What a node's kernel is bound to: some rows of it for a layer of a chain."""
+        member = self.members.get(node.name)
+        return (member.graph, member.graph.nodes[0]) if member else (self.graph, node)
+
+    def find_operand(self, node: Node, position: int) -> str:
+        """C expression for the address of an operand: a constant's name, or an activation's."""
+        name = node.inputs[position]
+        if self.graph.tensors[name].is_constant:
+            return self.names[name]
+        member = self.members.get(node.name)
+        return member.places[position] if member else locate(self.plan, name)
+
+    def find_output(self, node: Node) -> str:
+        """C expression for the address of a node's output."""
+        member = self.members.get(node.name)
+        return member.places[-1] if member else locate(self.plan, node.output)
 
 
-def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> tuple[Call, ...]:
-    """What the program does, in order.
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the program does.
+
+    Attributes:
+        calls: Of kernels, in execution order; those of a chain have the mark of the chain.
+        loops: The loop in which the calls of each chain stand.
+    """
+
+    calls: tuple[Call, ...]
+    loops: tuple[Loop, ...]
+
+
+def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> Program:
+    """What the program does.
 
     Args:
         graph: A verified graph.
@@ -126,16 +151,19 @@ def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> tuple[Call, ..
         bounds,
         number_functions({node.name: bounds[node.name] for node in marked}),
         arranged,
-        _name_all(graph, arranged),
+        _name_all(graph, plan, arranged),
+        place_members(plan),
     )
     read = {node.name: _read_constants(scope, node) for node in marked}
     readers = Counter(tensor.name for tensors in read.values() for tensor in tensors)
-    marks = {node.name: index for index, node in enumerate(marked)}
+    marks = {
+        node.name: index for index, layer in enumerate(mark_layers(graph, plan)) for node in layer
+    }
     calls: list[Call] = []
     known: set[str] = set()
     for node in graph.nodes:
         if node.name not in marks:
-            calls.append(Call(node, None, None, "", (), _describe(graph, plan, node)))
+            calls.append(Call(node, None, None, "", (), _describe(scope, node)))
             continue
         constants = tuple(
             _name_constant(scope, tensor, shared=readers[tensor.name] > 1)
@@ -145,7 +173,23 @@ def list_calls(graph: Graph, plan: MemoryPlan, bounds: Bounds) -> tuple[Call, ..
         known.update(constant.tensor.name for constant in constants)
         call = _call_shared if bounds[node.name].shared else _call_own
         calls.append(replace(call(scope, node, marks[node.name]), constants=constants))
-    return tuple(calls)
+    return Program(tuple(calls), tuple(_list_loops(scope, marks)))
+
+
+def _list_loops(scope: _Scope, marks: Mapping[str, int]) -> Iterator[Loop]:
+    for chain in scope.plan.chains:
+        index = marks[chain.members[0].node.name]
+        yield make_loop(scope.plan, chain, scope.names[_name_order(chain)], index)
+
+
+def mark_layers(graph: Graph, plan: MemoryPlan) -> tuple[tuple[Node, ...], ...]:
+    """`marked_nodes`, those of a chain together: they have one mark."""
+    chained = {node.name: chain.name for chain in plan.chains for node in chain.nodes}
+    layers: dict[tuple[str, bool], list[Node]] = {}
+    for node in marked_nodes(graph):
+        name = node.name
+        layers.setdefault((chained.get(name, name), name in chained), []).append(node)
+    return tuple(map(tuple, layers.values()))
 
 
 def list_functions(graph: Graph) -> frozenset[str]:
@@ -205,44 +249,43 @@ def _call_shared(scope: _Scope, node: Node, index: int) -> Call:
     bound = scope.bounds[node.name]
     arranged = {key: scope.names[it.name] for key, it in scope.arranged[node.name].items()}
     local = ChainMap(arranged, dict(scope.names))
-    records = _make_records(scope.graph, node, bound, local)
+    records = make_records(*scope.find_alone(node), bound, local)
     arguments = (
-        *_list_arguments(scope.graph, scope.plan, node, local, records),
+        *_list_operands(scope, node, local),
+        *(f"&{record.name}" for record in records),
+        scope.find_output(node),
         *_locate_scratch(scope.plan, node, bound),
     )
-    comment = _describe(scope.graph, scope.plan, node)
     function = scope.functions[node.name]
-    return Call(node, index, bound, function, arguments, comment, records=records)
+    return Call(node, index, bound, function, arguments, _describe(scope, node), records=records)
 
 
 def _call_own(scope: _Scope, node: Node, index: int) -> Call:
     """A kernel that was written for the layer."""
-    graph, plan, bound = scope.graph, scope.plan, scope.bounds[node.name]
-    stem = identify(graph.name, [node.name])[node.name]
+    bound = scope.bounds[node.name]
+    stem = identify(scope.graph.name, [node.name])[node.name]
     tables = tuple(replace(table, name=f"{stem}_{table.name}") for table in bound.tables)
-    operands, _ = split_inputs(node)
-    records = _make_epilogue_records(node, bound.finisher, scope.names)
+    records = make_epilogue_records(node, bound.finisher, scope.names)
     arguments = (
-        *(_find_operand(graph, plan, scope.names, operands[it]) for it in bound.layer.data),
+        *(scope.find_operand(node, position) for position in bound.layer.data),
         *(table.name for table in tables),
         *(f"&{record.name}" for record in records),
-        locate(plan, node.output),
-        *_locate_scratch(plan, node, bound),
+        scope.find_output(node),
+        *_locate_scratch(scope.plan, node, bound),
     )
-    comment, function = _describe(graph, plan, node), scope.functions[node.name]
+    comment, function = _describe(scope, node), scope.functions[node.name]
     return Call(node, index, bound, function, arguments, comment, records=records, tables=tables)
 
 
-def _find_operand(graph: Graph, plan: MemoryPlan, names: Mapping[str, str], name: str) -> str:
-    """C expression for the address of an operand: a constant's name, or an activation's place."""
-    return names[name] if graph.tensors[name].is_constant else locate(plan, name)
-
-
-def locate(plan: MemoryPlan, name: str) -> str:
-    """C expression for the address of an activation."""
-    if name in plan.held:
-        return f"TQ_STATE({plan.held[name]})"
-    return f"TQ_ARENA({plan.offsets[name]})"
+def _list_operands(scope: _Scope, node: Node, names: Mapping[str, str]) -> Iterator[str]:
+    """Arguments for the operands: see `ctext.list_parameters`."""
+    operands, _ = split_inputs(node)
+    for position, name in enumerate(operands):
+        kind = scope.graph.tensors[name].type
+        yield names.get(name) or scope.find_operand(node, position)
+        if kind.format.table:
+            yield _find_table(scope.names, scope.graph.tensors[name])
+        yield from map(str, kind.format.coding.sizes)
 
 
 def _locate_scratch(plan: MemoryPlan, node: Node, bound: Bound) -> tuple[str, ...]:
@@ -260,7 +303,7 @@ def _locate_scratch(plan: MemoryPlan, node: Node, bound: Bound) -> tuple[str, ..
 
 
 def _name_all(
-    graph: Graph, arranged: Mapping[str, Mapping[str, Tensor]]
+    graph: Graph, plan: MemoryPlan, arranged: Mapping[str, Mapping[str, Tensor]]
 ) -> MutableMapping[str, str]:
     replaced = {name for found in arranged.values() for name in found}
     kept = {
@@ -277,8 +320,14 @@ def _name_all(
     constants += [tensor.name for found in arranged.values() for tensor in found.values()]
     records = [f"{node.name} {part}" for node in graph.nodes for part in ("geometry", "output")]
     tables = [_name_table(graph.tensors[name]) for name in constants if name in kept]
-    names = [*constants, *records, *filter(None, tables)]
+    orders = map(_name_order, plan.chains)
+    names = [*constants, *records, *filter(None, tables), *orders]
     return identify(graph.name, names, list_functions(graph))
+
+
+def _name_order(chain: Chain) -> str:
+    """Name of the order of a chain."""
+    return f"{chain.name} order"
 
 
 def _find_table(names: Mapping[str, str], tensor: Tensor) -> str:
@@ -292,75 +341,14 @@ def _name_table(tensor: Tensor) -> str:
     return f"{tensor.name} {table}" if table else ""
 
 
-def _make_records(
-    graph: Graph, node: Node, bound: Bound, names: Mapping[str, str]
-) -> tuple[Record, ...]:
-    finishing = node.op.output.geometry() if isinstance(node.op, Accumulating) else {}
-    geometry = {
-        key: value
-        for key, value in node.op.geometry(*graph.types(node)).items()
-        if key not in finishing
-    }
-    record = Record(
-        f"tq_{bound.kernel.operation}_geometry",
-        names[f"{node.name} geometry"],
-        tuple(("int32_t ", key, str(value)) for key, value in geometry.items()),
-    )
-    return (record, *_make_epilogue_records(node, bound.finisher, names))
-
-
-def _make_epilogue_records(
-    node: Node, finisher: EpilogueFunction | None, names: Mapping[str, str]
-) -> tuple[Record, ...]:
-    """The constants of the epilogue's function, if it is called."""
-    if not finisher or not isinstance(node.op, Accumulating):
-        return ()
-    _, constants = split_inputs(node)
-    tables = zip(node.op.output.names, constants, strict=True)
-    fields = (
-        *(("const int32_t *", key, names[tensor]) for key, tensor in tables),
-        *(("int32_t ", key, str(value)) for key, value in node.op.output.geometry().items()),
-        *_list_arrays(node.op.output),
-    )
-    return (Record(finisher.struct, names[f"{node.name} output"], fields),)
-
-
-def _list_arrays(output: Epilogue) -> Iterator[tuple[str, str, str]]:
-    for key, values in output.arrays().items():
-        yield "int8_t ", f"{key}[{len(values)}]", f"{{{', '.join(map(str, values))}}}"
-
-
-def _list_arguments(
-    graph: Graph,
-    plan: MemoryPlan,
-    node: Node,
-    names: Mapping[str, str],
-    records: tuple[Record, ...],
-) -> tuple[str, ...]:
-    operands, _ = split_inputs(node)
-    tensors = [graph.tensors[name] for name in operands]
-    return (
-        *(argument for tensor in tensors for argument in _pass(plan, names, tensor)),
-        *(f"&{record.name}" for record in records),
-        locate(plan, node.output),
-    )
-
-
-def _pass(plan: MemoryPlan, names: Mapping[str, str], tensor: Tensor) -> Iterator[str]:
-    """Arguments for an operand: see `ctext.list_parameters`."""
-    yield names.get(tensor.name) or locate(plan, tensor.name)
-    if tensor.type.format.table:
-        yield _find_table(names, tensor)
-    yield from map(str, tensor.type.format.coding.sizes)
-
-
-def _describe(graph: Graph, plan: MemoryPlan, node: Node) -> str:
+def _describe(scope: _Scope, node: Node) -> str:
+    member, (graph, alone) = scope.members.get(node.name), scope.find_alone(node)
     operands, _ = split_inputs(node)
     inputs = ", ".join(str(graph.tensors[name].type) for name in operands)
     output = graph.tensors[node.output].type
-    cost = graph.macs(node)
+    cost = graph.macs(alone)
     macs = f", {cost:,} MACs" if cost else ""
-    where = _describe_place(plan, node.output, output)
+    where = member.where if member else _describe_place(scope.plan, node.output, output)
     return f"{node.name}: {node.op.kernel} {inputs} -> {output}{macs}, {where}"
 
 

@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyq import __version__
-from tinyq.codegen.calls import Call, Record, list_calls
+from tinyq.codegen.calls import Call, Program, list_calls
+from tinyq.codegen.records import Record
+from tinyq.codegen.rows import Loop
 from tinyq.codegen.states import list_copies, list_fillings, list_first_values
 from tinyq.errors import ModelError
 from tinyq.graph import Graph, TensorType
@@ -97,10 +99,10 @@ def emit(
             remedy="name the model with letters a to z, digits and underscores",
         )
     environment = make_environment()
-    calls = list_calls(graph, plan, select_kernels(graph) if bounds is None else bounds)
+    program = list_calls(graph, plan, select_kernels(graph) if bounds is None else bounds)
     stem = f"{graph.name}_{variant.isa}" if variant else graph.name
     values = {
-        **_collect(graph, plan, calls),
+        **_collect(graph, plan, program),
         "stem": stem,
         "variant": variant,
         "variants": variants,
@@ -122,7 +124,8 @@ def list_runtime() -> list[Path]:
     return sorted((TEMPLATES / "runtime").glob("*.h"))
 
 
-def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[str, Any]:
+def _collect(graph: Graph, plan: MemoryPlan, program: Program) -> dict[str, Any]:
+    calls = program.calls
     functions = {call.function: call.bound for call in calls if call.bound}
     epilogues = {it.finisher.name: it.finisher for it in functions.values() if it.finisher}
     structs = {record.type: record for call in calls for record in call.records}
@@ -136,7 +139,11 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "graph": graph,
         "plan": plan,
         "calls": calls,
-        "marks": sum(call.index is not None for call in calls),
+        "steps": _list_steps(program),
+        "loops": program.loops,
+        "fills": any(name == "tq_pad" for name in _list_functions(program.loops)),
+        "chooses": any("tq_least" in name for name in _list_functions(program.loops)),
+        "marks": len({call.index for call in calls} - {None}),
         "macs": sum(graph.macs(node) for node in graph.nodes),
         "constant_bytes": sum(_count_constant_bytes(call) for call in calls),
         **_describe_ports(graph, plan),
@@ -147,6 +154,26 @@ def _collect(graph: Graph, plan: MemoryPlan, calls: tuple[Call, ...]) -> dict[st
         "epilogues": [write_epilogue(entry) for _, entry in sorted(epilogues.items())],
         "functions": _write_all(functions),
     }
+
+
+def _list_steps(program: Program) -> list[dict[str, Any]]:
+    """Calls that stand alone, and loops with theirs by layer."""
+    loops = {layer: loop for loop in program.loops for layer in loop.layers}
+    steps: list[dict[str, Any]] = []
+    for call in program.calls:
+        loop = loops.get(call.node.name)
+        if loop is None:
+            steps.append({"call": call, "loop": None})
+        elif steps and steps[-1]["loop"] is loop:
+            steps[-1]["calls"][call.node.name] = call
+        else:
+            steps.append({"call": None, "loop": loop, "calls": {call.node.name: call}})
+    return steps
+
+
+def _list_functions(loops: Sequence[Loop]) -> list[str]:
+    """What the statements of loops call, or their texts."""
+    return [name for loop in loops for case in loop.cases for name, _ in case.statements]
 
 
 def _write_all(functions: Mapping[str, Bound]) -> list[str]:

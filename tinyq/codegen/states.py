@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyq.codegen.calls import locate
+from tinyq.codegen.places import locate
 from tinyq.graph import Graph, State, Tensor
 from tinyq.memory.planner import MemoryPlan
 from tinyq.memory.states import ALIGNMENT

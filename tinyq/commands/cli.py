@@ -33,6 +33,7 @@ from tinyq.commands.quantize import quantize
 from tinyq.commands.search import search
 from tinyq.commands.train import train
 from tinyq.errors import InternalError, TinyqError, TinyqWarning, explain_system_error
+from tinyq.support.keras_backend import import_without_wrappers
 from tinyq.support.quiet import hush_imports
 
 _INTERRUPTED = 130
@@ -106,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     hush_tensorflow()
+    import_without_wrappers()
     with naming_command(words):
         code = _run(words)
     return _flush(code)

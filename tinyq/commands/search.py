@@ -52,12 +52,16 @@ def search(
     sensitivity: Annotated[
         str | None,
         typer.Option(
-            help="divergence, hessian_trace, hessian_eigenvalue, taylor, fisher, imprint or steps."
+            help="divergence, hessian_trace, hessian_eigenvalue, taylor, second_order, fisher, "
+            "imprint or steps."
         ),
     ] = None,
     allocator: Annotated[
         str | None,
-        typer.Option(help="ilp, rank, grid, evolution, tpe, gumbel, fractional or parametrized."),
+        typer.Option(
+            help="ilp, rank, grid, evolution, tpe, predictor, actor, hierarchy, gumbel, relaxed, "
+            "fractional, parametrized, constrained, bit_planes or bottleneck."
+        ),
     ] = None,
     proxy: Annotated[
         str | None, typer.Option(help="ptq, reconstruct, train:EPOCHS or full:EPOCHS.")

@@ -33,10 +33,20 @@ class Gate(keras.layers.Layer):
         layer: Quantized layer.
         methods: Methods of weights that it may have, the most exact first.
         costs: What each takes, in parts of the whole base, less what the first takes.
+        keeps: Share of the channels that stay with each; all where nothing is said.
+
+    Attributes:
+        replaces_kernel: Whether the layer's own kernel does not train meanwhile.
     """
 
+    replaces_kernel = False
+
     def __init__(
-        self, layer: WeightedLayer, methods: Sequence[str], costs: Sequence[float]
+        self,
+        layer: WeightedLayer,
+        methods: Sequence[str],
+        costs: Sequence[float],
+        keeps: Sequence[float] = (),
     ) -> None:
         super().__init__(name=f"{layer.name}_gate")
         self.supports_jit = False
@@ -44,6 +54,7 @@ class Gate(keras.layers.Layer):
         self.find_owner = lambda: layer
         self.methods = tuple(methods)
         self.costs = np.array(costs, np.float32)
+        self.keeps = tuple(keeps) or (1.0,) * len(self.methods)
 
     def kernel(self) -> Any:
         """The kernel that training computes with."""
@@ -56,6 +67,14 @@ class Gate(keras.layers.Layer):
     def choose(self) -> int:
         """Index of the method that the gate has come to."""
         raise NotImplementedError
+
+    def advance(self, progress: float) -> None:
+        """Set what follows the share of the training that is over, 0 .. 1."""
+        del progress
+
+    def pass_on(self, outputs: Any) -> Any:
+        """What the next layers get in training."""
+        return outputs
 
 
 class MixtureGate(Gate):
@@ -118,7 +137,7 @@ class GumbelGate(MixtureGate):
         drawn = self.logits - ops.log(-ops.log(uniform))
         return ops.softmax(drawn / self.heat)
 
-    def cool(self, progress: float) -> None:
+    def advance(self, progress: float) -> None:
         """Set the heat at a share of the training."""
         self.heat.assign(FIRST_HEAT * (LAST_HEAT / FIRST_HEAT) ** progress)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import DataError, ModelError
+from tinyq.exploration.forms import reshape_layers
 from tinyq.exploration.space import Assignment, Space
 from tinyq.graph import Graph
 from tinyq.support.datasets import Dataset
@@ -97,6 +98,15 @@ class Network:
                 found[fused.name] = ("int8", "uint4") if sources else ("int8",)
         return found
 
+    def shape(self, space: Space, assignment: Assignment) -> keras.Model:
+        """The float model with the forms of an assignment; the model itself where none differ.
+
+        Raises:
+            ModelError: A layer cannot have its form.
+        """
+        forms = space.forms(assignment)
+        return reshape_layers(rewrite(self.model).model, forms) if forms else self.model
+
     def calibrate(
         self, space: Space, assignment: Assignment, way: Reconstruction | None = None
     ) -> keras.Model:
@@ -105,13 +115,16 @@ class Network:
         options = PostTraining(recipe=recipe, reconstruction=way)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return post_training(self.model, self.calibration.x[: self.samples], options)
+            return post_training(
+                self.shape(space, assignment), self.calibration.x[: self.samples], options
+            )
 
     def start(self, space: Space, assignment: Assignment) -> keras.Model:
         """A version to train."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return quantize(self.model, space.to_recipe(assignment, self.input_range))
+            model = self.shape(space, assignment)
+            return quantize(model, space.to_recipe(assignment, self.input_range))
 
     @property
     def input_range(self) -> Sequence[float]:

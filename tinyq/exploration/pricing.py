@@ -66,7 +66,8 @@ class Pricer:
         """
         plain = simplify(graph)
         isas = prefer_isas(self.board.isa)
-        seen = foresee(plain, gather_candidates(plain, isas), self.board, self.optimize)
+        candidates = gather_candidates(plain, isas)
+        seen = foresee(plain, candidates, self.board, self.optimize, by_rows=False)
         bounds = seen.choice.bounds
         if self.counts:
             single = MappingProxyType({name: (bound,) for name, bound in bounds.items()})

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tinyq.exploration.budgets import RESOURCES, Costs
-from tinyq.exploration.search import Found
+from tinyq.exploration.search import Found, name_float
 from tinyq.exploration.space import Assignment
 from tinyq.exploration.trials import Trial
 from tinyq.measurement.comparison import Entry, draw_plots
@@ -89,12 +89,16 @@ def write_recipe(found: Found, trial: Trial) -> str:
     costs = found.counted.get(trial.number, trial.costs)
     recipe = found.table.space.to_recipe(trial.assignment, None)
     kind = "counted" if costs.counted else "foreseen"
+    forms = found.table.space.forms(trial.assignment)
+    shaped = "".join(f"# {name}:{form.label}\n" for name, form in forms.items())
+    if shaped:
+        shaped = f"# of the float model {MODELS}/{name_float(trial.assignment)}:\n{shaped}"
     time = f", about {costs.cycles:,} cycles" if costs.cycles else ""
     head = (
         f"# score {trial.score:.4f} ({found.wish.proxy}); {costs.flash_bytes:,} B of flash, "
         f"{costs.ram_bytes:,} B of RAM, {costs.instructions:,} instructions ({kind}){time}\n"
     )
-    return head + str(yaml.safe_dump(recipe, sort_keys=False))
+    return head + shaped + str(yaml.safe_dump(recipe, sort_keys=False))
 
 
 def draw_page(found: Found, name: str, board: str) -> str:

@@ -135,7 +135,7 @@ def search(network: Network, space: Space, pricer: Pricer, wish: Wish, place: Pl
     table = tabulate(found, losses)
     name = identify(network, found.space, pricer, wish)
     sampler = wish.allocator.sampler
-    drawn = sampler(found.space, wish.limits, wish.seed) if sampler else None
+    drawn = sampler(table, wish.limits, wish.seed) if sampler else None
     trials = Trials(place.storage, name, found.space, drawn)
     if wish.allocator.knows_before:
         trials.plan(lambda: propose(network, table, pricer, wish))
@@ -252,7 +252,15 @@ class _Evaluation:
         answers = network.answer(model)
         with replace_file(name_model(self._folder, assignment)) as partial:
             model.save(partial)
+        if self._space.forms(assignment):
+            with replace_file(self._folder / name_float(assignment)) as partial:
+                network.shape(self._space, assignment).save(partial)
         return network.score(answers), network.loss(answers), costs
+
+
+def name_float(assignment: Assignment) -> str:
+    """The file of a float model whose layers have other forms than the one that was given."""
+    return f"{'-'.join(map(str, assignment))}-float.keras"
 
 
 def name_model(folder: Path, assignment: Assignment) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyq.errors import RecipeError, TinyqError
+from tinyq.exploration.forms import PLAIN, Form
 from tinyq.quantizers.method import ROLES, Role
 from tinyq.quantizers.registration import find_or_load
 from tinyq.training.recipe import read_yaml_file
@@ -19,25 +20,29 @@ _FORM = (
     "write `layers:` with a list of methods for each pattern, such as "
     "`'*': [int8, {weights: int4, activations: int8}]`"
 )
+_FORMS = ("keep", "groups")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pair:
-    """Methods of a layer: of its weights, and of its input.
+    """Methods of a layer: of its weights, and of its input; and its form.
 
     Attributes:
         weights: Name of a method for weights.
         activations: Name of a method for activations.
+        form: Channels and groups.
     """
 
     weights: str
     activations: str
+    form: Form = PLAIN
 
     @property
     def label(self) -> str:
-        """Both names, as tables show them."""
+        """Both names, as tables show them, and what of the form is not the float model's."""
         same = self.weights == self.activations
-        return self.weights if same else f"{self.weights}/{self.activations}"
+        names = self.weights if same else f"{self.weights}/{self.activations}"
+        return names + self.form.label
 
     def to_rule(self) -> dict[str, str]:
         """As a recipe says it."""
@@ -77,6 +82,11 @@ class Space:
             name: pairs[index]
             for (name, pairs), index in zip(self.layers.items(), assignment, strict=True)
         }
+
+    def forms(self, assignment: Assignment) -> dict[str, Form]:
+        """The layers that have another form than in the float model."""
+        pairs = self.pairs(assignment)
+        return {name: pair.form for name, pair in pairs.items() if pair.form != PLAIN}
 
     def deviations(self) -> list[tuple[int, int, Assignment]]:
         """Layer, pair and assignment of everything that differs from the base in one layer."""
@@ -135,6 +145,7 @@ def read_space(source: Mapping[str, Any] | str | Path, names: Sequence[str]) -> 
 
     ``layers`` maps patterns (names with the wildcards of fnmatch, ``first``, ``last``) to lists of
     pairs; a later pattern replaces an earlier one's list, ``first`` and ``last`` come after ``*``.
+    A pair may say ``keep``, a share of its layer's channels, and ``groups`` of a convolution.
 
     Args:
         source: Mapping, or path of a YAML file.
@@ -187,7 +198,7 @@ def _read_pairs(values: Any, where: str, folder: Path) -> tuple[Pair, ...]:
 
 def _read_pair(value: Any, where: str, folder: Path) -> Pair:
     both = {"weights": value, "activations": value} if isinstance(value, str) else value
-    if not isinstance(both, Mapping) or set(both) != set(ROLES):
+    if not isinstance(both, Mapping) or not set(ROLES) <= set(both) <= {*ROLES, *_FORMS}:
         raise RecipeError(f"{value!r} is no pair of methods", where=where, remedy=_FORM)
     names: dict[Role, str] = {}
     for role in ROLES:
@@ -198,7 +209,20 @@ def _read_pair(value: Any, where: str, folder: Path) -> Pair:
             names[role] = find_or_load(name, role, folder, {}).name
         except TinyqError as error:
             raise RecipeError(error.message, where=where, remedy=error.remedy) from None
-    return Pair(names["weights"], names["activations"])
+    return Pair(names["weights"], names["activations"], _read_form(both, where))
+
+
+def _read_form(pair: Mapping[str, Any], where: str) -> Form:
+    """The form of a pair, whose numbers are checked."""
+    keep, groups = pair.get("keep", 1.0), pair.get("groups", 1)
+    numbers = all(isinstance(it, int | float) and not isinstance(it, bool) for it in (keep, groups))
+    if not numbers or not 0.0 < keep <= 1.0 or groups < 1 or groups != int(groups):
+        raise RecipeError(
+            f"keep {keep!r} and groups {groups!r} are no form of a layer",
+            where=where,
+            remedy="give a share of the channels between 0 and 1, and a whole number of groups",
+        )
+    return Form(float(keep), int(groups))
 
 
 def _read(path: Path) -> Any:

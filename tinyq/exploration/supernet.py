@@ -29,10 +29,12 @@ class Pull:
         strength: Factor, or exponent.
         multiplies: Whether ``L * cost**strength``, else ``L + strength * cost``; cost is that of
             the whole network in parts of the base.
+        within: ``L + strength * max(0, cost - within)**2`` where it is given.
     """
 
     strength: float
     multiplies: bool = False
+    within: float | None = None
 
 
 class _Supernet(keras.Model):
@@ -44,6 +46,14 @@ class _Supernet(keras.Model):
         self.gates = list(gates)
         self.pull = pull
         self.built = True
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """All but the kernels in whose place gates have weights of their own."""
+        unused = {id(gate.find_owner().kernel) for gate in self.gates if gate.replaces_kernel}
+        return [weight for weight in super().trainable_weights if id(weight) not in unused]
+
+    trainable_variables = trainable_weights
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Outputs of the student; costs are those of the kernels that it has just used."""
@@ -65,24 +75,27 @@ class _Supernet(keras.Model):
         if not training:
             return own
         cost = ops.maximum(self._cost, 1e-3)
+        if self.pull.within is not None:
+            excess = ops.maximum(cost - self.pull.within, 0.0)
+            return own + self.pull.strength * ops.square(excess)
         if self.pull.multiplies:
             return own * ops.power(cost, self.pull.strength)
         return own + self.pull.strength * cost
 
 
-class _Cooling(keras.callbacks.Callback):
-    """Lets the heat of gates fall."""
+class _Course(keras.callbacks.Callback):
+    """Tells gates how far their training is."""
 
     def __init__(self, gates: Sequence[Gate], steps: int) -> None:
         super().__init__()
-        self._gates = [gate for gate in gates if isinstance(gate, GumbelGate)]
+        self._gates = list(gates)
         self._steps, self._step = max(steps - 1, 1), 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Set the heat of this step."""
+        """Tell of this step."""
         del batch, logs
         for gate in self._gates:
-            gate.cool(min(self._step / self._steps, 1.0))
+            gate.advance(min(self._step / self._steps, 1.0))
         self._step += 1
 
 
@@ -111,7 +124,9 @@ def train_gates(
     student = network.start(table.space, table.space.base)
     gates = []
     for (name, pairs), costs in zip(table.space.layers.items(), price_pairs(table), strict=True):
-        gate = kind(student.get_layer(name), [pair.weights for pair in pairs], costs)
+        layer = student.get_layer(name)
+        methods, keeps = zip(*((pair.weights, pair.form.keep) for pair in pairs), strict=True)
+        gate = kind(layer, methods, costs, keeps)
         gate.build()
         gates.append(gate)
     task = choose_task(network, student)
@@ -120,8 +135,9 @@ def train_gates(
     batches = -(-len(task.x) // _BATCH)
     epochs = max(_EPOCHS, -(-_LEAST_STEPS // batches))
     changed = [
-        (student.get_layer(name), "rounding", gate.kernel)
+        change
         for name, gate in zip(table.space.layers, gates, strict=True)
+        for change in _connect(student.get_layer(name), gate)
     ]
     with setting(changed):
         supernet.fit(
@@ -130,9 +146,18 @@ def train_gates(
             batch_size=_BATCH,
             epochs=epochs,
             verbose=0,
-            callbacks=[_Cooling(gates, epochs * batches)],
+            callbacks=[_Course(gates, epochs * batches)],
         )
     return gates
+
+
+def _connect(layer: Any, gate: Gate) -> list[tuple[Any, str, Any]]:
+    """What makes a layer compute with its gate."""
+    simulate = layer.simulate
+    return [
+        (layer, "rounding", gate.kernel),
+        (layer, "simulate", lambda sums: gate.pass_on(simulate(sums))),
+    ]
 
 
 class TwoRates(keras.optimizers.Adam):

@@ -17,8 +17,9 @@ from tinyq.project import capacities, find_budget
 from tinyq.selection import (
     GENERIC,
     Choice,
+    Fusion,
     check_objective,
-    choose_kernels,
+    fuse_layers,
     gather_candidates,
     plan_kernels,
     prefer_isas,
@@ -142,7 +143,7 @@ def make_library(graph: Graph, request: Request, classes: Sequence[str] = ()) ->
     """
     cores = find_cores(request)
     choices = tuple(_choose(graph, core, request) for core in cores)
-    plans = tuple(plan_kernels(graph, choice.bounds) for choice in choices)
+    plans = tuple(plan_kernels(graph, choice.bounds, choice.chains) for choice in choices)
     if len(cores) == 1:
         tree = emit(graph, plans[0], choices[0].bounds, classes=classes)
         return Library(tree, cores, choices, plans)
@@ -164,7 +165,8 @@ def _choose(graph: Graph, core: Core, request: Request) -> Choice:
     if request.board is None:
         budget = replace(budget, flash_bytes=0, ram_bytes=0)
     isas = GENERIC if core.isa == PORTABLE else prefer_isas(board.isa)
-    return choose_kernels(graph, gather_candidates(graph, isas), request.optimize, budget)
+    candidates = gather_candidates(graph, isas)
+    return fuse_layers(graph, candidates, request.optimize, budget, Fusion(isas))
 
 
 def _find_core(name: str) -> Core:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,16 @@ def describe_node(graph: Graph, node: Node) -> str:
     types = graph.types(node)
     operands = " x ".join(str(types[position]) for position in node.op.keyed)
     return f"{operands} -> {graph.tensors[node.output].type}"
+
+
+def name_nodes(nodes: Sequence[Node]) -> str:
+    """Name of nodes that are computed together: of the first and the last."""
+    return "..".join(dict.fromkeys((nodes[0].name, nodes[-1].name)))
+
+
+def describe_nodes(graph: Graph, nodes: Sequence[Node]) -> str:
+    """`describe_node` of nodes that are computed together."""
+    return "; ".join(describe_node(graph, node) for node in nodes)
 
 
 def zero_weights(graph: Graph, node: Node) -> float | None:

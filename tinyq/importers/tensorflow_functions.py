@@ -124,6 +124,126 @@ def _sides(lengths: Any) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
+def _tile(input: Any, multiples: Any, **options: Any) -> Any:  # noqa: A002
+    _refuse_options(options)
+    repeats = [int(count) for count in np.asarray(multiples).reshape(-1)]
+    if repeats[:1] not in ([1], []):
+        raise ModelError(f"repeats the batch {repeats[0]} times", remedy="repeat other axes")
+    for axis, count in enumerate(repeats):
+        if count > 1:
+            input = ops.concatenate([input] * count, axis)  # noqa: A001
+    return input
+
+
+def _split(value: Any, num_or_size_splits: Any, axis: int = 0, **options: Any) -> Any:
+    options.pop("num", None)
+    _refuse_options(options)
+    parts = np.asarray(num_or_size_splits)
+    if parts.ndim == 0:
+        return ops.split(value, int(parts), axis)
+    return ops.split(value, np.cumsum(parts)[:-1].tolist(), axis)
+
+
+def _stack(values: Any, axis: int = 0, **options: Any) -> Any:
+    _refuse_options(options)
+    return ops.stack(values, axis)
+
+
+def _unstack(value: Any, num: int | None = None, axis: int = 0, **options: Any) -> Any:
+    _refuse_options(options)
+    count = int(num or value.shape[axis])
+    return [ops.squeeze(part, axis) for part in ops.split(value, count, axis)]
+
+
+def _sum(input_tensor: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+    """A mean times how many there are."""
+    _refuse_options(options)
+    axes = range(1, len(input_tensor.shape)) if axis is None else np.atleast_1d(axis).tolist()
+    count = int(np.prod([input_tensor.shape[int(one)] for one in axes]))
+    return ops.mean(input_tensor, axis, keepdims) * float(count)
+
+
+def _gelu(features: Any, approximate: bool = False, **options: Any) -> Any:
+    _refuse_options(options)
+    return ops.gelu(features, approximate)
+
+
+def _cast(x: Any, dtype: Any, **options: Any) -> Any:
+    _refuse_options(options)
+    if "float" not in str(dtype):
+        raise ModelError(f"casts to {dtype}", remedy="keep real numbers, or cast in the data")
+    return ops.cast(x, "float32")
+
+
+def _matmul(a: Any, b: Any, **options: Any) -> Any:
+    turned = [bool(options.pop(f"transpose_{side}", False)) for side in "ab"]
+    _refuse_options({key: value for key, value in options.items() if value is not False})
+    first, second = (
+        ops.swapaxes(one, -1, -2) if turn else one for one, turn in zip((a, b), turned, strict=True)
+    )
+    return ops.matmul(first, second)
+
+
+def _normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, **options: Any) -> Any:
+    _refuse_options(options)
+    axes = np.atleast_1d(-1 if axis is None else axis).tolist()
+    del epsilon  # of Keras' layer it is as small
+    return keras.layers.UnitNormalization(axis=axes[0] if len(axes) == 1 else axes)(x)
+
+
+def _resize(
+    images: Any,
+    size: Any,
+    method: Any = "bilinear",
+    preserve_aspect_ratio: bool = False,
+    antialias: bool = False,
+    **options: Any,
+) -> Any:
+    _refuse_options(options)
+    if preserve_aspect_ratio or antialias or str(method) not in ("bilinear", "nearest"):
+        raise ModelError(f"resizes by {method}", remedy="use bilinear or nearest, without options")
+    height, width = (int(length) for length in np.asarray(size).reshape(-1))
+    rows, columns = images.shape[1], images.shape[2]
+    if height % rows == width % columns == 0:
+        factors = (height // rows, width // columns)
+        return keras.layers.UpSampling2D(factors, interpolation=str(method))(images)
+    return keras.layers.Resizing(height, width, interpolation=str(method))(images)
+
+
+def _to_space(
+    input: Any,  # noqa: A002
+    block_size: int,
+    data_format: str = "NHWC",
+    **options: Any,
+) -> Any:
+    _refuse_options(options)
+    _require_last(data_format)
+    _, rows, columns, channels = input.shape
+    parts = (rows, columns, block_size, block_size, channels // block_size**2)
+    split = ops.transpose(ops.reshape(input, (-1, *parts)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(split, (-1, rows * block_size, columns * block_size, parts[-1]))
+
+
+def _to_depth(
+    input: Any,  # noqa: A002
+    block_size: int,
+    data_format: str = "NHWC",
+    **options: Any,
+) -> Any:
+    _refuse_options(options)
+    _require_last(data_format)
+    _, rows, columns, channels = input.shape
+    down, right = rows // block_size, columns // block_size
+    parts = (down, block_size, right, block_size, channels)
+    split = ops.transpose(ops.reshape(input, (-1, *parts)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(split, (-1, down, right, channels * block_size**2))
+
+
+def _require_last(data_format: str) -> None:
+    if data_format not in ("NHWC", None):
+        raise ModelError(f"moves pixels of format {data_format}", remedy="use NHWC")
+
+
 def _get_item(tensor: Any, slice_spec: Any, **options: Any) -> Any:
     _refuse_options(options)
     return tensor[tuple(_slice(part) for part in slice_spec)]
@@ -162,6 +282,24 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "squeeze": _squeeze,
         "pad": _pad,
         "math.reduce_max": _maximum,
+        "math.reduce_sum": _sum,
+        "math.exp": _first(ops.exp),
+        "math.softplus": _first(ops.softplus),
+        "math.l2_normalize": _normalize,
+        "nn.bias_add": _pair(ops.add),
+        "nn.gelu": _gelu,
+        "nn.depth_to_space": _to_space,
+        "nn.space_to_depth": _to_depth,
+        "compat.v1.depth_to_space": _to_space,
+        "compat.v1.space_to_depth": _to_depth,
+        "image.resize": _resize,
+        "linalg.matmul": _matmul,
+        "cast": _cast,
+        "split": _split,
+        "stack": _stack,
+        "stop_gradient": _first(ops.stop_gradient),
+        "tile": _tile,
+        "unstack": _unstack,
         "nn.selu": _first(ops.selu),
         "nn.leaky_relu": _leaky_relu,
         "compat.v1.nn.softmax": _softmax,

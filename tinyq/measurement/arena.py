@@ -16,7 +16,7 @@ _FEWEST = 3  # characters of a name that is cut
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A tensor, or a kernel's scratch memory, in the drawing of the arena.
+    """A tensor, rows of one, or a kernel's scratch memory, in the drawing of the arena.
 
     Attributes:
         name: Tensor, or the node whose kernel needs the scratch memory.
@@ -57,11 +57,21 @@ def draw_arena(graph: Graph, plan: MemoryPlan) -> tuple[Block, ...]:
         for first in plan.lifetimes[name][:1]
     ]
     index = {node.name: place for place, node in enumerate(graph.nodes)}
+    rings = [
+        block(
+            f"{ring.tensor} by rows",
+            "scratch",
+            (plan.rooms[chain.name] + ring.offset, ring.size_bytes),
+            (index[chain.nodes[0].name], index[chain.nodes[-1].name]),
+        )
+        for chain in plan.chains
+        for ring in chain.rings.values()
+    ]
     scratch = [
         block(name, "scratch", place, (index[name], index[name]))
         for name, place in plan.scratch.items()
     ]
-    return (*tensors, *scratch)
+    return (*tensors, *rings, *scratch)
 
 
 def _last_use(name: str, plan: MemoryPlan) -> int:

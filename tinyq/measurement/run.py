@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 import tinyq
-from tinyq.codegen import marked_nodes
+from tinyq.codegen import mark_layers, marked_nodes
 from tinyq.errors import TinyqError
 from tinyq.firmware.build import Image
 from tinyq.graph import Graph, Node, reference
@@ -294,17 +294,46 @@ def _layers(
     cycles: tuple[int, ...] | None,
     zeros: _Zeros,
 ) -> tuple[LayerMeasurement, ...]:
-    kernels = {} if target == "host" else project.chosen
+    graph, on_host = project.graph, target == "host"
+    kernels = {} if on_host else project.chosen
+    alone = ((node,) for node in marked_nodes(graph))
     return tuple(
-        _layer(
-            project.graph,
-            node,
-            kernels.get(node.name),
-            None if counts is None else (counts.layers[index], counts.runs),
-            None if cycles is None else cycles[index],
-            zeros.share(node),
+        _join_layers(
+            [
+                _layer(
+                    graph,
+                    node,
+                    kernels.get(node.name),
+                    None if counts is None else (counts.layers[index], counts.runs),
+                    None if cycles is None else cycles[index],
+                    zeros.share(node),
+                )
+                for node in nodes
+            ]
         )
-        for index, node in enumerate(marked_nodes(project.graph))
+        for index, nodes in enumerate(alone if on_host else mark_layers(graph, project.plan))
+    )
+
+
+def _join_layers(layers: Sequence[LayerMeasurement]) -> LayerMeasurement:
+    """Layers of a chain, which have one mark, as one."""
+    first, last = layers[0], layers[-1]
+    if first is last:
+        return first
+    weighted = [it for it in layers if it.zero_weights is not None]
+    weights = sum(it.weight_bytes for it in weighted)
+    zeros = sum((it.zero_weights or 0.0) * it.weight_bytes for it in weighted)
+    kernels = dict.fromkeys(it.kernel for it in layers if it.kernel)
+    return replace(
+        first,
+        name=f"{first.name}..{last.name}",
+        operation=" ".join(it.operation for it in layers),
+        formats="; ".join(it.formats for it in layers),
+        macs=sum(it.macs for it in layers),
+        weight_bytes=sum(it.weight_bytes for it in layers),
+        kernel=", ".join(kernels) or None,
+        flash_bytes=sum(it.flash_bytes or 0 for it in layers) if kernels else None,
+        zero_weights=zeros / weights if weights else None,
     )
 
 

@@ -9,18 +9,21 @@ Blocks that are alive at the same node never overlap, with two exceptions, both 
 nobody reads afterwards: an operation that can work in place may write over it, and one that goes
 through the image line by line may write over the lines that it has read. How far the input must
 lie ahead of the output for that, the kernel says: its *lead*.
+Layers of a chain (`tinyq.memory.rows`) are one node for the plan: the tensors between them have no
+place, the rings of their rows are the chain's scratch memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from tinyq.errors import ModelError
 from tinyq.graph import Graph
 from tinyq.memory.layout import Layout, Leads, lay_out, list_overwritable
 from tinyq.memory.placement import Placement, bound_nodes, live_bytes, place
+from tinyq.memory.rows import Chain, find_owners, fold, fold_scratch
 from tinyq.memory.states import measure_states
 
 
@@ -34,6 +37,8 @@ class MemoryPlan:
     Every other node writes its output by its kernel. The output may share bytes with an input where
     the operation or the kernel allows it, and only then: see ``sharing`` and ``overlaps``.
     Behind the last node the tensors of ``copies`` are copied to the states.
+    A tensor between two layers of a chain has no offset, but a ring at ``rooms[chain.name]`` and
+    the ring's own offset.
 
     Attributes:
         arena_bytes: Size of the arena, a multiple of 4.
@@ -51,6 +56,8 @@ class MemoryPlan:
         state_bytes: Size of the state's memory, a multiple of 4.
         held: Byte offset, a multiple of 4, of each tensor that lives in the state's memory.
         copies: States, and the next values that live elsewhere.
+        chains: Layers that are computed row by row.
+        rooms: Byte offset in the arena of the rings of each chain, by its name.
     """
 
     arena_bytes: int
@@ -68,6 +75,8 @@ class MemoryPlan:
     state_bytes: int = 0
     held: Mapping[str, int] = field(default_factory=dict)
     copies: tuple[tuple[str, str], ...] = ()
+    chains: tuple[Chain, ...] = ()
+    rooms: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ram_bytes(self) -> int:
@@ -86,6 +95,7 @@ def plan(
     scratch: Mapping[str, int] | None = None,
     in_place: Mapping[str, tuple[int, ...]] | None = None,
     leads: Mapping[str, Leads] | None = None,
+    chains: Sequence[Chain] = (),
 ) -> MemoryPlan:
     """Place the activations of a graph in as few bytes as possible.
 
@@ -103,14 +113,17 @@ def plan(
         scratch: Bytes that a node's kernel needs beside its operands while it runs.
         in_place: Operands that a node's kernel may write over, beside ``Op.in_place``.
         leads: How far operands must lie ahead of the output where that may share bytes with them.
+        chains: Layers that are computed row by row.
 
     Raises:
         ModelError: An output is not computed by a node, so there is nothing to run.
     """
     if not {*graph.outputs} <= {node.output for node in graph.nodes}:
         raise ModelError("the graph computes nothing", where=graph.name)
-    layout = lay_out(graph, scratch or {}, in_place or {}, leads or {})
-    return _describe(graph, layout, place(*layout.select_inside(), time_limit_s))
+    folded = fold(graph, chains)
+    layout = _lay_out(folded, chains, scratch or {}, in_place or {}, leads or {})
+    found = _describe(folded, layout, place(*layout.select_inside(), time_limit_s))
+    return _unfold(graph, folded, found, chains, scratch or {}) if chains else found
 
 
 def measure_needs(
@@ -118,14 +131,63 @@ def measure_needs(
     scratch: Mapping[str, int],
     in_place: Mapping[str, tuple[int, ...]],
     leads: Mapping[str, Leads],
+    chains: Sequence[Chain] = (),
 ) -> tuple[int, ...]:
     """Bytes of the arena that each node needs at least, however the rest of the graph is placed.
 
     What a node's kernel asks for changes its own need alone, so that kernels can be compared
-    before one is chosen. The arguments are those of `plan`.
+    before one is chosen; of a chain's, those of all its layers. The arguments are those of `plan`.
     """
-    needs = bound_nodes(*lay_out(graph, scratch, in_place, leads).select_inside())
-    return (*needs, *[0] * (len(graph.nodes) - len(needs)))
+    folded = fold(graph, chains)
+    needs = bound_nodes(*_lay_out(folded, chains, scratch, in_place, leads).select_inside())
+    known = dict(zip((node.name for node in folded.nodes), needs, strict=False))
+    owners = find_owners(graph, chains)
+    return tuple(known.get(owners[node.name], 0) for node in graph.nodes)
+
+
+def _lay_out(
+    folded: Graph,
+    chains: Sequence[Chain],
+    scratch: Mapping[str, int],
+    in_place: Mapping[str, tuple[int, ...]],
+    leads: Mapping[str, Leads],
+) -> Layout:
+    """The layout of a graph in which chains are nodes."""
+    own = {chain.name: chain.leads for chain in chains}
+    return lay_out(folded, fold_scratch(chains, scratch), in_place, {**leads, **own})
+
+
+def _unfold(
+    graph: Graph,
+    folded: Graph,
+    found: MemoryPlan,
+    chains: Sequence[Chain],
+    scratch: Mapping[str, int],
+) -> MemoryPlan:
+    """The plan of a folded graph as one of the graph: a chain's layers all run when it does."""
+    owners = find_owners(graph, chains)
+    places = {node.name: place for place, node in enumerate(folded.nodes)}
+    owner_of = [places[owners[node.name]] for node in graph.nodes]
+    first = {owner: place for place, owner in reversed(list(enumerate(owner_of)))}
+    last = {owner: place for place, owner in enumerate(owner_of)}
+    rooms = {chain.name: found.scratch[chain.name][0] for chain in chains}
+    kept = {name: place for name, place in found.scratch.items() if name not in rooms}
+    for chain in chains:
+        start, size = found.scratch[chain.name]
+        room = start + chain.ring_bytes, size - chain.ring_bytes
+        kept |= {node.name: room for node in chain.nodes if scratch.get(node.name)}
+    live = tuple(found.live_bytes[owner] for owner in owner_of)
+    return replace(
+        found,
+        lifetimes=MappingProxyType(
+            {name: (first[one], last[other]) for name, (one, other) in found.lifetimes.items()}
+        ),
+        live_bytes=live,
+        peak_node=graph.nodes[live.index(max(live))].name,
+        scratch=MappingProxyType(kept),
+        chains=tuple(chains),
+        rooms=MappingProxyType(rooms),
+    )
 
 
 def _describe(graph: Graph, layout: Layout, placement: Placement) -> MemoryPlan:

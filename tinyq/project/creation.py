@@ -27,12 +27,14 @@ from tinyq.selection import (
     Budget,
     Candidates,
     Choice,
+    Fusion,
     check_objective,
-    choose_kernels,
+    fuse_layers,
     gather_candidates,
     plan_kernels,
     prefer_isas,
 )
+from tinyq.selection.fusion import Tune
 from tinyq.support.folders import check_replaceable, stage
 from tinyq.targets.wire import payload_bytes
 
@@ -54,8 +56,7 @@ class _Job:
     folder: Path
     options: BuildOptions
     isas: tuple[str, ...]
-    optimize: str
-    limits: Limits
+    selection: Selection
 
 
 def create_project(
@@ -93,13 +94,14 @@ def create_project(
         capacities(simplified, board), build_system=build_system, library=library, cflags=cflags
     )
     candidates, setting = gather_candidates(simplified, isas), Setting(board, isas, cflags)
-    if selection.tuner:
-        candidates = selection.tuner(simplified, candidates, setting)
+    tune = _bind_tuner(selection, setting)
+    if tune:
+        candidates = tune(simplified, candidates)
     budget = find_budget(board, options, measure_states(simplified))
     with stage(folder) as staged:
-        job = _Job(simplified, board, staged, options, isas, selection.optimize, selection.limits)
+        job = _Job(simplified, board, staged, options, isas, selection)
         budget = _limit(budget, selection.limits)
-        choice, memory, image = _build_fitting(job, candidates, budget)
+        choice, memory, image = _build_fitting(job, candidates, budget, tune)
         made = describe_project(simplified, memory, image, choice, setting)
         save_graph(simplified, staged / GRAPH)
         write_manifest(made, staged / MANIFEST)
@@ -144,7 +146,7 @@ def repeat_kernels(project: Project) -> Selection:
             for name, found in candidates.items()
         }
 
-    return Selection(project.isas, project.optimize, keep)
+    return Selection(project.isas, project.optimize, keep, eager=False)
 
 
 def build_for_host(project: Project) -> Image:
@@ -174,20 +176,32 @@ def find_budget(board: Board, options: BuildOptions, state_bytes: int) -> Budget
     )
 
 
+def _bind_tuner(selection: Selection, setting: Setting) -> Tune | None:
+    """The tuner of a selection for a board."""
+    tuner = selection.tuner
+    return None if tuner is None else lambda graph, found: tuner(graph, found, setting)
+
+
 def _build_fitting(
-    job: _Job, candidates: Candidates, budget: Budget
+    job: _Job, candidates: Candidates, budget: Budget, tune: Tune | None
 ) -> tuple[Choice, MemoryPlan, Image]:
     """Choose and build; where the board turns out too small, choose again within what is left."""
-    choice = choose_kernels(job.graph, candidates, job.optimize, budget)
+
+    def choose(budget: Budget) -> Choice:
+        taken = job.selection
+        fusion = Fusion(job.isas, tune, taken.eager, job.board.isa in _PAGED)
+        return fuse_layers(job.graph, candidates, taken.optimize, budget, fusion)
+
+    choice = choose(budget)
     for _ in range(_MOST_TRIES):
-        _check_time(choice, job.limits.cycles)
-        memory = plan_kernels(job.graph, choice.bounds)
+        _check_time(choice, job.selection.limits.cycles)
+        memory = plan_kernels(job.graph, choice.bounds, choice.chains)
         try:
             return choice, memory, _build(job, choice, memory)
         except BudgetError as error:
             budget, failure = _tighten(budget, choice, memory, error), error
-            other = choose_kernels(job.graph, candidates, job.optimize, budget)
-        if other.bounds == choice.bounds:
+            other = choose(budget)
+        if other.names == choice.names:
             break
         choice = other
     raise failure
@@ -211,7 +225,9 @@ def _build(job: _Job, choice: Choice, memory: MemoryPlan) -> Image:
     sources = emit(job.graph, memory, choice.bounds).files
     image = build(sources, job.board, job.folder, costs)
     limited = dataclasses.replace(
-        job.board, flash_bytes=job.limits.flash_bytes, ram_bytes=job.limits.ram_bytes
+        job.board,
+        flash_bytes=job.selection.limits.flash_bytes,
+        ram_bytes=job.selection.limits.ram_bytes,
     )
     check_budget(dataclasses.replace(image, board=limited), costs.flash_costs, costs.ram_costs)
     return image

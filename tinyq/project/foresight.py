@@ -9,7 +9,16 @@ from tinyq.hardware.boards import Board
 from tinyq.memory.planner import MemoryPlan
 from tinyq.memory.states import measure_states
 from tinyq.project.creation import capacities, find_budget
-from tinyq.selection import Budget, Candidates, Choice, choose_kernels, plan_kernels
+from tinyq.selection import (
+    Budget,
+    Candidates,
+    Choice,
+    Fusion,
+    choose_kernels,
+    fuse_layers,
+    plan_kernels,
+    prefer_isas,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +47,12 @@ class Foresight:
 
 
 def foresee(
-    graph: Graph, candidates: Candidates, board: Board | None, optimize: str = "balanced"
+    graph: Graph,
+    candidates: Candidates,
+    board: Board | None,
+    optimize: str = "balanced",
+    *,
+    by_rows: bool = True,
 ) -> Foresight:
     """Choose kernels and plan memory as a build for a board would.
 
@@ -47,6 +61,7 @@ def foresee(
         candidates: What can compute each of its nodes.
         board: Whose memory is the limit; None for no limit and no firmware.
         optimize: The objective, one of `tinyq.selection.OBJECTIVES`.
+        by_rows: Whether layers go by rows where a build's would; looking for them takes seconds.
 
     Raises:
         TinyqError: There is no such objective.
@@ -56,5 +71,9 @@ def foresee(
         if board is None
         else find_budget(board, capacities(graph, board), measure_states(graph))
     )
-    choice = choose_kernels(graph, candidates, optimize, budget)
-    return Foresight(choice, plan_kernels(graph, choice.bounds), budget)
+    isas = prefer_isas(board.isa if board else "generic")
+    if by_rows:
+        choice = fuse_layers(graph, candidates, optimize, budget, Fusion(isas))
+    else:
+        choice = choose_kernels(graph, candidates, optimize, budget)
+    return Foresight(choice, plan_kernels(graph, choice.bounds, choice.chains), budget)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tinyq.graph import Graph
 from tinyq.graph.storage import digest, load_graph
 from tinyq.hardware.boards import find_board
 from tinyq.memory.planner import MemoryPlan
+from tinyq.memory.rows import Chain, check_chain
 from tinyq.project.records import LayerKernel, Project, describe_kernel
 from tinyq.selection import check_objective, force_kernels, plan_kernels
 from tinyq.support.documents import check_schema, write_document
@@ -48,6 +50,14 @@ class _ImageEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class _ChainEntry:
+    """Fields of a chain in the file: its layers, and how many rows of each at a time."""
+
+    layers: tuple[str, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Manifest:
     """Fields of the file that are read again."""
 
@@ -58,6 +68,7 @@ class _Manifest:
     cflags: tuple[str, ...]
     optimize: str
     layers: tuple[LayerKernel, ...]
+    chains: tuple[_ChainEntry, ...] = ()
 
 
 def open_project(folder: Path) -> Project:
@@ -131,11 +142,27 @@ def _restore_plan(folder: Path, graph: Graph, manifest: _Manifest) -> MemoryPlan
         raise _fault(folder, f"compiler flags are not among {', '.join(FLAGS)}")
     check_objective(manifest.optimize)
     try:
-        return plan_kernels(graph, force_kernels(graph, manifest.kernels, names))
+        chains = [check_chain(graph, entry.layers, entry.rows) for entry in manifest.chains]
+        bounds = dict(force_kernels(graph, manifest.kernels, _leave_out(names, chains)))
+        for member in (it for chain in chains for it in chain.members):
+            bounds |= force_kernels(member.graph, manifest.kernels, names)
+        return plan_kernels(graph, bounds, chains)
     except TinyqError as error:
         raise _fault(folder, f"the kernels do not fit the graph ({error})") from None
     except DAMAGE as error:
         raise _fault(folder, f"the kernels do not fit the graph ({describe(error)})") from None
+
+
+def _leave_out(names: Mapping[str, str], chains: Sequence[Chain]) -> dict[str, str]:
+    """Kernels of the layers that stand alone; none stands in two chains.
+
+    Raises:
+        TinyqError: One does.
+    """
+    inner = [node.name for chain in chains for node in chain.nodes]
+    if len({*inner}) < len(inner):
+        raise TinyqError("a layer stands in two chains", where=inner[0])
+    return {name: kernel for name, kernel in names.items() if name not in inner}
 
 
 def _fault(folder: Path, message: str) -> TinyqError:
@@ -180,5 +207,12 @@ def write_manifest(project: Project, path: Path) -> None:
         "cflags": list(project.cflags),
         "optimize": project.optimize,
         "layers": [dataclasses.asdict(entry) for entry in project.kernels],
+        "chains": [
+            {
+                "layers": [node.name for node in chain.nodes],
+                "rows": [member.rows for member in chain.members],
+            }
+            for chain in project.plan.chains
+        ],
     }
     write_document(path, "project", manifest)

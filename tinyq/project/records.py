@@ -59,6 +59,7 @@ class Selection:
         weights_in_ram: Whether start-up code copies the constants of all layers to RAM, whose
             loads wait for nothing.
         limits: What the build may take.
+        eager: Whether layers go by rows for ``ram`` where all fits without.
     """
 
     isas: tuple[str, ...] | None = None
@@ -66,6 +67,7 @@ class Selection:
     tuner: Tuner | None = None
     weights_in_ram: bool = False
     limits: Limits = Limits()
+    eager: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tinyq.quantizers.activations import ActivationBuilder, FixedQuantizer
 from tinyq.quantizers.bases import BasisParts
 from tinyq.quantizers.fresh import FreshTableParts
 from tinyq.quantizers.learned_activations import (
+    DECAY,
     CalibratedClipQuantizer,
     ClipQuantizer,
     StepQuantizer,
@@ -254,9 +255,10 @@ def signed_step(bits: int) -> ActivationParts:
     return ActivationParts(signed_format(bits), build, whole=bits in (2, 3, 4, 8))
 
 
-def signed_clip(bits: int) -> ActivationParts:
+def signed_clip(bits: int, decay: float = DECAY) -> ActivationParts:
     """Codes on both sides of 0, as many on either, up to a trained level."""
-    return ActivationParts(signed_format(bits), partial(SignedClipQuantizer, bits), whole=False)
+    build = partial(SignedClipQuantizer, bits, decay)
+    return ActivationParts(signed_format(bits), build, whole=False)
 
 
 def offset_step(bits: int) -> ActivationParts:
@@ -269,9 +271,9 @@ def step(bits: int, **options: Any) -> ActivationParts:
     return unsigned(bits, partial(StepQuantizer, bits, **options))
 
 
-def clip(bits: int) -> ActivationParts:
-    """Codes from 0 on up to a trained level."""
-    return unsigned(bits, partial(ClipQuantizer, bits))
+def clip(bits: int, decay: float = DECAY) -> ActivationParts:
+    """Codes from 0 on up to a trained level, which a term of the loss draws down."""
+    return unsigned(bits, partial(ClipQuantizer, bits, decay))
 
 
 def calibrated_clip(bits: int) -> ActivationParts:

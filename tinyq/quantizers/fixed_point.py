@@ -19,7 +19,9 @@ from tinyq.quantizers.parts import gradients, levels, scales, steps
 from tinyq.quantizers.weights import WeightParts
 
 MOST_BITS = 8
-_NAME = re.compile(r"(?P<kind>[usbt]?)fixed(?P<bits>[1-8])_(?P<exponent>auto|m?\d{1,2})")
+_NAME = re.compile(
+    r"(?P<kind>[usbt]?)fixed(?P<bits>[1-8]|(?<=ufixed)16)_(?P<exponent>auto|m?\d{1,2})"
+)
 _WORDS = {"": "signed", "s": "symmetric", "u": "unsigned", "b": "binary", "t": "ternary"}
 _POWERS = np.ldexp(1.0, np.arange(-60, 61)).astype(np.float32)
 _REFERENCE = "C. N. Coelho et al.: Automatic heterogeneous quantization of deep neural networks"
@@ -34,7 +36,7 @@ class FixedPoint:
     Attributes:
         kind: ``""`` for all codes of two's complement, ``s`` for as many below 0 as above, ``u``
             for none below 0, ``b`` for -1 and +1, ``t`` for -1, 0 and +1.
-        bits: Bits of a code, 1 .. 8.
+        bits: Bits of a code, 1 .. 8; 16 for whole numbers that are indices.
         exponent: Binary logarithm of the step; None for one per channel, read off the weights.
 
     Reference: Coelho et al. 2021, arXiv:2006.10159.
@@ -88,7 +90,7 @@ class FixedPoint:
     @property
     def is_whole(self) -> bool:
         """Whether its codes are all those of the activation's format."""
-        return (self.kind, self.bits) in (("", 8), ("u", 8), ("u", 4), ("", 4))
+        return (self.kind, self.bits) in (("", 8), ("u", 8), ("u", 4), ("", 4), ("u", 16))
 
     def weights(self) -> WeightParts:
         """Parts for weights."""
@@ -106,7 +108,7 @@ class FixedPoint:
     def activations(self) -> ActivationParts:
         """Parts for activations."""
         narrow = "u4" if self.kind == "u" else "s4"
-        number_format = narrow if self.bits <= 4 else "s8"
+        number_format = narrow if self.bits <= 4 else "s8" if self.bits <= MOST_BITS else "s16"
         build = partial(FixedPointQuantizer, self, number_format)
         return ActivationParts(number_format, build, whole=self.is_whole)
 
@@ -158,7 +160,8 @@ class FixedPointQuantizer(ActivationQuantizer):
 
     Args:
         grid: The grid; one step.
-        number_format: u4, s4 or s8; unsigned codes in s8 have zero point -128.
+        number_format: u4, s4, s8 or s16; the zero point of unsigned codes in s8 is -128, in s16
+            -32768.
     """
 
     # Values between two steps are common, for all steps are powers of two.

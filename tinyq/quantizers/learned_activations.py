@@ -20,7 +20,7 @@ from tinyq.quantizers.parts.gradients import (
 from tinyq.quantizers.parts.learned import LearnedNumber
 from tinyq.quantizers.parts.slopes import calibrated_clip_slope
 
-_DECAY = 2e-4
+DECAY = 2e-4
 
 
 class LearnedQuantizer(UnsignedQuantizer):
@@ -110,13 +110,18 @@ class ClipQuantizer(LearnedQuantizer):
         dy/dx = 1 if 0 <= x < a else 0
         dy/da = 1 if x >= a else 0
 
-    The first batch sets a to its maximum; a term 2e-4 * a**2 of the loss draws it down.
+    The first batch sets a to its maximum; a term decay * a**2 of the loss draws it down.
 
     Args:
         bits: Bits of the codes, 1 .. 8.
+        decay: Strength of that term.
 
     Reference: survey eq. 45 to 47, with 2**k - 1 steps; Choi et al. 2018, arXiv:1805.06085.
     """
+
+    def __init__(self, bits: int, decay: float = DECAY, **options: Any) -> None:
+        super().__init__(bits, **options)
+        self.decay = decay
 
     def scale(self) -> Any:
         """Level over number of steps."""
@@ -137,7 +142,7 @@ class ClipQuantizer(LearnedQuantizer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
         level = self._observed(inputs) if training and self.observes else self.learned.value()
-        self.add_loss(_DECAY * ops.square(level))
+        self.add_loss(self.decay * ops.square(level))
 
         def forward(x: Any, a: Any) -> Any:
             return self._quantized(x, a * (1.0 / self.max_code))

@@ -131,13 +131,14 @@ class SignedClipQuantizer(SignedQuantizer):
         dy/dx = 1 if -a < x < a else 0
         dy/da = 1 if x >= a, -1 if x <= -a, else 0
 
-    The first batch sets a to its largest magnitude; a term 2e-4 * a**2 of the loss draws it down.
+    The first batch sets a to its largest magnitude; a term decay * a**2 of the loss draws it down.
 
     Reference: Choi et al. 2018, arXiv:1805.06085, with both signs.
     """
 
-    def __init__(self, bits: int, **options: Any) -> None:
+    def __init__(self, bits: int, decay: float = _DECAY, **options: Any) -> None:
         super().__init__(bits, lo=1 - 2 ** (bits - 1), **options)
+        self.decay = decay
 
     def scale(self) -> Any:
         """Level over number of steps."""
@@ -154,7 +155,7 @@ class SignedClipQuantizer(SignedQuantizer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Fake-quantized values."""
         level = self._observed(inputs) if training and self.observes else self.learned.value()
-        self.add_loss(_DECAY * ops.square(level))
+        self.add_loss(self.decay * ops.square(level))
 
         def forward(x: Any, a: Any) -> Any:
             step = a * (1.0 / self.hi)

@@ -28,6 +28,7 @@ from tinyq.selection.choice import (
     check_objective,
     choose_kernels,
 )
+from tinyq.selection.fusion import Fusion, fuse_layers, gather_chained
 
 __all__ = [
     "EXPLANATIONS",
@@ -37,11 +38,14 @@ __all__ = [
     "Budget",
     "Candidates",
     "Choice",
+    "Fusion",
     "check_objective",
     "choose_kernels",
     "find_output",
     "force_kernels",
+    "fuse_layers",
     "gather_candidates",
+    "gather_chained",
     "list_bound",
     "list_rivals",
     "plan_kernels",

@@ -20,6 +20,7 @@ from tinyq.kernels.text import UNPACKED
 from tinyq.kernels.unpacking import UNPACKINGS, unpack_for
 from tinyq.memory.layout import find_views
 from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.memory.rows import Chain
 from tinyq.numerics.formats import find_format
 from tinyq.selection.sizes import Sizes
 
@@ -63,7 +64,7 @@ def gather_candidates(graph: Graph, isas: Sequence[str]) -> Candidates:
                     code=MappingProxyType(sizes.split(bound)),
                     table_bytes=_measure_tables(graph, node, bound),
                 )
-                for bound in _compare(_list_fitting(graph, node, isas))
+                for bound in _compare(list_fitting(graph, node, isas))
             )
             for node in _list_nodes(graph)
         }
@@ -89,7 +90,7 @@ def select_kernel(graph: Graph, node: Node, isas: Sequence[str] = GENERIC) -> Bo
     Raises:
         TinyqError: There is none.
     """
-    fitting = _list_fitting(graph, node, isas)
+    fitting = list_fitting(graph, node, isas)
     first = fitting[0]
     if first.shared:
         return first
@@ -172,12 +173,18 @@ def find_output(graph: Graph, node: Node) -> EpilogueFunction | None:
     )
 
 
-def plan_kernels(graph: Graph, bounds: Bounds) -> MemoryPlan:
-    """The memory plan for `tinyq.codegen.emit`, with room for what the kernels need."""
+def plan_kernels(graph: Graph, bounds: Bounds, chains: Sequence[Chain] = ()) -> MemoryPlan:
+    """The memory plan for `tinyq.codegen.emit`, with room for what the kernels need.
+
+    Args:
+        graph: A verified graph.
+        bounds: The kernel of each node that needs one; of a chain's layers those of some rows.
+        chains: Layers that are computed row by row.
+    """
     needs = {name: bound.scratch_bytes for name, bound in bounds.items()}
     in_place = {name: bound.in_place for name, bound in bounds.items() if not bound.shared}
     leads = {name: bound.leads for name, bound in bounds.items() if bound.leads}
-    return plan(graph, scratch=needs, in_place=in_place, leads=leads)
+    return plan(graph, scratch=needs, in_place=in_place, leads=leads, chains=chains)
 
 
 def arrange_constants(graph: Graph, node: Node, bound: Bound) -> Mapping[str, Tensor]:
@@ -201,7 +208,12 @@ def _list_nodes(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes if node.name not in views]
 
 
-def _list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Bound, ...]:
+def list_fitting(graph: Graph, node: Node, isas: Sequence[str]) -> tuple[Bound, ...]:
+    """All kernels that compute a node, in the order of ``isas``.
+
+    Raises:
+        TinyqError: There is none.
+    """
     found = tuple(it for it in list_bound(graph, node, isas) if isinstance(it, Bound))
     if not found:
         raise TinyqError(

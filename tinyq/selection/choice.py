@@ -18,7 +18,7 @@ such a choice is the best, the best of those that do not is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -26,6 +26,7 @@ import numpy as np
 
 from tinyq.errors import TinyqError
 from tinyq.graph import Graph
+from tinyq.memory.rows import Chain
 from tinyq.selection.budget import Budget
 from tinyq.selection.candidates import Bounds, Candidates
 from tinyq.selection.solver import Program
@@ -54,11 +55,14 @@ class Choice:
         objective: One of `OBJECTIVES`.
         bounds: What computes each node, in execution order.
         candidates: What it was chosen from, by node.
+        chains: Layers that are computed row by row; their kernels are those of some rows, with the
+            instructions of all of them.
     """
 
     objective: str
     bounds: Bounds
     candidates: Candidates
+    chains: tuple[Chain, ...] = ()
 
     @property
     def cycles(self) -> int:
@@ -67,6 +71,12 @@ class Choice:
         if any(bound.cycles is None for bound in bounds):
             return sum(bound.instructions or 0 for bound in bounds)
         return sum(bound.cycles or 0 for bound in bounds)
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Kernels and chains by their names: what tells one choice from another."""
+        chains = ((it.name, " ".join(str(own.rows) for own in it.members)) for it in self.chains)
+        return (*((key, it.kernel.name) for key, it in self.bounds.items()), *chains)
 
     @property
     def flash_bytes(self) -> int:
@@ -80,6 +90,7 @@ def choose_kernels(
     candidates: Candidates,
     objective: str = BALANCED,
     budget: Budget | None = None,
+    chains: Sequence[Chain] = (),
 ) -> Choice:
     """The best choice by an objective.
 
@@ -89,19 +100,20 @@ def choose_kernels(
         objective: One of `OBJECTIVES`.
         budget: What the choice may take. Where none is small enough, one as little above it as can
             be: the linker says by how much.
+        chains: Layers that are computed row by row, see `tinyq.selection.fusion`.
 
     Raises:
         TinyqError: There is no such objective.
     """
     check_objective(objective)
-    program = Program.of(graph, candidates, budget or Budget())
+    program = Program.of(graph, candidates, budget or Budget(), chains)
     chosen = program.start()
     if any(len(found) > 1 for found in candidates.values()):
         chosen = program.read(_find_fair(program.fit(), _SEARCHES[objective]))
     bounds = {
         name: found[index] for (name, found), index in zip(candidates.items(), chosen, strict=True)
     }
-    return Choice(objective, MappingProxyType(bounds), candidates)
+    return Choice(objective, MappingProxyType(bounds), candidates, tuple(chains))
 
 
 def check_objective(objective: str) -> None:

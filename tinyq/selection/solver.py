@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tinyq.graph import Graph
 from tinyq.memory.planner import measure_needs
+from tinyq.memory.rows import Chain
 from tinyq.selection.budget import Budget
 from tinyq.selection.candidates import Candidates
 
@@ -59,8 +60,10 @@ class Program:
     caps: tuple[tuple[np.ndarray, float], ...] = field(default=())
 
     @classmethod
-    def of(cls, graph: Graph, candidates: Candidates, budget: Budget) -> Program:
-        """Write the program of a graph down."""
+    def of(
+        cls, graph: Graph, candidates: Candidates, budget: Budget, chains: Sequence[Chain] = ()
+    ) -> Program:
+        """Write the program of a graph down, of which chains are computed row by row."""
         columns = [entry for found in candidates.values() for entry in found]
         owners = [place for place, found in enumerate(candidates.values()) for _ in found]
         parts = list(dict.fromkeys(key for entry in columns for key in entry.code))
@@ -79,7 +82,7 @@ class Program:
                 row[place], row[len(columns) + parts.index(key)] = 1, -1
                 rows.append(row)
         needs = np.zeros((len(candidates), width))
-        needs[owners, range(len(columns))] = _measure_arenas(graph, candidates)
+        needs[owners, range(len(columns))] = _measure_arenas(graph, candidates, chains)
         needs[:, -1] = -1
         rows.extend(needs)
         return cls(
@@ -198,21 +201,33 @@ def _measure_time(candidates: Candidates) -> list[int]:
     return [entry.cycles or entry.instructions or 0 for entry in columns]
 
 
-def _measure_arenas(graph: Graph, candidates: Candidates) -> list[int]:
-    """Bytes of arena that each candidate's node needs at least while it runs."""
+def _measure_arenas(graph: Graph, candidates: Candidates, chains: Sequence[Chain]) -> list[int]:
+    """Bytes of arena that each candidate's node needs at least while it runs.
+
+    Of a chain's layers one runs at a time, beside the rings, so that the scratch memory of each is
+    added to what the chain needs without any.
+    """
     rounds = range(max(map(len, candidates.values()), default=0))
     index = {node.name: place for place, node in enumerate(graph.nodes)}
+    inner = {node.name for chain in chains for node in chain.nodes}
     needs = []
     for turn in rounds:
-        entries = {name: found[min(turn, len(found) - 1)] for name, found in candidates.items()}
+        entries = {
+            name: found[min(turn, len(found) - 1)]
+            for name, found in candidates.items()
+            if name not in inner
+        }
         needs.append(
             measure_needs(
                 graph,
                 {name: entry.scratch_bytes for name, entry in entries.items()},
                 {name: entry.in_place for name, entry in entries.items() if not entry.shared},
                 {name: entry.leads for name, entry in entries.items()},
+                chains,
             )
         )
     return [
-        needs[turn][index[name]] for name, found in candidates.items() for turn in range(len(found))
+        needs[turn][index[name]] + (entry.scratch_bytes if name in inner else 0)
+        for name, found in candidates.items()
+        for turn, entry in enumerate(found)
     ]

@@ -197,7 +197,7 @@ def _list_keys(key: str, labels: Mapping[str, str]) -> str:
     return ", ".join(f"{key}_{label}" for label in labels.values())
 
 
-def load_dataset(path: Path, samples: int | None = None) -> Dataset:
+def load_dataset(path: Path, samples: int | None = None, mapped: bool = False) -> Dataset:
     """Read an .npz file.
 
     It holds ``x`` and, where there are labels or targets, ``y``; for a model of several inputs or
@@ -206,13 +206,14 @@ def load_dataset(path: Path, samples: int | None = None) -> Dataset:
     Args:
         path: The file.
         samples: Read the first so many alone: the file may then be larger than the memory.
+        mapped: Keep large arrays in a temporary file, for one who reads them part by part.
 
     Raises:
         DataError: The file is missing, damaged or too large, has no ``x``, or ``y`` does not fit.
     """
     try:
         with reading(path, ".npz file", DataError, _REMEDY), zipfile.ZipFile(path) as archive:
-            arrays = _read_arrays(archive, samples)
+            arrays = _read_arrays(archive, samples, mapped)
     except ModelError as error:  # of the readers that all files share
         raise DataError(
             f"is not a readable .npz file: {error.message}",
@@ -237,7 +238,7 @@ def split_arrays(arrays: Mapping[str, Value]) -> tuple[dict[str, Value], dict[st
     return sides
 
 
-def _read_arrays(archive: zipfile.ZipFile, samples: int | None) -> dict[str, Array]:
+def _read_arrays(archive: zipfile.ZipFile, samples: int | None, mapped: bool) -> dict[str, Array]:
     names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     kept = [name for name in names if any(split_arrays({name: name}))]
     check_archive(archive, sum(member.file_size for member in archive.infolist()))
@@ -247,7 +248,8 @@ def _read_arrays(archive: zipfile.ZipFile, samples: int | None) -> dict[str, Arr
         _check_lengths(archive, kept)
     for key in kept:
         with archive.open(f"{key}.npy") as stream:
-            arrays[key] = _read_array(cast(io.BufferedIOBase, stream), left[key[0]], samples)
+            source = cast(io.BufferedIOBase, stream)
+            arrays[key] = _read_array(source, left[key[0]], samples, mapped)
             left[key[0]] -= arrays[key].nbytes
             if samples is None and stream.read(1):
                 raise ValueError(f"{key}.npy goes on after its last element")
@@ -269,9 +271,9 @@ def _check_lengths(archive: zipfile.ZipFile, keys: list[str]) -> None:
             )
 
 
-def _read_array(stream: io.BufferedIOBase, most: int, samples: int | None) -> Array:
+def _read_array(stream: io.BufferedIOBase, most: int, samples: int | None, mapped: bool) -> Array:
     try:
-        return read_array(stream, most, samples)
+        return read_array(stream, most, samples, mapped)
     except ModelError as error:
         if samples is None and error.remedy is None and "bytes, at most" in error.message:
             error.remedy = "read the first samples alone: --samples N"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from tinyq.support.import_hooks import around_import
 VARIABLE = "KERAS_BACKEND"
 WANTED = "tensorflow"
 _KERAS = "keras"
+_WRAPPED = "sklearn"
 _REMEDY = f"set {VARIABLE}={WANTED} in the environment, and start anew"
 _REINSTALL = "install it anew: pip install --force-reinstall 'keras>=3.12' tensorflow"
 
@@ -39,6 +41,27 @@ def explaining(module: ModuleType) -> Iterator[None]:
         if module.__name__ != _KERAS or isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise describe_failure(error) from None
+
+
+def import_without_wrappers() -> None:
+    """Let Keras be imported without its wrappers of scikit-learn, whenever that will be.
+
+    They take 90 MB and two seconds, and a command has no use for them.
+    """
+    around_import(_KERAS, _hiding_wrapped)
+
+
+@contextmanager
+def _hiding_wrapped(_module: ModuleType) -> Iterator[None]:
+    """Hide scikit-learn from Keras, which does without it."""
+    before = sys.modules.get(_WRAPPED)
+    sys.modules[_WRAPPED] = None  # type: ignore[assignment]  # as importlib has it
+    try:
+        yield
+    finally:
+        del sys.modules[_WRAPPED]
+        if isinstance(before, ModuleType):
+            sys.modules[_WRAPPED] = before
 
 
 def describe_failure(error: Exception) -> BackendError:

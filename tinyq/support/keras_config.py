@@ -25,6 +25,11 @@ from tinyq.support import keras_names, limits
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 SAVED_MODEL, KERAS_METADATA = "saved_model.pb", "keras_metadata.pb"
 _REMEDY = "build the model from layers that Keras has; code that a model file names is never run"
+_REMEDY_LAMBDA = (
+    "build the model anew with what the function does in its place, as operators or keras.ops "
+    "(x * 0.5, keras.ops.mean(x, -1)) or a layer (Rescaling, Resizing, Reshape); give it the "
+    "weights, new.set_weights(old.get_weights()), and save it; the code in a file is never run"
+)
 _DAMAGED = "save the model again with model.save(...)"
 _LARGEST = 2**28
 _SPARE_WEIGHTS = 2**16
@@ -258,7 +263,7 @@ def _refuse(what: str, name: Any, entry: Mapping[str, Any]) -> ModelError:  # no
     place = f" (layer {layer!r:.80})" if isinstance(layer, str) and layer != name else ""
     return ModelError(
         f"cannot load the model: it names {what} {name!r:.120}{place}, which is not one of Keras'",
-        remedy=_REMEDY,
+        remedy=_REMEDY_LAMBDA if name == "Lambda" else _REMEDY,
     )
 
 

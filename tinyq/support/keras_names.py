@@ -164,6 +164,9 @@ TENSORFLOW_FUNCTIONS = _split(
     math.reduce_sum math.sigmoid math.square math.sqrt math.subtract math.tanh
     compat.v1.math.softmax nn.elu nn.leaky_relu nn.relu nn.relu6 nn.selu nn.silu nn.softmax
     nn.swish pad reshape sigmoid slice squeeze tanh transpose
+    cast compat.v1.depth_to_space compat.v1.space_to_depth image.resize linalg.matmul math.exp
+    math.l2_normalize math.softplus nn.bias_add nn.depth_to_space nn.gelu nn.space_to_depth split
+    stack stop_gradient tile unstack
     """
 )
 

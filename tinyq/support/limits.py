@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.errors import ModelError, TinyqError
+from tinyq.support.mapped import read_mapped
 
 JSON_BYTES = 2**25
 """Of a description, such as graph.json or config.json."""
@@ -210,7 +211,7 @@ def read_header(stream: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dt
 
 
 def read_array(
-    content: bytes | io.BufferedIOBase, most: int, rows: int | None = None
+    content: bytes | io.BufferedIOBase, most: int, rows: int | None = None, mapped: bool = False
 ) -> npt.NDArray[Any]:
     """An array in NumPy's own format, of numbers or text, never of Python objects.
 
@@ -219,6 +220,7 @@ def read_array(
         most: Bytes that the array may have.
         rows: Read the first so many along axis 0 and leave the rest where it is; where an array is
             written by columns, its rows are everywhere and all of it is read.
+        mapped: Keep a large array in a temporary file, see `tinyq.support.mapped`.
 
     Raises:
         ModelError: It holds objects, or its header claims more than ``most`` bytes.
@@ -231,7 +233,7 @@ def read_array(
     size = math.prod(shape) * dtype.itemsize
     if size > most:
         raise ModelError(f"an array of {size:,} bytes, at most {most:,} are read")
-    data = stream.read(size)
+    data = read_mapped(stream, size) if mapped else stream.read(size)
     if len(data) != size:
         raise ValueError(f"an array ends after {len(data):,} of {size:,} bytes")
     flat = np.frombuffer(data, dtype) if size else np.empty(0, dtype)

@@ -12,14 +12,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from tinyq.support.mapped import forget
 from tinyq.training.attributes import remembering
 from tinyq.training.base import QuantizedLayer
 from tinyq.training.tracing import find_producer, tensors_in_order
 
 MOST_SAMPLES = 64
 _REAL_VALUES = 1 << 24  # of all layers
-_CODES = 1 << 22  # of a layer; integers are computed with 8 bytes each
-_BYTES_IN_MEMORY = 1 << 24
+_CODES = 1 << 20  # of a layer; integers are computed with 8 bytes each
+_BYTES_IN_MEMORY = 1 << 22
 # What follows from a layer's numbers alone, whatever it is given.
 _SETTLED = (
     "encoding",
@@ -104,6 +105,8 @@ def follow(
         for key, result in zip(tensors, keras.tree.flatten(found), strict=True):
             for name in names[key]:
                 yield name, result, start
+        for x in values:
+            forget(x)
 
 
 def _spans(samples: int, values: int, most: int) -> Iterator[tuple[int, int]]:
@@ -158,9 +161,10 @@ def settle_in_order(
     model: keras.Model,
     ends: Iterable[Any],
     values: Arrays,
+    chosen: np.ndarray,
     settle: Callable[[Any, np.ndarray], None],
 ) -> None:
-    """Compute layer after layer of a quantized model for all samples; each is changed before.
+    """Compute layer after layer of a quantized model for some samples; each is changed before.
 
     A layer is computed once, with what its ``settle`` has made of it: all layers before it are
     settled by then. Between layers activations are kept as codes.
@@ -169,13 +173,14 @@ def settle_in_order(
         model: Quantized model.
         ends: Symbolic tensors behind which nothing is computed.
         values: Real inputs, one array for each input of the model.
+        chosen: Indexes of the samples.
         settle: Called with each layer of one input and the mean of that input over the samples,
             float64, before the layer is computed.
     """
     applications = list_applications(model, ends)
     readers = Counter(source for one in applications for source in one.sources)
     spools: dict[int, Any] = {
-        id(tensor): _Reals(x) for tensor, x in zip(model.inputs, values, strict=True)
+        id(tensor): _Reals(x, chosen) for tensor, x in zip(model.inputs, values, strict=True)
     }
     means: dict[int, np.ndarray] = {}
     with ExitStack() as settled:
@@ -187,7 +192,7 @@ def settle_in_order(
             if readers[key]:
                 spools[key] = spool = _Spool(_encoder(one), tuple(one.tensor.shape[1:]))
                 read = {source: spools[source] for source in one.sources}
-                means[key] = _compute(one, read, spool, len(values[0]))
+                means[key] = _compute(one, read, spool, len(chosen))
             readers.subtract(one.sources)
             for source in set(one.sources):
                 if readers[source] <= 0:
@@ -210,8 +215,9 @@ def _compute(one: Applied, read: Mapping[int, Any], spool: _Spool, samples: int)
 class _Reals:
     """Real inputs, read like a spool."""
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, chosen: np.ndarray) -> None:
         self._values = values
+        self._chosen = chosen
 
     @property
     def size(self) -> int:
@@ -220,7 +226,9 @@ class _Reals:
 
     def read(self, start: int, stop: int) -> Any:
         """Values of some samples."""
-        return keras.ops.convert_to_tensor(np.asarray(self._values[start:stop], np.float32))
+        part = np.asarray(self._values[self._chosen[start:stop]], np.float32)
+        forget(self._values)
+        return keras.ops.convert_to_tensor(part)
 
     def close(self) -> None:
         """Nothing is to be forgotten."""

@@ -10,9 +10,11 @@ import keras
 import numpy as np
 
 from tinyq.errors import DataError
+from tinyq.support.mapped import forget
 from tinyq.training.tracing import names_of
 
 _FLOAT32_BYTES = 4
+_AT_A_TIME = 64
 
 
 def check_inputs(data: Any, model: keras.Model) -> tuple[np.ndarray, ...]:
@@ -48,7 +50,7 @@ def check_inputs(data: Any, model: keras.Model) -> tuple[np.ndarray, ...]:
                 where=where,
                 remedy="give every input the same number of samples",
             )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if not _is_finite(array):
             raise DataError("an input is NaN or infinite", where=where, remedy="clean the data")
     return arrays
 
@@ -63,6 +65,17 @@ def _as_numbers(data: Any, name: str) -> np.ndarray:
         raise DataError(
             "the inputs are no array of numbers", where=name, remedy="give one array of numbers"
         ) from None
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether no number is NaN or infinite; looks at some samples at a time."""
+    if array.dtype.kind != "f":
+        return True
+    for start in range(0, len(array), _AT_A_TIME):
+        if not np.isfinite(array[start : start + _AT_A_TIME]).all():
+            return False
+        forget(array)
+    return True
 
 
 def _in_order(data: Any, names: Sequence[str]) -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 from tinyq.errors import TinyqError
 from tinyq.quantizers.activations import RangeQuantizer
 from tinyq.quantizers.parts.levels import Uniform
+from tinyq.support.heap import trim_heap
 from tinyq.training.assembly import Assembled
 from tinyq.training.calibrate import calibrate
 from tinyq.training.equalization import equalize
@@ -316,12 +317,14 @@ def _observe(
 def _correct_biases(
     assembled: Assembled,
     summing: tuple[FusedLayer, ...],
-    means: Mapping[str, np.ndarray],
+    means: dict[str, np.ndarray],
     values: Arrays,
 ) -> None:
     """Take the mean error that the layers' sums have by now out of each channel, in order.
 
         bias += E[W x] - E[W_q x_q] = W E[x] - W_q E[x_q]
+
+    The means, which are as large as a sample's activations, are taken out of their mapping.
 
     Reference: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D.
     """
@@ -329,22 +332,24 @@ def _correct_biases(
     wanted = {
         id(layers[fused.name]): _mean_of_sums(
             layers[fused.name],
-            means[fused.name],
+            means.pop(fused.name),
             layers[fused.name].order_kernel(fused.layer.kernel),
         )
         for fused in summing
     }
+
+    trim_heap()  # of the float model's activations and means, before those of integers
 
     def correct(layer: Any, mean: np.ndarray) -> None:
         if id(layer) in wanted:
             kernel = layer.weight_quantizer.quantized(layer.kernel)
             _shift(layer, wanted[id(layer)] - _mean_of_sums(layer, mean, kernel))
 
-    chosen = _choose_samples(len(values[0]))
     settle_in_order(
         assembled.model,
         [layer.output for layer in layers.values()],
-        [part[chosen] for part in values],
+        values,
+        np.flatnonzero(_choose_samples(len(values[0]))),
         correct,
     )
 

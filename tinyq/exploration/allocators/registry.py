@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinyq.exploration.budgets import Limits
 from tinyq.exploration.names import explain_unknown
-from tinyq.exploration.space import Assignment, Space
+from tinyq.exploration.space import Assignment
 from tinyq.exploration.table import Table
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Plan = Callable[[Table, Limits, int], list[Assignment]]
 """Assignments worth a trial, best first, at most so many; the same for the same arguments."""
 
-MakeSampler = Callable[[Space, Limits, int], Any]
-"""A sampler of Optuna that learns from trials, from a space, limits and a seed."""
+MakeSampler = Callable[[Table, Limits, int], Any]
+"""A sampler of Optuna that learns from trials, from a table, limits and a seed."""
 
 Learn = Callable[["Network", Table, Limits, int, int], list[Assignment]]
 """The same from a training of the network, with a seed."""

@@ -6,13 +6,13 @@ from typing import Any
 
 from tinyq.exploration.allocators.registry import samples
 from tinyq.exploration.budgets import Limits
-from tinyq.exploration.space import Space
+from tinyq.exploration.table import Table
 
 _FIRST = 10  # trials at random before it learns
 
 
 @samples("tpe")
-def draw(space: Space, limits: Limits, seed: int) -> Any:
+def draw(table: Table, limits: Limits, seed: int) -> Any:
     """Tree-structured Parzen estimator over score, flash, RAM and instructions.
 
     Reference: Bergstra et al. 2011; Ozaki et al. 2022, several objectives.
@@ -21,7 +21,7 @@ def draw(space: Space, limits: Limits, seed: int) -> Any:
 
     return optuna.samplers.TPESampler(
         seed=seed,
-        n_startup_trials=min(_FIRST, space.size),
+        n_startup_trials=min(_FIRST, table.space.size),
         multivariate=True,
         constant_liar=True,
     )

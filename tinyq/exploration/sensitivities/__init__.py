@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tinyq.exploration.sensitivities import divergence, fisher, hessian, imprint, steps, taylor
+from tinyq.exploration.sensitivities import (
+    divergence,
+    fisher,
+    hessian,
+    imprint,
+    second_order,
+    steps,
+    taylor,
+)
 from tinyq.exploration.sensitivities.registry import SENSITIVITIES, find_sensitivity
 
 __all__ = [
@@ -12,6 +20,7 @@ __all__ = [
     "fisher",
     "hessian",
     "imprint",
+    "second_order",
     "steps",
     "taylor",
 ]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from tinyq.exploration.network import Network
-from tinyq.exploration.sensitivities.gradients import Curvature
+from tinyq.exploration.sensitivities.gradients import Curvature, changes_form
 from tinyq.exploration.sensitivities.registry import empty_losses, sensitivity
 from tinyq.exploration.table import Losses, Survey
 from tinyq.training.patterns import find_fused_layers
@@ -31,8 +31,12 @@ def measure_fisher(network: Network, found: Survey, seed: int) -> Losses:
     names = list(found.space.layers)
     base = found.base.model
     losses = empty_losses(found)
+    whole = network.loss(network.answer(base))
     before = [_weigh(base, name, x, values[name], slopes[name]) for name in names]
     for it in found.deviations:
+        if changes_form(found, it):  # other channels have no errors of their own
+            losses[it.layer, it.pair] = max(0.0, network.loss(network.answer(it.model)) - whole)
+            continue
         name = names[it.layer]
         own = _weigh(it.model, name, x, values[name], slopes[name])
         losses[it.layer, it.pair] = max(0.0, own - before[it.layer])

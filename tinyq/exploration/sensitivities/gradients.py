@@ -88,6 +88,10 @@ class Curvature:
             del outer
         return [total / len(self.x) for total in totals]
 
+    def batch_sizes(self) -> list[int]:
+        """Samples of each batch that ``gradients`` goes through."""
+        return [len(self.x[start : start + _BATCH]) for start in range(0, len(self.x), _BATCH)]
+
     def _variables(self) -> list[Any]:
         return [kernel.value for kernel in self.kernels]
 
@@ -119,9 +123,13 @@ class Curvature:
 _ZERO = tf.UnconnectedGradients.ZERO
 
 
-def change_of_weights(network: Network, it: Deviation) -> npt.NDArray[np.float64]:
-    """Q(w) - w of the deviating layer's kernel, in the float layer's order of axes."""
-    name, kernel = list(network.kernels().items())[it.layer]
+def change_of_weights(
+    network: Network, it: Deviation, name: str | None = None
+) -> npt.NDArray[np.float64]:
+    """Q(w) - w of the deviating or a named layer's kernel, in the float layer's order of axes."""
+    kernels = network.kernels()
+    name = name or list(kernels)[it.layer]
+    kernel = kernels[name]
     layer = it.model.get_layer(name)
     quantized = layer.weight_quantizer.quantized(layer.kernel)
     # The order of axes is an exchange, so that it is its own inverse.
@@ -130,9 +138,15 @@ def change_of_weights(network: Network, it: Deviation) -> npt.NDArray[np.float64
 
 
 def changes_weights(found: Survey, it: Deviation) -> bool:
-    """Whether a deviation has another method of weights than the base."""
+    """Whether a deviation has another method of weights than the base, for as many weights."""
     pairs = list(found.space.layers.values())[it.layer]
-    return pairs[it.pair].weights != pairs[0].weights
+    return pairs[it.pair].weights != pairs[0].weights and not changes_form(found, it)
+
+
+def changes_form(found: Survey, it: Deviation) -> bool:
+    """Whether a deviation has other channels or groups than the base."""
+    pairs = list(found.space.layers.values())[it.layer]
+    return pairs[it.pair].form != pairs[0].form
 
 
 def add_activations(network: Network, found: Survey, losses: Losses) -> Losses:
@@ -140,13 +154,16 @@ def add_activations(network: Network, found: Survey, losses: Losses) -> Losses:
 
     Derivatives by the weights say nothing of activations, so these are measured: the loss, in the
     same unit, when the layer's input alone has fewer bits. A pair whose activations no deviation
-    has beside the base's weights is measured whole.
+    has beside the base's weights is measured whole, and so is one of another form.
     """
     base = network.loss(network.answer(found.base.model))
     alone: dict[tuple[int, str], float] = {}
     for it in sorted(found.deviations, key=lambda it: changes_weights(found, it)):
         pairs = list(found.space.layers.values())[it.layer]
         pair = pairs[it.pair]
+        if changes_form(found, it):
+            losses[it.layer, it.pair] = max(0.0, network.loss(network.answer(it.model)) - base)
+            continue
         if pair.activations == pairs[0].activations:
             continue
         key = (it.layer, pair.activations)

@@ -6,7 +6,7 @@ import struct
 
 from flatbuffers import flexbuffers
 
-from tinyq.importers.tflite.layer import Layer
+from tinyq.importers.tflite.file_layer import FileLayer
 
 _MOST_OPTIONS = 64
 _MOST_BYTES = 1 << 12
@@ -17,7 +17,7 @@ _FAULTS = (
 )
 
 
-def find_numbers(layer: Layer) -> dict[str, int]:
+def find_numbers(layer: FileLayer) -> dict[str, int]:
     """Options that are integers or truth values, by name; none where the operator has no options.
 
     The map is read entry by entry, so that no nested value of a file is followed.
@@ -41,7 +41,7 @@ def find_numbers(layer: Layer) -> dict[str, int]:
     return found
 
 
-def read_numbers(layer: Layer, *names: str) -> list[int]:
+def read_numbers(layer: FileLayer, *names: str) -> list[int]:
     """The same of options that have to be there.
 
     Raises:

@@ -127,6 +127,9 @@ class Layer(FileLayer):
         tensor = self.source(position)
         known = self.conversion.names.get(tensor.index)
         if known is not None:
+            signs = self.builder.type(known).format.name == "b1"
+            takes_signs = self.operator.name.startswith("CUSTOM:")
+            self.require(takes_signs or not signs, f"reads {tensor}, which are words of signs")
             return known
         if tensor.data is None:
             remedy = "models with a state are not supported" if tensor.is_state else None
@@ -269,6 +272,7 @@ class Layer(FileLayer):
             self.require(tensor.index in self.conversion.names, f"{tensor} is not computed")
             found = self.builder.type(self.conversion.names[tensor.index]).format.name
             stated = _FORMATS.get(tensor.type, "s32" if tensor.type in _AS_WORDS else "")
+            found = "s32" if found == "b1" else found  # signs are words in the file
             self.require(found == stated, f"computes {found}, the file says {tensor}")
 
     def limits(self, tensor: FileTensor, activation: int | str | None = None) -> tuple[int, int]:

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 import tinyq
-from tinyq.codegen import marked_nodes
+from tinyq.codegen import mark_layers
 from tinyq.errors import BoardError, DataError, LinkError, TinyqError
 from tinyq.firmware import cmsis_nn
 from tinyq.firmware.build import Image, build
 from tinyq.graph import Graph, Node, TensorType
 from tinyq.graph.interface import pack_codes
-from tinyq.graph.summary import describe_node
+from tinyq.graph.summary import describe_nodes, name_nodes
 from tinyq.hardware.boards import Board, find_board
 from tinyq.measurement.profile.cores import (
     BoardConstant,
@@ -213,7 +213,7 @@ def _describe(
     loops: int,
 ) -> Profile:
     graph = project.graph
-    nodes = marked_nodes(graph)
+    layers = mark_layers(graph, project.plan)
     every = [line for layer in lines for line in layer]
     costs = add_up(every, core)
     return Profile(
@@ -225,8 +225,8 @@ def _describe(
         prediction=_predict_board(costs, constant, project.image.board),
         clock_hz=project.image.board.clock_hz,
         layers=tuple(
-            _describe_layer(graph, node, core, constant, layer, loops)
-            for node, layer in zip(nodes, lines, strict=True)
+            _describe_layer(graph, nodes, core, constant, layer, loops)
+            for nodes, layer in zip(layers, lines, strict=True)
         ),
         kernels=_split_kernels(every, core),
         graph_digest=project.graph_digest,
@@ -239,7 +239,7 @@ def _describe(
 
 def _describe_layer(
     graph: Graph,
-    node: Node,
+    nodes: Sequence[Node],
     core: Core,
     constant: BoardConstant | None,
     lines: Sequence[Line],
@@ -247,10 +247,10 @@ def _describe_layer(
 ) -> LayerProfile:
     costs = add_up(lines, core)
     return LayerProfile(
-        name=node.name,
-        operation=node.op.kernel,
-        formats=describe_node(graph, node),
-        macs=graph.macs(node),
+        name=name_nodes(nodes),
+        operation=" ".join(node.op.kernel for node in nodes),
+        formats=describe_nodes(graph, nodes),
+        macs=sum(map(graph.macs, nodes)),
         costs=costs,
         predicted_cycles=None if constant is None else predict(costs, constant),
         kernels=_split_kernels(lines, core),

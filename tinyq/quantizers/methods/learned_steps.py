@@ -111,6 +111,8 @@ class Pact(Method):
         False, "whether activations have codes below 0; chosen where values may be negative"
     )
 
+    decay: float = option(2e-4, "strength of the term that draws the level down", low=0.0, high=1.0)
+
     def weights(self) -> WeightParts | None:
         """Parts for weights."""
         fits = self.bits <= 4 and not self.signed
@@ -119,8 +121,8 @@ class Pact(Method):
     def activations(self) -> ActivationParts:
         """Parts for activations."""
         if self.signed:
-            return quantizers.combinations.signed_clip(self.bits)
-        parts = quantizers.combinations.clip(self.bits)
+            return quantizers.combinations.signed_clip(self.bits, self.decay)
+        parts = quantizers.combinations.clip(self.bits, self.decay)
         return replace(parts, signed_form=str(replace(self, signed=True)))
 
 

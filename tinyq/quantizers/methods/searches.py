@@ -5,6 +5,8 @@ from __future__ import annotations
 from tinyq.quantizers.catalogue import describe
 from tinyq.quantizers.method import Entry
 
+_STEPS = [{"weights": name, "activations": "int8"} for name in ("lsq4", "lsq3", "lsq2")]
+
 describe(
     Entry(
         id="bitpruning",
@@ -221,11 +223,16 @@ describe(
             ),
         ),
         searches={
-            "tang2022_limpq": {"sensitivity": "steps", "allocator": "ilp", "proxy": "train:3"}
+            "tang2022_limpq": {
+                "sensitivity": "steps",
+                "allocator": "ilp",
+                "proxy": "train:3",
+                "space": {"layers": {"*": ["int8", *_STEPS], "first": ["int8", _STEPS[0]]}},
+            }
         },
         leaves_out=(
             "one width drawn for each layer in a step: all widths train in every step, each "
-            "in a network of its own; steps of activations. Needs a space with lsq4, lsq3 or "
+            "in a network of its own; steps of activations. A space of yours needs lsq4, lsq3 or "
             "lsq2"
         ),
     )
@@ -245,10 +252,11 @@ describe(
             "b = ceil(log2(q_max / d + 1) + 1), d and q_max trained",
             "dQ/dd = (Q(x) - x) / d inside; dQ/dq_max = sign(x) outside",
         ),
-        searches={"uhlich2020": {"allocator": "parametrized", "proxy": "train:3"}},
+        searches={"uhlich2020": {"allocator": "constrained", "proxy": "train:3"}},
         leaves_out=(
-            "budgets as Lagrangian constraints: the strength of the penalty grows until the "
-            "budget holds; activations"
+            "multipliers that train: the penalty of what exceeds the budget has a fixed strength, "
+            "and the budget falls until it holds; activations. The same paper as uhlich_dq, whose "
+            "penalty has no budget"
         ),
     )
 )
@@ -265,10 +273,10 @@ describe(
         wave="E",
         summary="bits and thresholds by a relaxed choice",
         formulas=("q = sum_i z_i q_i over bits and thresholds 2^m, z a Gumbel softmax",),
-        searches={"hmq": {"allocator": "gumbel", "proxy": "train:3"}},
+        searches={"hmq": {"allocator": "relaxed", "proxy": "train:3"}},
         leaves_out=(
-            "thresholds that are powers of two are not chosen along with the bits; cycles of "
-            "the target: the strength of the cost grows until the budget holds; activations"
+            "thresholds that are powers of two are not chosen along with the bits; targets that "
+            "fall in cycles of one training: each target has a training; activations"
         ),
     )
 )

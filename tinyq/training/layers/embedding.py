@@ -25,7 +25,9 @@ from tinyq.training.weighted import OWN_OPTIONS, WeightedLayer, has_few_bits
 
 TOKENS = "ufixed8_0"
 """Activations that are the whole numbers 0 .. 255."""
-MOST = 256
+WIDE_TOKENS = "ufixed16_0"
+"""Those that are 0 .. 65535."""
+MOST_NARROW, MOST = 1 << 8, 1 << 16
 _FORMAT = "s8"
 
 
@@ -33,7 +35,7 @@ class Rows(keras.layers.Layer):
     """Rows of a table, in a plain float model.
 
     Args:
-        input_dim: Rows of the table, at most 256.
+        input_dim: Rows of the table.
         output_dim: Channels.
         kernel_regularizer: Of the table.
     """
@@ -72,6 +74,10 @@ class Rows(keras.layers.Layer):
         regularizer = keras.regularizers.serialize(self.kernel_regularizer)
         sizes = {"input_dim": self.input_dim, "output_dim": self.output_dim}
         return {**super().get_config(), **sizes, "kernel_regularizer": regularizer}
+
+
+class WideRows(Rows):
+    """Rows of a table that 8 bits cannot tell apart."""
 
 
 @serializable
@@ -119,16 +125,18 @@ def rewrite_embedding(rewriting: Rewriting, use: Application) -> Any:
         raise use.refuse("mask_zero masks steps", "give sequences of one length, without a mask")
     if layer.input_dim > MOST:
         raise use.refuse(
-            f"chooses among {layer.input_dim:,} rows, and codes of inputs have 8 bits",
-            f"use input_dim of at most {MOST}",
+            f"chooses among {layer.input_dim:,} rows, and codes of inputs have 16 bits",
+            f"use input_dim of at most {MOST:,}",
         )
-    rows = Rows(*(layer.input_dim, layer.output_dim, layer.embeddings_regularizer), name=use.name)
+    kind = Rows if layer.input_dim <= MOST_NARROW else WideRows
+    rows = kind(*(layer.input_dim, layer.output_dim, layer.embeddings_regularizer), name=use.name)
     rows.build(tuple(use.inputs[0].shape))
     rows.set_weights([ops.convert_to_numpy(layer.embeddings)])
     rows.trainable = layer.trainable
     return rewriting.add(rows, *use.inputs)
 
 
+@quantizes("WideRows", weighted=True, reads=WIDE_TOKENS, emits="int8")
 @quantizes("Rows", weighted=True, reads=TOKENS, emits="int8")
 def build_embedding(fused: FusedLayer, options: dict[str, Any], rule: Rule) -> QuantizedEmbedding:
     """A table with weights of few bits."""

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyq.graph import TensorType
-from tinyq.graph.epilogues import RequantizeTwice
+from tinyq.graph.epilogues import Requantize, RequantizeTwice
 from tinyq.graph.ops.append import Append
 from tinyq.graph.ops.dense import Dense
+from tinyq.graph.ops.lookup import Lookup
+from tinyq.graph.ops.rescale import Rescale
 from tinyq.graph.ops.strided_copy import StridedCopy
 from tinyq.graph.ops.svdf import Svdf
 from tinyq.graph.ops.svdf_memory import SvdfMemory
@@ -20,6 +22,7 @@ from tinyq.importers.tflite.layer import Layer
 from tinyq.importers.tflite.operators.convolution import bias_of
 from tinyq.importers.tflite.reader import FileTensor
 from tinyq.importers.tflite.registry import imports
+from tinyq.importers.tflite.tables import all_codes
 from tinyq.numerics import fixed_point
 from tinyq.numerics.fixed_point import quantize_multiplier
 from tinyq.numerics.formats import FORMATS
@@ -34,7 +37,7 @@ _UNSUPPORTED = {
     "layer normalization": (20, 21, 22, 23),
 }
 _RELU, _TANH = 1, 4
-_INT16_MIN = -(2**15)
+_INT8_MIN, _INT16_MIN = -(2**7), -(2**15)
 
 
 @imports("SVDF")
@@ -45,14 +48,18 @@ def import_svdf(layer: Layer) -> None:
     """
     layer.require(layer.option("FusedActivationFunction", 0) == _RELU, "only ReLU is supported")
     x = layer.type_of(layer.source())
-    weights, time = _weights(layer, 1, "INT8"), _weights(layer, 2, "INT16")
+    kind = "INT8" if layer.source(2).type == "INT8" else "INT16"  # of TFLite for microcontrollers
+    weights, time = _weights(layer, 1, "INT8"), _weights(layer, 2, kind)
     rank, state = layer.option("Rank", 1), layer.source(4)
     filters, inputs = weights.shape
     layer.require(
         time.shape[0] == filters and x.shape == (inputs,) and rank >= 1 and filters % rank == 0,
         f"{filters} filters of rank {rank} do not fit an input {x}",
     )
-    _require_state(layer, state, "INT16", filters * time.shape[1])
+    _require_state(layer, state, kind, filters * time.shape[1])
+    zero = state.quantization.zero_points[0] if state.quantization else 0
+    layer.require(kind == "INT8" or zero == 0, f"the state {state} is not symmetric")
+    layer.require(_INT8_MIN <= zero <= ~_INT8_MIN, f"zero point {zero} of {state}")
     bias = bias_of(layer, filters // rank, position=3)
     layer.require(int(np.abs(weights).sum(axis=1).max()) * 255 <= INT32_MAX, "too many inputs")
     scales = [_single_scale(layer, layer.source(position)) for position in (0, 1, 4, 2)]
@@ -66,38 +73,49 @@ def import_svdf(layer: Layer) -> None:
         channels=filters // rank,
         activation="NONE",
     )
-    most = _bound_features(weights, feature, x)
-    sums = np.abs(time).reshape(filters // rank, -1).sum(axis=1) * most
+    limit = _INT8_MIN if kind == "INT8" else _INT16_MIN
+    most = _bound_features(weights, feature, x, limit)
+    farthest = most if zero == 0 else -2 * _INT8_MIN
+    sums = np.abs(time).reshape(filters // rank, -1).sum(axis=1) * farthest
     layer.require(int((sums + np.abs(bias)).max()) <= INT32_MAX, "a sum of features leaves int32")
-    if time.shape[1] == 1:
+    if time.shape[1] == 1 and kind == "INT16":
         operation = Svdf(output, rank, *feature, x.zero_point)
         names = layer.number("weights", weights, "s8"), layer.number("time", time[:, 0], "s16")
         layer.finish(layer.apply(operation, layer.activation(), *names, *constants))
         return
-    memory = _remember(layer, weights, feature, most)
+    memory = _remember(layer, weights, feature, (max(-most, limit), min(most, ~limit)), zero)
     over_time = layer.number("time", time, "s16")
     layer.finish(layer.apply(SvdfMemory(output, rank), memory, over_time, *constants))
 
 
-def _bound_features(weights: npt.NDArray[np.int64], scale: tuple[int, int], x: TensorType) -> int:
-    """Largest absolute value of a feature."""
+def _bound_features(
+    weights: npt.NDArray[np.int64], scale: tuple[int, int], x: TensorType, limit: int
+) -> int:
+    """Largest absolute value of a feature, whose smallest code is ``limit``."""
     most = max(x.format.hi - x.zero_point, x.zero_point - x.format.lo)
     sums = np.abs(weights).sum(axis=1) * most
     reach = fixed_point.scale_twice(np.asarray([-sums.max(), sums.max()]), *scale)
-    return int(min(np.abs(reach).max(), -_INT16_MIN))
+    return int(min(np.abs(reach).max(), -limit))
 
 
 def _remember(
-    layer: Layer, weights: npt.NDArray[np.int64], scale: tuple[int, int], most: int
+    layer: Layer,
+    weights: npt.NDArray[np.int64],
+    scale: tuple[int, int],
+    limits: tuple[int, int],
+    zero: int,
 ) -> str:
-    """The memory with the features of this step in its last column."""
+    """The memory with the features of this step in its last column.
+
+    A zero point is added to a feature of 8 bits, which then keeps its lower 8 bits alone.
+    """
     filters, steps = layer.source(2).shape
     unit = float(_single_scale(layer, layer.source(4)))
-    limits = max(-most, _INT16_MIN), min(most, -_INT16_MIN - 1)
     mantissas, exponents = (np.full(filters, part) for part in scale)
     x = layer.type_of(layer.source())
+    number_format = "s8" if zero else "s16"
     features = layer.apply(
-        Dense(RequantizeTwice("s16", unit, 0, *limits), x.zero_point),
+        Dense(RequantizeTwice(number_format, unit, 0, *limits), x.zero_point),
         layer.activation(),
         layer.number("weights", weights, "s8"),
         layer.number("no_bias", np.zeros(filters, np.int64), "s32"),
@@ -105,12 +123,32 @@ def _remember(
         layer.number("feature_exponent", exponents, "s32"),
         suffix="features",
     )
+    if zero:
+        features = _wrap(layer, features, unit, zero)
     column = layer.reshape(features, (filters, 1), "column")
     kind = TensorType((filters, steps), FORMATS["s16"], unit, 0)
     state = layer.builder.add_state(layer.name("state"), kind)
     memory = layer.apply(Append(1), state, column, suffix="memory")
     layer.builder.keep(state, memory)
     return memory
+
+
+def _wrap(layer: Layer, features: str, unit: float, zero: int) -> str:
+    """What a state of 8 bits with a zero point holds of features, less the zero point.
+
+    y = (feature + zero + 128) % 256 - 128 - zero
+    """
+    table = (all_codes() + zero + 128) % 256 - 128
+    held = layer.apply(
+        Lookup(unit, zero), features, layer.number("held", table, "s8"), suffix="held"
+    )
+    count = layer.builder.type(held).shape[-1]
+    same = [
+        layer.number(f"centered_{name}", np.full(count, value), "s32")
+        for name, value in (("bias", 0), ("multiplier", 2), ("shift", 1))
+    ]
+    output = Requantize("s16", unit, 0, 2 * _INT8_MIN, -2 * _INT8_MIN)
+    return layer.apply(Rescale(output, zero), held, *same, suffix="centered")
 
 
 @imports("UNIDIRECTIONAL_SEQUENCE_LSTM")

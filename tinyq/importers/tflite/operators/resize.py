@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from tinyq.graph.ops.interpolate import Interpolate, InterpolateHalfUp
 from tinyq.graph.ops.pick_pixels import PickPixels
-from tinyq.importers.tflite.layer import CODES, Layer, round_away
+from tinyq.importers.tflite.layer import CODES, Layer
+from tinyq.importers.tflite.pixels import MAX_SIDE, nearest_pixel
 from tinyq.importers.tflite.registry import imports
-
-MAX_SIDE = 1 << 14
 
 
 @imports("RESIZE_NEAREST_NEIGHBOR")
@@ -20,7 +17,7 @@ def import_resize_nearest_neighbor(layer: Layer) -> None:
     """Nearest pixel; which one is decided here, in float32 as TFLite does."""
     have, want = _sides(layer)
     tables = [
-        layer.number(name, [_nearest(layer, index, *pair) for index in range(pair[1])], "u16")
+        layer.number(name, [nearest_pixel(layer, index, *pair) for index in range(pair[1])], "u16")
         for name, pair in zip(("rows", "columns"), zip(have, want, strict=True), strict=True)
     ]
     layer.finish(layer.apply(PickPixels(), layer.activation(), *tables))
@@ -76,17 +73,6 @@ def _sides(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
     layer.require(max(*have, *want) < MAX_SIDE, f"resizing {have} to {want} is too large")
     layer.require(layer.integers(1) == list(want), f"the size is not {want}")
     return (have[0], have[1]), (want[0], want[1])
-
-
-def _nearest(layer: Layer, index: int, have: int, want: int) -> int:
-    single = np.float32
-    corners = bool(layer.option("AlignCorners", False)) and want > 1
-    centers = bool(layer.option("HalfPixelCenters", False))
-    scale = single(have - 1) / single(want - 1) if corners else single(have) / single(want)
-    place = float((single(index) + single(0.5 if centers else 0.0)) * scale)
-    aligned = bool(layer.option("AlignCorners", False))
-    chosen = round_away(place) if aligned else math.floor(place)
-    return max(min(chosen, have - 1), 0)
 
 
 def _weights(layer: Layer, have: int, want: int) -> npt.NDArray[np.int64]:

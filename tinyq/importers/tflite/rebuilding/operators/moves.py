@@ -10,7 +10,9 @@ from keras import ops
 
 from tinyq.graph import Shape
 from tinyq.importers.tflite.folding import slice_index
+from tinyq.importers.tflite.pixels import MAX_SIDE, nearest_pixel
 from tinyq.importers.tflite.rebuilding.layer import Layer, rebuilds
+from tinyq.training.layers.interpolation import CORNERS, EDGES, Interpolation
 
 
 @rebuilds("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -157,17 +159,31 @@ def _bounds(shape: Shape, index: tuple[Any, ...]) -> list[range]:
 
 @rebuilds("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR")
 def rebuild_resize(layer: Layer) -> None:
-    """UpSampling2D where the size is a whole multiple, else Resizing; both of pixel centers."""
+    """UpSampling2D where the size is a whole multiple, else Resizing; both of pixel centers.
+
+    Without centers pixels are chosen, or interpolated, by the places that the file means.
+    """
     x = layer.input()
     want = layer.integers(1)
     method = "nearest" if layer.operator.name == "RESIZE_NEAREST_NEIGHBOR" else "bilinear"
     layer.require(len(x.shape) == 4 and len(want) == 2, "no image of one sample")
-    layer.require(not layer.option("AlignCorners", False), "resizing with aligned corners")
+    layer.require(min(want) > 0 and max(want) < MAX_SIDE, f"a size of {want}")
     height, width = x.shape[1:3]
     whole = want[0] % height == want[1] % width == 0
     centers = bool(layer.option("HalfPixelCenters", False))
+    corners = bool(layer.option("AlignCorners", False))
     # Of whole factors the nearest pixel is the same one with and without centers.
-    layer.require(centers or (whole and method == "nearest"), "resizing without pixel centers")
+    if corners or not (centers or (whole and method == "nearest")):
+        layer.require(not (corners and centers), "resizing with aligned corners and pixel centers")
+        if method == "nearest":
+            for axis, have, size in ((1, height, want[0]), (2, width, want[1])):
+                pixels = [nearest_pixel(layer, index, have, size) for index in range(size)]
+                x = ops.take(x, np.asarray(pixels, np.int32), axis=axis)
+            layer.finish(x)
+            return
+        places = CORNERS if corners else EDGES
+        layer.finish(Interpolation(want[0], want[1], places, name=layer.name())(x))
+        return
     if whole:
         factors = (want[0] // height, want[1] // width)
         resized = keras.layers.UpSampling2D(factors, interpolation=method, name=layer.name())
@@ -185,6 +201,36 @@ def rebuild_tile(layer: Layer) -> None:
         if count > 1:
             x = keras.layers.Concatenate(axis=axis)([x] * count)
     layer.finish(x)
+
+
+@rebuilds("BROADCAST_TO")
+def rebuild_broadcast(layer: Layer) -> None:
+    """Axes of length 1 repeated, new ones in front."""
+    shape, want = layer.source().shape, layer.result().shape
+    aligned = (1,) * (len(want) - len(shape)) + tuple(shape)
+    layer.require(len(shape) <= len(want), f"{shape} is not broadcast to {want}")
+    x = layer.under(layer.input(), aligned)
+    for axis, (have, length) in enumerate(zip(aligned, want, strict=True), 1):
+        layer.require(have in (1, length), f"{shape} is not broadcast to {want}")
+        if have != length:
+            x = keras.layers.Concatenate(axis=axis)([x] * length)
+    layer.finish(x)
+
+
+@rebuilds("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")
+def rebuild_blocks(layer: Layer) -> None:
+    """Channels as blocks of pixels, or blocks of pixels as channels."""
+    x, block = layer.input(), layer.option("BlockSize", 0)
+    layer.require(len(x.shape) == 4 and block >= 1, f"blocks of {block}")
+    height, width, channels = x.shape[1:]
+    if layer.operator.name == "DEPTH_TO_SPACE":
+        layer.require(channels % block**2 == 0, f"blocks of {block} in {channels} channels")
+        inner = (height, width, block, block, channels // block**2)
+    else:
+        layer.require(height % block == width % block == 0, f"blocks of {block} in {x.shape[1:3]}")
+        inner = (height // block, block, width // block, block, channels)
+    order = (1, 3, 2, 4, 5)
+    layer.finish(keras.layers.Permute(order, name=layer.name())(layer.under(x, inner)))
 
 
 @rebuilds("REVERSE_V2")

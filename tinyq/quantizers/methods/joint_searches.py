@@ -1,9 +1,56 @@
-"""Methods of the literature that are not built yet: searches for bits (wave E)."""
+"""Methods that choose bits, channels, groups or clipping together: by `tinyq search`."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinyq.quantizers.catalogue import describe
 from tinyq.quantizers.method import Entry
+
+
+def _pair(weights: str, activations: str = "int8", **form: Any) -> dict[str, Any]:
+    return {"weights": weights, "activations": activations, **form}
+
+
+_CHANNELS = [
+    _pair("int8"),
+    _pair("int4"),
+    _pair("int8", keep=0.75),
+    _pair("int4", keep=0.75),
+    _pair("int4", keep=0.5),
+]
+_PRUNED = {
+    "layers": {
+        "*": _CHANNELS,
+        "first": [_pair("int8"), _pair("int4"), _pair("int8", keep=0.75)],
+        "last": [_pair("int8"), _pair("int4")],
+    }
+}
+_BASES = {
+    "layers": {
+        "*": [_pair("lq_nets3"), _pair("lq_nets2"), _pair("lq_nets1")],
+        "first": [_pair("int8")],
+        "last": [_pair("int8")],
+    }
+}
+_GROUPS = {
+    "layers": {
+        "*": [_pair("bwn"), _pair("bwn", groups=2), _pair("bwn", groups=4)],
+        "first": [_pair("int8")],
+        "last": [_pair("int8")],
+    }
+}
+_CLIPPED = {
+    "layers": {
+        "*": [
+            _pair("lsq4", f"pact(bits={bits}, decay={decay})")
+            for bits in (4, 3)
+            for decay in (0.0002, 0.002, 0.02)
+        ],
+        "first": [_pair("int8")],
+        "last": [_pair("int8")],
+    }
+}
 
 describe(
     Entry(
@@ -19,9 +66,15 @@ describe(
         summary="pruning and bits learned together",
         formulas=(
             "b = log2(q_max / d + 1), d and q_max trained",
+            "y_c = (mu_c + sigma_c e) f(x)_c; a channel goes where mu_c^2 < sigma_c^2",
             "L + mu BOP(gates, bits)",
         ),
-        missing="wave E: search for bits",
+        searches={"djpq": {"allocator": "bottleneck", "proxy": "train:3", "space": _PRUNED}},
+        leaves_out=(
+            "bits of activations; which channels go: the gates say how many, the norms of the "
+            "filters which; layers whose channels are added to others' keep theirs; costs are "
+            "counted, not products of bits"
+        ),
     )
 )
 
@@ -37,7 +90,18 @@ describe(
             "w = sum_i a_i b_i per channel, b_i in {-1, 1}",
             "more bases where the first order change of the loss is large",
         ),
-        missing="wave E: bases and search",
+        searches={
+            "dmbq": {
+                "sensitivity": "taylor",
+                "allocator": "rank",
+                "proxy": "train:3",
+                "space": _BASES,
+            }
+        },
+        leaves_out=(
+            "bases looked up by the shape of a channel's distribution: they are those of least "
+            "squares; numbers of bases of single channels: a layer has one; bases of activations"
+        ),
     )
 )
 
@@ -57,7 +121,11 @@ describe(
             "w = s / (2^n - 1) round(sum_b 2^b w_b), bits w_b trained",
             "R = sum_b |W_b|_2 over the bits of a layer",
         ),
-        missing="wave E: search for bits",
+        searches={"bsq": {"allocator": "bit_planes", "proxy": "train:3"}},
+        leaves_out=(
+            "the trained planes as weights: the network that has the bits they leave trains from "
+            "the float weights; a plane above the first seven; activations"
+        ),
     )
 )
 
@@ -76,7 +144,11 @@ describe(
             "y_q = round(clip(x, 0, a) (2^k - 1) / a) a / (2^k - 1)",
             "the decay of a is found by search",
         ),
-        missing="wave E: search",
+        searches={"basq": {"allocator": "evolution", "proxy": "train:3", "space": _CLIPPED}},
+        leaves_out=(
+            "weights that all candidates share: each trial trains from the float weights; folds of "
+            "the data; blocks with shifts after their BatchNorms"
+        ),
     )
 )
 
@@ -95,7 +167,11 @@ describe(
             ),
             "w_q = mean |w| sign(w)",
         ),
-        missing="wave E: search",
+        searches={"phan2020": {"allocator": "evolution", "proxy": "train:3", "space": _GROUPS}},
+        leaves_out=(
+            "binary activations: inputs keep 8 bits; groups begin with the float network's weights "
+            "inside them, not with new ones"
+        ),
     )
 )
 
@@ -105,13 +181,26 @@ describe(
         title="ALQ",
         year=2020,
         reference="Zhongnan Qu et al.: Adaptive loss-aware quantization for multi-bit networks",
+        link="arXiv:1912.08883",
         wave="E",
         summary="binary bases dropped by their effect on the loss",
         formulas=(
             "w = sum_i a_i b_i per group, b_i in {-1, 1}",
             "the a_i with the least change of the loss, to second order, is dropped",
+            "f = g' d + d' H d / 2, d the change of the weights",
         ),
-        missing="wave E: bases and search",
+        searches={
+            "alq": {
+                "sensitivity": "second_order",
+                "allocator": "rank",
+                "proxy": "train:3",
+                "space": _BASES,
+            }
+        },
+        leaves_out=(
+            "groups: a layer has one number of bases; bases are those of least squares, and drop "
+            "before the training that ends, not in the course of it"
+        ),
     )
 )
 
@@ -133,7 +222,11 @@ describe(
                 "and energy"
             ),
         ),
-        missing="wave E: search",
+        searches={"apq": {"allocator": "predictor", "proxy": "train:1", "space": _PRUNED}},
+        leaves_out=(
+            "depths and sizes of kernels; the network that holds all others: a trial trains from "
+            "the float weights; a predictor that begins with float accuracies"
+        ),
     )
 )
 
@@ -152,7 +245,11 @@ describe(
             "bits = round(b_min - 1/2 + a (b_max - b_min + 1)), a in 0 .. 1 from an agent",
             "reward = c (accuracy - accuracy of the float network)",
         ),
-        missing="wave E: search for bits",
+        searches={"haq": {"allocator": "actor", "proxy": "train:1"}},
+        leaves_out=(
+            "target networks; bits of activations apart from those of weights: a choice is a pair; "
+            "time is counted on the emulated core"
+        ),
     )
 )
 
@@ -171,6 +268,10 @@ describe(
                 "from accuracy and cost"
             ),
         ),
-        missing="wave E: search for bits",
+        searches={"autoq": {"allocator": "hierarchy", "proxy": "train:1"}},
+        leaves_out=(
+            "bits of single kernels, which no format has: goals are those of blocks of layers, "
+            "and the agent below chooses for layers; targets corrected off policy"
+        ),
     )
 )
