@@ -196,6 +196,7 @@ def test_each_operator_has_cases():
         ("framer", {"frame_step": 0}, "frame_step is 0"),
         ("framer", {"frame_size": 1 << 20}, "frame_size is 1,048,576"),
         ("delay", {"delay_length": -1}, "delay_length is -1"),
+        ("delay", {"delay_length": 1 << 30}, "delay_length is 1,073,741,824"),
     ],
 )
 def test_what_cannot_be_is_refused(name, changes, message, tmp_path):
@@ -203,3 +204,9 @@ def test_what_cannot_be_is_refused(name, changes, message, tmp_path):
     changed = Case(case.name, {**case.options, **changes}, case.shape, case.result, case.compute)
     with pytest.raises(ModelError, match=message):
         load(changed, tmp_path / "model.tflite")
+
+
+def test_a_small_file_keeps_no_huge_signal(tmp_path):
+    case = delay(1 << 16, lines=1 << 10)
+    with pytest.raises(ModelError, match="far beyond the size of the file"):
+        load(case, tmp_path / "model.tflite")

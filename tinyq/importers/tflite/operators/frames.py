@@ -44,11 +44,12 @@ def import_delay(layer: Layer) -> None:
 def import_framer(layer: Layer) -> None:
     """Frames of a signal that overlap; the first ones lack samples, or zeros are before them."""
     size, step, prefill = read_numbers(layer, "frame_size", "frame_step", "prefill")
-    signal, _, count = _read_signal(layer)
+    signal, lines, count = _read_signal(layer)
     _require_within(layer, "frame_size", size, 1, _MOST_SAMPLES)
     _require_within(layer, "frame_step", step, 1, size)
     layer.require(count % step == 0, f"{count} samples are no multiple of frame_step, {step}")
     hops, frames = math.ceil(size / step), count // step
+    layer.conversion.spend(lines * frames * size)
     before = size if prefill else hops * step
     ring = _remember(layer, signal, before - step + count)
     layer.finish(layer.apply(Frames(size, step), ring, suffix="frames"))
@@ -72,6 +73,7 @@ def import_stacker(layer: Layer) -> None:
     for name, frames in (("left", left), ("right", right)):
         _require_within(layer, f"stacker_{name}_context", frames, 0, _MOST_FRAMES)
     rows = left + right + 1
+    layer.conversion.spend(rows * channels)
     row = layer.reshape(layer.activation(), (1, channels), "row")
     kind = _like(layer, row, (rows, channels))
     state = layer.builder.add_state(layer.name("state"), kind)
@@ -150,6 +152,7 @@ def _read_signal(layer: Layer) -> tuple[str, int, int]:
 def _remember(layer: Layer, signal: str, samples: int) -> str:
     """The last samples of each line; zeros first."""
     lines, _ = layer.builder.type(signal).shape
+    layer.conversion.spend(lines * samples)
     kind = _like(layer, signal, (lines, samples))
     state = layer.builder.add_state(layer.name("state"), kind, kind.zero_point)
     ring = layer.apply(Append(1), state, signal, suffix="ring")
