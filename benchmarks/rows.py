@@ -78,9 +78,9 @@ SHARE, ROOM = 0.8, 1.03
 BESIDE = """
 ## Beside ST's published RAM
 
-`python benchmarks/rows.py --beside DIR`: arenas for at most 0.8 of ST's total RAM, or 1.03
-times the input where that is more; the nearest above where that cannot be had. Instructions are estimates of
-the same kind on both sides.
+`python benchmarks/rows.py --beside DIR`: arenas for at most 0.8 of ST's total RAM, or 1.03 times
+the input where that is more; the nearest above where that cannot be had. Instructions are estimates
+of the same kind on both sides.
 
 | model | ST B | arena B without | with | of ST's | estimated instructions: ratio | chains |
 |---|--:|--:|--:|--:|--:|--:|
