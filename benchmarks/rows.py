@@ -74,13 +74,13 @@ PUBLISHED = {
     "miniresnet_1stacks_64x50_tl": 65.3,
     "miniresnet_2stacks_64x50_tl": 68.3,
 }
-SHARE = 0.8
+SHARE, ROOM = 0.8, 1.03
 BESIDE = """
 ## Beside ST's published RAM
 
-`python benchmarks/rows.py --beside DIR`: arenas for at most 0.8 of ST's total RAM, or the input
-where that alone is more; the nearest above where that cannot be had. Instructions are estimates of
-the same kind on both sides.
+`python benchmarks/rows.py --beside DIR`: arenas for at most 0.8 of ST's total RAM, or 1.03 times
+the input where that is more; the nearest above where that cannot be had. Instructions are estimates
+of the same kind on both sides.
 
 | model | ST B | arena B without | with | of ST's | estimated instructions: ratio | chains |
 |---|--:|--:|--:|--:|--:|--:|
@@ -168,7 +168,7 @@ def compare(path: Path) -> Beside:
     candidates = gather_candidates(graph, isas)
     plain = choose_kernels(graph, candidates)
     inputs = sum(graph.tensors[name].type.packed_bytes for name in graph.inputs)
-    budget = Budget(ram_bytes=max(round(SHARE * published), inputs))
+    budget = Budget(ram_bytes=max(round(SHARE * published), round(ROOM * inputs)))
     fused = fuse_layers(graph, candidates, "balanced", budget, Fusion(isas))
     arenas = (plan_kernels(graph, it.bounds, it.chains).arena_bytes for it in (plain, fused))
     before, after = arenas
