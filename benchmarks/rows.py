@@ -15,7 +15,6 @@ instructions are estimates. Adds to benchmarks/results/rows_beside.json.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -46,6 +45,7 @@ from tinyq.selection import (  # noqa: E402
     plan_kernels,
     prefer_isas,
 )
+from tinyq.support.documents import read_document, write_document  # noqa: E402
 from tinyq.targets import open_link  # noqa: E402
 
 RESULTS = ROOT / "benchmarks/results"
@@ -264,15 +264,17 @@ def main(words: Sequence[str] | None = None) -> None:
 def read(name: str) -> dict[str, dict[str, object]]:
     """Results of earlier runs."""
     store = RESULTS / f"{name}.json"
-    return json.loads(store.read_text()) if store.is_file() else {}
+    if not store.is_file():
+        return {}
+    return dict(read_document(store, "benchmark", "run benchmarks/rows.py anew")["rows"])
 
 
 def keep(name: str, key: str, content: dict[str, object]) -> None:
     """Add a result to those of earlier runs."""
     print(content, flush=True)
     known = read(name) | {key: content}
-    text = json.dumps({it: known[it] for it in sorted(known)}, indent=1)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    content = {"rows": {it: known[it] for it in sorted(known)}}
+    write_document(RESULTS / f"{name}.json", "benchmark", content)
 
 
 if __name__ == "__main__":

@@ -160,8 +160,10 @@ def test_every_method_is_explained(wave, capsys):
 
 
 def test_a_method_without_presets_says_why(capsys, tmp_path):
+    assert cli.main(["methods", "boolnet"]) == 0
+    assert "not yet: wave D" in capsys.readouterr().out
     assert cli.main(["methods", "haq"]) == 0
-    assert "not yet: wave E" in capsys.readouterr().out
+    assert "haq: tinyq search --allocator actor" in capsys.readouterr().out
     assert cli.main(["methods", "haq", "--svg", str(tmp_path / "x.svg")]) == 2
     assert "nothing to plot" in capsys.readouterr().err
 
