@@ -535,16 +535,16 @@ static void tq_maxpool2d_b1_generic(const uint32_t *x, const tq_maxpool2d_geomet
             const int32_t left = c * g->stride_width - g->pad_left;
             const tq_taps columns = tq_taps_inside(left, g->kernel_width, dilation_width, in_width);
             const int32_t x_column = left + columns.first * dilation_width;
-            for (int32_t word = 0; word < x_pixel; word++) {
+            for (int32_t k = 0; k < x_pixel; k++) {
                 uint32_t all = UINT32_MAX;
                 for (int32_t i = rows.first; i < rows.end; i++) {
                     int32_t x_at = ((top + i * dilation_height) * in_width + x_column) * x_pixel;
                     for (int32_t j = columns.first; j < columns.end; j++) {
-                        all &= x[x_at + word];
+                        all &= x[x_at + k];
                         x_at += dilation_width * x_pixel;
                     }
                 }
-                y[word] = all;
+                y[k] = all;
             }
             y += tq_words_b1(channels);
         }

@@ -94,12 +94,12 @@ def bind_pool(layer: LayerSpec) -> Bound:
     return bind_shared(
         layer,
         lead_lines(layer),
-        words=False,
         about=write_about(*row.about),
-        window=row.window,
+        window=(*row.window, "uint32_t word = 0;"),
+        count="channels",
         begin=row.begin.format(lo=codes.lo),
         tap=tuple(line.format(code=code) for line in row.tap),
-        result=row.result,
+        store=f"word = tq_put_{layer.output.format.name}(y, k, channels, word, {row.result});",
     )
 
 
@@ -118,5 +118,9 @@ def bind_bits(layer: LayerSpec) -> Bound:
             "+1 is bit 0, so the largest sign is the AND of the bits; padding bits stay 0. Every",
             "window has a tap inside the image.",
         ),
-        words=True,
+        window=(),
+        count="x_pixel",
+        begin="uint32_t all = UINT32_MAX;",
+        tap=("all &= x[x_at + k];",),
+        store="y[k] = all;",
     )
