@@ -15,8 +15,9 @@ from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
 
 KERNELS = Path(__file__).resolve().parents[2] / "tinyq" / "kernels"
 
-# Macros of recurrent layers that nothing calls alone yet: whole layers on the emulator
-# (tests/emulator/test_sequences.py) are their test. The list only shrinks.
+# Macros of recurrent layers that nothing calls alone: whole layers on the emulator
+# (tests/emulator/test_sequences.py and test_imported_lstm.py) are their test. A new macro that is
+# assembly does not belong here.
 WITH_WHOLE_LAYERS = frozenset(
     f"armv7em/assembly.j2:{macro}" for macro in ("code", "follow", "gates", "limit", "read_gates")
 )
