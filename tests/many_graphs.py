@@ -106,7 +106,7 @@ def ask_device(
         requests[index, :, :WORD] = np.array([index], "<u4").view(np.uint8)
         requests[index, :, WORD : WORD + case.inputs.shape[1]] = case.inputs
     layers = max(len(case.graph.nodes) for case in cases)
-    request, reply = payload_bytes(input_bytes, max(sizes), layers)
+    request, reply = payload_bytes(input_bytes, max(sizes), layers, board.batch_bytes)
     options = BuildOptions(payload_bytes=request, reply_bytes=reply, model_cflags=model_cflags)
     sources = _join_sources(cases, input_bytes, max(sizes), shift) | dict(extra)
     image = build(sources, board, folder, options)
