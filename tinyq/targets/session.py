@@ -27,7 +27,7 @@ _FIRST_INFERENCE_SECONDS = 20.0
 class Session(Exchange):
     """A greeted device behind a stream; the `Link` of every target."""
 
-    _seconds_per_inference = _FIRST_INFERENCE_SECONDS
+    _slowest: float | None = None  # seconds of an inference, once there was one
 
     def __enter__(self) -> Session:
         return self
@@ -98,7 +98,7 @@ class Session(Exchange):
         import numpy as np
 
         outputs = np.empty((len(inputs), self._info.output_bytes), np.uint8)
-        batch = 1 if self._seconds_per_inference == _FIRST_INFERENCE_SECONDS else self._info.batch
+        batch = 1 if self._slowest is None else self._info.batch
         at = 0
         while at < len(inputs):
             part = inputs[at : at + batch]
@@ -168,6 +168,10 @@ class Session(Exchange):
                 remedy=f"pack them to uint8 of shape (n, {wanted})",
             )
 
+    @property
+    def _seconds_per_inference(self) -> float:
+        return _FIRST_INFERENCE_SECONDS if self._slowest is None else self._slowest
+
     def _infer_batch(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Outputs of a batch, which is sent once more after each reset."""
         limit = self._seconds_per_inference * len(inputs)
@@ -189,9 +193,7 @@ class Session(Exchange):
             )
         # Four times the slowest seen so far, so that a lost frame is repeated soon.
         seconds = 4 * self._reply_seconds / len(inputs)
-        if self._seconds_per_inference == _FIRST_INFERENCE_SECONDS:
-            self._seconds_per_inference = seconds
-        self._seconds_per_inference = max(self._seconds_per_inference, seconds)
+        self._slowest = max(self._slowest or 0.0, seconds)
         return np.frombuffer(reply, np.uint8).reshape(-1, step)[:, : self._info.output_bytes]
 
 
