@@ -15,13 +15,6 @@ from tinyq.kernels.unpacking import PACKINGS, UNPACKINGS
 
 KERNELS = Path(__file__).resolve().parents[2] / "tinyq" / "kernels"
 
-# Macros of recurrent layers that nothing calls alone: whole layers on the emulator
-# (tests/emulator/test_sequences.py and test_imported_lstm.py) are their test. A new macro that is
-# assembly does not belong here.
-WITH_WHOLE_LAYERS = frozenset(
-    f"armv7em/assembly.j2:{macro}" for macro in ("code", "follow", "gates", "limit", "read_gates")
-)
-
 
 def _read_name(module: ModuleType, source: ast.expr) -> str:
     """What an argument says: a constant or a module's own name."""
@@ -75,12 +68,7 @@ def called() -> set[str]:
     return list_called()
 
 
-def test_the_list_shrinks(called: set[str]) -> None:
-    assert PARTS.keys() >= WITH_WHOLE_LAYERS
-    assert not WITH_WHOLE_LAYERS & called
-
-
-@pytest.mark.parametrize("name", sorted(PARTS.keys() - WITH_WHOLE_LAYERS))
+@pytest.mark.parametrize("name", sorted(PARTS))
 def test_a_micro_kernel_is_called_alone(name: str, called: set[str]) -> None:
     assert name in called, (
         f"the micro-kernel {name} ({PARTS[name]}) is called by no test: write a check with "

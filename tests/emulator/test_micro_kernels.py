@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tests import micro_checks, micro_moves, micro_rows, micro_tiles, micro_weights
+from tests import micro_checks, micro_gates, micro_moves, micro_rows, micro_tiles, micro_weights
 from tests.cores import CORES
 from tests.micro_checks import Calls, Check, draw_bytes
 from tests.micro_costs import list_costs
@@ -211,7 +211,7 @@ _OWN: dict[str, tuple[Check, ...]] = {
     "armv7em": (list_copies, list_panels, list_products),
     "mve": (list_vectors,),
 }
-_MORE = (micro_checks, micro_moves, micro_rows, micro_tiles, micro_weights)
+_MORE = (micro_checks, micro_gates, micro_moves, micro_rows, micro_tiles, micro_weights)
 CHECKS: dict[str, tuple[Check, ...]] = {
     isa: (*own, *(check for module in _MORE for check in module.CHECKS.get(isa, ())))
     for isa, own in _OWN.items()

@@ -144,13 +144,18 @@ def bind(layer: LayerSpec) -> Bound | Refusal:
         parts=MappingProxyType(
             {
                 **parts,
-                "follow": Part(_SOURCE, "follow", "tq_follow_curve", shared=True),
+                "follow": follow_curve(),
                 **saturate_words(),
             }
         ),
         values=MappingProxyType({"s": steps}),
         operands=("gates", "curves", "state") if continues else ("gates", "curves"),
     )
+
+
+def follow_curve() -> Part:
+    """``(curve, x)``: between two of 513 points, x int16."""
+    return Part(_SOURCE, "follow", "tq_follow_curve", shared=True)
 
 
 def saturate_words() -> dict[str, Part]:

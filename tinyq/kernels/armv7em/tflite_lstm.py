@@ -154,7 +154,7 @@ def _bind(layer: LayerSpec, reads: bool) -> Bound | Refusal:
         parts=MappingProxyType(
             {
                 **saturate_words(),
-                "functions": _functions(reads),
+                "functions": call_gates(reads),
                 "widen_x": widen_inputs(sizes.inputs),
                 "widen_h": widen_inputs(sizes.cells),
                 **parts,
@@ -165,7 +165,8 @@ def _bind(layer: LayerSpec, reads: bool) -> Bound | Refusal:
     )
 
 
-def _functions(reads: bool) -> Part:
+def call_gates(reads: bool) -> Part:
+    """Logistic function and hyperbolic tangent of TFLite, read from `share_tables` or computed."""
     if reads:
         values = MappingProxyType({**_LIMIT, "ends": read_ends()})
         return Part(_SOURCE, "read_gates", "tq_read_gates", values, shared=True)
