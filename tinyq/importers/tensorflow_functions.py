@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -220,8 +220,7 @@ def _to_space(
     _require_last(data_format)
     _, rows, columns, channels = input.shape
     parts = (rows, columns, block_size, block_size, channels // block_size**2)
-    split = ops.transpose(ops.reshape(input, (-1, *parts)), (0, 1, 3, 2, 4, 5))
-    return ops.reshape(split, (-1, rows * block_size, columns * block_size, parts[-1]))
+    return _move_blocks(input, parts, (rows * block_size, columns * block_size, parts[-1]))
 
 
 def _to_depth(
@@ -235,8 +234,13 @@ def _to_depth(
     _, rows, columns, channels = input.shape
     down, right = rows // block_size, columns // block_size
     parts = (down, block_size, right, block_size, channels)
-    split = ops.transpose(ops.reshape(input, (-1, *parts)), (0, 1, 3, 2, 4, 5))
-    return ops.reshape(split, (-1, down, right, channels * block_size**2))
+    return _move_blocks(input, parts, (down, right, channels * block_size**2))
+
+
+def _move_blocks(pixels: Any, parts: Sequence[int], shape: Sequence[int]) -> Any:
+    """Pixels in five parts, of which the second and third change places, in another shape."""
+    split = ops.transpose(ops.reshape(pixels, (-1, *parts)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(split, (-1, *shape))
 
 
 def _require_last(data_format: str) -> None:

@@ -19,7 +19,7 @@ from tinyq.kernels.registry import list_kernels
 from tinyq.kernels.text import UNPACKED
 from tinyq.kernels.unpacking import UNPACKINGS, unpack_for
 from tinyq.memory.layout import find_views
-from tinyq.memory.planner import MemoryPlan, plan
+from tinyq.memory.planner import MemoryPlan, measure_needs, plan
 from tinyq.memory.rows import Chain
 from tinyq.numerics.formats import find_format
 from tinyq.selection.sizes import Sizes
@@ -185,6 +185,17 @@ def plan_kernels(graph: Graph, bounds: Bounds, chains: Sequence[Chain] = ()) -> 
     in_place = {name: bound.in_place for name, bound in bounds.items() if not bound.shared}
     leads = {name: bound.leads for name, bound in bounds.items() if bound.leads}
     return plan(graph, scratch=needs, in_place=in_place, leads=leads, chains=chains)
+
+
+def measure_kernels(graph: Graph, bounds: Bounds, chains: Sequence[Chain] = ()) -> tuple[int, ...]:
+    """Bytes of the arena that each node needs with these kernels, in execution order."""
+    return measure_needs(
+        graph,
+        {name: bound.scratch_bytes for name, bound in bounds.items()},
+        {name: bound.in_place for name, bound in bounds.items() if not bound.shared},
+        {name: bound.leads for name, bound in bounds.items()},
+        chains,
+    )
 
 
 def arrange_constants(graph: Graph, node: Node, bound: Bound) -> Mapping[str, Tensor]:

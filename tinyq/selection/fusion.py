@@ -21,10 +21,15 @@ from tinyq.errors import TinyqError
 from tinyq.graph import Graph
 from tinyq.kernels.base import Bound
 from tinyq.memory.layout import Layout, lay_out
-from tinyq.memory.planner import measure_needs
 from tinyq.memory.rows import Chain, find_readings, list_granules, make_chain
 from tinyq.selection.budget import Budget
-from tinyq.selection.candidates import Bounds, Candidates, gather_candidates, list_fitting
+from tinyq.selection.candidates import (
+    Bounds,
+    Candidates,
+    gather_candidates,
+    list_fitting,
+    measure_kernels,
+)
 from tinyq.selection.choice import RAM, Choice, choose_kernels
 
 MOST = 1.3
@@ -93,15 +98,7 @@ def fuse_layers(
 
 def measure_arena(graph: Graph, bounds: Bounds, chains: Sequence[Chain] = ()) -> int:
     """The most bytes of the arena that any node needs with these kernels."""
-    return max(
-        measure_needs(
-            graph,
-            {name: bound.scratch_bytes for name, bound in bounds.items()},
-            {name: bound.in_place for name, bound in bounds.items() if not bound.shared},
-            {name: bound.leads for name, bound in bounds.items()},
-            chains,
-        )
-    )
+    return max(measure_kernels(graph, bounds, chains))
 
 
 def gather_chained(
@@ -237,12 +234,7 @@ class _Ways:
 
     def _measure_turn(self, turn: int) -> tuple[int, ...]:
         taken = {name: it[min(turn, len(it) - 1)] for name, it in self.candidates.items()}
-        return measure_needs(
-            self.graph,
-            {name: it.scratch_bytes for name, it in taken.items()},
-            {name: it.in_place for name, it in taken.items() if not it.shared},
-            {name: it.leads for name, it in taken.items()},
-        )
+        return measure_kernels(self.graph, taken)
 
     def _list_chains(self, hot: set[int]) -> Iterator[_Step]:
         """Chains with a node that needs more than it should."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinyq.graph import Graph
-from tinyq.memory.planner import measure_needs
 from tinyq.memory.rows import Chain
 from tinyq.selection.budget import Budget
-from tinyq.selection.candidates import Candidates
+from tinyq.selection.candidates import Candidates, measure_kernels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,15 +216,7 @@ def _measure_arenas(graph: Graph, candidates: Candidates, chains: Sequence[Chain
             for name, found in candidates.items()
             if name not in inner
         }
-        needs.append(
-            measure_needs(
-                graph,
-                {name: entry.scratch_bytes for name, entry in entries.items()},
-                {name: entry.in_place for name, entry in entries.items() if not entry.shared},
-                {name: entry.leads for name, entry in entries.items()},
-                chains,
-            )
-        )
+        needs.append(measure_kernels(graph, entries, chains))
     return [
         needs[turn][index[name]] + (entry.scratch_bytes if name in inner else 0)
         for name, found in candidates.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ from tinyq.exploration.table import Table
 
 _NOISE, _CALMING = 0.4, 0.9  # deviation of the first actions, and what a trial leaves of it
 _REWARD = 10.0  # of a score from 0 to 1
+
+Rows = npt.NDArray[np.float64]
+Decide = Callable[[Rows, Sequence[Rows], Sequence[float], np.random.Generator, int], Rows]
+"""Actions from what is seen of layers, actions and rewards of trials, draws and a seed."""
 
 
 @samples("actor")
@@ -69,15 +73,7 @@ def act(
     seed: int,
 ) -> Assignment:
     """The next assignment of one agent, which learns all that was tried anew."""
-    orders, seen = sort_pairs(table), observe(table)
-    within = draw_limits(table, limits, generator)
-    if len(tried) < FIRST:
-        return lower(table, within, orders, read_actions(orders, generator.uniform(size=len(seen))))
-    agent = Agent(seen.shape[1] + 1, seed)
-    actions = [write_actions(orders, it.assignment) for it in tried]
-    agent.learn(record([seen] * len(tried), actions, [_REWARD * it.score for it in tried]))
-    chosen = _walk(agent, seen, _noise(len(tried)), generator)
-    return lower(table, within, orders, read_actions(orders, chosen), chosen)
+    return _propose(_decide, table, limits, tried, generator, seed)
 
 
 def act_by_goals(
@@ -88,18 +84,52 @@ def act_by_goals(
     seed: int,
 ) -> Assignment:
     """The next assignment of two agents, one above the other."""
+    return _propose(_decide_by_goals, table, limits, tried, generator, seed)
+
+
+def _propose(
+    decide: Decide,
+    table: Table,
+    limits: Limits,
+    tried: Sequence[Tried],
+    generator: np.random.Generator,
+    seed: int,
+) -> Assignment:
+    """What is decided after all that was tried, drawn in the beginning; lowered until it fits."""
     orders, seen = sort_pairs(table), observe(table)
     within = draw_limits(table, limits, generator)
     if len(tried) < FIRST:
         return lower(table, within, orders, read_actions(orders, generator.uniform(size=len(seen))))
+    actions = [write_actions(orders, it.assignment) for it in tried]
+    chosen = decide(seen, actions, [_REWARD * it.score for it in tried], generator, seed)
+    return lower(table, within, orders, read_actions(orders, chosen), chosen)
+
+
+def _decide(
+    seen: Rows,
+    actions: Sequence[Rows],
+    rewards: Sequence[float],
+    generator: np.random.Generator,
+    seed: int,
+) -> Rows:
+    agent = Agent(seen.shape[1] + 1, seed)
+    agent.learn(record([seen] * len(actions), actions, rewards))
+    return _walk(agent, seen, _noise(len(actions)), generator)
+
+
+def _decide_by_goals(
+    seen: Rows,
+    actions: Sequence[Rows],
+    rewards: Sequence[float],
+    generator: np.random.Generator,
+    seed: int,
+) -> Rows:
     blocks = list_blocks(len(seen))
     coarse = np.array([seen[block].mean(axis=0) for block in blocks])
-    actions = [write_actions(orders, it.assignment) for it in tried]
     goals = [np.array([acted[block].mean() for block in blocks]) for acted in actions]
-    rewards = [_REWARD * it.score for it in tried]
     upper = Agent(coarse.shape[1] + 1, seed)
-    upper.learn(record([coarse] * len(tried), goals, rewards))
-    aims = _walk(upper, coarse, _noise(len(tried)), generator)
+    upper.learn(record([coarse] * len(actions), goals, rewards))
+    aims = _walk(upper, coarse, _noise(len(actions)), generator)
     # What was reached is what was aimed at, in hindsight: it costs these moves nothing. The agent
     # below learns what a miss costs from the goals of other trials.
     episodes, acted, got = [], [], []
@@ -110,11 +140,10 @@ def act_by_goals(
             got.append(rewards[place] - float(np.abs(goal - other).mean()))
     below = Agent(seen.shape[1] + 2, seed + 1)
     below.learn(record(episodes, acted, got))
-    chosen = _walk(below, _with_goals(seen, blocks, aims), _noise(len(tried)), generator)
-    return lower(table, within, orders, read_actions(orders, chosen), chosen)
+    return _walk(below, _with_goals(seen, blocks, aims), _noise(len(actions)), generator)
 
 
-def observe(table: Table) -> npt.NDArray[np.float64]:
+def observe(table: Table) -> Rows:
     """What an agent sees of each layer, shape (layers, 4 + resources), each about 0 .. 1.
 
     Place, number of pairs, largest loss, its rank, and the most that a pair saves of each resource.
@@ -145,18 +174,14 @@ def list_blocks(layers: int) -> list[slice]:
     return [slice(start, min(start + size, layers)) for start in range(0, layers, size)]
 
 
-def _with_goals(
-    seen: npt.NDArray[np.float64], blocks: Sequence[slice], goals: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _with_goals(seen: Rows, blocks: Sequence[slice], goals: Rows) -> Rows:
     column = np.concatenate(
         [np.full(block.stop - block.start, goal) for block, goal in zip(blocks, goals, strict=True)]
     )
     return np.concatenate([seen, column[:, None]], axis=1)
 
 
-def _walk(
-    agent: Agent, seen: npt.NDArray[np.float64], noise: float, generator: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _walk(agent: Agent, seen: Rows, noise: float, generator: np.random.Generator) -> Rows:
     """Actions from the first row to the last, each of which sees the one before it."""
     chosen, before = [], 1.0
     for row in seen:

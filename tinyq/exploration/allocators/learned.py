@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tinyq.exploration.allocators.registry import learns
 from tinyq.exploration.bit_planes import BitPlaneGate
@@ -51,7 +51,7 @@ def search_by_relaxation(
     Reference: Habi et al. 2020, HMQ, arXiv:2007.09952, section 3.3.
     """
     trained = _train(network, table, limits, GumbelGate, _aim(table, limits), seed)
-    return _order(table, limits, [read_gates(gates) for gates in trained])[:count]
+    return _read(table, limits, trained)[:count]
 
 
 @learns("fractional")
@@ -91,7 +91,7 @@ def search_by_constraint(
     Reference: Uhlich et al. 2020, arXiv:1905.11452, section 3.2.
     """
     trained = _train(network, table, limits, ParametrizedGate, _aim(table, limits), seed)
-    return _order(table, limits, [read_gates(gates) for gates in trained])[:count]
+    return _read(table, limits, trained)[:count]
 
 
 @learns("bit_planes")
@@ -125,8 +125,12 @@ def _search(
 ) -> list[Assignment]:
     """What gates come to whose cost is added to the loss."""
     pulls = [Pull(strength) for strength in _STRENGTHS]
-    trained = _train(network, table, limits, kind, pulls, seed)
-    return _order(table, limits, [read_gates(gates) for gates in trained])[:count]
+    return _read(table, limits, _train(network, table, limits, kind, pulls, seed))[:count]
+
+
+def _read(table: Table, limits: Limits, trained: Iterable[Sequence[Gate]]) -> list[Assignment]:
+    """What the gates of each training stand for, in order."""
+    return _order(table, limits, [read_gates(gates) for gates in trained])
 
 
 def _aim(table: Table, limits: Limits) -> list[Pull]:

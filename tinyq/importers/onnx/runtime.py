@@ -92,22 +92,24 @@ def _open_exactly(runtime: Any, model: str | bytes, path: Path) -> Any:
     Without VNNI, its products on x64 add pairs in 16 bits, which saturate from weights of 8 bits
     on. Its precise mode does not, but lacks kernels for signed activations.
     """
-    for precise in ("1", "0"):
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.x64quantprecision", precise)
-        try:
-            return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
-            if precise == "0":
-                raise
-            warnings.warn(
-                f"{path}: on this processor onnxruntime's sums of the file may saturate where "
-                "weights leave -64 .. 64; codes that differ may be its own",
-                stacklevel=5,
-            )
-    raise AssertionError("unreachable")
+    try:
+        return _open(runtime, model, precise="1")
+    except runtime.capi.onnxruntime_pybind11_state.NotImplemented:
+        session = _open(runtime, model, precise="0")
+    warnings.warn(
+        f"{path}: on this processor onnxruntime's sums of the file may saturate where weights "
+        "leave -64 .. 64; codes that differ may be its own",
+        stacklevel=5,
+    )
+    return session
+
+
+def _open(runtime: Any, model: str | bytes, precise: str) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", precise)
+    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _refused(error: Exception, path: Path) -> ModelError:
